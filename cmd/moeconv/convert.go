@@ -1,0 +1,162 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/recipes"
+)
+
+// outputFlags are the flags of every verb that writes a model.
+type outputFlags struct {
+	splitMaxSize    string
+	splitMaxTensors int
+	metadataFirst   bool
+	force           bool
+	memory          string
+	threads         int
+}
+
+func (o *outputFlags) register(f *pflag.FlagSet) {
+	f.StringVar(&o.splitMaxSize, "split-max-size", "", "write shards of at most this `SIZE` (50G is decimal)")
+	f.IntVar(&o.splitMaxTensors, "split-max-tensors", 0, "write shards of at most `N` tensors")
+	f.BoolVar(&o.metadataFirst, "metadata-first", false, "put no tensor into the first shard")
+	f.BoolVar(&o.force, "force", false, "replace an existing output")
+	f.StringVar(&o.memory, "memory", "512MiB", "bound of the memory of rows in flight")
+	f.IntVar(&o.threads, "threads", 0, "number of threads (default: all cores)")
+}
+
+func (o *outputFlags) options(progress func(done, total int64)) (gguf.FileOptions, error) {
+	opts := gguf.FileOptions{SplitMaxTensors: o.splitMaxTensors, MetadataFirst: o.metadataFirst, Force: o.force}
+	opts.Progress = progress
+	if o.threads < 0 || o.splitMaxTensors < 0 {
+		return opts, usageError{fmt.Errorf("--threads and --split-max-tensors may not be negative")}
+	}
+	opts.Workers = o.threads
+	var err error
+	if opts.Memory, err = recipes.ParseSize(o.memory); err != nil {
+		return opts, usageError{fmt.Errorf("--memory: %w", err)}
+	}
+	if o.splitMaxSize != "" {
+		if opts.SplitMaxSize, err = recipes.ParseSize(o.splitMaxSize); err != nil {
+			return opts, usageError{fmt.Errorf("--split-max-size: %w", err)}
+		}
+	}
+	return opts, nil
+}
+
+// writtenFile is one output in the JSON documents.
+type writtenFile struct {
+	Path   string `json:"path"`
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
+type writtenDoc struct {
+	envelope
+	Files   []writtenFile `json:"files"`
+	Tensors int           `json:"tensors"`
+	DryRun  bool          `json:"dry_run,omitempty"`
+	Bytes   int64         `json:"total_bytes"`
+	Quirks  []quirkDoc    `json:"reference_defects,omitempty"`
+}
+
+type quirkDoc struct {
+	Key  string `json:"key"`
+	What string `json:"what"`
+}
+
+func convertCmd(a *app) *cobra.Command {
+	var (
+		flags  sourceFlags
+		output outputFlags
+		name   string
+		dry    bool
+	)
+	cmd := &cobra.Command{
+		Use:   "convert DIR -o FILE",
+		Short: "Convert a checkpoint to one GGUF file, byte-identical to the reference converter's",
+		Long: `convert reads a checkpoint directory and writes one GGUF file (or shards).
+Its bytes equal the reference converter's, known defects of its metadata included;
+hf2gguf mends those.`,
+		Args: exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if name == "" && !dry {
+				return usageError{fmt.Errorf("convert needs -o FILE")}
+			}
+			if info, err := os.Stat(args[0]); err == nil && !info.IsDir() {
+				return withHint(usageError{fmt.Errorf("%s is not a directory", args[0])}, "convert reads a checkpoint directory; quantize reads GGUF files")
+			}
+			src, err := a.open(args[0], flags)
+			if err != nil {
+				return err
+			}
+			defer src.Close()
+			doc := writtenDoc{envelope: a.envelope(), Tensors: len(src.Tensors()), DryRun: dry, Bytes: src.plan.Size()}
+			for _, q := range src.plan.Quirks() {
+				doc.Quirks = append(doc.Quirks, quirkDoc{q.Key, q.What})
+				a.diag("note: reproduced a defect of the reference: %s: %s", q.Key, q.What)
+			}
+			if !dry {
+				if doc.Files, err = a.write(cmd, name, src, output); err != nil {
+					return err
+				}
+			}
+			return a.emit(doc, doc.print)
+		},
+	}
+	flags.register(cmd.Flags(), "auto")
+	output.register(cmd.Flags())
+	cmd.Flags().StringVarP(&name, "output", "o", "", "the `FILE` to write")
+	cmd.Flags().StringVar(&name, "outfile", "", "the same, as the reference converter spells it")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "read headers only and print the exact size")
+	return cmd
+}
+
+// write carries src into the file name with progress.
+func (a *app) write(cmd *cobra.Command, name string, src gguf.Source, output outputFlags) ([]writtenFile, error) {
+	progress, done := a.track("write "+name, true)
+	defer done()
+	opts, err := output.options(progress)
+	if err != nil {
+		return nil, err
+	}
+	files, err := gguf.WriteFile(cmd.Context(), name, src, opts)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]writtenFile, len(files))
+	for i, f := range files {
+		out[i] = writtenFile{f.Path, f.Bytes, f.SHA256}
+	}
+	return out, nil
+}
+
+func (d *writtenDoc) print(w io.Writer) error {
+	if d.DryRun {
+		_, err := fmt.Fprintf(w, "%d tensors, %s\n", d.Tensors, formatBytes(d.Bytes))
+		return err
+	}
+	for _, f := range d.Files {
+		if _, err := fmt.Fprintf(w, "%s  %s  %s\n", f.SHA256, f.Path, formatBytes(f.Bytes)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// formatBytes gives exact bytes and both units, so that nobody has to guess which GB is meant.
+func formatBytes(n int64) string {
+	switch f := float64(n); {
+	case n >= 1<<30:
+		return fmt.Sprintf("%d bytes (%.2f GiB, %.2f GB)", n, f/(1<<30), f/1e9)
+	case n >= 1<<20:
+		return fmt.Sprintf("%d bytes (%.2f MiB, %.2f MB)", n, f/(1<<20), f/1e6)
+	}
+	return fmt.Sprintf("%d bytes", n)
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/moeconv/moeconv/gguf"
+)
+
+// Exit statuses (DESIGN part 8).
+const (
+	exitError       = 1
+	exitUsage       = 2
+	exitCheck       = 3
+	exitUnsupported = 4
+	exitRetry       = 5
+	exitInterrupted = 130
+)
+
+var errInterrupted = errors.New("interrupted")
+
+// usageError is a wrong command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// checkError says that a check failed or a difference was found: the command itself worked.
+type checkError struct{ msg string }
+
+func (e checkError) Error() string { return e.msg }
+
+// hinted carries the next step for the user.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e hinted) Unwrap() error { return e.error }
+func (e hinted) Hint() string  { return e.hint }
+
+func withHint(err error, hint string) error { return hinted{err, hint} }
+
+// status is the exit status of an error.
+func status(err error) int {
+	var (
+		usage       usageError
+		check       checkError
+		unsupported *gguf.UnsupportedError
+		space       *gguf.SpaceError
+	)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &check):
+		return exitCheck
+	case errors.As(err, &unsupported):
+		return exitUnsupported
+	case errors.As(err, &space), errors.Is(err, syscall.ENOSPC):
+		return exitRetry
+	}
+	return exitError
+}
+
+// finish reports err on stderr, and in JSON mode on stdout unless a document is out already.
+func (a *app) finish(err error) int {
+	code := status(err)
+	if err != nil {
+		var h interface{ Hint() string }
+		hint := ""
+		if errors.As(err, &h) {
+			hint = h.Hint()
+		}
+		msg := err.Error()
+		if code == exitInterrupted {
+			msg = "interrupted; no unfinished file was kept under its final name"
+		}
+		a.diag("error: %s", msg)
+		if hint != "" {
+			a.diag("hint: %s", hint)
+		}
+		if a.json && !a.emitted {
+			doc := struct{ envelope }{a.envelope()}
+			doc.Error = &errorDoc{Code: code, Message: msg, Hint: hint}
+			if werr := a.writeJSON(doc); werr != nil && code == 0 {
+				code = exitError
+			}
+		}
+	}
+	if cerr := a.log.close(); cerr != nil && code == 0 {
+		code = exitError
+	}
+	return code
+}
+
+// diag prints one diagnostic line.
+func (a *app) diag(format string, args ...any) {
+	a.log.line("moeconv: " + fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,227 @@
+// Package recipes holds the recipe format, the embedded recipes and the runner
+// that carries a checkpoint through every stage: source check, convert, tag,
+// quantize, verify.
+//
+// A recipe is strict YAML: an unknown key is an error, and a key of the format
+// that this version does not act on is refused by name, so that nothing a
+// publisher wrote down is silently left undone.
+package recipes
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/moeconv/moeconv/gguf"
+)
+
+//go:embed *.yaml
+var embedded embed.FS
+
+// FormatVersion is the version of the recipe format: the value of the key moeconv.
+const FormatVersion = 1
+
+// Recipe states everything a release of one model depends on.
+type Recipe struct {
+	Version  int                       `yaml:"moeconv"`
+	Source   Source                    `yaml:"source"`
+	Family   string                    `yaml:"family"`   // auto, or the family the checkpoint must be of
+	Name     string                    `yaml:"name"`     // stem of the outputs; empty: the checkpoint's directory name
+	Metadata map[string]map[string]any `yaml:"metadata"` // KEY: {type: value}, written after conversion
+	Fixes    []map[string]any          `yaml:"fixes"`
+	Tag      *bool                     `yaml:"tag"`
+	Imatrix  Imatrix                   `yaml:"imatrix"`
+	Outputs  Outputs                   `yaml:"outputs"`
+	Verify   Verify                    `yaml:"verify"`
+	origin   string                    // file or embedded name, for messages and relative paths
+}
+
+// Source says where the checkpoint comes from. Exactly one of Repo, Path and Embedded is needed, Path wins.
+type Source struct {
+	Repo     string `yaml:"repo"`     // OWNER/NAME on the Hub; its directory is given by --model
+	Revision string `yaml:"revision"` // recorded in the report
+	Path     string `yaml:"path"`
+	Embedded string `yaml:"embedded"` // a checkpoint inside of the binary
+}
+
+// Imatrix names the importance matrix.
+type Imatrix struct {
+	File string `yaml:"file"`
+}
+
+// Outputs says which files are written and how they are named.
+type Outputs struct {
+	Split   Split    `yaml:"split"`
+	Single  string   `yaml:"single"`
+	Sharded string   `yaml:"sharded"`
+	Types   []string `yaml:"types"`
+	Extra   []Extra  `yaml:"extra"`
+}
+
+// Split bounds the size of one file.
+type Split struct {
+	MaxSize       string `yaml:"max_size"` // 50G is decimal, 50GiB binary
+	MetadataFirst bool   `yaml:"metadata_first"`
+}
+
+// Extra is an output that differs from its scheme.
+type Extra struct {
+	Type           string            `yaml:"type"`
+	Label          string            `yaml:"label"`
+	TokenEmbedding string            `yaml:"token_embedding"`
+	Output         string            `yaml:"output"`
+	Tensors        map[string]string `yaml:"tensors"` // REGEX: type; a rule that matches nothing is an error
+}
+
+// Verify says what the gate measures and what it demands.
+type Verify struct {
+	Text      string          `yaml:"text"`      // a file, or embedded:valid.txt
+	Chunks    int             `yaml:"chunks"`    // the first N chunks of the text; 0: all
+	Context   int             `yaml:"context"`   // tokens of a chunk, 512 by default
+	Reference string          `yaml:"reference"` // source, or none
+	Probes    []Probe         `yaml:"probes"`
+	Bands     map[string]Band `yaml:"bands"` // per scheme; the default bands otherwise
+}
+
+// Band bounds the figures of one scheme; zero: no bound.
+type Band struct {
+	KLDWarn  float64 `yaml:"kld_warn"`
+	KLDFail  float64 `yaml:"kld_fail"`
+	PPLRatio float64 `yaml:"ppl_ratio"` // perplexity against the source's, at most
+	Top1     float64 `yaml:"top1"`      // share of positions whose most likely token agrees, at least
+}
+
+// Probe is a prompt with machine-checked criteria.
+type Probe struct {
+	Name      string   `yaml:"name"`
+	Prompt    string   `yaml:"prompt"`
+	MaxTokens int      `yaml:"max_tokens"`
+	Language  string   `yaml:"language"` // go: the answer must scan as Go tokens
+	Contains  []string `yaml:"contains"`
+	Agreement float64  `yaml:"agreement"` // share of leading tokens equal to the source's greedy answer, at least
+}
+
+// laterKeys are keys of the format that this version does not act on yet.
+var laterKeys = []string{"files", "bench", "disk", "card", "publish"}
+
+// Names lists the embedded recipes.
+func Names() []string {
+	entries, err := embedded.ReadDir(".")
+	if err != nil {
+		panic(err) // embedded folders can be read
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, strings.TrimSuffix(e.Name(), ".yaml"))
+	}
+	return out
+}
+
+// Load finds a recipe: an embedded one by name, or a file.
+func Load(name string) (*Recipe, error) {
+	if slices.Contains(Names(), name) {
+		return load(embedded, name+".yaml", "recipe "+name, "")
+	}
+	dir, base := filepath.Split(name)
+	return load(os.DirFS(filepath.Clean("./"+dir)), base, name, dir)
+}
+
+func load(fsys fs.FS, name, origin, dir string) (*Recipe, error) {
+	if filepath.IsAbs(dir) {
+		fsys = os.DirFS(dir)
+	}
+	doc, err := resolve(fsys, name, origin, nil)
+	if err != nil {
+		return nil, err
+	}
+	return decode(doc, origin)
+}
+
+// resolve reads a recipe and merges it over the one it extends: maps merge, lists and scalars replace.
+func resolve(fsys fs.FS, name, origin string, seen []string) (map[string]any, error) {
+	if slices.Contains(seen, name) {
+		return nil, fmt.Errorf("recipes: %s: extends itself by way of %s", origin, strings.Join(seen, ", "))
+	}
+	data, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("recipes: %s: %w", origin, err)
+	}
+	var doc map[string]any
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return nil, fmt.Errorf("recipes: %s: %w", origin, err)
+	}
+	base, ok := doc["extends"]
+	if !ok {
+		return doc, nil
+	}
+	delete(doc, "extends")
+	parent, ok := base.(string)
+	if !ok {
+		return nil, fmt.Errorf("recipes: %s: extends: want a file name", origin)
+	}
+	under, err := resolve(fsys, path.Join(path.Dir(name), parent), parent, append(seen, name))
+	if err != nil {
+		return nil, err
+	}
+	return merge(under, doc), nil
+}
+
+func merge(under, over map[string]any) map[string]any {
+	for k, v := range over {
+		a, aok := under[k].(map[string]any)
+		b, bok := v.(map[string]any)
+		if aok && bok {
+			under[k] = merge(a, b)
+		} else {
+			under[k] = v
+		}
+	}
+	return under
+}
+
+func decode(doc map[string]any, origin string) (*Recipe, error) {
+	for _, k := range laterKeys {
+		if _, ok := doc[k]; ok {
+			return nil, &gguf.UnsupportedError{Msg: fmt.Sprintf("recipes: %s: key %q: this version does not act on it", origin, k)}
+		}
+	}
+	data, err := yaml.Marshal(doc)
+	if err != nil {
+		return nil, fmt.Errorf("recipes: %s: %w", origin, err)
+	}
+	r := &Recipe{origin: origin}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(r); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("recipes: %s: %s", origin, yamlMessage(err))
+	}
+	return r, r.check()
+}
+
+// yamlMessage drops line numbers, which refer to the merged document and would mislead.
+func yamlMessage(err error) string {
+	var te *yaml.TypeError
+	if !errors.As(err, &te) {
+		return err.Error()
+	}
+	msgs := make([]string, 0, len(te.Errors))
+	for _, m := range te.Errors {
+		if after, ok := strings.CutPrefix(m, "line "); ok {
+			if _, rest, ok := strings.Cut(after, ": "); ok {
+				m = rest
+			}
+		}
+		msgs = append(msgs, strings.NewReplacer("in type recipes.", "in ", "Recipe", "recipe").Replace(m))
+	}
+	return strings.Join(msgs, "; ")
+}

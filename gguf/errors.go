@@ -24,3 +24,33 @@ func (e *KeyError) Error() string {
 	}
 	return fmt.Sprintf("key %s is %s, want %s", e.Key, e.Got, e.Want)
 }
+
+// ExistsError says that an output exists already and Force was not given.
+type ExistsError struct{ Path string }
+
+func (e *ExistsError) Error() string { return fmt.Sprintf("gguf: %s exists already", e.Path) }
+
+// LockedError says that another process is writing the same file.
+type LockedError struct{ Path string }
+
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("gguf: %s is being written by another process", e.Path)
+}
+
+// SpaceError says that the disk below Dir has not enough room: found before writing (Err nil) or by a write that failed.
+type SpaceError struct {
+	Dir        string
+	Need, Free int64 // bytes
+	Err        error
+}
+
+func (e *SpaceError) Error() string {
+	s := fmt.Sprintf("gguf: %s: the output needs %d bytes, the disk has %d free", e.Dir, e.Need, e.Free)
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap is the failed write's error.
+func (e *SpaceError) Unwrap() error { return e.Err }

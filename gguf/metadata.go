@@ -36,8 +36,8 @@ func (t ValueType) String() string {
 	return fmt.Sprintf("ValueType(%d)", uint32(t))
 }
 
-// Array holds an array of arrays; arrays of scalars and strings are plain Go slices.
-type Array [][]any
+// Array holds an array of arrays: each element is a slice of scalars or strings, or again an Array.
+type Array []any
 
 // Metadata is an ordered map from keys to values. A value is one of Go's
 // uint8 ... uint64, int8 ... int64, float32, float64, bool, string, a slice of one of these, or an Array.

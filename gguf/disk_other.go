@@ -1,0 +1,8 @@
+//go:build !unix
+
+package gguf
+
+import "os"
+
+func lock(*os.File) error  { return nil }
+func isNoSpace(error) bool { return false }

@@ -1,0 +1,23 @@
+//go:build unix
+
+package gguf
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// lock takes the advisory lock on f, or fails at once when another process holds it.
+func lock(f *os.File) error {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return err
+	}
+	return nil // a file system without locks: go on without
+}
+
+// isNoSpace reports whether err is a full disk or an exhausted quota.
+func isNoSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}

@@ -1,0 +1,261 @@
+package gguf
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// FileOptions say how to write files.
+type FileOptions struct {
+	WriteOptions
+	SplitMaxSize    int64      // bytes of tensor data in one shard; 0: no limit
+	SplitMaxTensors int        // tensors in one shard; 0: no limit
+	SplitStyle      SplitStyle // whose rules of splitting
+	MetadataFirst   bool       // the first shard holds metadata only; makes a set whatever the limits
+	Force           bool       // replace existing files
+}
+
+// Written is one finished file.
+type Written struct {
+	Path   string
+	Bytes  int64
+	SHA256 string // hex
+}
+
+// WriteFile writes src as the file name (NAME.gguf), or as shards
+// NAME-00001-of-0000N.gguf beside it when the options ask for them and there is
+// more than one. Data go to *.part files, which get their names together after
+// all of them are synced; after any error, ctx's too, none of the files is
+// there, and what had their names before is untouched. Existing files are
+// refused (*ExistsError) without Force, and a disk without room before a byte
+// is written (*SpaceError). *LockedError: another process writes the same file.
+func WriteFile(ctx context.Context, name string, src Source, opts FileOptions) ([]Written, error) {
+	return writeFile(ctx, osDisk{}, name, src, opts)
+}
+
+func writeFile(ctx context.Context, d disk, name string, src Source, opts FileOptions) ([]Written, error) {
+	parts, err := split(name, src, opts)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{disk: d, opts: opts, parts: parts}
+	for _, p := range parts {
+		j.total += p.plan.Size
+	}
+	if err := j.preflight(filepath.Dir(name)); err != nil {
+		return nil, err
+	}
+	defer j.cleanup()
+	for _, p := range parts {
+		if err := j.write(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := j.publish(); err != nil {
+		return nil, err
+	}
+	var out []Written
+	for _, p := range parts {
+		out = append(out, Written{p.path, p.plan.Size, hex.EncodeToString(p.hash.Sum(nil))})
+	}
+	return out, nil
+}
+
+// part is one file to write.
+type part struct {
+	path string
+	src  Source
+	plan Plan
+	file partFile
+	hash hash.Hash
+	old  bool // a file of that name existed before
+	done bool // path holds the new file
+}
+
+// temp is the name the file has while it is written.
+func (p *part) temp() string { return p.path + ".part" }
+
+// job writes parts and gives them their names together.
+type job struct {
+	disk  disk
+	opts  FileOptions
+	parts []*part
+	total int64 // bytes of all parts
+	done  int64 // bytes of finished parts
+}
+
+// preflight refuses existing outputs and a disk without room, before anything is created.
+func (j *job) preflight(dir string) error {
+	for _, p := range j.parts {
+		exists, err := j.disk.exists(p.path)
+		if err != nil {
+			return fmt.Errorf("gguf: %w", err)
+		}
+		if p.old = exists; exists && !j.opts.Force {
+			return &ExistsError{p.path}
+		}
+	}
+	if free, ok := j.disk.free(dir); ok && free < j.total {
+		return &SpaceError{Dir: dir, Need: j.total, Free: free}
+	}
+	return nil
+}
+
+// write writes and syncs one part under its temporary name.
+func (j *job) write(ctx context.Context, p *part) error {
+	f, err := j.disk.create(p.temp())
+	if err != nil {
+		return fmt.Errorf("gguf: %w", err)
+	}
+	p.file, p.hash = f, sha256.New()
+	opts := j.opts.WriteOptions
+	if report := opts.Progress; report != nil {
+		opts.Progress = func(done, _ int64) { report(j.done+done, j.total) }
+	}
+	if err := Write(ctx, io.MultiWriter(f, p.hash), p.src, opts); err != nil {
+		return j.full(p, err)
+	}
+	if err := f.Sync(); err != nil {
+		return j.full(p, fmt.Errorf("gguf: %w", err))
+	}
+	j.done += p.plan.Size
+	return nil
+}
+
+// full turns the system's "no space left" into a *SpaceError.
+func (j *job) full(p *part, err error) error {
+	if !isNoSpace(err) {
+		return err
+	}
+	dir := filepath.Dir(p.path)
+	free, _ := j.disk.free(dir)
+	return &SpaceError{Dir: dir, Need: j.total, Free: free, Err: err}
+}
+
+// publish gives all parts their final names. When that fails half way, new
+// names that were free before are taken back.
+func (j *job) publish() error {
+	for _, p := range j.parts {
+		if exists, err := j.disk.exists(p.path); err == nil && exists && !j.opts.Force {
+			return &ExistsError{p.path} // someone else was faster
+		}
+	}
+	for _, p := range j.parts {
+		if err := j.disk.rename(p.temp(), p.path); err != nil {
+			return fmt.Errorf("gguf: %w", err)
+		}
+		p.done = true
+	}
+	err := j.disk.syncDir(filepath.Dir(j.parts[0].path))
+	for _, p := range j.parts {
+		err = errors.Join(err, p.file.Close())
+		p.file = nil
+	}
+	if err != nil {
+		return fmt.Errorf("gguf: %w", err)
+	}
+	return nil
+}
+
+// cleanup closes and, after a failure, removes what was written.
+func (j *job) cleanup() {
+	finished := true
+	for _, p := range j.parts {
+		finished = finished && p.done && p.file == nil
+	}
+	if finished {
+		return
+	}
+	for _, p := range j.parts {
+		if p.hash == nil {
+			continue // never created, or another process's
+		}
+		switch {
+		case !p.done:
+			j.disk.remove(p.temp())
+		case !p.old:
+			j.disk.remove(p.path)
+		}
+		if p.file != nil {
+			p.file.Close() // last: closing gives up the lock on the name
+		}
+	}
+}
+
+// disk is what WriteFile needs of the file system; tests put a failing one in its place.
+type disk interface {
+	free(dir string) (bytes int64, ok bool) // ok is false where the system does not tell
+	exists(name string) (bool, error)
+	create(name string) (partFile, error)
+	rename(from, to string) error
+	remove(name string)
+	syncDir(dir string) error
+}
+
+// partFile is a file being written.
+type partFile interface {
+	io.WriteCloser
+	Sync() error
+}
+
+// osDisk is the real file system.
+type osDisk struct{}
+
+func (osDisk) free(dir string) (int64, bool) { return freeSpace(dir) }
+
+func (osDisk) exists(name string) (bool, error) {
+	_, err := os.Lstat(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// create opens name for this process alone and empties it: a part left by a
+// process that died is overwritten, one that is being written is not.
+func (osDisk) create(name string) (partFile, error) {
+	for {
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		if err := lock(f); err != nil {
+			f.Close()
+			return nil, &LockedError{name}
+		}
+		mine, err := f.Stat()
+		if err == nil {
+			var now os.FileInfo
+			if now, err = os.Lstat(name); err == nil && os.SameFile(mine, now) {
+				return f, f.Truncate(0)
+			}
+		}
+		f.Close() // renamed or removed between open and lock: what we hold is no longer the part
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+}
+
+func (osDisk) rename(from, to string) error { return os.Rename(from, to) }
+func (osDisk) remove(name string)           { os.Remove(name) }
+
+// syncDir makes renames in dir durable. Some file systems cannot sync a directory; that is no error.
+func (osDisk) syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	_ = f.Sync()
+	return f.Close()
+}

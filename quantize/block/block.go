@@ -2,6 +2,11 @@
 // is the specification: the same float32 operations in the same order as ggml's
 // reference quantizers, every product written float32(x*y) so that no compiler
 // fuses it into an addition. Assembly must equal it bit for bit.
+//
+// Why float stand-ins for small integers: the searches round with the addition of
+// 1.5*2^23, and subtracting it again gives the rounded value as an exact float32,
+// which spares two conversions per weight. Where an argument could leave the range
+// in which that is exact, nearestInt does what the reference's bit mask does.
 package block
 
 import (
@@ -13,10 +18,12 @@ import (
 // Codec encodes and decodes rows of one type. Rows are whole quantization blocks.
 type Codec struct {
 	Type gguf.Type
-	// Encode writes the encoded form of src to dst. importance, of src's length or nil, weighs the error of each
-	// column. It fails when a value or a block scale would not be finite.
+	// Encode writes the encoded form of the row src to dst, which has exactly the row's encoded size. importance,
+	// of src's length or nil, weighs the error of each column; types that have no use for it ignore it. It fails,
+	// with a *ValueError where a value is to blame, when a value or a block scale would not be finite; dst is then
+	// partly written.
 	Encode func(dst []byte, src, importance []float32) error
-	// Decode writes the len(dst) values encoded in src.
+	// Decode writes the len(dst) values encoded in src, which has exactly their encoded size.
 	Decode func(dst []float32, src []byte)
 	// Validate fails on scales that are not finite, as ggml_validate_row_data does; nil where any bytes are valid.
 	Validate func(src []byte) error
@@ -26,11 +33,36 @@ type Codec struct {
 
 var codecs = map[gguf.Type]Codec{}
 
+// register adds a codec. Encode, as registered, may rely on lengths that fit and on finite values and weights.
 func register(c Codec) {
 	if _, ok := codecs[c.Type]; ok {
 		panic(fmt.Sprintf("block: %v registered twice", c.Type))
 	}
+	c.Encode = checked(c.Type, c.Encode)
 	codecs[c.Type] = c
+}
+
+// checked puts the checks that all types share before a codec's encoder.
+func checked(t gguf.Type, encode func(dst []byte, src, importance []float32) error) func([]byte, []float32, []float32) error {
+	return func(dst []byte, src, importance []float32) error {
+		size, err := t.RowBytes(int64(len(src)))
+		if err != nil {
+			return fmt.Errorf("block: %v: %w", t, err)
+		}
+		if int64(len(dst)) != size {
+			return fmt.Errorf("block: %v: %d bytes given for a row of %d elements, which takes %d", t, len(dst), len(src), size)
+		}
+		if importance != nil && len(importance) != len(src) {
+			return fmt.Errorf("block: %v: %d importance weights given for a row of %d elements", t, len(importance), len(src))
+		}
+		if i := notFinite(src); i >= 0 {
+			return &ValueError{Type: t, Column: i, Value: src[i]}
+		}
+		if i := notFinite(importance); i >= 0 {
+			return fmt.Errorf("block: %v: importance of column %d is %v", t, i, importance[i])
+		}
+		return encode(dst, src, importance)
+	}
 }
 
 // For finds the codec of a type.

@@ -1,0 +1,76 @@
+package block
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/moeconv/moeconv/gguf"
+)
+
+// EncodeRows encodes rows of ne0 elements: src holds whole rows, dst exactly their
+// encoded size. importance, of length ne0 or nil, weighs the columns of every row.
+// A *ValueError names the row and column at fault.
+func EncodeRows(t gguf.Type, dst []byte, src []float32, ne0 int, importance []float32) error {
+	c, rows, size, err := layout(t, len(dst), len(src), ne0)
+	if err != nil {
+		return err
+	}
+	if c.NeedsImportance && importance == nil {
+		return fmt.Errorf("block: %v: cannot be encoded without importance weights", t)
+	}
+	if importance != nil && len(importance) != ne0 {
+		return fmt.Errorf("block: %v: %d importance weights given for rows of %d elements", t, len(importance), ne0)
+	}
+	for r := range rows {
+		err := c.Encode(dst[r*size:(r+1)*size:(r+1)*size], src[r*ne0:(r+1)*ne0], importance)
+		if ve := (*ValueError)(nil); errors.As(err, &ve) {
+			ve.Row = r
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DecodeRows decodes rows of ne0 elements: dst has room for whole rows, src exactly their encoded size.
+func DecodeRows(t gguf.Type, dst []float32, src []byte, ne0 int) error {
+	c, _, _, err := layout(t, len(src), len(dst), ne0)
+	if err != nil {
+		return err
+	}
+	c.Decode(dst, src) // blocks do not know of rows
+	return nil
+}
+
+// Validate checks that encoded data of t holds whole blocks with finite scales, as ggml_validate_row_data does.
+func Validate(t gguf.Type, src []byte) error {
+	c, ok := For(t)
+	if !ok {
+		return &gguf.UnsupportedError{Msg: fmt.Sprintf("block: no codec for type %v", t)}
+	}
+	if c.Validate == nil {
+		return nil
+	}
+	return c.Validate(src)
+}
+
+// layout finds t's codec and checks that encoded bytes and elements are the same number of rows of ne0.
+func layout(t gguf.Type, encoded, elements, ne0 int) (c Codec, rows, size int, err error) {
+	c, ok := For(t)
+	if !ok {
+		return c, 0, 0, &gguf.UnsupportedError{Msg: fmt.Sprintf("block: no codec for type %v", t)}
+	}
+	if ne0 <= 0 || elements%ne0 != 0 {
+		return c, 0, 0, fmt.Errorf("block: %v: %d elements are not whole rows of %d", t, elements, ne0)
+	}
+	n, err := t.RowBytes(int64(ne0))
+	if err != nil {
+		return c, 0, 0, fmt.Errorf("block: %v: %w", t, err)
+	}
+	rows, size = elements/ne0, int(n)
+	if encoded != rows*size {
+		return c, 0, 0, fmt.Errorf("block: %v: %d bytes given for %d rows of %d elements, which take %d", t, encoded, rows, ne0, rows*size)
+	}
+	return c, rows, size, nil
+}

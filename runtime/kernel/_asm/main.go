@@ -1,0 +1,154 @@
+// Command _asm writes the AVX2 kernels of package kernel. It is a module of its own so that the generator's
+// dependencies stay out of moeconv's; go generate in the parent folder runs it.
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+func main() {
+	ConstraintExpr("amd64,!purego")
+	mask := tailMask()
+	tile("tile4x3AVX2", 4, 3, mask)
+	tile("tile4x1AVX2", 4, 1, mask)
+	tile("tile1x1AVX2", 1, 1, mask)
+	Generate()
+}
+
+// tailMask is eight set lanes followed by eight clear ones; loading at 4*(8-r) bytes makes a mask of r lanes.
+func tailMask() Mem {
+	m := GLOBL("tailMask", RODATA|NOPTR)
+	for i := range 8 {
+		DATA(4*i, U32(0xffffffff))
+		DATA(4*(i+8), U32(0))
+	}
+	return m
+}
+
+// cursor walks along the rows of a matrix: rows r of 0 to 3 lie at base + r*stride.
+type cursor struct{ base, stride, stride3 reg.Register }
+
+func newCursor(ptr, stride string, rows int) cursor {
+	c := cursor{base: Load(Param(ptr), GP64()), stride: Load(Param(stride), GP64())}
+	SHLQ(Imm(2), c.stride)
+	if rows > 3 {
+		s3 := GP64()
+		LEAQ(Mem{Base: c.stride, Index: c.stride, Scale: 2}, s3)
+		c.stride3 = s3
+	}
+	return c
+}
+
+func (c cursor) row(r int) Mem {
+	switch r {
+	case 1, 2:
+		return Mem{Base: c.base, Index: c.stride, Scale: uint8(r)}
+	case 3:
+		return Mem{Base: c.base, Index: c.stride3, Scale: 1}
+	}
+	return Mem{Base: c.base}
+}
+
+// tile writes a function that multiplies rows rows of w with cols tokens of x, k elements each, and stores the sums
+// at dst[token*ldd+row]. Lane l of an accumulator sums the elements of index l modulo 8.
+func tile(name string, rows, cols int, mask Mem) {
+	TEXT(name, NOSPLIT, "func(dst, w, x *float32, ldd, ldw, ldx, k int)")
+	Pragma("noescape")
+	Doc(name + " is the AVX2 form of tileGeneric for a tile of fixed size.")
+	w, x := newCursor("w", "ldw", rows), newCursor("x", "ldx", cols)
+	k := Load(Param("k"), GP64())
+
+	acc := make([][]reg.VecVirtual, rows)
+	for r := range acc {
+		acc[r] = make([]reg.VecVirtual, cols)
+		for c := range acc[r] {
+			acc[r][c] = YMM()
+			VXORPS(acc[r][c], acc[r][c], acc[r][c])
+		}
+	}
+	blocks := GP64()
+	MOVQ(k, blocks)
+	SHRQ(Imm(3), blocks)
+	JZ(LabelRef("tail"))
+
+	Label("loop")
+	xs := make([]reg.VecVirtual, cols)
+	for c := range xs {
+		xs[c] = YMM()
+		VMOVUPS(x.row(c), xs[c])
+	}
+	for r := range acc {
+		if cols == 1 {
+			VFMADD231PS(w.row(r), xs[0], acc[r][0])
+			continue
+		}
+		wr := YMM()
+		VMOVUPS(w.row(r), wr)
+		for c := range acc[r] {
+			VFMADD231PS(xs[c], wr, acc[r][c])
+		}
+	}
+	ADDQ(Imm(32), w.base)
+	ADDQ(Imm(32), x.base)
+	DECQ(blocks)
+	JNZ(LabelRef("loop"))
+
+	Label("tail")
+	ANDQ(Imm(7), k)
+	JZ(LabelRef("reduce"))
+	maskTail(k, mask, w, x, acc)
+
+	Label("reduce")
+	reduce(acc)
+	VZEROUPPER()
+	RET()
+}
+
+// maskTail adds the last k (1 to 7) elements to their lanes; the other lanes add zero.
+func maskTail(k reg.Register, mask Mem, w, x cursor, acc [][]reg.VecVirtual) {
+	table := GP64()
+	LEAQ(mask, table)
+	NEGQ(k)
+	m := YMM()
+	VMOVUPS(Mem{Base: table, Index: k, Scale: 4, Disp: 32}, m)
+	for r := range acc {
+		wr := YMM()
+		VMASKMOVPS(w.row(r), m, wr)
+		for c := range acc[r] {
+			xc := YMM()
+			VMASKMOVPS(x.row(c), m, xc)
+			VFMADD231PS(xc, wr, acc[r][c])
+		}
+	}
+}
+
+// reduce adds up each accumulator's lanes as ((0+1)+(2+3))+((4+5)+(6+7)) and stores the sums.
+func reduce(acc [][]reg.VecVirtual) {
+	dst := Load(Param("dst"), GP64())
+	ldd := Load(Param("ldd"), GP64())
+	SHLQ(Imm(2), ldd)
+	high := XMM()
+	for c := range acc[0] {
+		s := acc[0][c]
+		if len(acc) == 4 {
+			VHADDPS(acc[1][c], acc[0][c], s)
+			VHADDPS(acc[3][c], acc[2][c], acc[2][c])
+			VHADDPS(acc[2][c], s, s)
+		} else {
+			VHADDPS(s, s, s)
+			VHADDPS(s, s, s)
+		}
+		VEXTRACTF128(Imm(1), s, high)
+		VADDPS(s.AsX(), high, high)
+		if len(acc) == 4 {
+			VMOVUPS(high, Mem{Base: dst})
+		} else {
+			VMOVSS(high, Mem{Base: dst})
+		}
+		if c+1 < len(acc[0]) {
+			ADDQ(ldd, dst)
+		}
+	}
+}

@@ -1,0 +1,55 @@
+//go:build amd64 && !purego
+
+package kernel
+
+import "golang.org/x/sys/cpu"
+
+var haveAVX2 = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+
+// useAVX2 is set once at start, and by Use.
+var useAVX2 = haveAVX2
+
+func implementations() []impl {
+	set := func(v bool) func() { return func() { useAVX2 = v } }
+	return []impl{{"generic", true, set(false)}, {"avx2", haveAVX2, set(true)}}
+}
+
+// Implementation is the name of the form in use: generic or avx2.
+func Implementation() string {
+	if useAVX2 {
+		return "avx2"
+	}
+	return "generic"
+}
+
+func matMul(dst, w, x Mat, rows, tokens, k int) {
+	if !useAVX2 {
+		matMulGeneric(dst, w, x, rows, tokens, k)
+		return
+	}
+	block := max(3, blockElements/k/3*3)
+	for t0 := 0; t0 < tokens; t0 += block {
+		n := min(block, tokens-t0)
+		d, xs := dst.From(t0), x.From(t0)
+		r := 0
+		for ; r+4 <= rows; r += 4 {
+			rowsOf4(d.Data[r:], d.Stride, w.From(r), xs, n, k)
+		}
+		for ; r < rows; r++ {
+			for t := range n {
+				tile1x1AVX2(&d.Data[t*d.Stride+r], &w.Data[r*w.Stride], &xs.Data[t*xs.Stride], d.Stride, w.Stride, xs.Stride, k)
+			}
+		}
+	}
+}
+
+// rowsOf4 multiplies four rows of w with n rows of x.
+func rowsOf4(dst []float32, ldd int, w, x Mat, n, k int) {
+	t := 0
+	for ; t+3 <= n; t += 3 {
+		tile4x3AVX2(&dst[t*ldd], &w.Data[0], &x.Data[t*x.Stride], ldd, w.Stride, x.Stride, k)
+	}
+	for ; t < n; t++ {
+		tile4x1AVX2(&dst[t*ldd], &w.Data[0], &x.Data[t*x.Stride], ldd, w.Stride, x.Stride, k)
+	}
+}

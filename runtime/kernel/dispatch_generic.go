@@ -1,0 +1,10 @@
+//go:build !amd64 || purego
+
+package kernel
+
+func implementations() []impl { return []impl{{"generic", true, func() {}}} }
+
+// Implementation is the name of the form in use: generic.
+func Implementation() string { return "generic" }
+
+func matMul(dst, w, x Mat, rows, tokens, k int) { matMulGeneric(dst, w, x, rows, tokens, k) }

@@ -1,0 +1,74 @@
+package runtime
+
+import (
+	"fmt"
+	goruntime "runtime"
+
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/runtime/offload"
+)
+
+// Activations is the precision in which a layer's input meets its weights.
+type Activations uint8
+
+const (
+	// ActivationsRounded rounds inputs to the type that the reference multiplies the weight's type with:
+	// Q8_0 for types of 32-blocks, Q8_K for super-blocks, F16 and BF16 for themselves.
+	ActivationsRounded Activations = iota
+	// ActivationsF32 keeps inputs as they are.
+	ActivationsF32
+)
+
+// String is the name that --activations takes.
+func (a Activations) String() string {
+	if a == ActivationsF32 {
+		return "f32"
+	}
+	return "rounded"
+}
+
+// Options of Load. The zero value runs on all CPUs with the model's own context length, rounded activations and
+// an f32 KV cache.
+type Options struct {
+	Threads     int         // workers; 0: one a CPU
+	Context     int         // positions that a session holds; 0: the model's context length
+	Activations Activations // precision of layer inputs
+	KV          gguf.Type   // of the KV cache: F32, F16 or Q8_0
+	// WeightCache is the largest size in bytes of a decoded copy of the weights. A model whose matrices fit in it
+	// as float32 is decoded once, by Load; any other is kept encoded and decoded tile by tile, once a batch.
+	// 0: 512 MiB. Negative: never.
+	WeightCache int64
+	Placement   offload.Options
+	Log         func(line string) // receives the lines that llama.cpp logs about the placement; may be nil
+}
+
+// DefaultWeightCache is Options.WeightCache's meaning of 0.
+const DefaultWeightCache = 512 << 20
+
+func (o Options) check() error {
+	switch {
+	case o.Threads < 0:
+		return fmt.Errorf("runtime: %d threads", o.Threads)
+	case o.Context < 0:
+		return fmt.Errorf("runtime: context of %d positions", o.Context)
+	case o.KV != gguf.F32 && o.KV != gguf.F16 && o.KV != gguf.Q8_0:
+		return fmt.Errorf("runtime: KV cache of type %v; F32, F16 and Q8_0 are possible", o.KV)
+	case o.Activations > ActivationsF32:
+		return fmt.Errorf("runtime: activations %d", o.Activations)
+	}
+	return nil
+}
+
+func (o Options) threads() int {
+	if o.Threads > 0 {
+		return o.Threads
+	}
+	return goruntime.GOMAXPROCS(0)
+}
+
+func (o Options) weightCache() int64 {
+	if o.WeightCache == 0 {
+		return DefaultWeightCache
+	}
+	return max(0, o.WeightCache)
+}

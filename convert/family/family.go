@@ -1,0 +1,138 @@
+// Package family describes the model families moeconv converts and runs, one file
+// a family and nothing but data in it: which source tensor becomes which GGUF
+// tensor, which metadata keys say so, which tensors a loader insists on, and what
+// the graph does that the file itself cannot show.
+package family
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/gguf/names"
+)
+
+// Family is one architecture of GGUF files and the checkpoints that become it.
+type Family struct {
+	Arch    string   // general.architecture
+	Classes []string // entries of config.json's "architectures"
+	Example string   // a repository on the Hub
+
+	// Only lists config fields of which a single value is implemented; a checkpoint with another is refused.
+	Only []Only
+	// Check fails on a config that contradicts itself (top-k above the number of experts).
+	Check func(Config) error
+	// Keys writes the family's metadata in the reference converter's order.
+	Keys func(Config, *gguf.Metadata) error
+	// Rules says what becomes of each source tensor; every source tensor matches exactly one.
+	Rules func(Config) []Rule
+	// Contract lists the tensors a loader insists on, names and shapes (types are free and left zero).
+	// Its metadata has passed the check of Required.
+	Contract func(*gguf.Metadata) []gguf.TensorInfo
+	// Required are the integer keys, without the architecture's prefix, that a loader of this family needs beyond the common ones.
+	Required []string
+	// Optional are the roles of Contract's tensors that a file may lack.
+	Optional []names.Role
+
+	Graph Graph
+}
+
+// Only is a config field of which one value is implemented. An absent or null field is fine.
+type Only struct {
+	Key   string
+	Value any    // bool, string, or a number as int64 or float64
+	Why   string // what another value would mean, for the message; may be empty
+}
+
+// RopePairing says which two elements of a head rotary embedding turns together.
+type RopePairing uint8
+
+// The pairings: neighbours (2i, 2i+1), or halves (i, i+n/2).
+const (
+	RopeNorm RopePairing = iota
+	RopeNeox
+)
+
+// Activation is the feed-forward network's nonlinearity.
+type Activation uint8
+
+// SiLU is x*sigmoid(x), applied to the gate.
+const SiLU Activation = iota
+
+// GatingFunc turns router logits into the weights of experts.
+type GatingFunc uint8
+
+// Softmax runs over all experts, before the top ones are taken.
+const Softmax GatingFunc = iota
+
+// Graph is what runtime needs to know of a family beyond its file.
+type Graph struct {
+	Rope             RopePairing
+	Act              Activation
+	Gate             GatingFunc
+	NormalizeWeights bool // the used experts' weights are divided by their sum
+}
+
+var (
+	byClass = map[string]*Family{}
+	byArch  = map[string]*Family{}
+)
+
+// register adds a family; families do so from package initialisation, so a clash is a programmer's error.
+func register(f Family) {
+	if byArch[f.Arch] != nil {
+		panic(fmt.Sprintf("family: %s registered twice", f.Arch))
+	}
+	byArch[f.Arch] = &f
+	for _, c := range f.Classes {
+		if byClass[c] != nil {
+			panic(fmt.Sprintf("family: class %s registered twice", c))
+		}
+		byClass[c] = &f
+	}
+}
+
+// Lookup finds the family of a model class, such as DeepseekForCausalLM.
+func Lookup(class string) (*Family, bool) {
+	f, ok := byClass[class]
+	return f, ok
+}
+
+// ForArch finds the family of a file's general.architecture.
+func ForArch(arch string) (*Family, bool) {
+	f, ok := byArch[arch]
+	return f, ok
+}
+
+// All lists the families by architecture.
+func All() []*Family {
+	var out []*Family
+	for _, f := range byArch {
+		out = append(out, f)
+	}
+	slices.SortFunc(out, func(a, b *Family) int { return strings.Compare(a.Arch, b.Arch) })
+	return out
+}
+
+// CheckConfig fails on a config that is damaged, and with a *gguf.UnsupportedError on one whose graph is not implemented.
+func (f *Family) CheckConfig(c Config, class string) error {
+	if err := c.checkOnly(f, class); err != nil {
+		return err
+	}
+	if err := f.Check(c); err != nil {
+		return err
+	}
+	return c.Err()
+}
+
+// SetKeys writes the architecture's metadata in the reference converter's order, general.file_type in its midst.
+// The metadata's general.architecture is set.
+func (f *Family) SetKeys(c Config, md *gguf.Metadata, fileType uint32) error {
+	commonKeys(c, md)
+	md.Set("general.file_type", fileType)
+	if err := f.Keys(c, md); err != nil {
+		return err
+	}
+	return c.Err()
+}

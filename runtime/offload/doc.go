@@ -1,0 +1,9 @@
+// Package offload says where each tensor of a model lives. Every figure about
+// placement (counts, bytes, log lines, banners) comes from the Ledger that the
+// placement made, never from the flags that asked for it.
+//
+// Two arenas are told apart, as in llama.cpp with all layers on an accelerator:
+// the device holds everything but the token embeddings; rules move tensors to
+// the host. This runtime drives no accelerator: all tensors are read into RAM,
+// and what the ledger lists under the device is what would lie there.
+package offload

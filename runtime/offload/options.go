@@ -1,0 +1,100 @@
+package offload
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/moeconv/moeconv/gguf"
+)
+
+// Place is where a tensor lives.
+type Place string
+
+// The places. Mapped and Streamed are names of the format that this version refuses.
+const (
+	Device   Place = "device"   // the accelerator's arena; host memory where there is none
+	Host     Place = "host"     // resident in RAM
+	Mapped   Place = "mapped"   // mapped from the file
+	Streamed Place = "streamed" // read from the file when needed
+)
+
+// expertPattern is llama.cpp's regex for routed expert tensors, stacked ones only.
+const expertPattern = `\.ffn_(up|down|gate|gate_up)_(ch|)exps`
+
+// sharedPattern finds shared experts, which llama.cpp's regex leaves on the device.
+const sharedPattern = `\.ffn_(up|down|gate|gate_up)_shexp`
+
+// Override places the tensors whose name contains a match of Pattern.
+type Override struct {
+	Pattern string `json:"pattern"`
+	Place   Place  `json:"place"`
+	Buffer  string `json:"buffer"` // the place as the user wrote it (CPU, CUDA0), printed in log lines; may be empty
+}
+
+// Options choose places. The zero value places as llama.cpp does with all layers on the device and no rule.
+type Options struct {
+	CPUMoE        bool       // all routed experts on the host
+	NCPUMoE       int        // routed experts of the first N layers on the host, dense layers counted; 0 and -1: none
+	Overrides     []Override // checked in order, before the rules above; the first that matches wins
+	OffloadShared bool       // shared experts follow the routed ones; alone: all shared experts on the host
+}
+
+// ConflictError says that two flags exclude each other.
+type ConflictError struct{ Flag, Other string }
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("the argument '%s' cannot be used with '%s'", e.Flag, e.Other)
+}
+
+// Validate fails on options that contradict each other (*ConflictError), on a pattern that is no regular
+// expression, and on places this version does not have (*gguf.UnsupportedError).
+func (o Options) Validate() error {
+	if o.CPUMoE && o.NCPUMoE > 0 {
+		return &ConflictError{"--cpu-moe", "--n-cpu-moe <N>"}
+	}
+	if o.NCPUMoE < -1 {
+		return fmt.Errorf("offload: --n-cpu-moe %d: want 0 or more layers", o.NCPUMoE)
+	}
+	for _, r := range o.Overrides {
+		if _, err := regexp.Compile(r.Pattern); err != nil {
+			return fmt.Errorf("offload: override %s=%s: %w", r.Pattern, r.Place, err)
+		}
+		switch r.Place {
+		case Device, Host:
+		case Mapped, Streamed:
+			return &gguf.UnsupportedError{Msg: fmt.Sprintf("offload: override %s=%s: this version keeps all tensors in memory", r.Pattern, r.Place)}
+		default:
+			return fmt.Errorf("offload: override %s=%s: unknown place", r.Pattern, r.Place)
+		}
+	}
+	return nil
+}
+
+// deviceBuffer recognises what llama.cpp's users write behind the equals sign: device buffer types by backend and number.
+var deviceBuffer = regexp.MustCompile(`(?i)^(device|gpu|metal|mtl|(cuda|rocm|hip|musa|vulkan|sycl|cann|opencl)\d*)$`)
+
+// ParseOverrides reads the value of -ot: REGEX=PLACE, several separated by commas. The place is CPU or host,
+// device or the name of a device's buffer (CUDA0), mapped or streamed, in any case.
+func ParseOverrides(value string) ([]Override, error) {
+	var out []Override
+	for rule := range strings.SplitSeq(value, ",") {
+		pattern, buffer, ok := strings.Cut(rule, "=")
+		if !ok || pattern == "" {
+			return nil, fmt.Errorf("offload: override %q: want REGEX=PLACE", rule)
+		}
+		r := Override{Pattern: pattern, Buffer: buffer}
+		switch name := strings.ToLower(buffer); {
+		case name == "cpu" || name == "host":
+			r.Place = Host
+		case deviceBuffer.MatchString(buffer):
+			r.Place = Device
+		case name == string(Mapped) || name == string(Streamed):
+			r.Place = Place(name)
+		default:
+			return nil, fmt.Errorf("offload: override %q: unknown place %q, want CPU or device", rule, buffer)
+		}
+		out = append(out, r)
+	}
+	return out, Options{Overrides: out}.Validate()
+}

@@ -61,7 +61,7 @@ const (
 type Name struct {
 	Role   Role
 	Block  int    // -1 outside of blocks
-	Suffix string // weight, bias, scale or empty
+	Suffix string // weight, bias, scale, input_scale or empty
 }
 
 // Parse takes a tensor name apart. It never fails: what it does not know is a Role of ClassOther.
@@ -75,7 +75,7 @@ func Parse(name string) Name {
 			}
 		}
 	}
-	for _, suffix := range []string{"weight", "bias", "scale"} {
+	for _, suffix := range []string{"weight", "bias", "scale", "input_scale"} {
 		if r, ok := strings.CutSuffix(rest, "."+suffix); ok {
 			n.Suffix, rest = suffix, r
 			break
@@ -113,9 +113,9 @@ func (r Role) Class() Class {
 		return Output
 	case strings.HasPrefix(s, "rope_"):
 		return Rope
-	case strings.HasSuffix(s, "_norm") || strings.HasSuffix(s, "norm_2"):
+	case strings.HasSuffix(s, "_norm") || strings.HasSuffix(s, "norm_2") || s == "ffn_norm_exps":
 		return Norm
-	case r == FFNGateInp || s == "exp_probs_b" || s == "ffn_gate_tid2eid":
+	case r == FFNGateInp || s == "exp_probs_b" || s == "exp_probs_b_vl" || s == "ffn_gate_tid2eid":
 		return Router
 	case strings.HasSuffix(s, "_exps") || strings.HasSuffix(s, "_chexps"):
 		return RoutedExpert

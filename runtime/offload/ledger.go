@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/gguf/expert"
 	"github.com/moeconv/moeconv/gguf/names"
 )
 
@@ -77,16 +78,16 @@ func (o Options) rules() []*rule {
 	}
 	switch {
 	case o.CPUMoE:
-		moe(expertPattern, -1)
+		moe(expert.Pattern, -1)
 	case o.NCPUMoE > 0:
-		moe(expertPattern, o.NCPUMoE)
+		moe(expert.Pattern, o.NCPUMoE)
 	}
 	if o.OffloadShared {
 		layers := -1
 		if o.NCPUMoE > 0 {
 			layers = o.NCPUMoE
 		}
-		moe(sharedPattern, layers)
+		moe(expert.SharedPattern, layers)
 	}
 	for _, r := range out {
 		r.re = regexp.MustCompile(r.Pattern) // Validate has compiled it before
@@ -143,7 +144,7 @@ func (l *Ledger) checkRules(rules []*rule, md *gguf.Metadata) error {
 }
 
 func (l *Ledger) noMatch(r *rule, md *gguf.Metadata) string {
-	if r.Pattern == sharedPattern {
+	if r.Pattern == expert.SharedPattern {
 		return "MoE: 0 shared expert tensors matched"
 	}
 	msg := "MoE: 0 expert tensors matched"

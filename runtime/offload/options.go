@@ -19,12 +19,6 @@ const (
 	Streamed Place = "streamed" // read from the file when needed
 )
 
-// expertPattern is llama.cpp's regex for routed expert tensors, stacked ones only.
-const expertPattern = `\.ffn_(up|down|gate|gate_up)_(ch|)exps`
-
-// sharedPattern finds shared experts, which llama.cpp's regex leaves on the device.
-const sharedPattern = `\.ffn_(up|down|gate|gate_up)_shexp`
-
 // Override places the tensors whose name contains a match of Pattern.
 type Override struct {
 	Pattern string `json:"pattern"`

@@ -76,7 +76,15 @@ func newAssigner(m model, ts []gguf.TensorInfo, s Scheme, o Options) (*assigner,
 	if a.mix == nil {
 		a.mix = Llama
 	}
+	for _, forced := range []*gguf.Type{o.OutputTensorType, o.TokenEmbeddingType} {
+		if forced != nil && !forced.Known() {
+			return nil, fmt.Errorf("quantize: %v is no type", *forced)
+		}
+	}
 	for _, ov := range o.TensorTypes {
+		if !ov.Type.Known() {
+			return nil, fmt.Errorf("quantize: tensor type %s=%v: no such type", ov.Pattern, ov.Type)
+		}
 		re, err := ov.compile()
 		if err != nil {
 			return nil, err

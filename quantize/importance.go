@@ -3,7 +3,6 @@ package quantize
 import (
 	"fmt"
 
-	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/quantize/imatrix"
 )
 
@@ -21,7 +20,7 @@ func (j *Job) Coverage() Coverage { return j.coverage }
 // tensors that must not be encoded without one.
 func (j *Job) matchImportance(m *imatrix.Matrix) error {
 	if len(j.assigned.Importance) > 0 && m.Len() == 0 {
-		t := j.tensors[gguf.Find(j.tensors, j.assigned.Importance[0])]
+		t := j.tensors[j.index[j.assigned.Importance[0]]]
 		return fmt.Errorf("quantize: %v of this model requires an importance matrix: %d tensors, the first is %q (%v)",
 			j.scheme, len(j.assigned.Importance), t.Name, t.Type)
 	}
@@ -48,7 +47,7 @@ func (j *Job) matchImportance(m *imatrix.Matrix) error {
 		}
 	}
 	for _, name := range m.Names() {
-		if gguf.Find(j.tensors, name) < 0 {
+		if _, ok := j.index[name]; !ok {
 			j.coverage.Unused = append(j.coverage.Unused, name)
 		}
 	}
@@ -58,13 +57,13 @@ func (j *Job) matchImportance(m *imatrix.Matrix) error {
 func (j *Job) checkHoles(m *imatrix.Matrix) error {
 	var missing []string
 	for _, name := range j.assigned.Importance {
-		if j.items[gguf.Find(j.tensors, name)].importance == nil {
+		if j.items[j.index[name]].importance == nil {
 			missing = append(missing, name)
 		}
 	}
 	switch {
 	case len(missing) > 0:
-		t := j.tensors[gguf.Find(j.tensors, missing[0])]
+		t := j.tensors[j.index[missing[0]]]
 		return fmt.Errorf("quantize: tensor %q: %v cannot be encoded without an entry in the importance matrix (%d tensors lack one)", t.Name, t.Type, len(missing))
 	case len(j.coverage.Unused) == m.Len():
 		return fmt.Errorf("quantize: the importance matrix %s is of another model: none of its %d entries names a tensor", m.Name(), m.Len())

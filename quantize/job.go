@@ -19,6 +19,7 @@ type Job struct {
 	md       *gguf.Metadata
 	tensors  []gguf.TensorInfo
 	items    []item
+	index    map[string]int // of tensors by name
 	assigned Assignment
 	coverage Coverage
 	scratch  sync.Pool // of *scratch
@@ -55,17 +56,18 @@ func New(src gguf.Source, s Scheme, o Options) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Job{src: src, scheme: s, assigned: a}
+	j := &Job{src: src, scheme: s, assigned: a, index: make(map[string]int, len(ts))}
 	for i, from := range a.Order {
 		t := ts[from]
+		j.index[t.Name] = i
 		j.items = append(j.items, item{src: from, from: t.Type})
 		t.Type = a.Types[i]
 		j.tensors = append(j.tensors, t)
 	}
-	if err := j.checkTypes(o); err != nil {
+	if err := j.matchImportance(o.Imatrix); err != nil {
 		return nil, err
 	}
-	if err := j.matchImportance(o.Imatrix); err != nil {
+	if err := j.checkTypes(o); err != nil {
 		return nil, err
 	}
 	j.md = metadata(src.Metadata(), ts, a.Order, s, o)

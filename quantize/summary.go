@@ -57,13 +57,17 @@ func (j *Job) Summary() (Summary, error) {
 		return Summary{}, fmt.Errorf("quantize: %w", err)
 	}
 	s := Summary{Scheme: j.scheme.Name, FileBytes: plan.Size, Fallbacks: j.assigned.Fallbacks}
-	wanted := map[string]gguf.Type{}
+	wanted, required := map[string]gguf.Type{}, map[string]bool{}
 	for _, f := range s.Fallbacks {
 		wanted[f.Tensor] = f.Want
+	}
+	for _, name := range j.assigned.Importance {
+		required[name] = true
 	}
 	classes, types := map[names.Class]ClassSummary{}, map[gguf.Type]TypeSummary{}
 	for i, t := range j.tensors {
 		ts := j.tensorSummary(i)
+		ts.RequiresImportance = required[t.Name]
 		if w, ok := wanted[t.Name]; ok {
 			ts.FallbackFrom = w
 		}
@@ -95,7 +99,7 @@ func (j *Job) tensorSummary(i int) TensorSummary {
 	return TensorSummary{
 		Name: t.Name, Class: names.ClassOf(t.Name), Shape: t.Shape, From: it.from, Type: t.Type, FallbackFrom: t.Type,
 		SourceBytes: src.Bytes(), Bytes: t.Bytes(),
-		Importance: it.importance != nil, RequiresImportance: slices.Contains(j.assigned.Importance, t.Name),
+		Importance: it.importance != nil,
 	}
 }
 

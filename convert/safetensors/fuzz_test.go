@@ -1,7 +1,7 @@
 package safetensors
 
 import (
-	"bytes"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,9 +23,9 @@ func FuzzHeader(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		head := len(b)
-		if i := bytes.LastIndexByte(b, '}'); i >= 0 {
-			head = i + 1
+		head := min(len(b), 4096)
+		if len(b) >= 8 {
+			head = int(min(uint64(head), 8+binary.LittleEndian.Uint64(b)))
 		}
 		f.Add(b[:head], uint32(len(b)-head))
 	}

@@ -1,0 +1,57 @@
+package convert
+
+import (
+	"fmt"
+	"strings"
+)
+
+// UnknownTensorError says that the family has no place for a source tensor.
+type UnknownTensorError struct{ Name string }
+
+func (e *UnknownTensorError) Error() string {
+	return fmt.Sprintf("convert: cannot map tensor %q: the family has no such tensor", e.Name)
+}
+
+// Hint is advice for the user.
+func (e *UnknownTensorError) Hint() string {
+	if strings.HasSuffix(e.Name, ".bias") {
+		return "biases are not part of this family; is config.json the one of these weights?"
+	}
+	return "is config.json the one of these weights? An adapter or a fine-tuning framework may have added tensors"
+}
+
+// MissingExpertError says which expert of a layer is incomplete.
+type MissingExpertError struct {
+	Layer, Expert int
+	Missing       []string // the ends of the missing tensors' names: gate_proj.weight
+	Have, Want    int      // routed expert tensors of the layer
+}
+
+func (e *MissingExpertError) Error() string {
+	return fmt.Sprintf("convert: layer %d: expert %d has no %s (%d of %d expert tensors)", e.Layer, e.Expert, strings.Join(e.Missing, ", "), e.Have, e.Want)
+}
+
+// Hint is advice for the user.
+func (e *MissingExpertError) Hint() string {
+	return "a shard may be missing or config.json may name another number of experts; download the checkpoint again"
+}
+
+// MissingTensorError says that a source tensor every loader needs is not in the checkpoint.
+type MissingTensorError struct {
+	Source string // of the checkpoint
+	Tensor string // of the file
+	Why    string
+}
+
+func (e *MissingTensorError) Error() string {
+	s := fmt.Sprintf("convert: required tensor %q is missing (it becomes %s)", e.Source, e.Tensor)
+	if e.Why != "" {
+		s += ": " + e.Why
+	}
+	return s
+}
+
+// Hint is advice for the user.
+func (e *MissingTensorError) Hint() string {
+	return "the checkpoint is incomplete; download it again and check that all shards are there"
+}

@@ -7,10 +7,7 @@ import (
 )
 
 // A Q8_0 block: f16 scale d, 32 int8. Value = d*q.
-const (
-	len32    = 32 // elements of the blocks of the _0 and _1 types
-	sizeQ8_0 = 2 + len32
-)
+const sizeQ8_0 = 2 + len32
 
 func init() {
 	register(Codec{Type: gguf.Q8_0, Encode: encodeQ8_0, Decode: decodeQ8_0, Validate: validate16(gguf.Q8_0, 0)})

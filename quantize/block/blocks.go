@@ -1,0 +1,80 @@
+package block
+
+import "github.com/moeconv/moeconv/gguf"
+
+const (
+	len32  = 32  // elements of a block of the _0 and _1 types
+	len256 = 256 // elements of a super-block of the _K types
+)
+
+// each32 encodes a row block by block. encode gets the block's importance, or nil, and returns a scale
+// that is not finite in f16, or 0.
+func each32(t gguf.Type, dst []byte, src, importance []float32, encode func(y []byte, x, w *[len32]float32) float32) error {
+	size := t.BlockSize()
+	for b := 0; b < len(src)/len32; b++ {
+		x := (*[len32]float32)(src[b*len32:])
+		var w *[len32]float32
+		if importance != nil {
+			w = (*[len32]float32)(importance[b*len32:])
+		}
+		if bad := encode(dst[b*size:(b+1)*size], x, w); bad != 0 {
+			return badScale(t, x[:], b*len32, bad)
+		}
+	}
+	return nil
+}
+
+// each256 is each32 for super-blocks.
+func each256(t gguf.Type, dst []byte, src, importance []float32, encode func(y []byte, x, w *[len256]float32) float32) error {
+	size := t.BlockSize()
+	for b := 0; b < len(src)/len256; b++ {
+		x := (*[len256]float32)(src[b*len256:])
+		var w *[len256]float32
+		if importance != nil {
+			w = (*[len256]float32)(importance[b*len256:])
+		}
+		if bad := encode(dst[b*size:(b+1)*size], x, w); bad != 0 {
+			return badScale(t, x[:], b*len256, bad)
+		}
+	}
+	return nil
+}
+
+// storeScale rounds a scale to f16 and stores it. It returns what was stored and, if that is not finite, d.
+func storeScale(p []byte, d float32) (stored, bad float32) {
+	h := F32ToF16(d)
+	store16(p, h)
+	if !finite16(h) {
+		return 0, d
+	}
+	return F16ToF32(h), 0
+}
+
+// firstBad is the first of the scales that is NaN or Inf, 0 if there is none. The reference compares with NaN,
+// which drops such a group silently.
+func firstBad(scales []float32) float32 {
+	if i := notFinite(scales); i >= 0 {
+		return scales[i]
+	}
+	return 0
+}
+
+// meanSquare is the sum of squares in order, over n.
+func meanSquare(x []float32, n float32) float32 {
+	var sum float32
+	for _, v := range x {
+		sum += float32(v * v)
+	}
+	return sum / n
+}
+
+// weigh writes w[i]*sqrt(sigma2 + x[i]^2), the reference's weights under an importance matrix, and returns their sum.
+func weigh(out, x, w []float32, sigma2 float32) float32 {
+	x, w = x[:len(out)], w[:len(out)]
+	var sum float32
+	for i, v := range x {
+		out[i] = w[i] * sqrt32(sigma2+float32(v*v))
+		sum += out[i]
+	}
+	return sum
+}

@@ -1,0 +1,156 @@
+package block
+
+// tinyGroup is the magnitude below which the reference takes a group of weights for zeros.
+const tinyGroup = 1e-15
+
+// signedFit is how a group of weights is best rounded to -n..n-1: values are scale*q with
+// q = nearest(x*inverse). A group of zeros has inverse 0.
+type signedFit struct{ scale, inverse float32 }
+
+// fitSigned tries 19 scales around the one that maps the largest magnitude to -n, and keeps
+// the one with the least weighted error. ggml's make_qx_quants, rmse_type 1; w are the weights
+// of the squared errors. Groups have at most 32 elements.
+func fitSigned(x, w []float32, n float32) signedFit {
+	var wxs [32]float32
+	wx := wxs[:len(x)]
+	w = w[:len(x)]
+	var top, amax float32
+	for i, v := range x {
+		wx[i] = w[i] * v
+		if a := abs32(v); a > amax {
+			amax, top = a, v
+		}
+	}
+	if amax < tinyGroup {
+		return signedFit{}
+	}
+	// |x*inverse| is at most n+1 here, so the float form of nearestInt is exact.
+	f := signedFit{inverse: -n / top}
+	sumlx, suml2 := signedSums(x, w, wx, f.inverse, n)
+	if suml2 != 0 {
+		f.scale = sumlx / suml2
+	}
+	best := f.scale * sumlx
+	for is := float32(-9); is <= 9; is++ {
+		if is == 0 {
+			continue
+		}
+		inverse := -(n + float32(0.1*is)) / top
+		sumlx, suml2 = signedSums(x, w, wx, inverse, n)
+		if suml2 > 0 && float32(sumlx*sumlx) > float32(best*suml2) {
+			f = signedFit{sumlx / suml2, inverse}
+			best = f.scale * sumlx
+		}
+	}
+	return f
+}
+
+// signedSums is sum w*x*q and sum w*q*q for q = nearest(x*inverse) in -n..n-1; wx are the products w*x.
+func signedSums(x, w, wx []float32, inverse, n float32) (sumlx, suml2 float32) {
+	w, wx = w[:len(x)], wx[:len(x)]
+	lo, hi := -n, n-1
+	for i, v := range x {
+		l := (float32(v*inverse) + roundMagic) - roundMagic
+		if l < lo {
+			l = lo
+		}
+		if l > hi {
+			l = hi
+		}
+		sumlx += float32(wx[i] * l)
+		suml2 += float32(float32(w[i]*l) * l)
+	}
+	return sumlx, suml2
+}
+
+// quants writes q+n for the group that f was fitted to. The reference leaves 0, not n, for a group of zeros.
+func (f signedFit) quants(q []uint8, x []float32, n int) {
+	for i, v := range x[:len(q)] {
+		if f.inverse == 0 {
+			q[i] = 0
+			continue
+		}
+		q[i] = uint8(n + max(-n, min(n-1, nearestInt(f.inverse*v))))
+	}
+}
+
+// fitScales rounds the scales (or mins) of a super-block's groups to 0..n under one common scale,
+// which it returns. ggml's make_qp_quants; w are the weights of the groups. Scales, not negative
+// in sane input, wrap in q as the reference's bytes do.
+func fitScales(q []uint8, x, w []float32, n int) float32 {
+	q, w = q[:len(x)], w[:len(x)]
+	var top float32
+	for _, v := range x {
+		if v > top {
+			top = v
+		}
+	}
+	if top < tinyGroup {
+		clear(q)
+		return 0
+	}
+	inverse := bestInverse(x, w, float32(n), top)
+	var sumlx, suml2 float32
+	for i, v := range x {
+		l := min(n, nearestInt(inverse*v))
+		q[i] = uint8(l)
+		sumlx += float32(float32(w[i]*v) * float32(l))
+		suml2 += float32(float32(w[i]*float32(l)) * float32(l))
+	}
+	for range 5 {
+		changed := false
+		for i, v := range x {
+			wx, l := w[i]*v, float32(q[i])
+			slx := sumlx - float32(wx*l)
+			sl2 := suml2 - float32(float32(w[i]*l)*l)
+			if !(slx > 0 && sl2 > 0) {
+				continue
+			}
+			next := min(n, nearestInt(float32(v*sl2)/slx))
+			if next == int(q[i]) {
+				continue
+			}
+			slx += float32(wx * float32(next))
+			sl2 += float32(float32(w[i]*float32(next)) * float32(next))
+			if float32(float32(slx*slx)*suml2) > float32(float32(sumlx*sumlx)*sl2) {
+				q[i], sumlx, suml2 = uint8(next), slx, sl2
+				changed = true
+			}
+		}
+		if !changed {
+			break
+		}
+	}
+	if suml2 > 0 {
+		return sumlx / suml2
+	}
+	return 0
+}
+
+// bestInverse picks among nine inverse scales around n/top the one with the least weighted squared error.
+func bestInverse(x, w []float32, n, top float32) float32 {
+	inverse := n / top
+	scale := 1 / inverse
+	var best float32
+	for i, v := range x {
+		// The reference has stored these in bytes.
+		diff := v - float32(scale*float32(uint8(nearestInt(inverse*v))))
+		best += float32(float32(w[i]*diff) * diff)
+	}
+	for is := float32(-4); is <= 4; is++ {
+		if is == 0 {
+			continue
+		}
+		try := (float32(0.1*is) + n) / top
+		scale := 1 / try
+		var mse float32
+		for i, v := range x {
+			diff := v - float32(scale*float32(min(int(n), nearestInt(try*v))))
+			mse += float32(float32(w[i]*diff) * diff)
+		}
+		if mse < best {
+			best, inverse = mse, try
+		}
+	}
+	return inverse
+}

@@ -155,36 +155,3 @@ func (e *encoder) array(a Array, depth int) error {
 	}
 	return nil
 }
-
-// sliceLen is the number of elements of a metadata array.
-func sliceLen(v any) int {
-	switch s := v.(type) {
-	case []uint8:
-		return len(s)
-	case []int8:
-		return len(s)
-	case []uint16:
-		return len(s)
-	case []int16:
-		return len(s)
-	case []uint32:
-		return len(s)
-	case []int32:
-		return len(s)
-	case []float32:
-		return len(s)
-	case []bool:
-		return len(s)
-	case []string:
-		return len(s)
-	case []uint64:
-		return len(s)
-	case []int64:
-		return len(s)
-	case []float64:
-		return len(s)
-	case Array:
-		return len(s)
-	}
-	return 0
-}

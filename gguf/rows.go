@@ -34,30 +34,48 @@ type relabelledRanger struct {
 // TensorSHA256 is the SHA-256, in hex, of a tensor's encoded data without padding.
 func TensorSHA256(ctx context.Context, src Source, tensor int) (string, error) {
 	h := sha256.New()
-	if err := copyTensor(ctx, h, src, tensor); err != nil {
+	if _, err := io.Copy(h, newTensorReader(ctx, src, tensor)); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// copyTensor writes a tensor's encoded data to w, slab by slab.
-func copyTensor(ctx context.Context, w io.Writer, src Source, tensor int) error {
+// tensorReader reads a tensor's encoded data as a stream.
+type tensorReader struct {
+	ctx    context.Context
+	src    Source
+	tensor int
+	row    int    // next row to read
+	step   int    // rows in a slab
+	slab   []byte // allocated once
+	rest   []byte // of slab, not yet returned
+}
+
+func newTensorReader(ctx context.Context, src Source, tensor int) *tensorReader {
 	t := src.Tensors()[tensor]
-	rows := int(t.Shape.Rows())
-	step := slabRows(t, Units(src, tensor), defaultMemory)
-	var buf []byte
-	for row := 0; row < rows; row += step {
-		n := min(step, rows-row)
-		if buf == nil {
-			buf = make([]byte, int64(n)*t.RowBytes())
+	step := min(slabRows(t, Units(src, tensor), defaultMemory), int(t.Shape.Rows()))
+	return &tensorReader{ctx: ctx, src: src, tensor: tensor, step: step}
+}
+
+// Read returns io.EOF behind the last row.
+func (r *tensorReader) Read(p []byte) (int, error) {
+	if len(r.rest) == 0 {
+		t := r.src.Tensors()[r.tensor]
+		n := min(r.step, int(t.Shape.Rows())-r.row)
+		if n == 0 {
+			return 0, io.EOF
 		}
-		b := buf[:int64(n)*t.RowBytes()]
-		if err := src.ReadRows(ctx, tensor, row, n, b); err != nil {
-			return err
+		if r.slab == nil {
+			r.slab = make([]byte, int64(r.step)*t.RowBytes())
 		}
-		if _, err := w.Write(b); err != nil {
-			return err
+		r.rest = r.slab[:int64(n)*t.RowBytes()]
+		if err := r.src.ReadRows(r.ctx, r.tensor, r.row, n, r.rest); err != nil {
+			r.rest = nil
+			return 0, err
 		}
+		r.row += n
 	}
-	return nil
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
 }

@@ -27,19 +27,19 @@ type DiffEntry struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// DiffResult lists the keys and tensors of A in A's order, then what only B has in B's.
-type DiffResult struct {
+// Difference lists the keys and tensors of A in A's order, then what only B has in B's.
+type Difference struct {
 	Metadata []DiffEntry `json:"metadata"`
 	Tensors  []DiffEntry `json:"tensors"`
 	// Reordered is true when the same tensors stand in another order; that alone is no difference.
 	Reordered bool `json:"reordered"`
 }
 
-// Equal reports whether every key and tensor is the same.
-func (d DiffResult) Equal() bool { return d.Count(Same) == len(d.Metadata)+len(d.Tensors) }
+// Same reports whether every key and tensor is the same.
+func (d *Difference) Same() bool { return d.Count(Same) == len(d.Metadata)+len(d.Tensors) }
 
 // Count is the number of keys and tensors with a status.
-func (d DiffResult) Count(s DiffStatus) int {
+func (d *Difference) Count(s DiffStatus) int {
 	n := 0
 	for _, list := range [][]DiffEntry{d.Metadata, d.Tensors} {
 		for _, e := range list {
@@ -51,11 +51,38 @@ func (d DiffResult) Count(s DiffStatus) int {
 	return n
 }
 
+// Print writes one line for each key and tensor that is not the same, then the sums.
+func (d *Difference) Print(w io.Writer) error {
+	var b bytes.Buffer
+	for _, list := range []struct {
+		what    string
+		entries []DiffEntry
+	}{{"key", d.Metadata}, {"tensor", d.Tensors}} {
+		same := 0
+		for _, e := range list.entries {
+			switch e.Status {
+			case Same:
+				same++
+			case Different:
+				fmt.Fprintf(&b, "%s %s: %s: %s\n", list.what, e.Name, e.Status, e.Detail)
+			default:
+				fmt.Fprintf(&b, "%s %s: %s\n", list.what, e.Name, e.Status)
+			}
+		}
+		fmt.Fprintf(&b, "%ss: %d same of %d\n", list.what, same, len(list.entries))
+	}
+	if d.Reordered {
+		b.WriteString("tensors stand in another order\n")
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
 // Diff compares metadata values exactly (floats by their bits, so a NaN equals
 // itself) and tensors byte by byte, reading both as streams. An error means
 // that a or b could not be read, not that they differ.
-func Diff(ctx context.Context, a, b Source) (DiffResult, error) {
-	d := DiffResult{Metadata: diffMetadata(a.Metadata(), b.Metadata())}
+func Diff(ctx context.Context, a, b Source) (*Difference, error) {
+	d := &Difference{Metadata: diffMetadata(a.Metadata(), b.Metadata())}
 	ta, tb := a.Tensors(), b.Tensors()
 	index := make(map[string]int, len(tb))
 	for i, t := range tb {
@@ -73,7 +100,7 @@ func Diff(ctx context.Context, a, b Source) (DiffResult, error) {
 		last = max(last, j)
 		detail, err := diffTensor(ctx, a, i, b, j)
 		if err != nil {
-			return d, err
+			return nil, err
 		}
 		d.Tensors = append(d.Tensors, entry(t.Name, detail))
 	}

@@ -63,7 +63,7 @@ func TestFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := expert.Summary{
-		Count: 6, Used: 2, Layers: []int{1, 2},
+		Count: 6, Used: 2, Tensors: 6, Layers: []int{1, 2},
 		Names: []string{"blk.1.ffn_gate_exps.weight", "blk.1.ffn_up_exps.weight", "blk.1.ffn_down_exps.weight",
 			"blk.2.ffn_gate_exps.weight", "blk.2.ffn_up_exps.weight", "blk.2.ffn_down_exps.weight"},
 		Bytes:       2 * 3 * 8 * 4 * 6 * 2,

@@ -18,13 +18,14 @@ var ErrNone = errors.New("expert: the model has no routed experts")
 
 // Summary says what routed and shared experts a model has.
 type Summary struct {
-	Count       int      // experts in a layer
-	Used        int      // experts a token is routed to; 0 where the metadata do not say
-	Names       []string // tensors that hold routed experts, in file order
-	Layers      []int    // layers that have routed experts, ascending
-	Bytes       int64    // encoded bytes of Names
-	Shared      []string // tensors of shared experts, in file order
-	SharedBytes int64    // encoded bytes of Shared
+	Count       int      `json:"count"`                  // experts in a layer
+	Used        int      `json:"used"`                   // experts a token is routed to; 0 where the metadata do not say
+	Tensors     int      `json:"tensors"`                // len(Names)
+	Bytes       int64    `json:"bytes"`                  // encoded bytes of Names
+	Layers      []int    `json:"layers"`                 // layers that have routed experts, ascending
+	Names       []string `json:"names"`                  // tensors that hold routed experts, in file order
+	Shared      []string `json:"shared_names,omitempty"` // tensors of shared experts, in file order
+	SharedBytes int64    `json:"shared_bytes"`           // encoded bytes of Shared
 }
 
 // legacyName is a tensor that holds one expert, as files had it before experts were stacked.
@@ -103,6 +104,7 @@ func (f *finder) addRouted(t gguf.TensorInfo, n names.Name) error {
 		f.gated = f.gated || n.Role == names.FFNGateExps || n.Role == names.FFNGateUpExps
 	}
 	f.sum.Names = append(f.sum.Names, t.Name)
+	f.sum.Tensors++
 	f.sum.Bytes += t.Bytes()
 	if !slices.Contains(f.sum.Layers, n.Block) {
 		f.sum.Layers = append(f.sum.Layers, n.Block)

@@ -58,7 +58,7 @@ func (s Summary) mark(md *gguf.Metadata) {
 	if s.Used > 0 {
 		md.Set(KeyUsed, uint32(s.Used))
 	}
-	md.Set(KeyTensors, uint32(len(s.Names)))
+	md.Set(KeyTensors, uint32(s.Tensors))
 	md.Set(KeyBytes, uint64(s.Bytes))
 	if len(s.Shared) > 0 {
 		md.Set(KeyShared, s.Shared)
@@ -87,11 +87,10 @@ func Read(md *gguf.Metadata) (s Summary, tagged bool, err error) {
 	for _, l := range layers {
 		s.Layers = append(s.Layers, int(l))
 	}
-	tensors := 0
 	for _, v := range []struct {
 		key string
 		to  *int
-	}{{KeyCount, &s.Count}, {KeyTensors, &tensors}, {KeyUsed, &s.Used}} {
+	}{{KeyCount, &s.Count}, {KeyTensors, &s.Tensors}, {KeyUsed, &s.Used}} {
 		n, err := gguf.Value[uint32](md, v.key)
 		if _, ok := md.Get(v.key); !ok && v.key == KeyUsed {
 			continue
@@ -101,8 +100,8 @@ func Read(md *gguf.Metadata) (s Summary, tagged bool, err error) {
 		}
 		*v.to = int(n)
 	}
-	if tensors != len(s.Names) {
-		return s, true, fmt.Errorf("expert: %s is %d but %s has %d", KeyTensors, tensors, KeyNames, len(s.Names))
+	if s.Tensors != len(s.Names) {
+		return s, true, fmt.Errorf("expert: %s is %d but %s has %d", KeyTensors, s.Tensors, KeyNames, len(s.Names))
 	}
 	return s, true, s.readBytes(md)
 }

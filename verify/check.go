@@ -1,0 +1,159 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/runtime"
+)
+
+// Check looks at one thing.
+type Check struct {
+	Name string
+	// Structural checks come before all others; when one fails, the checks that run the model are not applicable.
+	Structural bool
+	Run        func(context.Context, *Subject) Result
+}
+
+// Subject is a file to verify and what it is held against.
+type Subject struct {
+	Name      string      // of the file, for the report
+	Scheme    string      // Q4_K_M; chooses the default thresholds
+	Source    gguf.Source // the file
+	Reference gguf.Source // the checkpoint's plan, or another file of the same model; nil: checks against it are not applicable
+
+	Text       string     // measured on this text; empty: such checks are not applicable
+	Context    int        // tokens of a chunk; 0: 512
+	Chunks     int        // the first N chunks; 0: all
+	Baseline   *Baseline  // the reference's answers over Text, shared between the files of a release; nil: made when needed
+	Thresholds Thresholds // laid over the scheme's defaults
+
+	Runtime  runtime.Options // threads, placement; Activations and Context are set by the checks
+	Workers  int             // for checks on weights; 0: Runtime.Threads, or one a CPU
+	Progress func(check string, done, total int64)
+
+	model, reference *runtime.Model
+	measured         *Measurement
+}
+
+// Measurement is what one pass over the text yields.
+type Measurement struct {
+	Perplexity PerplexityResult
+	Divergence *DivergenceResult // nil without a reference
+}
+
+// Standard lists the checks in the order of the gate.
+func Standard() []Check {
+	return []Check{
+		{Name: "contract", Structural: true, Run: checkContract},
+		{Name: "stored", Structural: true, Run: checkStored},
+		{Name: "scan", Structural: true, Run: checkScan},
+		{Name: "fidelity", Structural: true, Run: checkFidelity},
+		{Name: "tokenizer", Run: checkTokenizer},
+		{Name: "decode", Run: checkDecode},
+		{Name: "determinism", Run: checkDeterminism},
+		{Name: "ablation", Run: checkAblation},
+		{Name: "logits", Run: checkLogits},
+		{Name: "kld", Run: checkDivergence},
+		{Name: "perplexity", Run: checkPerplexity},
+		{Name: "coverage", Run: checkCoverage},
+	}
+}
+
+// Run carries out checks in order. A structural check that fails spares the model's run: the later ones become
+// not applicable. The error is ctx's alone; everything else is a Result.
+func Run(ctx context.Context, s *Subject, checks []Check) (*Report, error) {
+	defer s.close()
+	rep := &Report{Name: s.Name, Scheme: s.Scheme, Status: Pass}
+	start := time.Now()
+	broken := ""
+	for _, c := range checks {
+		var r Result
+		if broken != "" && !c.Structural {
+			r = Resultf(NotApplicable, "not run: %s failed", broken)
+		} else {
+			t := time.Now()
+			r = c.Run(ctx, s)
+			r.Seconds = time.Since(t).Seconds()
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		r.Name = c.Name
+		if c.Structural && r.Status == Fail && broken == "" {
+			broken = c.Name
+		}
+		rep.Checks = append(rep.Checks, r)
+		rep.Status = worse(rep.Status, r.Status)
+	}
+	rep.judge()
+	rep.Seconds = time.Since(start).Seconds()
+	return rep, nil
+}
+
+// yardsticks are the checks that hold a file against its source; without one of them nothing is proven.
+var yardsticks = []string{"fidelity", "kld"}
+
+// judge lowers the verdict of a report in which nothing compared the file with its source.
+func (r *Report) judge() {
+	for _, name := range yardsticks {
+		if c, ok := r.Check(name); ok && c.Status != NotApplicable {
+			return
+		}
+	}
+	r.Status = worse(r.Status, Warn)
+	r.Notes = append(r.Notes, "nothing compared the file with its source: perplexity and probes alone do not prove a file")
+}
+
+// close frees what the checks loaded.
+func (s *Subject) close() {
+	if s.model != nil {
+		s.model.Close()
+	}
+	if s.reference != nil {
+		s.reference.Close()
+	}
+	s.model, s.reference, s.measured = nil, nil, nil
+}
+
+// Model is the file, loaded once for all checks, with the reference's rounding of activations.
+func (s *Subject) Model() (*runtime.Model, error) {
+	var err error
+	if s.model == nil {
+		s.model, err = s.load(s.Source, runtime.ActivationsRounded, s.Runtime.Log)
+	}
+	return s.model, err
+}
+
+// ReferenceModel is the reference, loaded once, with activations as they are.
+func (s *Subject) ReferenceModel() (*runtime.Model, error) {
+	if s.Reference == nil {
+		return nil, fmt.Errorf("verify: %s: no reference", s.Name)
+	}
+	var err error
+	if s.reference == nil {
+		s.reference, err = s.load(s.Reference, runtime.ActivationsF32, nil)
+	}
+	return s.reference, err
+}
+
+func (s *Subject) load(src gguf.Source, a runtime.Activations, log func(string)) (*runtime.Model, error) {
+	o := s.Runtime
+	o.Activations, o.KV, o.Log = a, gguf.F32, log
+	o.Context = 0
+	m, err := runtime.Load(src, o)
+	if err != nil {
+		return nil, fmt.Errorf("verify: %s: load: %w", s.Name, err)
+	}
+	return m, nil
+}
+
+func (s *Subject) progress(check string) func(done, total int64) {
+	return func(done, total int64) {
+		if s.Progress != nil {
+			s.Progress(check, done, total)
+		}
+	}
+}

@@ -1,0 +1,218 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/moeconv/moeconv/gguf"
+)
+
+// errNoText says that there is nothing to measure on.
+var errNoText = errors.New("no text to measure on")
+
+// measure runs the file, and the reference where there is one, over the text, once for all checks.
+func (s *Subject) measure(ctx context.Context) (*Measurement, error) {
+	if s.measured != nil {
+		return s.measured, nil
+	}
+	if s.Text == "" {
+		return nil, errNoText
+	}
+	if s.Reference == nil && s.Baseline == nil {
+		m, err := s.Model()
+		if err != nil {
+			return nil, err
+		}
+		p, err := Perplexity(ctx, m, s.Text, s.options("perplexity"))
+		if err != nil {
+			return nil, err
+		}
+		s.measured = &Measurement{Perplexity: p}
+		return s.measured, nil
+	}
+	b, err := s.baseline(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.Model()
+	if err != nil {
+		return nil, err
+	}
+	d, err := b.divergence(ctx, m, s.options("kld").Progress)
+	if err != nil {
+		return nil, err
+	}
+	s.measured = &Measurement{Perplexity: d.PPL, Divergence: &d}
+	return s.measured, nil
+}
+
+// baseline is the caller's, or one made of the reference for this subject alone.
+func (s *Subject) baseline(ctx context.Context) (*Baseline, error) {
+	if s.Baseline != nil {
+		return s.Baseline, nil
+	}
+	ref, err := s.ReferenceModel()
+	if err != nil {
+		return nil, err
+	}
+	return NewBaseline(ctx, ref, s.Text, s.options("baseline"), 0)
+}
+
+func (s *Subject) options(check string) PerplexityOptions {
+	report := s.progress(check)
+	return PerplexityOptions{Context: s.Context, Chunks: s.Chunks, Progress: func(done, total int) { report(int64(done), int64(total)) }}
+}
+
+func (s *Subject) thresholds() Thresholds { return s.Thresholds.over(DefaultThresholds(s.Scheme)) }
+
+// cannot is the result of a check that could not measure: not applicable where nothing is wrong with the file.
+func cannot(err error) Result {
+	var unsupported *gguf.UnsupportedError
+	if errors.Is(err, errNoText) || errors.As(err, &unsupported) {
+		return NewResult(NotApplicable, err.Error())
+	}
+	return failure(err)
+}
+
+// checkDivergence holds the file's answers against the source model's over the text.
+func checkDivergence(ctx context.Context, s *Subject) Result {
+	if s.Reference == nil && s.Baseline == nil {
+		return NewResult(NotApplicable, "no source to compare with")
+	}
+	m, err := s.measure(ctx)
+	if err != nil {
+		return cannot(err)
+	}
+	d, th := m.Divergence, s.thresholds()
+	var r Result
+	r.Status, r.Threshold = atMost(d.Mean, th.KLDWarn, th.KLDFail)
+	r.Figure = Number(d.Mean)
+	for name, v := range map[string]float64{
+		"mean": d.Mean, "error": d.Error, "median": d.Median, "p99": d.P99, "p999": d.P999, "max": d.Max,
+		"same_top_p": d.SameTop, "rms_dp": d.RMSDeltaP,
+	} {
+		r.figure(name, v)
+	}
+	r.Detail = fmt.Sprintf("mean %.6f ± %.6f, median %.6f, 99%% %.6f, 99.9%% %.6f, max %.6f; same top token %.2f%%",
+		d.Mean, d.Error, d.Median, d.P99, d.P999, d.Max, 100*d.SameTop)
+	if r.Status != Pass {
+		r.Detail += fmt.Sprintf("; the mean may be %.4g", float64(r.Threshold))
+	}
+	if st, limit := atLeast(d.SameTop, th.Top1Warn, th.Top1Fail); st != Pass {
+		r.Status = worse(r.Status, st)
+		r.Detail += fmt.Sprintf("; the top token must agree in %.4g%%", 100*float64(limit))
+	}
+	return r
+}
+
+// checkPerplexity reports the perplexity, and judges its ratio to the source's. Without a source there is nothing to judge.
+func checkPerplexity(ctx context.Context, s *Subject) Result {
+	m, err := s.measure(ctx)
+	if err != nil {
+		return cannot(err)
+	}
+	p := m.Perplexity
+	r := Resultf(NotApplicable, "%.4f ± %.4f over %d tokens in %d chunks; nothing to hold it against", p.PPL, p.Error, p.Scored, p.Chunks)
+	r.Figure = Number(p.PPL)
+	r.figure("ppl", p.PPL)
+	r.figure("ppl_error", p.Error)
+	r.figure("tokens", float64(p.Tokens))
+	r.figure("chunks", float64(p.Chunks))
+	r.figure("scored", float64(p.Scored))
+	d := m.Divergence
+	if d == nil {
+		return r
+	}
+	th := s.thresholds()
+	apart := max(d.Ratio, 1/d.Ratio) // better than the truth is as suspicious as worse
+	r.Status, r.Threshold = atMost(apart, th.PPLRatioWarn, th.PPLRatioFail)
+	r.figure("ratio", d.Ratio)
+	r.figure("ratio_error", d.RatioErr)
+	r.figure("source", d.BasePPL.PPL)
+	r.Detail = fmt.Sprintf("%.4f ± %.4f, source %.4f, ratio %.5f ± %.5f; %d tokens in %d chunks scored",
+		p.PPL, p.Error, d.BasePPL.PPL, d.Ratio, d.RatioErr, p.Scored, p.Chunks)
+	if r.Status != Pass {
+		r.Detail += fmt.Sprintf("; the ratio may be %.5g", float64(r.Threshold))
+		if d.Ratio < 1 {
+			r.Detail += " either way: an answer better than the source's is not the source's"
+		}
+	}
+	return r
+}
+
+// checkCoverage asks how many of the routed experts the text reached.
+func checkCoverage(ctx context.Context, s *Subject) Result {
+	m, err := s.measure(ctx)
+	if err != nil {
+		return cannot(err)
+	}
+	used, total, idle := coverage(m.Perplexity.Routes)
+	if total == 0 {
+		return NewResult(NotApplicable, "no routed experts were counted")
+	}
+	share, limit := float64(used)/float64(total), s.thresholds().Coverage
+	r := NewResult(Pass, fmt.Sprintf("%d of %d experts used", used, total))
+	r.Figure, r.Threshold = Number(share), bound(limit)
+	if limit >= 0 && share < limit {
+		r.Status = Fail
+		if d := m.Divergence; d != nil {
+			if u, n, _ := coverage(d.BasePPL.Routes); n == total && float64(u) < limit*float64(n) {
+				r.Status = Warn
+				r.Detail += fmt.Sprintf(", the source uses %d", u)
+			}
+		}
+		r.Detail += fmt.Sprintf("; %.4g%% are wanted", 100*limit)
+	}
+	if len(idle) > 0 {
+		r.Detail += "; idle: " + idle[0]
+		if len(idle) > 1 {
+			r.Detail += fmt.Sprintf(" and %d more", len(idle)-1)
+		}
+	}
+	r.figure("used", float64(used))
+	r.figure("experts", float64(total))
+	return r
+}
+
+// coverage counts the experts that any token was routed to, and names the others.
+func coverage(routes [][]int64) (used, total int, idle []string) {
+	for b, row := range routes {
+		for e, n := range row {
+			total++
+			if n > 0 {
+				used++
+			} else {
+				idle = append(idle, fmt.Sprintf("blk.%d expert %d", b, e))
+			}
+		}
+	}
+	return used, total, idle
+}
+
+// maxAbs is the largest difference of two sets of logits, NaN if any is; and at how many rows the largest logit is another.
+func maxAbs(a, b [][]float32) (worst float64, otherTop int) {
+	for i := range a {
+		top, otop := 0, 0
+		for j := range a[i] {
+			d := math.Abs(float64(a[i][j]) - float64(b[i][j]))
+			if d > worst || d != d {
+				worst = d
+			}
+			if a[i][j] > a[i][top] {
+				top = j
+			}
+			if b[i][j] > b[i][otop] {
+				otop = j
+			}
+		}
+		if top != otop {
+			otherTop++
+		}
+		if worst != worst {
+			return worst, otherTop
+		}
+	}
+	return worst, otherTop
+}

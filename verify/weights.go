@@ -1,0 +1,166 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	goruntime "runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/gguf/names"
+	"github.com/moeconv/moeconv/quantize/block"
+)
+
+// unit is the part of a tensor that is judged by itself: an expert of a stacked tensor, else the whole tensor.
+type unit struct {
+	tensor    int
+	expert    int // -1: the whole tensor
+	row, rows int
+}
+
+// unitsOf takes tensors apart into units, in order.
+func unitsOf(tensors []gguf.TensorInfo) []unit {
+	var out []unit
+	for i, t := range tensors {
+		rows := int(t.Shape.Rows())
+		experts := expertsIn(t)
+		if experts == 0 {
+			out = append(out, unit{i, -1, 0, rows})
+			continue
+		}
+		per := rows / experts
+		for e := range experts {
+			out = append(out, unit{i, e, e * per, per})
+		}
+	}
+	return out
+}
+
+// expertsIn is the number of routed experts stacked in a tensor, 0 if it holds none.
+func expertsIn(t gguf.TensorInfo) int {
+	n := names.Parse(t.Name)
+	if n.Role.Class() != names.RoutedExpert {
+		return 0
+	}
+	switch {
+	case n.Suffix == "weight" && len(t.Shape) >= 3:
+		return int(t.Shape.NE(2) * t.Shape.NE(3))
+	case n.Suffix == "bias" && len(t.Shape) == 2:
+		return int(t.Shape.NE(1))
+	}
+	return 0
+}
+
+// slabBytes is how much encoded data one read asks for, at least; a source with larger units is asked for one.
+const slabBytes = 1 << 20
+
+// reader reads and decodes rows of one source. Each worker has its own.
+type reader struct {
+	src  gguf.Source
+	raw  []byte
+	vals []float32
+}
+
+// slabs calls fn with rows [row, row+n) of a tensor and their values, slab by slab. Both slices are overwritten by the next.
+func (r *reader) slabs(ctx context.Context, tensor, row, rows int, fn func(row, n int, raw []byte, vals []float32) error) error {
+	t := r.src.Tensors()[tensor]
+	step := r.step(tensor, t)
+	for end := row + rows; row < end; {
+		n := min(step, end-row)
+		if err := r.read(ctx, tensor, row, n); err != nil {
+			return err
+		}
+		if err := fn(row, n, r.raw, r.vals); err != nil {
+			return err
+		}
+		row += n
+	}
+	return nil
+}
+
+func (r *reader) step(tensor int, t gguf.TensorInfo) int {
+	n := int(slabBytes / max(1, t.RowBytes()))
+	return max(1, n, gguf.Units(r.src, tensor))
+}
+
+// read reads and decodes n rows into r.raw and r.vals.
+func (r *reader) read(ctx context.Context, tensor, row, n int) error {
+	t := r.src.Tensors()[tensor]
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ne0 := int(t.Shape.NE(0))
+	r.raw = resize(r.raw, n*int(t.RowBytes()))
+	if err := r.src.ReadRows(ctx, tensor, row, n, r.raw); err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+	r.vals = resize(r.vals, n*ne0)
+	return block.DecodeRows(t.Type, r.vals, r.raw, ne0)
+}
+
+func resize[T any](b []T, n int) []T {
+	if cap(b) < n {
+		return make([]T, n)
+	}
+	return b[:n]
+}
+
+// readable reports whether tensors of a type can be decoded here; integers hold no weights and need not be.
+func readable(t gguf.Type) bool {
+	_, ok := block.For(t)
+	return ok
+}
+
+func integer(t gguf.Type) bool {
+	return t == gguf.I8 || t == gguf.I16 || t == gguf.I32 || t == gguf.I64
+}
+
+// workers is the number of goroutines for checks on weights.
+func (s *Subject) workers() int {
+	if s.Workers > 0 {
+		return s.Workers
+	}
+	if s.Runtime.Threads > 0 {
+		return s.Runtime.Threads
+	}
+	return goruntime.GOMAXPROCS(0)
+}
+
+// each calls fn for 0..n-1 from several goroutines and returns the first error by index. fn knows its worker by number.
+func each(ctx context.Context, n, workers int, fn func(worker, i int) error) error {
+	errs := make([]error, n)
+	var next atomic.Int64
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for w := range min(workers, n) {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n || stop.Load() || ctx.Err() != nil {
+					return
+				}
+				if errs[i] = fn(w, i); errs[i] != nil {
+					stop.Store(true)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// readers makes a reader of src for each worker.
+func (s *Subject) readers(src gguf.Source) []reader {
+	out := make([]reader, s.workers())
+	for i := range out {
+		out[i].src = src
+	}
+	return out
+}

@@ -86,7 +86,7 @@ func Run(ctx context.Context, s *Subject, checks []Check) (*Report, error) {
 			broken = c.Name
 		}
 		rep.Checks = append(rep.Checks, r)
-		rep.Status = worse(rep.Status, r.Status)
+		rep.Status = Worse(rep.Status, r.Status)
 	}
 	rep.judge()
 	rep.Seconds = time.Since(start).Seconds()
@@ -103,7 +103,7 @@ func (r *Report) judge() {
 			return
 		}
 	}
-	r.Status = worse(r.Status, Warn)
+	r.Status = Worse(r.Status, Warn)
 	r.Notes = append(r.Notes, "nothing compared the file with its source: perplexity and probes alone do not prove a file")
 }
 

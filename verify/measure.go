@@ -101,7 +101,7 @@ func checkDivergence(ctx context.Context, s *Subject) Result {
 		r.Detail += fmt.Sprintf("; the mean may be %.4g", float64(r.Threshold))
 	}
 	if st, limit := atLeast(d.SameTop, th.Top1Warn, th.Top1Fail); st != Pass {
-		r.Status = worse(r.Status, st)
+		r.Status = Worse(r.Status, st)
 		r.Detail += fmt.Sprintf("; the top token must agree in %.4g%%", 100*float64(limit))
 	}
 	return r

@@ -31,8 +31,8 @@ func (s Status) rank() int {
 	return 0
 }
 
-// worse is the one that matters more.
-func worse(a, b Status) Status {
+// Worse is the one of two outcomes that matters more.
+func Worse(a, b Status) Status {
 	if b.rank() > a.rank() {
 		return b
 	}
@@ -94,6 +94,7 @@ type Result struct {
 	Seconds   float64           `json:"seconds"`
 	Figures   map[string]Number `json:"figures,omitempty"`  // further numbers by name
 	Problems  []Problem         `json:"problems,omitempty"` // the first maxProblems
+	Output    string            `json:"output,omitempty"`   // a probe's answer
 	Count     int               `json:"problem_count"`      // all problems
 }
 
@@ -120,7 +121,7 @@ func (r *Result) Find(p Problem) {
 		r.Problems = append(r.Problems, p)
 	}
 	if p.warn {
-		r.Status = worse(r.Status, Warn)
+		r.Status = Worse(r.Status, Warn)
 	} else {
 		r.Status = Fail
 	}

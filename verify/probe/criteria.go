@@ -1,0 +1,133 @@
+package probe
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/moeconv/moeconv/verify"
+)
+
+// NotEmpty wants a letter or digit at least.
+type NotEmpty struct{}
+
+// Name of the criterion.
+func (NotEmpty) Name() string { return "not empty" }
+
+// Judge fails an answer of blanks.
+func (NotEmpty) Judge(a Answer) Finding {
+	if strings.TrimSpace(a.Text) == "" {
+		return finding(verify.Fail, float64(verify.None()), "the answer is empty")
+	}
+	return finding(verify.Pass, float64(verify.None()), "%d bytes", len(a.Text))
+}
+
+// UTF8 wants valid text without replacement characters.
+type UTF8 struct{}
+
+// Name of the criterion.
+func (UTF8) Name() string { return "utf-8" }
+
+// Judge fails broken sequences, and U+FFFD unless the answer was cut within its last character.
+func (UTF8) Judge(a Answer) Finding {
+	text := a.Text
+	if a.Cut {
+		text = strings.TrimRight(text, "\uFFFD")
+	}
+	if !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError) {
+		return finding(verify.Fail, float64(verify.None()), "the answer holds broken UTF-8")
+	}
+	return finding(verify.Pass, float64(verify.None()), "valid")
+}
+
+// Contains wants all of these texts.
+type Contains []string
+
+// Name of the criterion.
+func (Contains) Name() string { return "contains" }
+
+// Judge fails an answer that lacks one, naming it.
+func (c Contains) Judge(a Answer) Finding {
+	for _, want := range c {
+		if !strings.Contains(a.Text, want) {
+			return finding(verify.Fail, float64(verify.None()), "%q is missing", want)
+		}
+	}
+	return finding(verify.Pass, float64(verify.None()), "%q", []string(c))
+}
+
+// Keywords wants some of these words, whatever their case.
+type Keywords struct {
+	Words []string
+	Min   int
+}
+
+// Name of the criterion.
+func (Keywords) Name() string { return "keywords" }
+
+// Judge counts the words that occur.
+func (k Keywords) Judge(a Answer) Finding {
+	text, found := strings.ToLower(a.Text), 0
+	var missing []string
+	for _, w := range k.Words {
+		if strings.Contains(text, strings.ToLower(w)) {
+			found++
+		} else {
+			missing = append(missing, w)
+		}
+	}
+	if found < k.Min {
+		return finding(verify.Fail, float64(found), "%d of %d found, %d needed; missing: %s", found, len(k.Words), k.Min, strings.Join(missing, ", "))
+	}
+	return finding(verify.Pass, float64(found), "%d of %d found", found, len(k.Words))
+}
+
+// Pattern wants a match of a regular expression.
+type Pattern struct{ re *regexp.Regexp }
+
+// NewPattern compiles the expression.
+func NewPattern(expr string) (Pattern, error) {
+	re, err := regexp.Compile(expr)
+	if err != nil {
+		return Pattern{}, fmt.Errorf("pattern: %w", err)
+	}
+	return Pattern{re}, nil
+}
+
+// Name of the criterion.
+func (Pattern) Name() string { return "pattern" }
+
+// Judge fails an answer without a match.
+func (p Pattern) Judge(a Answer) Finding {
+	if !p.re.MatchString(a.Text) {
+		return finding(verify.Fail, float64(verify.None()), "no match of %s", p.re)
+	}
+	return finding(verify.Pass, float64(verify.None()), "matches")
+}
+
+// Agreement compares with the source's answer: the share of its leading tokens that the answer begins with.
+type Agreement struct{ Min float64 }
+
+// Name of the criterion.
+func (Agreement) Name() string { return "agreement" }
+
+// Judge fails an answer that parts from the source's too early. Without a source's answer it does not apply.
+func (c Agreement) Judge(a Answer) Finding {
+	if a.Source == nil {
+		return finding(verify.NotApplicable, float64(verify.None()), "no source")
+	}
+	want := a.Source.IDs
+	n := 0
+	for n < min(len(want), len(a.IDs)) && want[n] == a.IDs[n] {
+		n++
+	}
+	share := 1.0
+	if longest := max(len(want), len(a.IDs)); longest > 0 {
+		share = float64(n) / float64(longest)
+	}
+	if share < c.Min {
+		return finding(verify.Fail, share, "the first %d of %d tokens are the source's, %.4g%% are needed", n, len(want), 100*c.Min)
+	}
+	return finding(verify.Pass, share, "the first %d of %d tokens are the source's", n, len(want))
+}

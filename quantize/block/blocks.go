@@ -1,30 +1,41 @@
 package block
 
-import "github.com/moeconv/moeconv/gguf"
+import (
+	"math"
+
+	"github.com/moeconv/moeconv/gguf"
+)
 
 const (
 	len32  = 32  // elements of a block of the _0 and _1 types
 	len256 = 256 // elements of a super-block of the _K types
 )
 
-// each32 encodes a row block by block. encode gets the block's importance, or nil, and returns a scale
-// that is not finite in f16, or 0.
-func each32(t gguf.Type, dst []byte, src, importance []float32, encode func(y []byte, x, w *[len32]float32) float32) error {
+// each32 encodes a row block by block. encode returns a scale that is not finite in f16, or 0.
+func each32(t gguf.Type, dst []byte, src []float32, encode func(y []byte, x *[len32]float32) float32) error {
 	size := t.BlockSize()
 	for b := 0; b < len(src)/len32; b++ {
 		x := (*[len32]float32)(src[b*len32:])
-		var w *[len32]float32
-		if importance != nil {
-			w = (*[len32]float32)(importance[b*len32:])
-		}
-		if bad := encode(dst[b*size:(b+1)*size], x, w); bad != 0 {
+		if bad := encode(dst[b*size:(b+1)*size], x); bad != 0 {
 			return badScale(t, x[:], b*len32, bad)
 		}
 	}
 	return nil
 }
 
-// each256 is each32 for super-blocks.
+// each32Weighted is each32 under importance: encode gets the weights of the block's errors, which depend on the
+// mean square of the whole row.
+func each32Weighted(t gguf.Type, dst []byte, src, importance []float32, encode func(y []byte, x, w *[len32]float32) float32) error {
+	var weights [len32]float32
+	sigma2 := meanSquare(src, float32(len(src)))
+	return each32(t, dst, src, func(y []byte, x *[len32]float32) float32 {
+		weigh(weights[:], x[:], importance, sigma2)
+		importance = importance[len32:]
+		return encode(y, x, &weights)
+	})
+}
+
+// each256 is each32 for super-blocks. encode gets the block's importance, or nil.
 func each256(t gguf.Type, dst []byte, src, importance []float32, encode func(y []byte, x, w *[len256]float32) float32) error {
 	size := t.BlockSize()
 	for b := 0; b < len(src)/len256; b++ {
@@ -77,4 +88,57 @@ func weigh(out, x, w []float32, sigma2 float32) float32 {
 		sum += out[i]
 	}
 	return sum
+}
+
+// reciprocal is 1/d, 0 for 0. It is not ok where that overflows: the reference then converts Inf and NaN to
+// integers, which on x86 makes every quant 0.
+func reciprocal(d float32) (id float32, ok bool) {
+	if d == 0 {
+		return 0, true
+	}
+	id = 1 / d
+	return id, abs32(id) <= math.MaxFloat32
+}
+
+// extreme is the first value of largest magnitude.
+func extreme(x *[len32]float32) float32 {
+	var amax, top float32
+	for _, v := range x {
+		if a := abs32(v); a > amax {
+			amax, top = a, v
+		}
+	}
+	return top
+}
+
+// bounds are the least and the greatest value.
+func bounds(x *[len32]float32) (lo, hi float32) {
+	lo, hi = math.MaxFloat32, -math.MaxFloat32
+	for _, v := range x {
+		if v < lo {
+			lo = v
+		}
+		if v > hi {
+			hi = v
+		}
+	}
+	return lo, hi
+}
+
+// pack32 puts the quants of the block's first half in the low nibbles and those of the second in the high ones.
+func pack32(p []byte, q *[len32]uint8) {
+	p = p[:16]
+	for i := range p {
+		p[i] = q[i]&15 | q[i+16]<<4
+	}
+}
+
+// pack32High is pack32 for five bits; the fifth ones go, in order, to the four bytes before the nibbles.
+func pack32High(p []byte, q *[len32]uint8) {
+	var high uint32
+	for i, v := range q {
+		high |= uint32(v>>4&1) << i
+	}
+	store32(p[:4], high)
+	pack32(p[4:], q)
 }

@@ -59,29 +59,12 @@ func nearestInt(f float32) int {
 // inMagic reports whether nearestInt(f) is f rounded, so that (f+roundMagic)-roundMagic is the same as a float.
 func inMagic(f float32) bool { return f >= -4194303 && f <= 4194303 }
 
-// roundInt8 rounds half away from zero, as C's roundf, and truncates to 8 bits. What x86's conversion
-// gives where C leaves it undefined, for NaN and beyond int32, is 0 there.
-func roundInt8(f float32) int8 {
-	if !(f > -2147483000 && f < 2147483000) {
-		return 0
-	}
-	return int8(roundSmall(f))
-}
-
 // roundSmall rounds half away from zero, for |f| < 2^22. Adding the float below 0.5 and cutting off is exact:
 // with 0.5 itself the float below 0.5 would become 1.
 func roundSmall(f float32) int32 {
 	const belowHalf = 0x3effffff
 	half := math.Float32frombits(math.Float32bits(f)&0x80000000 | belowHalf)
 	return int32(f + half)
-}
-
-// truncByte cuts off the fraction and keeps 8 bits, with 0 where C's conversion is undefined (see roundInt8).
-func truncByte(f float32) uint8 {
-	if !(f > -2147483000 && f < 2147483000) {
-		return 0
-	}
-	return uint8(int32(f))
 }
 
 func abs32(f float32) float32 { return math.Float32frombits(math.Float32bits(f) & 0x7fffffff) }

@@ -115,9 +115,4 @@ func TestRounding(t *testing.T) {
 			t.Errorf("nearestInt(%v) = %d, want %d", f, got, want)
 		}
 	}
-	for _, f := range []float32{inf, -inf, float32(math.NaN()), 3e9, -3e9} {
-		if roundInt8(f) != 0 || truncByte(f) != 0 {
-			t.Errorf("%v: roundInt8 %d, truncByte %d; want what x86 gives, 0", f, roundInt8(f), truncByte(f))
-		}
-	}
 }

@@ -1,10 +1,6 @@
 package block
 
-import (
-	"math"
-
-	"github.com/moeconv/moeconv/gguf"
-)
+import "github.com/moeconv/moeconv/gguf"
 
 // A Q8_0 block: f16 scale d, 32 int8. Value = d*q.
 const sizeQ8_0 = 2 + len32
@@ -15,29 +11,23 @@ func init() {
 
 // encodeQ8_0 scales the largest magnitude to 127 and rounds half away from zero. The reference ignores importance here.
 func encodeQ8_0(dst []byte, src, _ []float32) error {
-	for b := 0; len(src) >= len32; b, src, dst = b+1, src[len32:], dst[sizeQ8_0:] {
-		x, y := (*[len32]float32)(src), (*[sizeQ8_0]byte)(dst)
-		d := maxAbs32(x) / 127
-		h := F32ToF16(d)
-		if !finite16(h) {
-			return badScale(gguf.Q8_0, x[:], b*len32, d)
-		}
-		store16(y[:2], h)
-		roundBlock8((*[len32]byte)(y[2:]), x, d)
-	}
-	return nil
+	return each32(gguf.Q8_0, dst, src, blockQ8_0)
 }
 
-// roundBlock8 writes x/d as int8, by way of the reciprocal as the reference does.
-func roundBlock8(q *[len32]byte, x *[len32]float32, d float32) {
-	var id float32
-	if d != 0 {
-		id = 1 / d
+func blockQ8_0(y []byte, x *[len32]float32) (bad float32) {
+	d := maxAbs32(x) / 127
+	if _, bad := storeScale(y[:2], d); bad != 0 {
+		return bad
 	}
-	if id > math.MaxFloat32 { // d is so small that its reciprocal overflows
-		for i, v := range x {
-			q[i] = byte(roundInt8(float32(v * id)))
-		}
+	round32((*[len32]byte)(y[2:]), x, d)
+	return 0
+}
+
+// round32 writes x/d as int8, by way of the reciprocal as the reference does.
+func round32(q *[len32]byte, x *[len32]float32, d float32) {
+	id, ok := reciprocal(d)
+	if !ok {
+		clear(q[:])
 		return
 	}
 	for i, v := range x {

@@ -133,15 +133,20 @@ func generate(key string, n, cols int, f func(v *cell) float64) []float32 {
 // source makes the golden's rows of a distribution; "real" ones are weights of the trained model.
 func (g golden) source(t *testing.T, name string) []float32 {
 	t.Helper()
-	n, key := g.rows*g.cols, fmt.Sprintf("%d/%s", g.seed, name)
-	if name == "real" {
-		return realWeights(t, n, fnv64(key))
+	if made, ok := g.made.Load(name); ok {
+		return made.([]float32)
 	}
-	f, ok := rowGenerators[name]
-	if !ok {
+	n, key := g.rows*g.cols, fmt.Sprintf("%d/%s", g.seed, name)
+	var out []float32
+	if name == "real" {
+		out = realWeights(t, n, fnv64(key))
+	} else if f, ok := rowGenerators[name]; ok {
+		out = generate(key, n, g.cols, f)
+	} else {
 		t.Fatalf("no generator of rows %q", name)
 	}
-	return generate(key, n, g.cols, f)
+	g.made.Store(name, out)
+	return out
 }
 
 func (g golden) importance(name string) []float32 {

@@ -14,11 +14,12 @@ const headLen = 2 + 2 + 12
 // encode writes the head and the quants of a super-block.
 func (s *superSearch) encode(head *[headLen]byte, q *[len256]uint8, x, importance *[len256]float32) (bad float32) {
 	var (
-		fits          [8]minFit
-		scales, mins  [8]float32
-		ls, lm        [8]uint8
-		d, dmin       float32
-		weights, sums [32]float32
+		fits         [8]minFit
+		scales, mins [8]float32
+		ls, lm       [8]uint8
+		d, dmin      float32
+		sums         [8]float32
+		weights      [32]float32
 	)
 	n := int(s.plain.n)
 	if importance == nil {
@@ -40,7 +41,7 @@ func (s *superSearch) encode(head *[headLen]byte, q *[len256]uint8, x, importanc
 			fits[g] = s.weighted.fit(xs, weights[:])
 			scales[g], mins[g] = fits[g].scale, fits[g].min
 		}
-		d, dmin = fitScales(ls[:], scales[:], sums[:8], 63), fitScales(lm[:], mins[:], sums[:8], 63)
+		d, dmin = fitScales(ls[:], scales[:], sums[:], 63), fitScales(lm[:], mins[:], sums[:], 63)
 		for g := range ls {
 			ls[g], lm[g] = min(ls[g], s.scaleCap), min(lm[g], s.scaleCap)
 		}

@@ -1,0 +1,62 @@
+package token
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// Decode is the text of ids; ids outside of the vocabulary are skipped. The text is as the ids
+// spell it, which need not be UTF-8.
+func (t *Tokenizer) Decode(ids []int32, opts Options) string {
+	var b strings.Builder
+	for _, id := range ids {
+		if t.valid(id) && (opts.ParseSpecial || !t.IsControl(id)) {
+			b.WriteString(t.pieces[id])
+		}
+	}
+	return b.String()
+}
+
+// Decoder decodes ids one by one into UTF-8: it holds back the bytes of a character until it
+// is complete. Bytes that cannot become one are given out as U+FFFD.
+type Decoder struct {
+	Special bool // write control tokens out
+	t       *Tokenizer
+	held    []byte
+}
+
+// NewDecoder is a decoder that leaves control tokens out.
+func (t *Tokenizer) NewDecoder() *Decoder { return &Decoder{t: t} }
+
+// Push is the text that is complete with id, often empty.
+func (d *Decoder) Push(id int32) string {
+	if !d.t.valid(id) || d.t.IsControl(id) && !d.Special {
+		return ""
+	}
+	d.held = append(d.held, d.t.pieces[id]...)
+	n := len(d.held) - incomplete(d.held)
+	out := strings.ToValidUTF8(string(d.held[:n]), string(utf8.RuneError))
+	d.held = append(d.held[:0], d.held[n:]...)
+	return out
+}
+
+// Flush is what was held back, as U+FFFD: the character it began is not coming.
+func (d *Decoder) Flush() string {
+	out := strings.ToValidUTF8(string(d.held), string(utf8.RuneError))
+	d.held = d.held[:0]
+	return out
+}
+
+// incomplete is the number of bytes at the end of b that begin a character but do not end it.
+func incomplete(b []byte) int {
+	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
+		tail := b[len(b)-n:]
+		if utf8.RuneStart(tail[0]) {
+			if utf8.FullRune(tail) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
+}

@@ -53,3 +53,18 @@ func rowsOf4(dst []float32, ldd int, w, x Mat, n, k int) {
 		tile4x1AVX2(&dst[t*ldd], &w.Data[0], &x.Data[t*x.Stride], ldd, w.Stride, x.Stride, k)
 	}
 }
+
+func expSum(x []float32, scale, top float32) float64 {
+	if !useAVX2 {
+		return expSumGeneric(x, scale, top)
+	}
+	return expSumAVX2(&x[0], len(x), scale, top)
+}
+
+func silu(gate, up []float32) {
+	if !useAVX2 {
+		siluGeneric(gate, up)
+		return
+	}
+	siluAVX2(&gate[0], &up[0], len(gate))
+}

@@ -18,3 +18,13 @@ func tile4x1AVX2(dst *float32, w *float32, x *float32, ldd int, ldw int, ldx int
 //
 //go:noescape
 func tile1x1AVX2(dst *float32, w *float32, x *float32, ldd int, ldw int, ldx int, k int)
+
+// expSumAVX2 is the AVX2 form of expSumGeneric.
+//
+//go:noescape
+func expSumAVX2(x *float32, n int, scale float32, top float32) float64
+
+// siluAVX2 is the AVX2 form of siluGeneric.
+//
+//go:noescape
+func siluAVX2(gate *float32, up *float32, n int)

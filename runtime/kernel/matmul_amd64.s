@@ -5,20 +5,20 @@
 #include "textflag.h"
 
 DATA tailMask<>+0(SB)/4, $0xffffffff
-DATA tailMask<>+32(SB)/4, $0x00000000
 DATA tailMask<>+4(SB)/4, $0xffffffff
-DATA tailMask<>+36(SB)/4, $0x00000000
 DATA tailMask<>+8(SB)/4, $0xffffffff
-DATA tailMask<>+40(SB)/4, $0x00000000
 DATA tailMask<>+12(SB)/4, $0xffffffff
-DATA tailMask<>+44(SB)/4, $0x00000000
 DATA tailMask<>+16(SB)/4, $0xffffffff
-DATA tailMask<>+48(SB)/4, $0x00000000
 DATA tailMask<>+20(SB)/4, $0xffffffff
-DATA tailMask<>+52(SB)/4, $0x00000000
 DATA tailMask<>+24(SB)/4, $0xffffffff
-DATA tailMask<>+56(SB)/4, $0x00000000
 DATA tailMask<>+28(SB)/4, $0xffffffff
+DATA tailMask<>+32(SB)/4, $0x00000000
+DATA tailMask<>+36(SB)/4, $0x00000000
+DATA tailMask<>+40(SB)/4, $0x00000000
+DATA tailMask<>+44(SB)/4, $0x00000000
+DATA tailMask<>+48(SB)/4, $0x00000000
+DATA tailMask<>+52(SB)/4, $0x00000000
+DATA tailMask<>+56(SB)/4, $0x00000000
 DATA tailMask<>+60(SB)/4, $0x00000000
 GLOBL tailMask<>(SB), RODATA|NOPTR, $64
 
@@ -240,5 +240,250 @@ reduce:
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
 	VMOVSS       X1, (AX)
+	VZEROUPPER
+	RET
+
+DATA expConstants<>+0(SB)/4, $(-87.33654)
+DATA expConstants<>+4(SB)/4, $(1.442695)
+DATA expConstants<>+8(SB)/4, $(0.6933594)
+DATA expConstants<>+12(SB)/4, $(-0.00021219444)
+DATA expConstants<>+16(SB)/4, $(1.0)
+DATA expConstants<>+20(SB)/4, $0x7fffffff
+DATA expConstants<>+24(SB)/4, $0x0000007f
+DATA expConstants<>+28(SB)/4, $(0.00019875691)
+DATA expConstants<>+32(SB)/4, $(0.0013981999)
+DATA expConstants<>+36(SB)/4, $(0.008333452)
+DATA expConstants<>+40(SB)/4, $(0.041665796)
+DATA expConstants<>+44(SB)/4, $(0.16666666)
+DATA expConstants<>+48(SB)/4, $(0.5)
+GLOBL expConstants<>(SB), RODATA|NOPTR, $52
+
+// func expSumAVX2(x *float32, n int, scale float32, top float32) float64
+// Requires: AVX, AVX2, FMA3, SSE2
+TEXT ·expSumAVX2(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS scale+16(FP), Y0
+	VBROADCASTSS top+20(FP), Y1
+	VXORPD       Y2, Y2, Y2
+	VXORPD       Y3, Y3, Y3
+	MOVQ         CX, DX
+	SHRQ         $0x03, DX
+	JZ           tail
+
+loop:
+	VMOVUPS      (AX), Y4
+	VSUBPS       Y1, Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VBROADCASTSS expConstants<>+0(SB), Y5
+	VCMPPS       $0x05, Y5, Y4, Y6
+	VMAXPS       Y4, Y5, Y4
+	VBROADCASTSS expConstants<>+4(SB), Y5
+	VMULPS       Y5, Y4, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VBROADCASTSS expConstants<>+8(SB), Y7
+	VFNMADD231PS Y7, Y5, Y4
+	VBROADCASTSS expConstants<>+12(SB), Y7
+	VFNMADD231PS Y7, Y5, Y4
+	VBROADCASTSS expConstants<>+28(SB), Y7
+	VBROADCASTSS expConstants<>+32(SB), Y8
+	VFMADD213PS  Y8, Y4, Y7
+	VBROADCASTSS expConstants<>+36(SB), Y8
+	VFMADD213PS  Y8, Y4, Y7
+	VBROADCASTSS expConstants<>+40(SB), Y8
+	VFMADD213PS  Y8, Y4, Y7
+	VBROADCASTSS expConstants<>+44(SB), Y8
+	VFMADD213PS  Y8, Y4, Y7
+	VBROADCASTSS expConstants<>+48(SB), Y8
+	VFMADD213PS  Y8, Y4, Y7
+	VMULPS       Y4, Y4, Y8
+	VFMADD213PS  Y4, Y8, Y7
+	VBROADCASTSS expConstants<>+16(SB), Y4
+	VADDPS       Y4, Y7, Y7
+	VCVTPS2DQ    Y5, Y5
+	VBROADCASTSS expConstants<>+24(SB), Y4
+	VPADDD       Y4, Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y4
+	VANDPS       Y6, Y4, Y4
+	VMOVUPS      Y4, (AX)
+	VCVTPS2PD    X4, Y5
+	VADDPD       Y5, Y2, Y2
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y5
+	VADDPD       Y5, Y3, Y3
+	ADDQ         $0x20, AX
+	DECQ         DX
+	JNZ          loop
+
+tail:
+	ANDQ         $0x07, CX
+	JZ           done
+	LEAQ         tailMask<>+0(SB), DX
+	NEGQ         CX
+	VMOVUPS      32(DX)(CX*4), Y4
+	VMASKMOVPS   (AX), Y4, Y5
+	VSUBPS       Y1, Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VBROADCASTSS expConstants<>+0(SB), Y0
+	VCMPPS       $0x05, Y0, Y5, Y1
+	VMAXPS       Y5, Y0, Y5
+	VBROADCASTSS expConstants<>+4(SB), Y0
+	VMULPS       Y0, Y5, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VBROADCASTSS expConstants<>+8(SB), Y6
+	VFNMADD231PS Y6, Y0, Y5
+	VBROADCASTSS expConstants<>+12(SB), Y6
+	VFNMADD231PS Y6, Y0, Y5
+	VBROADCASTSS expConstants<>+28(SB), Y6
+	VBROADCASTSS expConstants<>+32(SB), Y7
+	VFMADD213PS  Y7, Y5, Y6
+	VBROADCASTSS expConstants<>+36(SB), Y7
+	VFMADD213PS  Y7, Y5, Y6
+	VBROADCASTSS expConstants<>+40(SB), Y7
+	VFMADD213PS  Y7, Y5, Y6
+	VBROADCASTSS expConstants<>+44(SB), Y7
+	VFMADD213PS  Y7, Y5, Y6
+	VBROADCASTSS expConstants<>+48(SB), Y7
+	VFMADD213PS  Y7, Y5, Y6
+	VMULPS       Y5, Y5, Y7
+	VFMADD213PS  Y5, Y7, Y6
+	VBROADCASTSS expConstants<>+16(SB), Y5
+	VADDPS       Y5, Y6, Y6
+	VCVTPS2DQ    Y0, Y0
+	VBROADCASTSS expConstants<>+24(SB), Y5
+	VPADDD       Y5, Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y6, Y5
+	VANDPS       Y1, Y5, Y5
+	VANDPS       Y4, Y5, Y5
+	VMASKMOVPS   Y5, Y4, (AX)
+	VCVTPS2PD    X5, Y0
+	VADDPD       Y0, Y2, Y2
+	VEXTRACTF128 $0x01, Y5, X0
+	VCVTPS2PD    X0, Y0
+	VADDPD       Y0, Y3, Y3
+
+done:
+	VADDPD       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPD       X0, X2, X0
+	VHADDPD      X0, X0, X0
+	MOVSD        X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func siluAVX2(gate *float32, up *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·siluAVX2(SB), NOSPLIT, $0-24
+	MOVQ gate+0(FP), AX
+	MOVQ up+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ DX, BX
+	SHRQ $0x03, BX
+	JZ   tail
+
+loop:
+	VMOVUPS      (AX), Y0
+	VMOVUPS      (CX), Y1
+	VBROADCASTSS expConstants<>+16(SB), Y3
+	VBROADCASTSS expConstants<>+20(SB), Y2
+	VANDPS       Y2, Y0, Y2
+	VXORPS       Y4, Y4, Y4
+	VSUBPS       Y2, Y4, Y2
+	VBROADCASTSS expConstants<>+0(SB), Y4
+	VCMPPS       $0x05, Y4, Y2, Y5
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS expConstants<>+4(SB), Y4
+	VMULPS       Y4, Y2, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VBROADCASTSS expConstants<>+8(SB), Y6
+	VFNMADD231PS Y6, Y4, Y2
+	VBROADCASTSS expConstants<>+12(SB), Y6
+	VFNMADD231PS Y6, Y4, Y2
+	VBROADCASTSS expConstants<>+28(SB), Y6
+	VBROADCASTSS expConstants<>+32(SB), Y7
+	VFMADD213PS  Y7, Y2, Y6
+	VBROADCASTSS expConstants<>+36(SB), Y7
+	VFMADD213PS  Y7, Y2, Y6
+	VBROADCASTSS expConstants<>+40(SB), Y7
+	VFMADD213PS  Y7, Y2, Y6
+	VBROADCASTSS expConstants<>+44(SB), Y7
+	VFMADD213PS  Y7, Y2, Y6
+	VBROADCASTSS expConstants<>+48(SB), Y7
+	VFMADD213PS  Y7, Y2, Y6
+	VMULPS       Y2, Y2, Y7
+	VFMADD213PS  Y2, Y7, Y6
+	VBROADCASTSS expConstants<>+16(SB), Y2
+	VADDPS       Y2, Y6, Y6
+	VCVTPS2DQ    Y4, Y4
+	VBROADCASTSS expConstants<>+24(SB), Y2
+	VPADDD       Y2, Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y6, Y2
+	VANDPS       Y5, Y2, Y2
+	VADDPS       Y3, Y2, Y4
+	VBLENDVPS    Y0, Y2, Y3, Y2
+	VDIVPS       Y4, Y2, Y2
+	VMULPS       Y2, Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	DECQ         BX
+	JNZ          loop
+
+tail:
+	ANDQ         $0x07, DX
+	JZ           done
+	LEAQ         tailMask<>+0(SB), BX
+	NEGQ         DX
+	VMOVUPS      32(BX)(DX*4), Y0
+	VMASKMOVPS   (AX), Y0, Y1
+	VMASKMOVPS   (CX), Y0, Y2
+	VBROADCASTSS expConstants<>+16(SB), Y4
+	VBROADCASTSS expConstants<>+20(SB), Y3
+	VANDPS       Y3, Y1, Y3
+	VXORPS       Y5, Y5, Y5
+	VSUBPS       Y3, Y5, Y3
+	VBROADCASTSS expConstants<>+0(SB), Y5
+	VCMPPS       $0x05, Y5, Y3, Y6
+	VMAXPS       Y3, Y5, Y3
+	VBROADCASTSS expConstants<>+4(SB), Y5
+	VMULPS       Y5, Y3, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VBROADCASTSS expConstants<>+8(SB), Y7
+	VFNMADD231PS Y7, Y5, Y3
+	VBROADCASTSS expConstants<>+12(SB), Y7
+	VFNMADD231PS Y7, Y5, Y3
+	VBROADCASTSS expConstants<>+28(SB), Y7
+	VBROADCASTSS expConstants<>+32(SB), Y8
+	VFMADD213PS  Y8, Y3, Y7
+	VBROADCASTSS expConstants<>+36(SB), Y8
+	VFMADD213PS  Y8, Y3, Y7
+	VBROADCASTSS expConstants<>+40(SB), Y8
+	VFMADD213PS  Y8, Y3, Y7
+	VBROADCASTSS expConstants<>+44(SB), Y8
+	VFMADD213PS  Y8, Y3, Y7
+	VBROADCASTSS expConstants<>+48(SB), Y8
+	VFMADD213PS  Y8, Y3, Y7
+	VMULPS       Y3, Y3, Y8
+	VFMADD213PS  Y3, Y8, Y7
+	VBROADCASTSS expConstants<>+16(SB), Y3
+	VADDPS       Y3, Y7, Y7
+	VCVTPS2DQ    Y5, Y5
+	VBROADCASTSS expConstants<>+24(SB), Y3
+	VPADDD       Y3, Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y3
+	VANDPS       Y6, Y3, Y3
+	VADDPS       Y4, Y3, Y5
+	VBLENDVPS    Y1, Y3, Y4, Y3
+	VDIVPS       Y5, Y3, Y3
+	VMULPS       Y3, Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
 	VZEROUPPER
 	RET

@@ -27,14 +27,6 @@ type Rounder struct{ buf []byte }
 // Round sets dst to src, rounded to type t. The rows may be the same.
 // It fails when src holds a value that t cannot hold, or its length is no multiple of t's block.
 func (r *Rounder) Round(t gguf.Type, dst, src []float32) error {
-	if t == gguf.F32 {
-		copy(dst, src)
-		return nil
-	}
-	c, ok := block.For(t)
-	if !ok {
-		return fmt.Errorf("kernel: activations of type %v: no codec", t)
-	}
 	n, err := t.RowBytes(int64(len(src)))
 	if err != nil {
 		return err
@@ -42,9 +34,28 @@ func (r *Rounder) Round(t gguf.Type, dst, src []float32) error {
 	if int64(cap(r.buf)) < n {
 		r.buf = make([]byte, n)
 	}
-	if err := c.Encode(r.buf[:n], src, nil); err != nil {
-		return fmt.Errorf("kernel: activations: %w", err)
+	if err := r.Encode(t, r.buf[:n], src); err != nil {
+		return err
 	}
+	c, _ := block.For(t)
 	c.Decode(dst[:len(src)], r.buf[:n])
 	return nil
+}
+
+// Encode encodes src, whole blocks of type t, to dst.
+func (r *Rounder) Encode(t gguf.Type, dst []byte, src []float32) error {
+	c, ok := block.For(t)
+	if !ok || c.Encode == nil {
+		return fmt.Errorf("kernel: activations of type %v: no codec", t)
+	}
+	if err := c.Encode(dst, src, nil); err != nil {
+		return fmt.Errorf("kernel: activations: %w", err)
+	}
+	return nil
+}
+
+// DecoderOf is what turns encoded rows of type t into float32; rows are whole blocks.
+func DecoderOf(t gguf.Type) (decode func(dst []float32, src []byte), ok bool) {
+	c, ok := block.For(t)
+	return c.Decode, ok
 }

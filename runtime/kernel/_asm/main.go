@@ -14,15 +14,17 @@ func main() {
 	tile("tile4x3AVX2", 4, 3, mask)
 	tile("tile4x1AVX2", 4, 1, mask)
 	tile("tile1x1AVX2", 1, 1, mask)
+	consts := expConstants()
+	expSum(consts, mask)
+	silu(consts, mask)
 	Generate()
 }
 
 // tailMask is eight set lanes followed by eight clear ones; loading at 4*(8-r) bytes makes a mask of r lanes.
 func tailMask() Mem {
 	m := GLOBL("tailMask", RODATA|NOPTR)
-	for i := range 8 {
-		DATA(4*i, U32(0xffffffff))
-		DATA(4*(i+8), U32(0))
+	for i := range 16 {
+		DATA(4*i, U32(0xffffffff)*U32(1-i/8))
 	}
 	return m
 }
@@ -108,11 +110,7 @@ func tile(name string, rows, cols int, mask Mem) {
 
 // maskTail adds the last k (1 to 7) elements to their lanes; the other lanes add zero.
 func maskTail(k reg.Register, mask Mem, w, x cursor, acc [][]reg.VecVirtual) {
-	table := GP64()
-	LEAQ(mask, table)
-	NEGQ(k)
-	m := YMM()
-	VMOVUPS(Mem{Base: table, Index: k, Scale: 4, Disp: 32}, m)
+	m := loadMask(k, mask)
 	for r := range acc {
 		wr := YMM()
 		VMASKMOVPS(w.row(r), m, wr)
@@ -122,6 +120,16 @@ func maskTail(k reg.Register, mask Mem, w, x cursor, acc [][]reg.VecVirtual) {
 			VFMADD231PS(xc, wr, acc[r][c])
 		}
 	}
+}
+
+// loadMask sets the first k (0 to 7) lanes; k is lost.
+func loadMask(k reg.Register, mask Mem) reg.VecVirtual {
+	table := GP64()
+	LEAQ(mask, table)
+	NEGQ(k)
+	m := YMM()
+	VMOVUPS(Mem{Base: table, Index: k, Scale: 4, Disp: 32}, m)
+	return m
 }
 
 // reduce adds up each accumulator's lanes as ((0+1)+(2+3))+((4+5)+(6+7)) and stores the sums.

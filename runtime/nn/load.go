@@ -1,0 +1,135 @@
+package nn
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/runtime/kernel"
+)
+
+// Options of Load.
+type Options struct {
+	Workers     int       // 1 or more
+	Context     int       // positions a State holds
+	Rounded     bool      // inputs are rounded to the reference's dot-product types
+	KV          gguf.Type // of the KV cache: F32, F16 or Q8_0
+	WeightCache int64     // bytes of decoded weights
+}
+
+// Decoder is a loaded model. It does not change after Load.
+type Decoder struct {
+	Params  Params
+	opts    Options
+	workers workers
+	w       *weights
+}
+
+// Vocabulary is the number of logits of a position.
+func (d *Decoder) Vocabulary() int { return d.w.output.rows }
+
+// Load binds src's tensors to the decoder and reads them. src is not used afterwards.
+func Load(ctx context.Context, src gguf.Source, opts Options) (*Decoder, error) {
+	p, err := ReadParams(src.Metadata())
+	if err != nil {
+		return nil, err
+	}
+	b := &binder{tensors: src.Tensors(), byName: map[string]int{}, rounded: opts.Rounded}
+	for _, t := range b.tensors {
+		if err := t.Check(); err != nil {
+			return nil, fmt.Errorf("nn: %w", err)
+		}
+	}
+	w, err := b.bind(p)
+	if err != nil {
+		return nil, err
+	}
+	d := &Decoder{Params: p, opts: opts, workers: workers{max(1, opts.Workers)}, w: w}
+	if block := opts.KV.BlockLen(); p.HeadDim%max(1, block) != 0 {
+		return nil, fmt.Errorf("nn: heads of %d elements in a KV cache of type %v", p.HeadDim, opts.KV)
+	}
+	return d, d.read(ctx, src, b)
+}
+
+// slabBytes is how much of a tensor is read at a time.
+const slabBytes = 4 << 20
+
+// slab is a run of a tensor's rows on its way into memory.
+type slab struct {
+	tensor, row, n int
+	rowBytes       int
+	encoded        []byte    // where the rows go, or
+	decoded        []float32 // where their values go
+	decode         func(dst []float32, src []byte)
+}
+
+// read fills all weights. Tensors of F32 are kept as float32, and all others too if that fits in the weight cache.
+func (d *Decoder) read(ctx context.Context, src gguf.Source, b *binder) error {
+	var total int64
+	for _, m := range b.matrices {
+		if m.info.Type != gguf.F32 {
+			total += 4 * m.elements()
+		}
+	}
+	keep := total <= d.opts.WeightCache
+	var slabs []slab
+	for _, m := range b.matrices {
+		s := slab{tensor: m.tensor, decode: m.decode}
+		if keep || m.info.Type == gguf.F32 {
+			m.decoded = make([]float32, m.elements())
+			s.decoded = m.decoded
+		} else {
+			m.encoded = make([]byte, m.info.Bytes())
+			s.encoded = m.encoded
+		}
+		slabs = s.cut(slabs, src)
+	}
+	for _, v := range b.vectors {
+		decode, _ := kernel.DecoderOf(b.tensors[v.tensor].Type)
+		slabs = slab{tensor: v.tensor, decoded: v.dst, decode: decode}.cut(slabs, src)
+	}
+	bufs := make([][]byte, d.workers.n)
+	return d.workers.runErr(len(slabs), func(worker, i int) error {
+		return slabs[i].read(ctx, src, &bufs[worker])
+	})
+}
+
+// cut appends s's tensor in runs of about slabBytes, of whole units where src has them.
+func (s slab) cut(to []slab, src gguf.Source) []slab {
+	t := src.Tensors()[s.tensor]
+	rows, unit := int(t.Shape.Rows()), gguf.Units(src, s.tensor)
+	s.rowBytes = int(t.RowBytes())
+	step := max(1, slabBytes/max(1, s.rowBytes)/unit) * unit
+	for r := 0; r < rows; r += step {
+		c := s
+		c.row, c.n = r, min(step, rows-r)
+		if s.encoded != nil {
+			c.encoded = s.encoded[r*s.rowBytes:][:c.n*s.rowBytes]
+		} else {
+			cols := int(t.Shape.NE(0))
+			c.decoded = s.decoded[r*cols:][:c.n*cols]
+		}
+		to = append(to, c)
+	}
+	return to
+}
+
+func (s slab) read(ctx context.Context, src gguf.Source, buf *[]byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	dst := s.encoded
+	if dst == nil {
+		if n := s.n * s.rowBytes; cap(*buf) < n {
+			*buf = make([]byte, n)
+		}
+		dst = (*buf)[:s.n*s.rowBytes]
+	}
+	if err := src.ReadRows(ctx, s.tensor, s.row, s.n, dst); err != nil {
+		return fmt.Errorf("nn: reading tensor %q: %w", src.Tensors()[s.tensor].Name, err)
+	}
+	if s.encoded == nil {
+		s.decode(s.decoded, dst)
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+package nn
+
+import (
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/runtime/kernel"
+)
+
+// matrix is a weight of experts (1 where it is not stacked) times rows rows of cols elements.
+// A matrix times a vector of cols elements is a vector of rows elements.
+type matrix struct {
+	info       gguf.TensorInfo
+	tensor     int // index in the source
+	cols, rows int
+	experts    int
+	dot        gguf.Type // type that inputs are rounded to; F32: not at all
+
+	decode  func(dst []float32, src []byte)
+	encoded []byte    // rows in the tensor's type; nil where decoded
+	decoded []float32 // [experts][rows][cols]; nil where encoded
+}
+
+// elements is the number of the matrix's weights.
+func (m *matrix) elements() int64 { return m.info.Shape.Elements() }
+
+// row decodes row r into dst.
+func (m *matrix) row(dst []float32, r int) {
+	if m.decoded != nil {
+		copy(dst, m.decoded[r*m.cols:][:m.cols])
+		return
+	}
+	n := int(m.info.RowBytes())
+	m.decode(dst[:m.cols], m.encoded[r*n:][:n])
+}
+
+// tile is rows rows from row r on, as float32: a view where decoded, else decoded to buf.
+func (m *matrix) tile(r, rows int, buf []float32) kernel.Mat {
+	if m.decoded != nil {
+		return kernel.Mat{Data: m.decoded[r*m.cols:][:rows*m.cols], Stride: m.cols}
+	}
+	n := int(m.info.RowBytes())
+	buf = buf[:rows*m.cols]
+	m.decode(buf, m.encoded[r*n:][:rows*n])
+	return kernel.Mat{Data: buf, Stride: m.cols}
+}
+
+// product is one matrix product: dst[i] = m's expert times x[i], for i of 0 to n-1.
+type product struct {
+	m      *matrix
+	expert int
+	dst, x kernel.Mat
+	n      int
+}
+
+// tileElements bounds the weights of a tile: decoded they stay in the second-level cache.
+const tileElements = 1 << 15
+
+// tileRows is the number of rows of a tile: few enough for all workers to have some, enough to be worth a task,
+// and a multiple of the kernels' four.
+func (p product) tileRows(workers int) int {
+	most := max(4, tileElements/p.m.cols)
+	fair := p.m.rows / (4 * workers)
+	worth := grain / max(1, p.m.cols*p.n)
+	return (min(most, max(fair, worth, 4)) + 3) / 4 * 4
+}
+
+// multiply computes all products; their tiles are shared out together, so that small matrices keep all workers busy.
+func (s *State) multiply(ps []product) {
+	ends := s.tileEnds[:0]
+	tiles := 0
+	for _, p := range ps {
+		if p.n > 0 {
+			step := p.tileRows(s.d.workers.n)
+			tiles += (p.m.rows + step - 1) / step
+		}
+		ends = append(ends, tiles)
+	}
+	s.tileEnds = ends
+	s.d.workers.run(tiles, func(worker, i int) {
+		j, start := 0, 0
+		for ; i >= ends[j]; j++ {
+			start = ends[j]
+		}
+		p := ps[j]
+		step := p.tileRows(s.d.workers.n)
+		r := (i - start) * step
+		rows := min(step, p.m.rows-r)
+		w := p.m.tile(p.expert*p.m.rows+r, rows, s.tileBuf(worker, rows*p.m.cols))
+		dst := kernel.Mat{Data: p.dst.Data[r:], Stride: p.dst.Stride}
+		kernel.MatMul(dst, w, p.x, rows, p.n, p.m.cols)
+	})
+}
+
+// tileBuf is memory of a worker's own for n weights.
+func (s *State) tileBuf(worker, n int) []float32 {
+	s.tiles[worker] = grow(s.tiles[worker], n)
+	return s.tiles[worker]
+}

@@ -1,0 +1,200 @@
+package nn
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/runtime/kernel"
+)
+
+// batchTokens is how many tokens are computed together; longer inputs are cut.
+const batchTokens = 512
+
+// State is one text being evaluated: its KV cache, and memory to compute in that grows to the largest batch seen.
+type State struct {
+	d      *Decoder
+	n      int // tokens in the text
+	caches []cache
+	rope   ropeTable
+	routes [][]int64 // [block][expert]; nil: not counted
+
+	x, norm, tmp []float32 // [token][embedding]
+	q, attn      []float32 // [token][head][head dim]
+	k, v         []float32 // [token][kv head][head dim]
+	gate, up     []float32 // [token or use][width]
+
+	route                routing
+	gathered, experts    []float32 // [use][embedding]: what experts are given and what they return
+	shared               []float32 // [token][embedding]: what shared experts return
+	sharedGate, sharedUp []float32 // [token][width]
+
+	in, heads, hidden, gatheredIn, sharedHidden input
+
+	tileEnds []int
+	tiles    [][]float32      // by worker: decoded tile
+	scores   [][]float32      // by worker: attention weights
+	kv       [][2][]float32   // by worker: decoded keys and values of a head
+	rounders []kernel.Rounder // by worker
+}
+
+// NewState starts an empty text.
+func (d *Decoder) NewState() *State {
+	n := d.workers.n
+	s := &State{d: d, tiles: make([][]float32, n), scores: make([][]float32, n), kv: make([][2][]float32, n),
+		rounders: make([]kernel.Rounder, n), caches: make([]cache, d.Params.Blocks)}
+	for i := range s.caches {
+		s.caches[i] = cache{kind: d.opts.KV, heads: d.Params.KVHeads, dim: d.Params.HeadDim}
+	}
+	return s
+}
+
+// Len is the number of tokens in the text.
+func (s *State) Len() int { return s.n }
+
+// Truncate shortens the text to its first n tokens, of 0 to Len.
+func (s *State) Truncate(n int) { s.n = min(s.n, max(0, n)) }
+
+// Number says where a value stopped being finite.
+type Number struct {
+	Position int    // in the text
+	Where    string // "the embedding", "block 2", "the logits"
+}
+
+func (e *Number) Error() string {
+	return fmt.Sprintf("nn: position %d: a value of %s is not finite", e.Position, e.Where)
+}
+
+// Result is what Eval computes.
+type Result struct {
+	Logits [][]float32 // [token wanted][vocabulary]
+	Routes [][]int64   // [block][expert]; rows of dense blocks are nil
+}
+
+// Eval appends tokens, each below Vocabulary, to the text and computes the logits of those from index first on;
+// first may be len(tokens). The text stays as it was if it fails: with ctx's error or a *Number.
+// The caller sees to it that the text does not outgrow Options.Context.
+func (s *State) Eval(ctx context.Context, tokens []int32, first int, routes bool) (Result, error) {
+	var r Result
+	s.routes = nil
+	if routes {
+		r.Routes = make([][]int64, s.d.Params.Blocks)
+		s.routes = r.Routes
+	}
+	start := s.n
+	for lo := 0; lo < len(tokens); lo += batchTokens {
+		hi := min(len(tokens), lo+batchTokens)
+		logits, err := s.forward(ctx, tokens[lo:hi], max(0, first-lo))
+		if err != nil {
+			s.n = start
+			return Result{}, err
+		}
+		r.Logits = append(r.Logits, logits...)
+	}
+	return r, nil
+}
+
+// grow is buf with room for n, which is its length; contents are lost when it has to move.
+func grow(buf []float32, n int) []float32 {
+	if cap(buf) < n {
+		return make([]float32, n)
+	}
+	return buf[:n]
+}
+
+// mat makes *buf hold n rows of cols elements.
+func mat(buf *[]float32, n, cols int) kernel.Mat {
+	*buf = grow(*buf, n*cols)
+	return kernel.Mat{Data: *buf, Stride: cols}
+}
+
+// dotTypes are the types that inputs can be rounded to.
+var dotTypes = [...]gguf.Type{gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q8_K}
+
+// input is a layer's input and its rounded forms, each made when first asked for.
+type input struct {
+	x       kernel.Mat
+	n, cols int
+	done    [len(dotTypes)]bool
+	rounded [len(dotTypes)][]float32
+}
+
+// set makes x, n rows of cols elements, the input.
+func (in *input) set(x kernel.Mat, n, cols int) *input {
+	in.x, in.n, in.cols = x, n, cols
+	in.done = [len(dotTypes)]bool{}
+	return in
+}
+
+// as is the input rounded to type t.
+func (s *State) as(in *input, t gguf.Type) (kernel.Mat, error) {
+	if t == gguf.F32 {
+		return in.x, nil
+	}
+	i := 0
+	for dotTypes[i] != t {
+		i++
+	}
+	m := mat(&in.rounded[i], in.n, in.cols)
+	if in.done[i] {
+		return m, nil
+	}
+	in.done[i] = true
+	errs := make([]error, in.n)
+	s.d.workers.rows(in.n, 4*in.cols, func(worker, lo, hi int) {
+		for r := lo; r < hi; r++ {
+			errs[r] = s.rounders[worker].Round(t, m.Row(r, in.cols), in.x.Row(r, in.cols))
+		}
+	})
+	for _, err := range errs {
+		if err != nil {
+			return m, err
+		}
+	}
+	return m, nil
+}
+
+// batch collects products that are computed together.
+type batch struct {
+	s   *State
+	ps  []product
+	err error
+}
+
+// add asks for dst = m times the input.
+func (b *batch) add(m *matrix, in *input, dst kernel.Mat) {
+	if x, ok := b.input(m, in); ok {
+		b.ps = append(b.ps, product{m: m, dst: dst, x: x, n: in.n})
+	}
+}
+
+// addExperts asks for the products of stacked matrices, each with the rows of in that the routing gives it.
+func (b *batch) addExperts(m *matrix, in *input, dst kernel.Mat) {
+	x, ok := b.input(m, in)
+	if !ok {
+		return
+	}
+	starts := b.s.route.starts
+	for e := range m.experts {
+		if n := starts[e+1] - starts[e]; n > 0 {
+			b.ps = append(b.ps, product{m: m, expert: e, dst: dst.From(starts[e]), x: x.From(starts[e]), n: n})
+		}
+	}
+}
+
+func (b *batch) input(m *matrix, in *input) (kernel.Mat, bool) {
+	x, err := b.s.as(in, m.dot)
+	if err != nil && b.err == nil {
+		b.err = fmt.Errorf("nn: input of %s: %w", m.info.Name, err)
+	}
+	return x, b.err == nil
+}
+
+// run computes what was asked for and makes the batch empty.
+func (b *batch) run() error {
+	if b.err == nil {
+		b.s.multiply(b.ps)
+	}
+	b.ps = b.ps[:0]
+	return b.err
+}

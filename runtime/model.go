@@ -1,40 +1,90 @@
 package runtime
 
 import (
-	"errors"
+	"context"
+	"fmt"
+	"sync"
 
 	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/runtime/nn"
 	"github.com/moeconv/moeconv/runtime/offload"
 	"github.com/moeconv/moeconv/runtime/token"
 )
 
 // Model is a loaded model. It is safe for concurrent use; each user has a Session of their own.
-type Model struct{}
+type Model struct {
+	md        *gguf.Metadata
+	context   int
+	decoder   *nn.Decoder
+	ledger    *offload.Ledger
+	tokenizer func() (*token.Tokenizer, error)
+}
 
 // Load reads src's tensors into memory and checks that they are what the architecture's graph needs: every shape,
 // every metadata key, nothing missing and nothing left over. src may be closed when Load has returned.
-// An architecture that cannot be run is a *gguf.UnsupportedError.
+// An architecture, or a type of weights, that cannot be run is a *gguf.UnsupportedError.
 func Load(src gguf.Source, opts Options) (*Model, error) {
-	return nil, errors.New("runtime: not written yet")
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	md := src.Metadata()
+	ledger, err := offload.NewLedger(md, src.Tensors(), opts.Placement)
+	if err != nil {
+		return nil, fmt.Errorf("runtime: %w", err)
+	}
+	params, err := nn.ReadParams(md)
+	if err != nil {
+		return nil, fmt.Errorf("runtime: %w", err)
+	}
+	m := &Model{md: md, ledger: ledger, context: opts.Context}
+	if m.context == 0 {
+		m.context = params.Context
+	}
+	opts.log(ledger, m.context, params.Context)
+	m.decoder, err = nn.Load(context.Background(), src, nn.Options{
+		Workers: opts.threads(), Context: m.context, Rounded: opts.Activations == ActivationsRounded,
+		KV: opts.KV, WeightCache: opts.weightCache(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("runtime: %w", err)
+	}
+	m.tokenizer = sync.OnceValues(func() (*token.Tokenizer, error) { return token.New(md) })
+	return m, nil
 }
 
-// Close frees the model. Sessions must not be used after it.
-func (m *Model) Close() error { return nil }
+// log writes the ledger's lines, and a warning about a context that the model was not trained for.
+func (o Options) log(ledger *offload.Ledger, context, trained int) {
+	if o.Log == nil {
+		return
+	}
+	for _, line := range ledger.Lines() {
+		o.Log(line)
+	}
+	if context > trained {
+		o.Log(fmt.Sprintf("runtime: context of %d positions, the model was trained with %d", context, trained))
+	}
+}
+
+// Close lets go of the model's memory. Neither it nor its sessions can be used afterwards.
+func (m *Model) Close() error {
+	m.decoder = nil
+	return nil
+}
 
 // VocabSize is the number of logits of a position.
-func (m *Model) VocabSize() int { return 0 }
+func (m *Model) VocabSize() int { return m.decoder.Vocabulary() }
 
 // ContextLength is the number of positions that a session holds.
-func (m *Model) ContextLength() int { return 0 }
+func (m *Model) ContextLength() int { return m.context }
 
 // Metadata is the source's.
-func (m *Model) Metadata() *gguf.Metadata { return nil }
+func (m *Model) Metadata() *gguf.Metadata { return m.md }
 
-// Tokenizer is the model's; it fails on a vocabulary that is missing or not supported.
-func (m *Model) Tokenizer() (*token.Tokenizer, error) { return nil, nil }
+// Tokenizer is the model's, made when first asked for; it fails on a vocabulary that is missing or not supported.
+func (m *Model) Tokenizer() (*token.Tokenizer, error) { return m.tokenizer() }
 
 // Ledger says where each tensor lives under Options.Placement.
-func (m *Model) Ledger() *offload.Ledger { return nil }
+func (m *Model) Ledger() *offload.Ledger { return m.ledger }
 
 // NewSession starts an empty text.
-func (m *Model) NewSession() *Session { return &Session{} }
+func (m *Model) NewSession() *Session { return &Session{m: m, state: m.decoder.NewState()} }

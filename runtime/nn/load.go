@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/moeconv/moeconv/convert/family"
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/runtime/kernel"
 )
@@ -33,6 +34,11 @@ func Load(ctx context.Context, src gguf.Source, opts Options) (*Decoder, error) 
 	p, err := ReadParams(src.Metadata())
 	if err != nil {
 		return nil, err
+	}
+	if p.Experts > 0 { // families' contracts are those of their mixtures of experts
+		if err := family.CheckContract(src.Metadata(), src.Tensors()); err != nil {
+			return nil, fmt.Errorf("nn: %w", err)
+		}
 	}
 	b := &binder{tensors: src.Tensors(), byName: map[string]int{}, rounded: opts.Rounded}
 	for _, t := range b.tensors {

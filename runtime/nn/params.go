@@ -91,12 +91,12 @@ func ReadParams(md *gguf.Metadata) (Params, error) {
 	if err != nil {
 		return Params{}, fmt.Errorf("nn: %w", err)
 	}
-	graph, ok := graphOf(arch)
+	f, ok := family.ForArch(arch)
 	if !ok {
 		return Params{}, &gguf.UnsupportedError{Msg: fmt.Sprintf("nn: architecture %q cannot be run", arch)}
 	}
 	r := &reader{md: md}
-	p := Params{Arch: arch, Graph: graph,
+	p := Params{Arch: arch, Graph: f.Graph,
 		Blocks: r.size("block_count"), Context: r.size("context_length"), Embedding: r.size("embedding_length"),
 		Heads: r.size("attention.head_count"), FFN: r.optional("feed_forward_length", 0),
 		Epsilon: float32(r.float("attention.layer_norm_rms_epsilon", math.NaN())),
@@ -176,17 +176,4 @@ func (p *Params) readVariants(md *gguf.Metadata) error {
 		return &gguf.UnsupportedError{Msg: fmt.Sprintf("nn: expert gating function %d cannot be run", v)}
 	}
 	return nil
-}
-
-// graphs has the architectures that run although no family converts them.
-var graphs = map[string]family.Graph{
-	"llama": {Rope: family.RopeNorm, Act: family.SiLU, Gate: family.Softmax, NormalizeWeights: true},
-}
-
-func graphOf(arch string) (family.Graph, bool) {
-	if f, ok := family.ForArch(arch); ok {
-		return f.Graph, true
-	}
-	g, ok := graphs[arch]
-	return g, ok
 }

@@ -11,9 +11,9 @@ import (
 
 // PerplexityOptions choose what is scored. They are llama-perplexity's.
 type PerplexityOptions struct {
-	Context  int                   // tokens of a chunk; 0: 512
-	Chunks   int                   // the first N chunks; 0: all
-	Progress func(done, total int) // chunks; may be nil
+	Context  int                     // tokens of a chunk; 0: 512
+	Chunks   int                     // the first N chunks; 0: all
+	Progress func(done, total int64) // chunks; may be nil
 }
 
 // DefaultContext is the length of a chunk in tokens.

@@ -77,7 +77,7 @@ func NewBaseline(ctx context.Context, base *runtime.Model, s string, o Perplexit
 			nll.add(-float64(rows[j*b.vocab+int(t.next(i, j))]))
 		}
 		if o.Progress != nil {
-			o.Progress(i+1, t.chunks)
+			o.Progress(int64(i+1), int64(t.chunks))
 		}
 	}
 	b.ppl = t.result(nll)
@@ -143,7 +143,7 @@ func (b *Baseline) Divergence(ctx context.Context, model *runtime.Model) (Diverg
 	return b.divergence(ctx, model, b.opts.Progress)
 }
 
-func (b *Baseline) divergence(ctx context.Context, model *runtime.Model, progress func(done, total int)) (DivergenceResult, error) {
+func (b *Baseline) divergence(ctx context.Context, model *runtime.Model, progress func(done, total int64)) (DivergenceResult, error) {
 	if err := b.check(model); err != nil {
 		return DivergenceResult{}, err
 	}
@@ -171,7 +171,7 @@ func (b *Baseline) divergence(ctx context.Context, model *runtime.Model, progres
 		}
 		all = append(all, got...)
 		if progress != nil {
-			progress(i+1, t.chunks)
+			progress(int64(i+1), int64(t.chunks))
 		}
 	}
 	r := t.statistics(all)

@@ -61,8 +61,7 @@ func (s *Subject) baseline(ctx context.Context) (*Baseline, error) {
 }
 
 func (s *Subject) options(check string) PerplexityOptions {
-	report := s.progress(check)
-	return PerplexityOptions{Context: s.Context, Chunks: s.Chunks, Progress: func(done, total int) { report(int64(done), int64(total)) }}
+	return PerplexityOptions{Context: s.Context, Chunks: s.Chunks, Progress: s.progress(check)}
 }
 
 func (s *Subject) thresholds() Thresholds { return s.Thresholds.over(DefaultThresholds(s.Scheme)) }

@@ -47,7 +47,7 @@ func Perplexity(ctx context.Context, model *runtime.Model, s string, o Perplexit
 			return PerplexityResult{}, err
 		}
 		if o.Progress != nil {
-			o.Progress(i+1, t.chunks)
+			o.Progress(int64(i+1), int64(t.chunks))
 		}
 	}
 	r := t.result(sum)

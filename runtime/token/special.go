@@ -90,8 +90,7 @@ func (t *Tokenizer) readSpecial(md *gguf.Metadata) error {
 	return nil
 }
 
-// findEOG collects the tokens that end a generation, and makes control tokens of those that
-// only their texts tell to be some, as llama.cpp does.
+// findEOG collects the tokens that end a generation, by the metadata and by their texts, as llama.cpp does.
 func (t *Tokenizer) findEOG() {
 	for _, s := range specials {
 		id, ok := t.special[s.role]
@@ -101,7 +100,7 @@ func (t *Tokenizer) findEOG() {
 			}
 			if id, ok = t.ids[text]; ok {
 				t.special[s.role] = id
-				t.kinds[id] = control
+				t.toControl(id)
 			}
 		}
 		if ok && s.role != bos {
@@ -110,13 +109,13 @@ func (t *Tokenizer) findEOG() {
 	}
 	for _, text := range fimTexts {
 		if id, ok := t.ids[text]; ok {
-			t.kinds[id] = control
+			t.toControl(id)
 		}
 	}
 	for _, text := range eogTexts {
 		if id, ok := t.ids[text]; ok {
 			t.eog[id] = true
-			t.kinds[id] = control
+			t.toControl(id)
 		}
 	}
 	for _, text := range visibleTexts {
@@ -125,6 +124,15 @@ func (t *Tokenizer) findEOG() {
 		}
 	}
 	t.mendEOG()
+}
+
+// toControl makes a control token of an added token that is not marked as one. A token that
+// is a word like any other (Qwen's vocabulary has </s>) stays one, where llama.cpp changes
+// it: the model's own tokenizer does not find it in the text.
+func (t *Tokenizer) toControl(id int32) {
+	if t.kinds[id] == userDefined {
+		t.kinds[id] = control
+	}
 }
 
 // mendEOG takes out tokens that end a turn in most vocabularies but not beside certain others.

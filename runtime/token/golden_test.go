@@ -1,0 +1,279 @@
+package token
+
+import (
+	"cmp"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/moeconv/moeconv/convert/vocab"
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/testdata"
+	"golang.org/x/text/unicode/norm"
+)
+
+func readJSON(t testing.TB, name string, v any) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+}
+
+// metadata is the vocabulary of a checkpoint's tokenizer files.
+func metadata(t testing.TB, fsys fstest.MapFS, dir string, opts vocab.Options) *gguf.Metadata {
+	t.Helper()
+	var v *vocab.Vocab
+	var err error
+	if fsys != nil {
+		v, err = vocab.Load(fsys, opts)
+	} else {
+		v, err = vocab.Load(os.DirFS(dir), opts)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	md := &gguf.Metadata{}
+	v.AddTo(md)
+	return md
+}
+
+func newTokenizer(t testing.TB, md *gguf.Metadata) *Tokenizer {
+	t.Helper()
+	tok, err := New(md)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+// full is one of the real vocabularies below tokenizers/.
+func full(t testing.TB, name string, opts vocab.Options) *gguf.Metadata {
+	t.Helper()
+	f, err := os.Open(testdata.Path("tokenizers", name, "tokenizer.json.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return metadata(t, fstest.MapFS{"tokenizer.json": {Data: data}}, "", opts)
+}
+
+func strings70(t testing.TB) []string {
+	t.Helper()
+	var out []string
+	readJSON(t, testdata.Path("families", "strings.json"), &out)
+	return out
+}
+
+// tokensGolden is golden/tokens.json of a family or golden.json of a real tokenizer: ids by
+// HF tokenizers and by llama.cpp for the strings of families/strings.json.
+type tokensGolden struct {
+	Pre string `json:"pre"`
+	IDs map[string]struct {
+		WithSpecial [][]int32 `json:"with_special"`
+		Plain       [][]int32 `json:"plain"`
+	} `json:"ids"`
+	Reference string `json:"reference"`
+	// LlamaDiffers are strings where llama.cpp's plain ids are not the model's.
+	LlamaDiffers []int `json:"llama_cpp_differs_at"`
+}
+
+// compareIDs wants the reference's ids, or those loaders give where the model normalises text, which GGUF
+// files do not know.
+func (g *tokensGolden) compareIDs(t *testing.T, tok *Tokenizer, text []string, nfc bool) {
+	t.Helper()
+	ref, llama := g.IDs[cmp.Or(g.Reference, "tokenizers")], g.IDs["llama.cpp"]
+	check := func(what string, i int, opts Options, want ...[]int32) {
+		t.Helper()
+		got, err := tok.Encode(text[i], opts)
+		if err != nil || !slices.ContainsFunc(want, func(w []int32) bool { return slices.Equal(got, w) }) {
+			t.Errorf("%s: string %d %q: %v\n got %v\nwant %v", what, i, text[i], err, got, want)
+		}
+	}
+	for i := range text {
+		if nfc && !norm.NFC.IsNormalString(text[i]) {
+			check("not NFC", i, Options{ParseSpecial: true}, mustEncodeNFC(t, tok, text[i], ref.Plain[i]))
+			continue
+		}
+		check("with special", i, Options{AddSpecial: true, ParseSpecial: true}, ref.WithSpecial[i])
+		check("parsed", i, Options{ParseSpecial: true}, ref.Plain[i])
+		if llama.Plain != nil && !slices.Contains(g.LlamaDiffers, i) {
+			check("plain", i, Options{}, llama.Plain[i])
+		}
+	}
+}
+
+// mustEncodeNFC is the ids of text as it stands, after checking that its normal form gives the golden's.
+func mustEncodeNFC(t *testing.T, tok *Tokenizer, text string, golden []int32) []int32 {
+	t.Helper()
+	got, err := tok.Encode(norm.NFC.String(text), Options{ParseSpecial: true})
+	if err != nil || !slices.Equal(got, golden) {
+		t.Errorf("NFC of %q: %v\n got %v\nwant %v", text, err, got, golden)
+	}
+	ids, err := tok.Encode(text, Options{ParseSpecial: true})
+	if err != nil {
+		t.Error(err)
+	}
+	return ids
+}
+
+// nfcFamilies are models whose own tokenizer normalises to NFC.
+var nfcFamilies = map[string]bool{"dots1": true, "olmoe": true, "qwen2-moe": true, "qwen3-moe": true, "qwen2_5": true, "qwen3": true, "gpt_neox": true}
+
+var byteLevel = []string{"bailing-moe", "deepseek-moe", "deepseek-v2-lite", "deepseek-v3", "deepseek-v3-fp8", "dots1", "glm4-moe",
+	"gpt-oss", "gpt-oss-bf16", "granite-moe", "lfm2-moe", "llama4", "minimax-m2", "olmoe", "qwen2-moe", "qwen3-moe"}
+
+func TestFamilies(t *testing.T) {
+	names := byteLevel
+	if !testdata.Full() {
+		names = []string{"deepseek-moe"}
+	}
+	text := strings70(t)
+	for _, family := range names {
+		t.Run(family, func(t *testing.T) {
+			var g tokensGolden
+			readJSON(t, testdata.Path("families", family, "golden", "tokens.json"), &g)
+			configs, _ := filepath.Glob(testdata.Path("families", family, "*", "tokenizer.json"))
+			if len(configs) != 1 {
+				t.Fatalf("%d checkpoints", len(configs))
+			}
+			tok := newTokenizer(t, metadata(t, nil, filepath.Dir(configs[0]), vocab.Options{Prefer: []string{g.Pre}}))
+			g.compareIDs(t, tok, text, nfcFamilies[family])
+			roundTrip(t, tok, text)
+		})
+	}
+}
+
+// roundTrip wants the text again from its ids, whole and id by id.
+func roundTrip(t *testing.T, tok *Tokenizer, text []string) {
+	t.Helper()
+	for _, opts := range []Options{{}, {ParseSpecial: true}} {
+		for _, s := range text {
+			ids, err := tok.Encode(s, opts)
+			if err != nil {
+				t.Errorf("%q: %v", s, err)
+				continue
+			}
+			if got := tok.Decode(ids, Options{ParseSpecial: true}); got != s {
+				t.Errorf("decode(encode(%q)) = %q", s, got)
+			}
+			d := tok.NewDecoder()
+			d.Special = true
+			var b strings.Builder
+			for _, id := range ids {
+				b.WriteString(d.Push(id))
+			}
+			b.WriteString(d.Flush())
+			if b.String() != s {
+				t.Errorf("decoding %q id by id gives %q", s, b.String())
+			}
+		}
+	}
+}
+
+// The real vocabularies, where the file's own numbering stands.
+func TestFullVocabularies(t *testing.T) {
+	names := []string{"deepseek_llm"}
+	if testdata.Full() {
+		names = append(names, "deepseek_v3", "deepseek_pypi", "llama3", "qwen2_5", "qwen3", "gpt_neox", "starcoder")
+	}
+	text := strings70(t)
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			var g tokensGolden
+			readJSON(t, testdata.Path("tokenizers", name, "golden.json"), &g)
+			tok := newTokenizer(t, full(t, name, vocab.Options{Prefer: []string{g.Pre}}))
+			g.compareIDs(t, tok, text, nfcFamilies[name])
+			roundTrip(t, tok, text)
+			compareLlama(t, tok, name)
+		})
+	}
+}
+
+// compareLlama compares with llama.cpp's own test pairs, where the vocabulary has some.
+func compareLlama(t *testing.T, tok *Tokenizer, name string) {
+	t.Helper()
+	inp, err := os.ReadFile(testdata.Path("tokenizers", name, "ggml-vocab.inp"))
+	if os.IsNotExist(err) {
+		return
+	}
+	out, err := os.ReadFile(testdata.Path("tokenizers", name, "ggml-vocab.out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := strings.Split(string(inp), "\n__ggml_vocab_test__\n")
+	lines := strings.Split(string(out), "\n")
+	n := 0
+	for i, s := range texts {
+		if i >= len(lines) {
+			break
+		}
+		want := []int32{}
+		for _, f := range strings.Fields(lines[i]) {
+			id, err := strconv.Atoi(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, int32(id))
+		}
+		got, err := tok.Encode(s, Options{ParseSpecial: true})
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("pair %d %q:\n got %v %v\nwant %v", i, s, got, err, want)
+		}
+		n++
+	}
+	if n < 40 {
+		t.Errorf("%d pairs", n)
+	}
+}
+
+// The trained tiny model's ids by HF tokenizers.
+func TestTiny(t *testing.T) {
+	tok := tiny(t)
+	var g struct {
+		Tokenize []struct {
+			Text string
+			IDs  []int32
+		}
+	}
+	readJSON(t, testdata.Path("tiny", "golden", "torch.json"), &g)
+	if len(g.Tokenize) == 0 {
+		t.Fatal("no golden")
+	}
+	for _, c := range g.Tokenize {
+		got, err := tok.Encode(c.Text, Options{})
+		if err != nil || !slices.Equal(got, c.IDs) {
+			t.Errorf("%q: %v %v, want %v", c.Text, got, err, c.IDs)
+		}
+	}
+	roundTrip(t, tok, append(strings70(t), testdata.ValidText()))
+	if bos, ok := tok.BOS(); !ok || !tok.AddBOS() {
+		t.Errorf("BOS %d %t, add %t", bos, ok, tok.AddBOS())
+	}
+	eos, _ := tok.EOS()
+	if !tok.IsEOG(eos) || tok.AddEOS() {
+		t.Errorf("EOS %d: end of generation %t, added %t", eos, tok.IsEOG(eos), tok.AddEOS())
+	}
+}
+
+func tiny(t testing.TB) *Tokenizer {
+	return newTokenizer(t, metadata(t, nil, testdata.Path("tiny", "tiny-moe-go"), vocab.Options{}))
+}

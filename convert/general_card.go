@@ -80,7 +80,7 @@ func cardEntries(front map[string]any, params int64, keys ...string) *[]map[stri
 }
 
 // hubURL is the address of a model on the Hub; that of a dataset has one element more and does not match.
-var hubURL = regexp.MustCompile(`^https?://huggingface.co/([^/]+/[^/]+)$`)
+var hubURL = regexp.MustCompile(`^https?://huggingface\.co/([^/]+/[^/]+)$`)
 
 // cardEntry is what an address, a Hub id or a mapping says about a model or dataset.
 func cardEntry(v any, params int64) map[string]any {

@@ -65,9 +65,12 @@ func pyTitle(s string) string {
 	var b strings.Builder
 	previous := false
 	for _, c := range s {
-		if previous {
+		switch {
+		case previous:
 			b.WriteRune(unicode.ToLower(c))
-		} else {
+		case c == 'ß': // the one such letter of living languages without a capital of its own in Unicode's tables
+			b.WriteString("Ss")
+		default:
 			b.WriteRune(unicode.ToTitle(c))
 		}
 		previous = isCased(c)

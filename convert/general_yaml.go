@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -94,7 +95,7 @@ func (b *pyBuilder) value(n *yaml.Node) (any, error) {
 		return v, nil
 	}
 	if b.open[n] {
-		return nil, yamlErrorf(n.Line, "anchor %q contains itself", n.Anchor)
+		return opaque{"a value that contains itself"}, nil
 	}
 	b.open[n] = true
 	v, err := b.build(n)
@@ -118,17 +119,27 @@ func (b *pyBuilder) build(n *yaml.Node) (any, error) {
 			}
 			list = append(list, v)
 		}
-		if tag := explicitTag(n); tag != "" && tag != "!!seq" {
-			return nil, yamlErrorf(n.Line, "a list of the kind %s", tag)
-		}
-		return list, nil
+		return ofKind(n, list, "!!seq", "!!omap", "!!pairs")
 	case yaml.MappingNode:
-		if tag := explicitTag(n); tag != "" && tag != "!!map" {
-			return nil, yamlErrorf(n.Line, "a mapping of the kind %s", tag)
+		m, err := b.mapping(n)
+		if err != nil {
+			return nil, err
 		}
-		return b.mapping(n)
+		return ofKind(n, m, "!!map", "!!set")
 	}
 	return nil, yamlErrorf(n.Line, "a node of kind %d", n.Kind)
+}
+
+// ofKind is v when the node has the plain tag or none, opaque when it has one of the others.
+func ofKind(n *yaml.Node, v any, plain string, others ...string) (any, error) {
+	switch tag := explicitTag(n); {
+	case tag == "", tag == plain:
+		return v, nil
+	case slices.Contains(others, tag):
+		return opaque{"a value of the kind " + tag}, nil
+	default:
+		return nil, yamlErrorf(n.Line, "a value of the unknown kind %s", tag)
+	}
 }
 
 // mapping is the mapping with what << merges in; own entries win, of repeated keys the last.

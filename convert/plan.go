@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -191,6 +192,9 @@ func (p *Plan) planMetadata(fsys fs.FS, opts Options, config family.Config, keys
 func (p *Plan) addVocab(fsys fs.FS, opts Options, size int) error {
 	v, err := vocab.Load(fsys, vocab.Options{VocabSize: size, Pre: opts.Pre})
 	if err != nil {
+		if damage := p.scanSmall(); damage != nil {
+			return damage
+		}
 		return err
 	}
 	v.AddTo(p.md)
@@ -198,6 +202,27 @@ func (p *Plan) addVocab(fsys fs.FS, opts Options, size int) error {
 		p.quirks = append(p.quirks, Quirk(q))
 	}
 	p.warnings = append(p.warnings, v.Warnings()...)
+	return nil
+}
+
+// smallCheckpoint is how much is read to look for damage where the tokenizer already ends the plan.
+const smallCheckpoint = 64 << 20
+
+// scanSmall reads all rows of a small checkpoint and returns the first error: whoever must change the tokenizer
+// files anyway should not learn of damaged weights in a second round.
+func (p *Plan) scanSmall() error {
+	total := int64(0)
+	for _, s := range p.ckpt.Shards() {
+		total += s.Size
+	}
+	if total > smallCheckpoint {
+		return nil
+	}
+	for i, info := range p.infos {
+		if err := p.ReadRows(context.Background(), i, 0, int(info.Shape.Rows()), make([]byte, info.Bytes())); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

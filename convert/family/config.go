@@ -29,10 +29,10 @@ func ParseConfig(text []byte) (Config, error) {
 	d.UseNumber() // 10000 and 10000.0 are different things here
 	var v any
 	if err := d.Decode(&v); err != nil {
-		return Config{}, fmt.Errorf("config.json: not valid JSON: %w", err)
+		return Config{}, fmt.Errorf("config.json: not valid JSON at byte %d: %w", d.InputOffset(), err)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return Config{}, fmt.Errorf("config.json: not valid JSON: text after the end, byte %d", d.InputOffset())
+		return Config{}, fmt.Errorf("config.json: not valid JSON at byte %d: text after the end", d.InputOffset())
 	}
 	m, ok := v.(map[string]any)
 	if !ok {

@@ -59,6 +59,14 @@ func nearestInt(f float32) int {
 // inMagic reports whether nearestInt(f) is f rounded, so that (f+roundMagic)-roundMagic is the same as a float.
 func inMagic(f float32) bool { return f >= -4194303 && f <= 4194303 }
 
+// magicBits are the bits of an integer plus roundMagic; they are ordered as the integers.
+func magicBits(n float32) int32 { return int32(math.Float32bits(n + roundMagic)) }
+
+// clampMagic takes a rounded value plus roundMagic, clamps it by its bits, which takes no branch, and returns the value.
+func clampMagic(f float32, lo, hi int32) float32 {
+	return math.Float32frombits(uint32(min(max(int32(math.Float32bits(f)), lo), hi))) - roundMagic
+}
+
 // roundSmall rounds half away from zero, for |f| < 2^22. Adding the float below 0.5 and cutting off is exact:
 // with 0.5 itself the float below 0.5 would become 1.
 func roundSmall(f float32) int32 {

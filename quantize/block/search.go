@@ -31,36 +31,49 @@ func fitSigned(x, w []float32, n float32) signedFit {
 		f.scale = sumlx / suml2
 	}
 	best := f.scale * sumlx
-	for is := float32(-9); is <= 9; is++ {
-		if is == 0 {
-			continue
+	for k := 0; k < len(trials); k += 2 { // two trials at a time keep the adders busy
+		a, b := -(n+float32(0.1*trials[k]))/top, -(n+float32(0.1*trials[k+1]))/top
+		alx, al2, blx, bl2 := signedSums2(x, w, wx, a, b, n)
+		if al2 > 0 && float32(alx*alx) > float32(best*al2) {
+			f = signedFit{alx / al2, a}
+			best = f.scale * alx
 		}
-		inverse := -(n + float32(0.1*is)) / top
-		sumlx, suml2 = signedSums(x, w, wx, inverse, n)
-		if suml2 > 0 && float32(sumlx*sumlx) > float32(best*suml2) {
-			f = signedFit{sumlx / suml2, inverse}
-			best = f.scale * sumlx
+		if bl2 > 0 && float32(blx*blx) > float32(best*bl2) {
+			f = signedFit{blx / bl2, b}
+			best = f.scale * blx
 		}
 	}
 	return f
 }
 
+// trials are the steps of a tenth by which fitSigned varies n.
+var trials = [...]float32{-9, -8, -7, -6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6, 7, 8, 9}
+
 // signedSums is sum w*x*q and sum w*q*q for q = nearest(x*inverse) in -n..n-1; wx are the products w*x.
 func signedSums(x, w, wx []float32, inverse, n float32) (sumlx, suml2 float32) {
 	w, wx = w[:len(x)], wx[:len(x)]
-	lo, hi := -n, n-1
+	lo, hi := magicBits(-n), magicBits(n-1)
 	for i, v := range x {
-		l := (float32(v*inverse) + roundMagic) - roundMagic
-		if l < lo {
-			l = lo
-		}
-		if l > hi {
-			l = hi
-		}
+		l := clampMagic(float32(v*inverse)+roundMagic, lo, hi)
 		sumlx += float32(wx[i] * l)
 		suml2 += float32(float32(w[i]*l) * l)
 	}
 	return sumlx, suml2
+}
+
+// signedSums2 is signedSums for two inverse scales.
+func signedSums2(x, w, wx []float32, a, b, n float32) (alx, al2, blx, bl2 float32) {
+	w, wx = w[:len(x)], wx[:len(x)]
+	lo, hi := magicBits(-n), magicBits(n-1)
+	for i, v := range x {
+		la := clampMagic(float32(v*a)+roundMagic, lo, hi)
+		lb := clampMagic(float32(v*b)+roundMagic, lo, hi)
+		alx += float32(wx[i] * la)
+		al2 += float32(float32(w[i]*la) * la)
+		blx += float32(wx[i] * lb)
+		bl2 += float32(float32(w[i]*lb) * lb)
+	}
+	return alx, al2, blx, bl2
 }
 
 // quants writes q+n for the group that f was fitted to. The reference leaves 0, not n, for a group of zeros.

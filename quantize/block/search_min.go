@@ -80,15 +80,9 @@ func (s *minSearch) quants(q, x []float32, inverse, at, least, hi float32) {
 		}
 		return
 	}
+	zero, top := magicBits(0), magicBits(s.n)
 	for i, v := range x {
-		l := (float32(inverse*(v-at)) + roundMagic) - roundMagic
-		if l < 0 {
-			l = 0
-		}
-		if l > s.n {
-			l = s.n
-		}
-		q[i] = l
+		q[i] = clampMagic(float32(inverse*(v-at))+roundMagic, zero, top)
 	}
 }
 
@@ -105,15 +99,9 @@ func (s *minSearch) sums(q, x, w []float32, inverse, at, least, hi float32) (sum
 		}
 		return sumL, sumL2, sumXL
 	}
-	n := s.n
+	zero, top := magicBits(0), magicBits(s.n)
 	for i, v := range x {
-		l := (float32(inverse*(v-at)) + roundMagic) - roundMagic
-		if l < 0 {
-			l = 0
-		}
-		if l > n {
-			l = n
-		}
+		l := clampMagic(float32(inverse*(v-at))+roundMagic, zero, top)
 		q[i] = l
 		wl := w[i] * l
 		sumL += wl

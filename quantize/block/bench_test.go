@@ -1,0 +1,63 @@
+package block
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/moeconv/moeconv/gguf"
+)
+
+// benchWeights is the row length of the benchmarks.
+const benchWeights = 4096
+
+func benchRow() (src, importance []float32) {
+	return generate("bench", benchWeights, benchWeights, rowGenerators["small"]),
+		generate("bench/importance", benchWeights, benchWeights, importanceGenerators["random"])
+}
+
+// BenchmarkEncode reports ns per weight of one core.
+func BenchmarkEncode(b *testing.B) {
+	src, importance := benchRow()
+	for _, t := range gguf.AllTypes() {
+		c, ok := For(t)
+		if !ok {
+			continue
+		}
+		for _, w := range [][]float32{nil, importance} {
+			b.Run(fmt.Sprintf("type=%v/importance=%v", t, w != nil), func(b *testing.B) {
+				dst := make([]byte, benchWeights/t.BlockLen()*t.BlockSize())
+				b.SetBytes(4 * benchWeights)
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := c.Encode(dst, src, w); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchWeights, "ns/weight")
+			})
+		}
+	}
+}
+
+// BenchmarkDecode reports ns per weight of one core.
+func BenchmarkDecode(b *testing.B) {
+	src, _ := benchRow()
+	for _, t := range gguf.AllTypes() {
+		c, ok := For(t)
+		if !ok {
+			continue
+		}
+		b.Run(fmt.Sprintf("type=%v", t), func(b *testing.B) {
+			enc := make([]byte, benchWeights/t.BlockLen()*t.BlockSize())
+			if err := c.Encode(enc, src, nil); err != nil {
+				b.Fatal(err)
+			}
+			dst := make([]float32, benchWeights)
+			b.SetBytes(4 * benchWeights)
+			for b.Loop() {
+				c.Decode(dst, enc)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchWeights, "ns/weight")
+		})
+	}
+}

@@ -55,6 +55,9 @@ func (c regex) cut(r []rune, off int, ends []int) ([]int, error) {
 	return addRest(ends, prev, off+len(r)), nil
 }
 
+// wordBoundary is Oniguruma's \b: its words also have digits such as ½ and Ⅳ in them.
+const wordBoundary = `(?:(?<=[\p{L}\p{M}\p{N}\p{Pc}])(?![\p{L}\p{M}\p{N}\p{Pc}])|(?<![\p{L}\p{M}\p{N}\p{Pc}])(?=[\p{L}\p{M}\p{N}\p{Pc}]))`
+
 // translate turns Oniguruma's class intersection into .NET's subtraction: [ab&&[^c]] into
 // [ab-[c]]. Classes in classes without && have no counterpart and are refused.
 func translate(src string) (string, error) {
@@ -62,6 +65,9 @@ func translate(src string) (string, error) {
 	depth := 0
 	for i := 0; i < len(src); i++ {
 		switch c := src[i]; {
+		case depth == 0 && strings.HasPrefix(src[i:], `\b`):
+			b.WriteString(wordBoundary)
+			i++
 		case c == '\\' && i+1 < len(src):
 			b.WriteString(src[i : i+2])
 			i++

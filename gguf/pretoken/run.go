@@ -1,6 +1,9 @@
 package pretoken
 
 import (
+	"cmp"
+	"slices"
+	"sort"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -63,10 +66,13 @@ func (c *run) match(r []rune, i int) int {
 	return end
 }
 
+// span is the characters from lo to hi.
+type span struct{ lo, hi rune }
+
 // class is a set of characters.
 type class struct {
 	ascii  [utf8.RuneSelf]bool
-	ranges []rune // pairs lo, hi beyond ASCII
+	ranges []span // beyond ASCII; sorted, disjoint
 	tables []*unicode.RangeTable
 }
 
@@ -74,10 +80,8 @@ func (c *class) has(r rune) bool {
 	if r < utf8.RuneSelf {
 		return c.ascii[r]
 	}
-	for i := 0; i < len(c.ranges); i += 2 {
-		if c.ranges[i] <= r && r <= c.ranges[i+1] {
-			return true
-		}
+	if i := sort.Search(len(c.ranges), func(i int) bool { return r <= c.ranges[i].hi }); i < len(c.ranges) && c.ranges[i].lo <= r {
+		return true
 	}
 	for _, t := range c.tables {
 		if unicode.Is(t, r) {
@@ -92,7 +96,7 @@ func (c *class) add(lo, hi rune) {
 		c.ascii[r] = true
 	}
 	if hi >= utf8.RuneSelf {
-		c.ranges = append(c.ranges, max(lo, utf8.RuneSelf), hi)
+		c.ranges = append(c.ranges, span{max(lo, utf8.RuneSelf), hi})
 	}
 }
 
@@ -132,7 +136,22 @@ func (c *class) parse(body string) (items int, ok bool) {
 		}
 		c.add(lo, hi)
 	}
+	c.ranges = disjoint(c.ranges)
 	return items, true
+}
+
+// disjoint sorts spans and joins those that overlap.
+func disjoint(spans []span) []span {
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.lo, b.lo) })
+	var out []span
+	for _, s := range spans {
+		if n := len(out); n > 0 && s.lo <= out[n-1].hi {
+			out[n-1].hi = max(out[n-1].hi, s.hi)
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // endSpace is `\s+$` where lines were cut apart before: a run of white space that ends the piece or a line.

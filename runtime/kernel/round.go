@@ -31,6 +31,9 @@ func (r *Rounder) Round(t gguf.Type, dst, src []float32) error {
 	if err != nil {
 		return err
 	}
+	if t == gguf.Q8_0 {
+		return roundQ8_0(dst[:len(src)], src)
+	}
 	if int64(cap(r.buf)) < n {
 		r.buf = make([]byte, n)
 	}
@@ -39,6 +42,36 @@ func (r *Rounder) Round(t gguf.Type, dst, src []float32) error {
 	}
 	c, _ := block.For(t)
 	c.Decode(dst[:len(src)], r.buf[:n])
+	return nil
+}
+
+// roundQ8_0 rounds as the reference's vector code does, which is what runs there: by 127/max instead of by the
+// reciprocal of the scale, and halves to even, where the codec (the reference's quantizer) rounds them away from zero.
+func roundQ8_0(dst, src []float32) error {
+	const magic = 3 << 22 // adding it to a small float32 leaves an integer
+	for len(src) >= 32 {
+		top := float32(0)
+		for _, v := range src[:32] {
+			if v < 0 {
+				v = -v
+			}
+			if v > top {
+				top = v
+			}
+		}
+		d := block.F16ToF32(block.F32ToF16(top / 127))
+		if d-d != 0 {
+			return fmt.Errorf("kernel: activations: %v is too large for Q8_0", top)
+		}
+		inv := float32(0)
+		if top != 0 {
+			inv = 127 / top
+		}
+		for i, v := range src[:32] {
+			dst[i] = float32(float32(float32(v*inv)+magic)-magic) * d // NaN stays NaN
+		}
+		dst, src = dst[32:], src[32:]
+	}
 	return nil
 }
 

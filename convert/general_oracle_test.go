@@ -51,18 +51,7 @@ func (c oracleCase) String() string {
 // reference stops with an exception an error naming the file is wanted. A list within the
 // list of tags is an error here alone: the reference writes an array of arrays, which no loader takes.
 func TestGeneralOracle(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("testdata", "general.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases []oracleCase
-	if err := json.Unmarshal(text, &cases); err != nil {
-		t.Fatal(err)
-	}
-	if len(cases) < 1000 {
-		t.Fatalf("%d cases", len(cases))
-	}
-	for _, c := range cases {
+	for _, c := range oracleCases(t) {
 		if msg := compareOracle(c); msg != "" {
 			t.Errorf("%s\n\t%s", c, msg)
 		}
@@ -130,4 +119,42 @@ func appendList[T any](b []byte, list []T) []byte {
 		b = append(b, encodeValue(x, false)...)
 	}
 	return b
+}
+
+func oracleCases(t testing.TB) []oracleCase {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "general.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []oracleCase
+	if err := json.Unmarshal(text, &cases); err != nil {
+		t.Fatal(err)
+	}
+	if len(cases) < 1000 {
+		t.Fatalf("%d cases", len(cases))
+	}
+	return cases
+}
+
+// FuzzGeneral reads any card and sampling defaults: no panic, and only values that GGUF can store.
+func FuzzGeneral(f *testing.F) {
+	for _, c := range oracleCases(f) {
+		in := c.input()
+		f.Add(in.Card, in.GenerationConfig, in.Dir, in.Params.Total)
+	}
+	f.Fuzz(func(t *testing.T, card, generation []byte, dir string, params int64) {
+		r, err := generalMetadata(generalInput{Dir: dir, Card: card, GenerationConfig: generation, Params: paramCounts{Total: params}})
+		if err != nil {
+			return
+		}
+		md := &gguf.Metadata{}
+		for _, kv := range r.KVs {
+			md.Set(kv.Key, kv.Value) // panics on a type GGUF does not know
+		}
+		if md.Len() != len(r.KVs) {
+			t.Errorf("%d keys, %d of them distinct", len(r.KVs), md.Len())
+		}
+		r.fileName("F16")
+	})
 }

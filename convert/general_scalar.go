@@ -100,7 +100,7 @@ func pyFloat(s string) (any, bool) {
 	case ".inf":
 		x = math.Inf(1)
 	case ".nan":
-		return math.NaN(), true
+		return math.Float64frombits(0xfff8 << 48), true // PyYAML computes it, and x86 sets the sign then
 	default:
 		parts := strings.Split(digits, ":")
 		base := 1.0

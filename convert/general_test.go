@@ -35,12 +35,12 @@ func loadGeneral(t *testing.T, v any, elem ...string) {
 func TestModelIDs(t *testing.T) {
 	var golden struct {
 		Components []struct {
-			ID                                                         string
-			TotalParams                                                int64 `json:"total_params"`
-			FullName, Organization, Basename, Finetune, Version, Title any
-			SizeLabel                                                  any    `json:"size_label"`
-			Full                                                       any    `json:"full_name"`
-			File                                                       string `json:"file_F16"`
+			ID                                               string
+			TotalParams                                      int64 `json:"total_params"`
+			Organization, Basename, Finetune, Version, Title any
+			SizeLabel                                        any    `json:"size_label"`
+			Full                                             any    `json:"full_name"`
+			File                                             string `json:"file_F16"`
 		}
 		SizeLabel []struct {
 			Total, Shared, Expert, Count int64

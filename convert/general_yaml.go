@@ -44,7 +44,8 @@ func frontMatter(card []byte) (map[string]any, error) {
 	return m, nil
 }
 
-// parsePyYAML is yaml.safe_load.
+// parsePyYAML is yaml.safe_load, but for the parser's grammar, which is go-yaml's: it
+// refuses "\/" and takes [a:] for the text a: (PyYAML: a mapping).
 func parsePyYAML(text string) (any, error) {
 	if i := strings.IndexFunc(text, unprintable); i >= 0 {
 		c, _ := utf8.DecodeRuneInString(text[i:])

@@ -28,6 +28,9 @@ func each32(t gguf.Type, dst []byte, src []float32, encode func(y []byte, x *[le
 func each32Weighted(t gguf.Type, dst []byte, src, importance []float32, encode func(y []byte, x, w *[len32]float32) float32) error {
 	var weights [len32]float32
 	sigma2 := meanSquare(src, float32(len(src)))
+	if sigma2-sigma2 != 0 { // no block of the row would be encoded
+		return badScale(t, src, 0, sigma2)
+	}
 	return each32(t, dst, src, func(y []byte, x *[len32]float32) float32 {
 		weigh(weights[:], x[:], importance, sigma2)
 		importance = importance[len32:]

@@ -1,6 +1,9 @@
 package block
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // F16ToF32 widens an IEEE half. NaNs come out quiet, with their payload.
 func F16ToF32(h uint16) float32 {
@@ -82,14 +85,10 @@ func sqrt32(f float32) float32 { return float32(math.Sqrt(float64(f))) }
 // finite16 reports whether an f16 is neither NaN nor Inf.
 func finite16(h uint16) bool { return h&0x7c00 != 0x7c00 }
 
-func load16(p []byte) uint16 { return uint16(p[0]) | uint16(p[1])<<8 }
+func load16(p []byte) uint16 { return binary.LittleEndian.Uint16(p) }
 
-func store16(p []byte, v uint16) { p[0], p[1] = byte(v), byte(v>>8) }
+func store16(p []byte, v uint16) { binary.LittleEndian.PutUint16(p, v) }
 
-func load32(p []byte) uint32 {
-	return uint32(p[0]) | uint32(p[1])<<8 | uint32(p[2])<<16 | uint32(p[3])<<24
-}
+func load32(p []byte) uint32 { return binary.LittleEndian.Uint32(p) }
 
-func store32(p []byte, v uint32) {
-	p[0], p[1], p[2], p[3] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24)
-}
+func store32(p []byte, v uint32) { binary.LittleEndian.PutUint32(p, v) }

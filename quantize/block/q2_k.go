@@ -31,7 +31,9 @@ func blockQ2_K(y []byte, x, importance *[len256]float32) (bad float32) {
 		q                           [len256]uint8
 	)
 	if importance != nil {
-		sigma2 = meanSquare(x[:], len256)
+		if sigma2 = meanSquare(x[:], len256); sigma2-sigma2 != 0 {
+			return sigma2
+		}
 	}
 	for g := range fits {
 		xs := x[16*g : 16*g+16]

@@ -37,6 +37,9 @@ func blockQ3_K(y []byte, x, importance *[len256]float32) (bad float32) {
 	} else {
 		var sums, weights [16]float32
 		sigma2 := meanSquareTwice(x)
+		if sigma2-sigma2 != 0 {
+			return sigma2
+		}
 		for g := range scales {
 			xs := x[16*g : 16*g+16]
 			sums[g] = weigh(weights[:], xs, importance[16*g:16*g+16], sigma2)

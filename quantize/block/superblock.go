@@ -35,6 +35,9 @@ func (s *superSearch) encode(head *[headLen]byte, q *[len256]uint8, x, importanc
 		d, dmin = roundScales63(&ls, &scales), roundScales63(&lm, &mins)
 	} else {
 		sigma2 := meanSquareTwice(x)
+		if sigma2-sigma2 != 0 {
+			return sigma2
+		}
 		for g := range fits {
 			xs := x[32*g : 32*g+32]
 			sums[g] = weigh(weights[:], xs, importance[32*g:32*g+32], sigma2)
@@ -68,7 +71,7 @@ func (s *superSearch) encode(head *[headLen]byte, q *[len256]uint8, x, importanc
 	return 0
 }
 
-// meanSquareTwice is twice the mean square of a super-block.
+// meanSquareTwice is twice the mean square of a super-block. Where it overflows, the weights under importance do.
 func meanSquareTwice(x *[len256]float32) float32 {
 	var sum float32
 	for _, v := range x {

@@ -190,12 +190,15 @@ func (p *Plan) planMetadata(fsys fs.FS, opts Options, config family.Config, keys
 }
 
 func (p *Plan) addVocab(fsys fs.FS, opts Options, size int) error {
-	v, err := vocab.Load(fsys, vocab.Options{VocabSize: size, Pre: opts.Pre})
+	v, err := vocab.Load(fsys, vocab.Options{VocabSize: size, Pre: opts.Pre, Prefer: p.Family.Pre})
 	if err != nil {
 		if damage := p.scanSmall(); damage != nil {
 			return damage
 		}
 		return err
+	}
+	if _, err := fs.Stat(fsys, "tokenizer.model"); err == nil {
+		p.warnings = append(p.warnings, "tokenizer.model stands beside a byte-level tokenizer.json, which is used; the reference would use the other")
 	}
 	v.AddTo(p.md)
 	for _, q := range v.Quirks() {

@@ -20,6 +20,7 @@ func init() {
 		Contract: deepseekContract,
 		Required: []string{"feed_forward_length", "expert_count", "expert_used_count", "expert_feed_forward_length", "expert_shared_count", "leading_dense_block_count"},
 		Optional: []names.Role{names.OutputWeight},
+		Pre:      []string{"deepseek-llm"},
 		Graph:    Graph{Rope: RopeNorm, Act: SiLU, Gate: Softmax, NormalizeWeights: false},
 	})
 }

@@ -34,6 +34,8 @@ type Family struct {
 	Required []string
 	// Optional are the roles of Contract's tensors that a file may lack.
 	Optional []names.Role
+	// Pre are the family's pre-tokenizers, the likeliest first, where a tokenizer's structure fits several.
+	Pre []string
 
 	Graph Graph
 }

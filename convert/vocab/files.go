@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"reflect"
 	"unicode/utf8"
 )
 
@@ -103,9 +104,24 @@ func jsonError(err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("not valid JSON at byte %d: %w", syntax.Offset, err)
 	case errors.As(err, &typed):
-		return fmt.Errorf("%s at byte %d where %s is expected", typed.Value, typed.Offset, typed.Type)
+		return fmt.Errorf("%s at byte %d where %s is expected", typed.Value, typed.Offset, jsonKind(typed.Type))
 	}
 	return fmt.Errorf("not valid JSON: %w", err)
+}
+
+// jsonKind is what JSON calls the values of a Go type.
+func jsonKind(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Slice:
+		return "a list"
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	}
+	return "an integer"
 }
 
 // object is a JSON object whose keys keep their order. Its values are what encoding/json

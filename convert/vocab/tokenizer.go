@@ -50,8 +50,11 @@ func parseTokenizer(data []byte) (*tokenizer, error) {
 	if t.Model.Type == "" && len(t.Model.Merges) > 0 {
 		t.Model.Type = "BPE" // files of before 2020 do not say
 	}
+	if t.Model.Type == "" {
+		return nil, errors.New("there is no model of a known type")
+	}
 	if t.Model.Type != "BPE" {
-		return nil, unsupported("tokenizer.json: model type %q is not supported", t.Model.Type)
+		return nil, unsupported("model type %q is not supported", t.Model.Type)
 	}
 	if err := json.Unmarshal(t.Model.Vocab, &t.Model.ids); err != nil {
 		return nil, fmt.Errorf("model.vocab: %w", jsonError(err))
@@ -66,22 +69,22 @@ func parseTokenizer(data []byte) (*tokenizer, error) {
 func (t *tokenizer) checkByteLevel() error {
 	switch {
 	case t.Model.ByteFallback:
-		return unsupported("tokenizer.json: SentencePiece-style BPE (byte_fallback) is not supported")
+		return unsupported("SentencePiece-style BPE (byte_fallback) is not supported")
 	case t.Model.Prefix != "":
-		return unsupported("tokenizer.json: continuing_subword_prefix %q is not supported", t.Model.Prefix)
+		return unsupported("continuing_subword_prefix %q is not supported", t.Model.Prefix)
 	case t.Model.Suffix != "":
-		return unsupported("tokenizer.json: end_of_word_suffix %q is not supported", t.Model.Suffix)
+		return unsupported("end_of_word_suffix %q is not supported", t.Model.Suffix)
 	}
 	return nil
 }
 
-// preError turns an unknown structure into an UnsupportedError that says what to do.
-func (t *tokenizer) preError(err error) error {
-	var unknown *pretoken.UnknownError
-	if errors.As(err, &unknown) {
-		return unsupported("tokenizer.json: %s (--pre NAME overrides)", strings.TrimPrefix(err.Error(), "pretoken: "))
+// preError turns an unknown structure or name into an UnsupportedError that says what to do.
+func preError(err error) error {
+	msg := strings.TrimPrefix(err.Error(), "pretoken: ")
+	if errors.As(err, new(*pretoken.UnknownError)) {
+		return unsupported("%s (--pre NAME sets the pre-tokenizer)", msg)
 	}
-	return fmt.Errorf("vocab: tokenizer.json: %w", err)
+	return errors.New(msg)
 }
 
 // mergeList is the merges as "left right", spaces within a token written as U+0120. All

@@ -149,34 +149,34 @@ func (s *addedSet) addSpecial(v any) {
 	}
 }
 
-// addTokens makes the list of tokens and their types.
+// addTokens makes the list of tokens and their types. size 0 means as many as there are.
 func (v *Vocab) addTokens(f *files, t *tokenizer, size int) error {
+	if size < 0 || size > maxVocabSize {
+		return fmt.Errorf("config.json: vocab_size %d is not between 1 and %d", size, maxVocabSize)
+	}
+	byID := make(map[int64]string, len(t.Model.ids))
+	for _, tok := range slices.SortedFunc(maps.Keys(t.Model.ids), func(a, b string) int {
+		return cmp.Or(cmp.Compare(t.Model.ids[a], t.Model.ids[b]), strings.Compare(a, b))
+	}) {
+		if err := claim(byID, t.Model.ids[tok], tok, size); err != nil {
+			return err
+		}
+	}
 	added, err := collectAdded(f, t)
 	if err != nil {
 		return err
 	}
-	byID := make(map[int64]string, len(t.Model.ids)+len(added.list))
-	for _, tok := range slices.SortedFunc(maps.Keys(t.Model.ids), func(a, b string) int {
-		return cmp.Or(cmp.Compare(t.Model.ids[a], t.Model.ids[b]), strings.Compare(a, b))
-	}) {
-		if err := claim(byID, t.Model.ids[tok], tok); err != nil {
-			return err
-		}
-	}
 	for _, a := range added.list {
-		if err := claim(byID, a.ID, a.Content); err != nil {
+		if err := claim(byID, a.ID, a.Content, size); err != nil {
 			return err
 		}
 	}
 	if size == 0 {
 		size = len(byID)
-	}
-	if size < 0 || size > maxVocabSize {
-		return fmt.Errorf("config.json: vocab_size %d is not between 1 and %d", size, maxVocabSize)
-	}
-	for id, tok := range byID {
-		if id < 0 || id >= int64(size) {
-			return fmt.Errorf("tokenizer.json: token id %d (%q) is outside of vocab_size %d", id, tok, size)
+		for id, tok := range byID {
+			if err := checkID(id, tok, size); err != nil {
+				return err
+			}
 		}
 	}
 	v.tokens = make([]string, size)
@@ -196,11 +196,23 @@ func (v *Vocab) addTokens(f *files, t *tokenizer, size int) error {
 	return nil
 }
 
-func claim(byID map[int64]string, id int64, tok string) error {
+func claim(byID map[int64]string, id int64, tok string, size int) error {
+	if size > 0 || id < 0 {
+		if err := checkID(id, tok, size); err != nil {
+			return err
+		}
+	}
 	if old, ok := byID[id]; ok && old != tok {
 		return fmt.Errorf("tokenizer.json: id %d is used twice: %q and %q", id, old, tok)
 	}
 	byID[id] = tok
+	return nil
+}
+
+func checkID(id int64, tok string, size int) error {
+	if id < 0 || id >= int64(size) {
+		return fmt.Errorf("tokenizer.json: token id %d (%q) is outside of vocab_size %d", id, tok, size)
+	}
 	return nil
 }
 

@@ -44,28 +44,32 @@ const (
 // Load reads the tokenizer of the checkpoint at the root of fsys. A kind of tokenizer that is
 // not supported is a *gguf.UnsupportedError naming it.
 func Load(fsys fs.FS, opts Options) (*Vocab, error) {
-	f, err := readFiles(fsys)
-	if err != nil {
-		return nil, fmt.Errorf("vocab: %w", err)
-	}
-	t, err := parseTokenizer(f.tokenizer)
-	if err != nil {
-		return nil, fmt.Errorf("vocab: tokenizer.json: %w", err)
-	}
 	v := &Vocab{}
-	if err := v.addTokens(f, t, opts.VocabSize); err != nil {
-		return nil, fmt.Errorf("vocab: %w", err)
-	}
-	if v.merges, err = t.mergeList(); err != nil {
-		return nil, fmt.Errorf("vocab: tokenizer.json: %w", err)
-	}
-	if err := v.setPre(t, opts); err != nil {
-		return nil, err
-	}
-	if err := v.loadSpecial(f, t); err != nil {
+	if err := v.load(fsys, opts); err != nil {
 		return nil, fmt.Errorf("vocab: %w", err)
 	}
 	return v, nil
+}
+
+func (v *Vocab) load(fsys fs.FS, opts Options) error {
+	f, err := readFiles(fsys)
+	if err != nil {
+		return err
+	}
+	t, err := parseTokenizer(f.tokenizer)
+	if err != nil {
+		return fmt.Errorf("tokenizer.json: %w", err)
+	}
+	if err := v.addTokens(f, t, opts.VocabSize); err != nil {
+		return err
+	}
+	if v.merges, err = t.mergeList(); err != nil {
+		return fmt.Errorf("tokenizer.json: %w", err)
+	}
+	if err := v.setPre(t, opts); err != nil {
+		return fmt.Errorf("tokenizer.json: %w", err)
+	}
+	return v.loadSpecial(f, t)
 }
 
 // setPre names the pre-tokenizer: the one asked for, or the one the structure shows.
@@ -76,18 +80,18 @@ func (v *Vocab) setPre(t *tokenizer, opts Options) error {
 	if opts.Pre != "" {
 		if _, ok := pretoken.Lookup(opts.Pre); !ok {
 			_, err := pretoken.New(opts.Pre)
-			return unsupported("%v", err)
+			return preError(err)
 		}
 		v.pre = opts.Pre
 		return nil
 	}
 	st, err := pretoken.ParseStructure(t.PreTokenizer, t.Normalizer)
 	if err != nil {
-		return t.preError(err)
+		return preError(err)
 	}
 	m, err := pretoken.Classify(st, t.Model.IgnoreMerges, opts.Prefer...)
 	if err != nil {
-		return t.preError(err)
+		return preError(err)
 	}
 	v.pre = m.Name
 	if len(m.Others) > 0 {
@@ -107,7 +111,7 @@ func (v *Vocab) warn(format string, args ...any) {
 }
 
 func unsupported(format string, args ...any) error {
-	return &gguf.UnsupportedError{Msg: "vocab: " + fmt.Sprintf(format, args...)}
+	return &gguf.UnsupportedError{Msg: fmt.Sprintf(format, args...)}
 }
 
 // AddTo sets the vocabulary's keys in the order the reference converter writes them.

@@ -97,6 +97,10 @@ func checkDecode(ctx context.Context, s *Subject) Result {
 	if err != nil {
 		return cannot(err)
 	}
+	return judgeDecode(worst, otherTop, n)
+}
+
+func judgeDecode(worst float64, otherTop, n int) Result {
 	r := Resultf(Pass, "largest difference of logits %.2g over %d tokens", worst, n)
 	r.Figure, r.Threshold = Number(worst), decodeTolerance
 	if !(worst <= decodeTolerance) || otherTop > 0 {
@@ -112,6 +116,10 @@ func checkDeterminism(ctx context.Context, s *Subject) Result {
 	if err != nil {
 		return cannot(err)
 	}
+	return judgeDeterminism(worst, n)
+}
+
+func judgeDeterminism(worst float64, n int) Result {
 	r := Resultf(Pass, "two runs over %d tokens are equal to the bit", n)
 	r.Figure, r.Threshold = Number(worst), 0
 	if worst != 0 {
@@ -210,15 +218,19 @@ func checkTokenizer(_ context.Context, s *Subject) Result {
 	if err != nil {
 		return cannot(fmt.Errorf("verify: %w", err))
 	}
-	if got := tk.Decode(ids, token.Options{ParseSpecial: true}); got != text {
+	return judgeText(text, tk.Decode(ids, token.Options{ParseSpecial: true}), len(ids))
+}
+
+func judgeText(text, got string, tokens int) Result {
+	if got != text {
 		at := 0
 		for at < len(got) && at < len(text) && got[at] == text[at] {
 			at++
 		}
-		return Resultf(Fail, "decoding the %d tokens of %d bytes does not give the text again: they part at byte %d", len(ids), len(text), at)
+		return Resultf(Fail, "decoding the %d tokens of %d bytes does not give the text again: they part at byte %d", tokens, len(text), at)
 	}
-	r := Resultf(Pass, "%d bytes in %d tokens and back", len(text), len(ids))
-	r.Figure = Number(float64(len(text)) / float64(max(1, len(ids))))
+	r := Resultf(Pass, "%d bytes in %d tokens and back", len(text), tokens)
+	r.Figure = Number(float64(len(text)) / float64(max(1, tokens)))
 	return r
 }
 

@@ -27,7 +27,7 @@ type Subject struct {
 	Text       string     // measured on this text; empty: such checks are not applicable
 	Context    int        // tokens of a chunk; 0: 512
 	Chunks     int        // the first N chunks; 0: all
-	Baseline   *Baseline  // the reference's answers over Text, shared between the files of a release; nil: made when needed
+	Baseline   *Baseline  // the reference's answers over its text, shared between the files of a release; nil: made when needed
 	Thresholds Thresholds // laid over the scheme's defaults
 
 	Runtime  runtime.Options // threads, placement; Activations and Context are set by the checks

@@ -17,7 +17,7 @@ func (s *Subject) measure(ctx context.Context) (*Measurement, error) {
 	if s.measured != nil {
 		return s.measured, nil
 	}
-	if s.Text == "" {
+	if s.Text == "" && s.Baseline == nil {
 		return nil, errNoText
 	}
 	if s.Reference == nil && s.Baseline == nil {

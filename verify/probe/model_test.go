@@ -1,0 +1,66 @@
+package probe
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/moeconv/moeconv/convert"
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/gguf/names"
+	"github.com/moeconv/moeconv/quantize"
+	"github.com/moeconv/moeconv/testdata"
+	"github.com/moeconv/moeconv/verify"
+)
+
+// The trained tiny model on its own ground: it goes on with a Go file's head, and repeats itself where it was asked
+// for a list of imports.
+func TestTinyModel(t *testing.T) {
+	plan, err := convert.OpenDir(testdata.Path("tiny", testdata.TinyName), convert.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plan.Close()
+	scheme := func(name string) gguf.Source {
+		s, err := quantize.ParseScheme(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		job, err := quantize.New(plan, s, quantize.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return job
+	}
+	head := Spec{Name: "code", Prompt: "// Copyright 2009 The Go Authors. All rights reserved.\n", MaxTokens: 48, Language: "go",
+		Contains: []string{"package"}, Agreement: 0.25}
+	imports := Spec{Name: "code", Prompt: "package main\n\nimport (\n\t\"fmt\"\n", MaxTokens: 48, Language: "go"}
+	foreign := head
+	foreign.Contains = []string{"def fibonacci"}
+	for _, c := range []struct {
+		name string
+		spec Spec
+		src  gguf.Source
+		want verify.Status
+		why  string
+	}{
+		{"Q8_0", head, scheme("Q8_0"), verify.Pass, "48 tokens, raw prompt; good: not empty, utf-8, repetition, echo, go tokens, contains, agreement"},
+		{"Q4_K_M", head, scheme("Q4_K_M"), verify.Pass, "agreement"},
+		{"list of imports", imports, scheme("Q8_0"), verify.Fail, "the text is degenerate"},
+		{"no attention", head, verify.Zeroed(plan, func(t gguf.TensorInfo) bool { return names.ClassOf(t.Name) == names.Attention }), verify.Fail, "tokens are the source's, 25% are needed"},
+		{"wrong answer", foreign, scheme("Q8_0"), verify.Fail, `contains: "def fibonacci" is missing`},
+	} {
+		p, err := New(c.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rep, err := verify.Run(context.Background(), &verify.Subject{Name: c.name, Source: c.src, Reference: plan}, []verify.Check{p.Check()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := rep.Checks[0]
+		if r.Name != "probe code" || r.Status != c.want || !strings.Contains(r.Detail, c.why) || r.Output == "" {
+			t.Errorf("%s: %s %s: %s\n%s", c.name, r.Name, r.Status, r.Detail, r.Output)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -57,9 +58,15 @@ func newTokenizer(t testing.TB, md *gguf.Metadata) *Tokenizer {
 	return tok
 }
 
+// loaded keeps the real vocabularies, which take a while to read.
+var loaded sync.Map
+
 // full is one of the real vocabularies below tokenizers/.
-func full(t testing.TB, name string, opts vocab.Options) *gguf.Metadata {
+func full(t testing.TB, name, pre string) *gguf.Metadata {
 	t.Helper()
+	if md, ok := loaded.Load(name); ok {
+		return md.(*gguf.Metadata)
+	}
 	f, err := os.Open(testdata.Path("tokenizers", name, "tokenizer.json.gz"))
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +80,9 @@ func full(t testing.TB, name string, opts vocab.Options) *gguf.Metadata {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return metadata(t, fstest.MapFS{"tokenizer.json": {Data: data}}, "", opts)
+	md := metadata(t, fstest.MapFS{"tokenizer.json": {Data: data}}, "", vocab.Options{Prefer: []string{pre}})
+	loaded.Store(name, md)
+	return md
 }
 
 func strings70(t testing.TB) []string {
@@ -200,7 +209,7 @@ func TestFullVocabularies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var g tokensGolden
 			readJSON(t, testdata.Path("tokenizers", name, "golden.json"), &g)
-			tok := newTokenizer(t, full(t, name, vocab.Options{Prefer: []string{g.Pre}}))
+			tok := newTokenizer(t, full(t, name, g.Pre))
 			g.compareIDs(t, tok, text, nfcFamilies[name])
 			roundTrip(t, tok, text)
 			compareLlama(t, tok, name)

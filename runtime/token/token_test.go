@@ -1,0 +1,430 @@
+package token
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/moeconv/moeconv/convert/vocab"
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/testdata"
+)
+
+// small is a vocabulary of the byte alphabet, a few merges and then extra tokens of given types.
+func small(extra ...any) *gguf.Metadata {
+	var tokens []string
+	var types []int32
+	for b := range 256 {
+		tokens = append(tokens, letters[b])
+		types = append(types, int32(normal))
+	}
+	merges := []string{"h e", "l l", "he ll", "hell o", "Ġ hello"}
+	for _, m := range merges {
+		tokens = append(tokens, strings.ReplaceAll(m, " ", ""))
+		types = append(types, int32(normal))
+	}
+	for i := 0; i < len(extra); i += 2 {
+		tokens = append(tokens, extra[i].(string))
+		types = append(types, int32(extra[i+1].(kind)))
+	}
+	md := &gguf.Metadata{}
+	md.Set(keyModel, "gpt2")
+	md.Set(keyPre, "gpt-2")
+	md.Set(keyTokens, tokens)
+	md.Set(keyTypes, types)
+	md.Set(keyMerges, merges)
+	return md
+}
+
+func encode(t testing.TB, tok *Tokenizer, text string, opts Options) []string {
+	t.Helper()
+	ids, err := tok.Encode(text, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := []string{}
+	for _, id := range ids {
+		out = append(out, tok.TokenText(id))
+	}
+	return out
+}
+
+func TestSpecialTokens(t *testing.T) {
+	md := small("<s>", control, "</s>", control, "<x>", userDefined, "<xy>", userDefined, "<unk>", unknown, "[PAD266]", unused, "<0x41>", byteToken)
+	md.Set("tokenizer.ggml.bos_token_id", uint32(261))
+	md.Set("tokenizer.ggml.eos_token_id", uint32(262))
+	md.Set(keyAddBOS, true)
+	md.Set(keyAddEOS, true)
+	tok := newTokenizer(t, md)
+	for _, c := range []struct {
+		text string
+		opts Options
+		want []string
+	}{
+		{"", Options{}, []string{}},
+		{"", Options{AddSpecial: true, ParseSpecial: true}, []string{"<s>", "</s>"}},
+		{"hello hello", Options{}, []string{"hello", "Ġhello"}},
+		{"<s>hello", Options{}, []string{"<", "s", ">", "hello"}},
+		{"<s>hello</s>", Options{ParseSpecial: true}, []string{"<s>", "hello", "</s>"}},
+		{"<s>", Options{AddSpecial: true, ParseSpecial: true}, []string{"<s>", "<s>", "</s>"}},
+		{"<x><xy><xyz>", Options{}, []string{"<x>", "<xy>", "<", "x", "y", "z", ">"}},
+		{"<unk>", Options{}, []string{"<", "u", "n", "k", ">"}},
+		{"<unk>", Options{ParseSpecial: true}, []string{"<unk>"}},
+		{"[PAD266]<0x41>", Options{ParseSpecial: true}, []string{"[", "P", "A", "D", "2", "6", "6", "]", "<", "0", "x", "4", "1", ">"}},
+	} {
+		if got := encode(t, tok, c.text, c.opts); !slices.Equal(got, c.want) {
+			t.Errorf("%q %+v: %q, want %q", c.text, c.opts, got, c.want)
+		}
+	}
+	ids := []int32{261, 256, 263, 265, 266, 267, -1, 9999, 262}
+	if got, want := tok.Decode(ids, Options{}), "he<x>A"; got != want {
+		t.Errorf("decoded without special tokens: %q, want %q", got, want)
+	}
+	if got, want := tok.Decode(ids, Options{ParseSpecial: true}), "<s>he<x><unk>A</s>"; got != want {
+		t.Errorf("decoded with special tokens: %q, want %q", got, want)
+	}
+	if tok.Piece(-1) != nil || tok.Piece(9999) != nil || tok.TokenText(-1) != "" || tok.TokenText(9999) != "" {
+		t.Error("ids outside of the vocabulary have a text")
+	}
+	if !tok.IsControl(261) || tok.IsControl(263) || tok.IsControl(-1) {
+		t.Error("control tokens")
+	}
+}
+
+func TestEndOfGeneration(t *testing.T) {
+	for _, c := range []struct {
+		what  string
+		extra []any
+		keys  map[string]uint32
+		want  []string
+		eot   string
+	}{
+		{"none", nil, nil, nil, ""},
+		{"eos by id", []any{"<e>", control}, map[string]uint32{"eos": 261}, []string{"<e>"}, ""},
+		{"eot and eom by id", []any{"<t>", control, "<m>", control}, map[string]uint32{"eot": 261, "eom": 262}, []string{"<t>", "<m>"}, "<t>"},
+		{"by text", []any{"<|im_end|>", control, "<|endoftext|>", control, "<|im_start|>", control}, nil, []string{"<|im_end|>", "<|endoftext|>"}, "<|im_end|>"},
+		{"a user-defined one", []any{"<|eot_id|>", userDefined}, nil, []string{"<|eot_id|>"}, "<|eot_id|>"},
+		{"deepseek", []any{"<｜end▁of▁sentence｜>", control}, nil, []string{"<｜end▁of▁sentence｜>"}, "<｜end▁of▁sentence｜>"},
+		{"fim", []any{"<|fim_pad|>", control, "<|repo_name|>", control, "<|file_sep|>", control, "<|fim_prefix|>", control}, nil,
+			[]string{"<|fim_pad|>", "<|repo_name|>", "<|file_sep|>"}, ""},
+		{"harmony", []any{"<|end|>", control, "<|return|>", control, "<|call|>", control}, nil, []string{"<|return|>", "<|call|>"}, "<|end|>"},
+		{"solar", []any{"<|end|>", control, "<|flush|>", control, "<|calls|>", control}, nil, []string{"<|flush|>", "<|calls|>"}, "<|end|>"},
+		{"phi", []any{"<|end|>", control}, nil, []string{"<|end|>"}, "<|end|>"},
+		{"gemma", []any{"</s>", normal, "<|tool_response>", control}, nil, []string{"<|tool_response>"}, ""},
+		{"id beyond", []any{"<e>", control}, map[string]uint32{"eos": 9999}, nil, ""},
+	} {
+		md := small(c.extra...)
+		for k, id := range c.keys {
+			md.Set("tokenizer.ggml."+k+"_token_id", id)
+		}
+		tok := newTokenizer(t, md)
+		var got []string
+		for id := range int32(tok.Size()) {
+			if tok.IsEOG(id) {
+				got = append(got, tok.TokenText(id))
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q end a generation, want %q", c.what, got, c.want)
+		}
+		id, ok := tok.EOT()
+		if ok != (c.eot != "") || ok && tok.TokenText(id) != c.eot {
+			t.Errorf("%s: EOT %d %t, want %q", c.what, id, ok, c.eot)
+		}
+	}
+}
+
+// Harmony's channel tokens belong to the text: they are written out and found without being asked for.
+func TestHarmonyTokensAreVisible(t *testing.T) {
+	tok := newTokenizer(t, small("<|channel|>", control, "<|im_end|>", userDefined, "</s>", normal))
+	if got := encode(t, tok, "<|channel|>", Options{}); !slices.Equal(got, []string{"<|channel|>"}) {
+		t.Errorf("%q", got)
+	}
+	if got := encode(t, tok, "<|im_end|>", Options{}); len(got) < 5 {
+		t.Errorf("an end of turn was found in plain text: %q", got)
+	}
+	if got := encode(t, tok, "</s>", Options{ParseSpecial: true}); !slices.Equal(got, []string{"<", "/", "s", ">"}) {
+		t.Errorf("an ordinary word was taken for a special token: %q", got)
+	}
+}
+
+func TestAddBOS(t *testing.T) {
+	for _, c := range []struct {
+		pre  string
+		key  any
+		id   bool
+		want bool
+	}{
+		{"gpt-2", nil, true, false}, {"gpt-2", true, true, true}, {"llama-bpe", nil, true, true}, {"llama-bpe", false, true, false}, {"llama-bpe", nil, false, false},
+	} {
+		md := small("<s>", control)
+		md.Set(keyPre, c.pre)
+		if c.key != nil {
+			md.Set(keyAddBOS, c.key)
+		}
+		if c.id {
+			md.Set("tokenizer.ggml.bos_token_id", uint32(261))
+		}
+		if tok := newTokenizer(t, md); tok.AddBOS() != c.want {
+			t.Errorf("%+v: add BOS is %t", c, tok.AddBOS())
+		}
+	}
+}
+
+// A word that is a token is not taken apart where the pre-tokenizer says so.
+func TestIgnoreMerges(t *testing.T) {
+	for pre, want := range map[string][]string{"gpt-2": {"o", "d", "d"}, "llama-bpe": {"odd"}} {
+		md := small("odd", normal)
+		md.Set(keyPre, pre)
+		if got := encode(t, newTokenizer(t, md), "odd", Options{}); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", pre, got, want)
+		}
+	}
+}
+
+func TestBadMetadata(t *testing.T) {
+	set := func(k string, v any) func(*gguf.Metadata) { return func(md *gguf.Metadata) { md.Set(k, v) } }
+	drop := func(k string) func(*gguf.Metadata) { return func(md *gguf.Metadata) { md.Delete(k) } }
+	for _, c := range []struct {
+		what        string
+		do          func(*gguf.Metadata)
+		want        string
+		unsupported bool
+	}{
+		{"no model", drop(keyModel), "tokenizer.ggml.model is missing", false},
+		{"SentencePiece", set(keyModel, "llama"), `tokenizer model "llama" is not supported`, true},
+		{"model a number", set(keyModel, uint32(1)), "tokenizer.ggml.model is uint32", false},
+		{"unknown pre", set(keyPre, "qwen9"), `pre-tokenizer "qwen9" is not supported`, true},
+		{"raw UTF-8", set(keyPre, "gemma4"), `pre-tokenizer "gemma4" is not supported`, true},
+		{"no tokens", drop(keyTokens), "tokenizer.ggml.tokens is missing", false},
+		{"empty tokens", set(keyTokens, []string{}), "tokenizer.ggml.tokens is empty", false},
+		{"types too short", set(keyTypes, []int32{1}), "261 tokens but 1 in tokenizer.ggml.token_type", false},
+		{"types of another kind", set(keyTypes, []string{"x"}), "tokenizer.ggml.token_type is []string", false},
+		{"no merges", drop(keyMerges), "tokenizer.ggml.merges is missing", false},
+		{"merge of unknown tokens", set(keyMerges, []string{"zz y"}), `merge 0 "zz y": "zz" is not a token`, false},
+		{"merge without a result", set(keyMerges, []string{"z y"}), `"zy" is not a token`, false},
+		{"merge of one", set(keyMerges, []string{"z"}), `merge 0 "z": no space`, false},
+		{"empty merge", set(keyMerges, []string{""}), `merge 0 "": no space`, false},
+		{"the same token twice", set(keyTokens, slices.Repeat([]string{"a"}, 261)), `tokens 0 and 1 are both "a"`, false},
+		{"BOS a string", set("tokenizer.ggml.bos_token_id", "x"), "tokenizer.ggml.bos_token_id is string", false},
+		{"add BOS without one", set(keyAddBOS, true), "add_bos_token is true but there is no tokenizer.ggml.bos_token_id", false},
+		{"add EOS without one", set(keyAddEOS, true), "add_eos_token is true but there is no tokenizer.ggml.eos_token_id", false},
+		{"add BOS a number", set(keyAddBOS, uint8(1)), "add_bos_token is uint8", false},
+	} {
+		md := small()
+		c.do(md)
+		_, err := New(md)
+		if err == nil || !strings.Contains(err.Error(), c.want) || errors.As(err, new(*gguf.UnsupportedError)) != c.unsupported {
+			t.Errorf("%s: %v, want %q", c.what, err, c.want)
+		}
+	}
+	md := small()
+	md.Delete(keyPre)
+	md.Delete(keyTypes)
+	if _, err := New(md); err != nil {
+		t.Errorf("without pre-tokenizer and types: %v", err)
+	}
+}
+
+// randomText is valid UTF-8 of every length of character.
+func randomText(r *rand.Rand) string {
+	var b strings.Builder
+	for range r.IntN(40) {
+		for {
+			c := []rune{r.Int32N(0x80), r.Int32N(0x800), r.Int32N(0x10000), r.Int32N(0x110000), ' ', 'a'}[r.IntN(6)]
+			if utf8.ValidRune(c) {
+				b.WriteRune(c)
+				break
+			}
+		}
+	}
+	return b.String()
+}
+
+func randomBytes(r *rand.Rand) string {
+	b := make([]byte, r.IntN(40))
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return string(b)
+}
+
+// Any text comes back from its ids; with a token for every byte, any bytes do.
+func TestRandomRoundTrip(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	n := 3000
+	if testing.Short() {
+		n = 300
+	}
+	tok := tiny(t)
+	var text []string
+	for range n {
+		text = append(text, randomText(r))
+	}
+	roundTrip(t, tok, text)
+	for range n {
+		s := randomBytes(r)
+		ids, err := tok.Encode(s, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := tok.Decode(ids, Options{}); got != s {
+			t.Fatalf("decode(encode(%q)) = %q", s, got)
+		}
+	}
+}
+
+// Bytes without a token (deepseek's vocabulary has none for those that UTF-8 never uses) become U+FFFD.
+func TestInvalidBytes(t *testing.T) {
+	tok := newTokenizer(t, metadata(t, nil, testdata.Path("families", "deepseek-moe", "deepseek-moe-16b-chat"), vocab.Options{}))
+	for in, want := range map[string]string{"a\xffb": "a\ufffdb", "\xc0\xc1": "\ufffd\ufffd", "a\x80\xe2\x82": "a\x80\xe2\x82", "ÿ\xff": "ÿ\ufffd"} {
+		ids, err := tok.Encode(in, Options{})
+		if err != nil || tok.Decode(ids, Options{}) != want {
+			t.Errorf("%q: %v %v decodes to %q, want %q", in, ids, err, tok.Decode(ids, Options{}), want)
+		}
+	}
+	md := small()
+	tokens, _ := gguf.Value[[]string](md, keyTokens)
+	tokens = slices.Clone(tokens)
+	tokens[0xef], tokens[0xfe], tokens['q'] = "not a byte", "neither", "nor this"
+	md.Set(keyTokens, tokens)
+	tok = newTokenizer(t, md)
+	for _, in := range []string{"q", "\xfe", "\uf8ff"} {
+		if ids, err := tok.Encode(in, Options{}); err == nil || !strings.Contains(err.Error(), "no token for byte 0x") {
+			t.Errorf("%q: %v %v, want an error", in, ids, err)
+		}
+	}
+}
+
+// The heap and the search over all pairs agree, and long words take no quadratic time.
+func TestMergeLong(t *testing.T) {
+	tok := tiny(t)
+	e := &encoder{t: tok, cache: map[string][]int32{}}
+	r := rand.New(rand.NewPCG(7, 8))
+	for range 2000 {
+		ids := make([]int32, 1+r.IntN(smallWord))
+		for i := range ids {
+			ids[i] = tok.bytes["etaoinsr(fc.u"[r.IntN(13)]]
+		}
+		want := e.mergeWord(slices.Clone(ids))
+		if got := e.mergeLong(slices.Clone(ids)); !slices.Equal(got, want) {
+			t.Fatalf("%v: %v by heap, %v by search", ids, got, want)
+		}
+	}
+	word := strings.Repeat("return", 1<<15)
+	start := time.Now()
+	ids, err := tok.Encode(word, Options{})
+	if err != nil || tok.Decode(ids, Options{}) != word {
+		t.Error(err)
+	}
+	if d := time.Since(start); d > 10*time.Second {
+		t.Errorf("%d bytes in %v", len(word), d)
+	}
+}
+
+func TestDecoder(t *testing.T) {
+	tok := newTokenizer(t, small("<s>", control, "日", userDefined))
+	push := func(d *Decoder, text string) []string {
+		var out []string
+		for i := range len(text) {
+			out = append(out, d.Push(tok.bytes[text[i]]))
+		}
+		return append(out, d.Flush())
+	}
+	for _, c := range []struct {
+		in   string
+		want []string
+	}{
+		{"aé", []string{"a", "", "é", ""}},
+		{"🚀x", []string{"", "", "", "🚀", "x", ""}},
+		{"\xf0\x9f", []string{"", "", "\ufffd"}},
+		{"\xf0\x9fa", []string{"", "", "\ufffda", ""}},
+		{"\x80a", []string{"\ufffd", "a", ""}},
+		{"\xffé", []string{"\ufffd", "", "é", ""}},
+		{"\xe2\x82\xe2\x82\xac", []string{"", "", "\ufffd", "", "€", ""}},
+		{"\xed\xa0\x80", []string{"", "\ufffd", "\ufffd", ""}},
+	} {
+		if got := push(tok.NewDecoder(), c.in); !slices.Equal(got, c.want) {
+			t.Errorf("%q: %q, want %q", c.in, got, c.want)
+		}
+	}
+	d := tok.NewDecoder()
+	if got := d.Push(261) + d.Push(-1) + d.Push(262); got != "日" {
+		t.Errorf("%q", got)
+	}
+	d.Special = true
+	if got := d.Push(261); got != "<s>" {
+		t.Errorf("%q", got)
+	}
+}
+
+// A tokenizer may be used by many at once.
+func TestConcurrent(t *testing.T) {
+	tok := tiny(t)
+	text := testdata.ValidText()[:2000]
+	want, err := tok.Encode(text, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 5 {
+				if got, err := tok.Encode(text, Options{}); err != nil || !slices.Equal(got, want) {
+					t.Errorf("%v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A vocabulary of 100015 tokens loads within a second.
+func TestLoadTime(t *testing.T) {
+	md := full(t, "deepseek_llm", "deepseek-llm")
+	start := time.Now()
+	tok := newTokenizer(t, md)
+	if d := time.Since(start); d > 5*time.Second { // a loaded machine takes longer than the second aimed at
+		t.Errorf("%v", d)
+	}
+	if tok.Size() != 100015 {
+		t.Errorf("%d tokens", tok.Size())
+	}
+}
+
+func FuzzEncodeDecode(f *testing.F) {
+	tok := tiny(f)
+	for _, s := range strings70(f) {
+		f.Add(s)
+	}
+	f.Add("\xff\xfe\xf0\x9f")
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, opts := range []Options{{}, {AddSpecial: true}, {ParseSpecial: true}} {
+			ids, err := tok.Encode(text, opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if opts.AddSpecial {
+				ids = ids[1:]
+			}
+			if got := tok.Decode(ids, Options{ParseSpecial: true}); got != text {
+				t.Errorf("%+v: decode(encode(%q)) = %q", opts, text, got)
+			}
+			d := tok.NewDecoder()
+			d.Special = true
+			var b strings.Builder
+			for _, id := range ids {
+				b.WriteString(d.Push(id))
+			}
+			b.WriteString(d.Flush())
+			if !utf8.ValidString(b.String()) || utf8.ValidString(text) && b.String() != text {
+				t.Errorf("%q id by id: %q", text, b.String())
+			}
+		}
+	})
+}

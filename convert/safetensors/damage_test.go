@@ -1,11 +1,14 @@
 package safetensors
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -19,10 +22,13 @@ const (
 	norm      = "model.norm.weight"
 )
 
-// tinyFile is the header and the data section of the tiny model's weights.
+// tiny is the file of the tiny model's weights, read once.
+var tiny = sync.OnceValues(func() ([]byte, error) { return fs.ReadFile(testdata.Tiny(), modelFile) })
+
+// tinyFile is the header and the data section of the tiny model's weights. Nobody changes the data.
 func tinyFile(t *testing.T) (header string, data []byte) {
 	t.Helper()
-	b, err := fs.ReadFile(testdata.Tiny(), modelFile)
+	b, err := tiny()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,12 +104,7 @@ func TestDamagedHeader(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			ck, err := Open(fstest.MapFS{modelFile: file(c.header, c.data)})
-			if err == nil {
-				ck.Close()
-				t.Fatal("opened")
-			}
-			wantError(t, err, append(c.want, modelFile)...)
+			openFails(t, fstest.MapFS{modelFile: file(c.header, c.data)}, append(c.want, modelFile)...)
 		})
 	}
 }
@@ -132,22 +133,32 @@ func TestHeaderLength(t *testing.T) {
 	}
 }
 
-// split deals the tiny model out to two shards with an index.
+// split is the tiny model dealt out to two shards with an index.
 func split(t *testing.T) fstest.MapFS {
 	t.Helper()
-	header, data := tinyFile(t)
-	ts, err := readHeader(modelFile, strings.NewReader(string(file(header, data).Data)), int64(8+len(header)+len(data)))
+	m, err := tinyShards()
 	if err != nil {
 		t.Fatal(err)
 	}
-	base := int64(8 + len(header))
+	return maps.Clone(m)
+}
+
+var tinyShards = sync.OnceValues(func() (fstest.MapFS, error) {
+	b, err := tiny()
+	if err != nil {
+		return nil, err
+	}
+	ts, err := readHeader(modelFile, bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		return nil, err
+	}
 	var headers [2][]string
 	var parts [2][]byte
 	var where []string
 	for i, x := range ts {
 		p := i * 2 / len(ts)
 		begin := len(parts[p])
-		parts[p] = append(parts[p], data[x.Off-base:x.Off-base+x.Size]...)
+		parts[p] = append(parts[p], b[x.Off:x.Off+x.Size]...)
 		dims := strings.ReplaceAll(fmt.Sprint(x.Shape), " ", ",")
 		headers[p] = append(headers[p], fmt.Sprintf(`%q:{"dtype":%q,"shape":%s,"data_offsets":[%d,%d]}`, x.Name, x.DType, dims, begin, len(parts[p])))
 		where = append(where, fmt.Sprintf("%q:%q", x.Name, []string{shardOne, shardTwo}[p]))
@@ -156,7 +167,18 @@ func split(t *testing.T) fstest.MapFS {
 		shardOne:  file("{"+strings.Join(headers[0], ",")+"}", parts[0]),
 		shardTwo:  file("{"+strings.Join(headers[1], ",")+"}", parts[1]),
 		indexName: {Data: []byte(`{"metadata":{"total_size":1},"weight_map":{` + strings.Join(where, ",") + `}}`)},
+	}, nil
+})
+
+// openFails wants a message with all parts.
+func openFails(t *testing.T, fsys fs.FS, parts ...string) {
+	t.Helper()
+	c, err := Open(fsys)
+	if err == nil {
+		c.Close()
+		t.Fatal("opened")
 	}
+	wantError(t, err, parts...)
 }
 
 // TestDamagedShards breaks the agreement of index and shards.
@@ -214,12 +236,7 @@ func TestDamagedShards(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m := split(t)
 			c.damage(t, m)
-			ck, err := Open(m)
-			if err == nil {
-				ck.Close()
-				t.Fatal("opened")
-			}
-			wantError(t, err, c.want...)
+			openFails(t, m, c.want...)
 		})
 	}
 }

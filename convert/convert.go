@@ -4,6 +4,7 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -18,7 +19,10 @@ type Options struct {
 }
 
 // Quirk is a defect of the reference converter's metadata that a plan reproduces, so that files agree byte for byte.
-type Quirk struct{ Key, What string }
+type Quirk struct {
+	Key, What string
+	Right     any // the value the key should have; nil where that is not known
+}
 
 // OpenDir plans the conversion of the checkpoint in dir, whose resolved path names the model.
 func OpenDir(dir string, opts Options) (*Plan, error) {
@@ -41,7 +45,7 @@ const maxTextFile = 32 << 20
 // readText reads a small file; nil where it does not exist.
 func readText(fsys fs.FS, name string) ([]byte, error) {
 	info, err := fs.Stat(fsys, name)
-	if os.IsNotExist(err) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {

@@ -18,6 +18,7 @@ type Plan struct {
 	// Family is the model's family.
 	Family *family.Family
 
+	name     string
 	ckpt     *safetensors.Checkpoint
 	md       *gguf.Metadata
 	infos    []gguf.TensorInfo
@@ -42,7 +43,7 @@ func NewPlan(fsys fs.FS, opts Options) (*Plan, error) {
 		}
 		return nil, err
 	}
-	p := &Plan{Family: f, ckpt: ckpt}
+	p := &Plan{Family: f, name: opts.Name, ckpt: ckpt}
 	if err := p.plan(fsys, opts, config, class); err != nil {
 		ckpt.Close()
 		return nil, err
@@ -228,6 +229,9 @@ func (p *Plan) scanSmall() error {
 	}
 	return nil
 }
+
+// Name is the name of the checkpoint's directory.
+func (p *Plan) Name() string { return p.name }
 
 // Close releases the checkpoint's files; the plan cannot be read afterwards.
 func (p *Plan) Close() error { return p.ckpt.Close() }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/moeconv/moeconv/convert"
 	"github.com/moeconv/moeconv/gguf"
 )
 
@@ -28,7 +29,11 @@ var fixKinds = map[string]struct {
 	"tokenizer.add_bos": {"tokenizer.ggml.add_bos_token", boolFix},
 	"tokenizer.add_eos": {"tokenizer.ggml.add_eos_token", boolFix},
 	"chat_template":     {"tokenizer.chat_template", textFix},
+	allDefects:          {"", boolFix},
 }
+
+// allDefects is the fix that mends every defect which the conversion reproduced and whose right value is known.
+const allDefects = "reference_defects"
 
 func boolFix(_ *Recipe, v any) (any, error) {
 	b, ok := v.(bool)
@@ -74,8 +79,8 @@ func (r *Recipe) checkFixes() error {
 	return nil
 }
 
-// applyFixes mends md and tells what it changed.
-func (r *Recipe) applyFixes(md *gguf.Metadata) ([]Fix, error) {
+// applyFixes mends md, whose conversion reproduced the given defects, and tells what it changed.
+func (r *Recipe) applyFixes(md *gguf.Metadata, defects []convert.Quirk) ([]Fix, error) {
 	var out []Fix
 	for _, f := range r.Fixes {
 		for name, v := range f {
@@ -84,17 +89,30 @@ func (r *Recipe) applyFixes(md *gguf.Metadata) ([]Fix, error) {
 			if err != nil {
 				return nil, r.errorf("fix %s: %v", name, err)
 			}
-			fix := Fix{Name: name, Key: kind.key, After: brief(val)}
-			before, had := md.Get(kind.key)
-			if had {
-				fix.Before = brief(before)
+			switch {
+			case name != allDefects:
+				out = append(out, mend(md, name, kind.key, val))
+			case val == true:
+				for _, d := range defects {
+					if d.Right != nil {
+						out = append(out, mend(md, name, d.Key, d.Right))
+					}
+				}
 			}
-			fix.Changed = !had || before != val
-			md.Set(kind.key, val)
-			out = append(out, fix)
 		}
 	}
 	return out, nil
+}
+
+func mend(md *gguf.Metadata, name, key string, val any) Fix {
+	fix := Fix{Name: name, Key: key, After: brief(val)}
+	before, had := md.Get(key)
+	if had {
+		fix.Before = brief(before)
+	}
+	fix.Changed = !had || before != val
+	md.Set(key, val)
+	return fix
 }
 
 func brief(v any) string {

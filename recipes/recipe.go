@@ -136,6 +136,21 @@ func Load(name string) (*Recipe, error) {
 	return load(os.DirFS(filepath.Clean("./"+dir)), base, name, dir)
 }
 
+// Default is the recipe of a checkpoint that has none of its own.
+func Default() (*Recipe, error) { return Load("default") }
+
+// WithTypes is r with other outputs: the given schemes and nothing else.
+func (r *Recipe) WithTypes(types []string) (*Recipe, error) {
+	c := *r
+	c.Outputs.Types, c.Outputs.Extra = types, nil
+	return &c, c.check()
+}
+
+func marshal(r *Recipe) (string, error) {
+	b, err := yaml.Marshal(r)
+	return string(b), err
+}
+
 func load(fsys fs.FS, name, origin, dir string) (*Recipe, error) {
 	if filepath.IsAbs(dir) {
 		fsys = os.DirFS(dir)

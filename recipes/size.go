@@ -3,6 +3,7 @@ package recipes
 import (
 	"fmt"
 	"math"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -15,6 +16,22 @@ var units = []struct {
 	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
 	{"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12},
 	{"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}, {"B", 1}, {"", 1},
+}
+
+// maxText bounds texts to measure on, which are read whole.
+const maxText = 1 << 30
+
+// ReadText reads a text to measure on.
+func ReadText(name string) (string, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return "", err
+	}
+	if info.Size() > maxText {
+		return "", fmt.Errorf("%s: %d bytes of text are too many", name, info.Size())
+	}
+	b, err := os.ReadFile(name)
+	return string(b), err
 }
 
 // ParseSize reads a size in bytes: 50G, 512MiB, 1.5GB, 4096.

@@ -89,6 +89,7 @@ func Run(ctx context.Context, s *Subject, checks []Check) (*Report, error) {
 		rep.Status = Worse(rep.Status, r.Status)
 	}
 	rep.judge()
+	rep.Measured = s.measured
 	rep.Seconds = time.Since(start).Seconds()
 	return rep, nil
 }

@@ -160,6 +160,8 @@ type Report struct {
 	Notes   []string `json:"notes,omitempty"`
 	Checks  []Result `json:"checks"`
 	Seconds float64  `json:"seconds"`
+
+	Measured *Measurement `json:"-"` // the figures behind the checks on the text, nil where none ran
 }
 
 // Check finds a result by the check's name.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -32,7 +31,7 @@ func (r *runFlags) register(f *pflag.FlagSet, activations, kv string) {
 	f.StringVar(&r.kv, "kv", kv, "type of the KV cache: f32, f16 or q8_0")
 	f.BoolVar(&r.cpuMoE, "cpu-moe", false, "place all routed experts in host memory")
 	f.IntVar(&r.nCPUMoE, "n-cpu-moe", -1, "place the routed experts of the first `N` layers in host memory")
-	f.StringArrayVarP(&r.overrides, "override-tensor", "o", nil, "place tensors: `REGEX=PLACE` (CPU or Device0), repeatable")
+	f.StringArrayVar(&r.overrides, "override-tensor", nil, "place tensors: `REGEX=PLACE` (CPU or device), repeatable")
 	f.BoolVar(&r.offloadShared, "offload-shared", false, "with --cpu-moe or --n-cpu-moe: place shared experts in host memory too")
 	f.BoolVar(&r.placementLines, "placement", false, "print where each tensor lies")
 }
@@ -62,13 +61,11 @@ func (r *runFlags) options(cmd *cobra.Command) (runtime.Options, error) {
 	}
 	opts.Placement = offload.Options{CPUMoE: r.cpuMoE, NCPUMoE: r.nCPUMoE, OffloadShared: r.offloadShared}
 	for _, s := range r.overrides {
-		for _, rule := range strings.Split(s, ",") {
-			o, err := offload.ParseOverride(rule)
-			if err != nil {
-				return opts, usageError{err}
-			}
-			opts.Placement.Overrides = append(opts.Placement.Overrides, o)
+		rules, err := offload.ParseOverrides(s)
+		if err != nil {
+			return opts, usageError{err}
 		}
+		opts.Placement.Overrides = append(opts.Placement.Overrides, rules...)
 	}
 	return opts, nil
 }

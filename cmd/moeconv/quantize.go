@@ -149,21 +149,20 @@ func (a *app) quantize(cmd *cobra.Command, src *model, scheme quantize.Scheme, o
 	if err != nil {
 		return err
 	}
-	sum := job.Summary()
-	for _, w := range sum.Warnings() {
-		a.diag("warning: %s", w)
-	}
-	layout, err := gguf.Layout(job.Metadata(), job.Tensors())
+	sum, err := job.Summary()
 	if err != nil {
 		return err
 	}
-	doc := quantizeDoc{writtenDoc: writtenDoc{envelope: a.envelope(), Tensors: len(job.Tensors()), DryRun: dry, Bytes: layout.Size},
-		Scheme: scheme.Name, BPW: sum.BitsPerWeight, Fallbacks: sum.Fallbacks}
-	for _, r := range sum.Roles {
-		doc.Roles = append(doc.Roles, roleDoc{r.Name, r.Bytes, r.BitsPerWeight})
+	if w := sum.Warning(); w != "" {
+		a.diag("warning: %s", w)
+	}
+	doc := quantizeDoc{writtenDoc: writtenDoc{envelope: a.envelope(), Tensors: len(sum.Tensors), DryRun: dry, Bytes: sum.FileBytes},
+		Scheme: scheme.Name, BPW: sum.BitsPerWeight, Fallbacks: len(sum.Fallbacks)}
+	for _, c := range sum.Classes {
+		doc.Roles = append(doc.Roles, roleDoc{c.Class.String(), c.Bytes, c.BitsPerWeight})
 	}
 	if dry {
-		for _, t := range job.Tensors() {
+		for _, t := range sum.Tensors {
 			doc.Types = append(doc.Types, tensorTypeDoc{t.Name, t.Type.String()})
 		}
 		return a.emit(doc, doc.printPlan)

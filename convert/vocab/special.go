@@ -128,7 +128,7 @@ func (v *Vocab) loadNamed(f *files, t *tokenizer, p *postProcessing) error {
 				s.setAdd(kind, want)
 			} else if got != want && p.byteLevel[kind] {
 				v.quirks = append(v.quirks, Quirk{"tokenizer.ggml." + key,
-					fmt.Sprintf("%t because tokenizer.json has a ByteLevel post-processor, though tokenizer_config.json says %t", got, want)})
+					fmt.Sprintf("%t because tokenizer.json has a ByteLevel post-processor, though tokenizer_config.json says %t", got, want), want})
 			} else if got != want {
 				v.warn("tokenizer_config.json: %s is %t, the post-processor of tokenizer.json says %t and counts", key, want, got)
 			}

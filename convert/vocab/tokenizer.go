@@ -25,7 +25,6 @@ type model struct {
 	Type         string            `json:"type"`
 	Vocab        json.RawMessage   `json:"vocab"` // {token: id}; a list for Unigram
 	Merges       []json.RawMessage `json:"merges"`
-	UnkToken     *string           `json:"unk_token"`
 	Prefix       string            `json:"continuing_subword_prefix"`
 	Suffix       string            `json:"end_of_word_suffix"`
 	ByteFallback bool              `json:"byte_fallback"`

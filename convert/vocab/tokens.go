@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/moeconv/moeconv/gguf/pretoken"
 )
 
 // namedTokens are the attributes of a tokenizer that hold a special token.
@@ -254,20 +256,16 @@ func (v *Vocab) findDoubles() {
 // decodeByteLevel is what a ByteLevel decoder makes of one token: the bytes it spells in the
 // byte alphabet, broken ones as U+FFFD; the token itself where it has another character.
 func decodeByteLevel(tok string) string {
-	raw := make([]byte, 0, len(tok))
-	for _, r := range tok {
-		b, ok := byteOf(r)
-		if !ok {
-			return tok
-		}
-		raw = append(raw, b)
+	raw, ok := pretoken.Unspell(tok)
+	if !ok {
+		return tok
 	}
 	var out strings.Builder
 	for len(raw) > 0 {
-		r, n := utf8.DecodeRune(raw)
+		r, n := utf8.DecodeRuneInString(raw)
 		if r == utf8.RuneError && n == 1 {
-			for n < len(raw) && !utf8.FullRune(raw[:n]) { // one U+FFFD for as much of a character as is there
-				if n++; utf8.FullRune(raw[:n]) {
+			for n < len(raw) && !utf8.FullRuneInString(raw[:n]) { // one U+FFFD for as much of a character as is there
+				if n++; utf8.FullRuneInString(raw[:n]) {
 					n--
 					break
 				}
@@ -277,22 +275,6 @@ func decodeByteLevel(tok string) string {
 		raw = raw[n:]
 	}
 	return out.String()
-}
-
-// byteOf is the byte that a character of the byte alphabet stands for: printable Latin-1 for
-// itself, U+0100 and on for the other bytes in order.
-func byteOf(r rune) (byte, bool) {
-	switch {
-	case '!' <= r && r <= '~', '¡' <= r && r <= '¬', '®' <= r && r <= 'ÿ':
-		return byte(r), true
-	case 0x100 <= r && r <= 0x120: // 0x00 to 0x20
-		return byte(r - 0x100), true
-	case 0x121 <= r && r <= 0x142: // 0x7f to 0xa0
-		return byte(r - 0x121 + 0x7f), true
-	case r == 0x143:
-		return 0xad, true
-	}
-	return 0, false
 }
 
 // truthy is Python's idea of a true JSON value.

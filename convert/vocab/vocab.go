@@ -20,7 +20,10 @@ type Options struct {
 const maxVocabSize = 1 << 22
 
 // Quirk is a defect of the reference's metadata that is reproduced so that bytes agree.
-type Quirk struct{ Key, What string }
+type Quirk struct {
+	Key, What string
+	Right     any // the value the key should have; nil where that is not known
+}
 
 // Vocab is a tokenizer's vocabulary as GGUF metadata.
 type Vocab struct {

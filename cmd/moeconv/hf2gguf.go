@@ -1,0 +1,171 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/moeconv/moeconv/recipes"
+)
+
+type releaseDoc struct {
+	envelope
+	*recipes.Report
+	Held []string `json:"held"`
+}
+
+func hf2ggufCmd(a *app) *cobra.Command {
+	var (
+		o      recipes.Options
+		types  []string
+		memory string
+	)
+	cmd := &cobra.Command{
+		Use:   "hf2gguf RECIPE or DIR",
+		Short: "Carry a checkpoint through every stage: convert, tag, quantize, verify",
+		Long: `hf2gguf runs a recipe (an embedded one by name, or a file) or, for a checkpoint
+directory, the default recipe: source check, convert, tag, quantize, verify. A second
+run of a finished job writes nothing. A file that fails its gate is named and the exit
+status is 3; the others stay publishable.`,
+		Args: exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := findRecipe(args[0], &o)
+			if err != nil {
+				return err
+			}
+			if len(types) > 0 {
+				if r, err = r.WithTypes(types); err != nil {
+					return usageError{err}
+				}
+			}
+			if o.Until != "" && !slices.Contains(recipes.Stages, o.Until) {
+				return usageError{fmt.Errorf("--until %s: want one of %s", o.Until, strings.Join(recipes.Stages, ", "))}
+			}
+			if o.Memory, err = recipes.ParseSize(memory); err != nil {
+				return usageError{fmt.Errorf("--memory: %w", err)}
+			}
+			if o.Threads < 0 {
+				return usageError{errors.New("--threads may not be negative")}
+			}
+			o.Observer = observer{a}
+			return a.release(cmd, r, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Model, "model", "", "the checkpoint's `DIR`")
+	f.StringVar(&o.Out, "out", ".", "`DIR` of the outputs")
+	f.StringSliceVar(&types, "types", nil, "`SCHEMES` to write instead of the recipe's: Q8_0,Q4_K_M")
+	f.BoolVar(&o.AsReference, "as-reference", false, "reproduce the reference's metadata defects: apply no fixes")
+	f.BoolVar(&o.Force, "force", false, "write everything anew, replacing existing outputs")
+	f.StringVar(&o.Until, "until", "", "stop after this `STAGE`: "+strings.Join(recipes.Stages, ", "))
+	f.IntVar(&o.Threads, "threads", 0, "number of threads (default: all cores)")
+	f.StringVar(&memory, "memory", "512MiB", "bound of the memory of rows in flight")
+	f.StringVar(&o.Pre, "pre", "", "`NAME` of the pre-tokenizer if it cannot be told")
+	return cmd
+}
+
+// findRecipe is the recipe of that name or file; for a checkpoint directory the default one.
+func findRecipe(arg string, o *recipes.Options) (*recipes.Recipe, error) {
+	if slices.Contains(recipes.Names(), arg) {
+		return recipes.Load(arg)
+	}
+	info, err := os.Stat(arg)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, withHint(fmt.Errorf("%s is no recipe and no directory", arg),
+			"embedded recipes: "+strings.Join(recipes.Names(), ", ")+"; a checkpoint is downloaded first, then given as a directory")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return recipes.Load(arg)
+	}
+	if o.Model != "" {
+		return nil, usageError{errors.New("--model goes with a recipe; the checkpoint is given already")}
+	}
+	o.Model = arg
+	return recipes.Default()
+}
+
+// observer shows a run's progress.
+type observer struct{ a *app }
+
+func (o observer) Note(line string) { o.a.diag("%s", line) }
+
+func (o observer) Track(stage string, bytes bool) (func(done, total int64), func()) {
+	return o.a.track(stage, bytes)
+}
+
+func (a *app) release(cmd *cobra.Command, r *recipes.Recipe, o recipes.Options) error {
+	report, err := recipes.Run(cmd.Context(), r, o)
+	if err != nil {
+		return err
+	}
+	doc := releaseDoc{a.envelope(), report, report.Held()}
+	if err := a.emit(doc, func(w io.Writer) error { return printRelease(w, report, o.Out) }); err != nil {
+		return err
+	}
+	if len(doc.Held) > 0 {
+		return checkError{"held back: " + strings.Join(doc.Held, ", ")}
+	}
+	return nil
+}
+
+func printRelease(w io.Writer, r *recipes.Report, out string) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s (%s)\n", r.Name, r.Arch)
+	for _, s := range r.Stages {
+		fmt.Fprintf(&b, "  %-9s %s\n", s.Name, s.Note)
+	}
+	for _, f := range r.Fixes {
+		state := "mended"
+		if !f.Changed {
+			state = "already right"
+		}
+		fmt.Fprintf(&b, "  fix       %s: %s = %s (%s)\n", f.Name, f.Key, f.After, state)
+	}
+	if r.AsReference {
+		for _, d := range r.Defects {
+			fmt.Fprintf(&b, "  defect    %s: %s\n", d.Key, d.What)
+		}
+	}
+	if q := r.Baseline; q != nil {
+		fmt.Fprintf(&b, "  source    perplexity %.4f +/- %.4f over %s\n", q.Perplexity, q.Error, r.Measured)
+	}
+	b.WriteString(releaseTable(r))
+	for _, o := range r.Outputs {
+		if o.Verify != nil && o.Verdict != "pass" {
+			b.WriteString("\n" + strings.Join(o.Verify.Lines(), "\n"))
+		}
+	}
+	if r.Written == 0 && len(r.Outputs) > 0 {
+		b.WriteString("\nnothing to do: every output is there and verified")
+	}
+	if r.File != "" {
+		fmt.Fprintf(&b, "\nreport: %s", filepath.Join(out, r.File))
+	}
+	_, err := fmt.Fprintln(w, b.String())
+	return err
+}
+
+func releaseTable(r *recipes.Report) string {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.AppendHeader(table.Row{"file", "bytes", "MB", "bits/weight", "perplexity", "mean KLD", "same top", "verdict"})
+	for _, o := range r.Outputs {
+		row := table.Row{o.Name(), o.Bytes, fmt.Sprintf("%.2f", float64(o.Bytes)/1e6), fmt.Sprintf("%.3f", o.BPW), "", "", "", o.Verdict}
+		if q := o.Quality; q != nil {
+			row[4], row[5], row[6] = fmt.Sprintf("%.4f", q.Perplexity), fmt.Sprintf("%.6f", q.MeanKLD), fmt.Sprintf("%.2f%%", 100*q.Top1)
+		}
+		t.AppendRow(row)
+	}
+	return t.Render()
+}

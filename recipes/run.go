@@ -1,0 +1,323 @@
+package recipes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/moeconv/moeconv/convert"
+	"github.com/moeconv/moeconv/convert/family"
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/gguf/expert"
+	"github.com/moeconv/moeconv/quantize"
+	"github.com/moeconv/moeconv/quantize/imatrix"
+	"github.com/moeconv/moeconv/testdata"
+)
+
+// The stages of a run, in order.
+var Stages = []string{"source", "convert", "tag", "quantize", "verify"}
+
+// Options of Run that are not the recipe's.
+type Options struct {
+	Model       string // the checkpoint's directory; overrides the recipe's source
+	Out         string // directory of the outputs
+	AsReference bool   // reproduce the reference's defects: no fixes
+	Force       bool   // write everything anew, replacing what is there
+	Until       string // the last stage to run; empty: verify
+	Threads     int
+	Memory      int64 // bytes of rows in flight
+	Pre         string
+	Observer    Observer
+}
+
+// Observer is told how a run goes on.
+type Observer interface {
+	Note(line string)
+	Track(stage string, bytes bool) (progress func(done, total int64), done func())
+}
+
+// job is one run: what was opened, and the report that grows.
+type job struct {
+	r      *Recipe
+	o      Options
+	fsys   fs.FS
+	name   string
+	plan   *convert.Plan
+	source gguf.Source // the plan with fixes and the recipe's metadata
+	im     *imatrix.Matrix
+	report *Report
+
+	changed bool // something was written or verified
+}
+
+// Run carries the recipe's model through the stages and returns the report, also of a run whose gate held files
+// back. Finished outputs of an earlier, equal run are kept; Report.Written counts what this one wrote.
+func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
+	j := &job{r: r, o: o}
+	if err := j.open(); err != nil {
+		return nil, err
+	}
+	defer j.plan.Close()
+	if err := j.prepare(); err != nil {
+		return nil, err
+	}
+	if !j.reaches("quantize") {
+		return j.report, nil
+	}
+	if err := j.restore(); err != nil {
+		return nil, err
+	}
+	for _, w := range r.Wanted() {
+		if err := j.output(ctx, w); err != nil {
+			return j.report, fmt.Errorf("%s: %w", w.Label, err)
+		}
+	}
+	j.report.stage("quantize", fmt.Sprintf("%d files, %d bytes written by this run", len(j.report.Outputs), j.report.Written))
+	if j.reaches("verify") {
+		if err := j.verify(ctx); err != nil {
+			return j.report, err
+		}
+	}
+	return j.report, nil
+}
+
+// reaches reports whether the run goes as far as a stage.
+func (j *job) reaches(stage string) bool {
+	for _, s := range Stages {
+		if s == stage {
+			return true
+		}
+		if s == j.o.Until {
+			return false
+		}
+	}
+	return false
+}
+
+// open finds the checkpoint and plans its conversion from headers alone.
+func (j *job) open() error {
+	dir := j.o.Model
+	if dir == "" {
+		dir = j.r.Source.Path
+	}
+	opts := convert.Options{OutType: "auto", Pre: j.o.Pre}
+	var err error
+	switch {
+	case dir != "":
+		if j.plan, err = convert.OpenDir(dir, opts); err != nil {
+			return err
+		}
+		j.fsys = os.DirFS(dir)
+	case j.r.Source.Embedded == testdata.TinyName:
+		opts.Name = testdata.TinyName
+		j.fsys = testdata.Tiny()
+		if j.plan, err = convert.NewPlan(j.fsys, opts); err != nil {
+			return err
+		}
+	case j.r.Source.Embedded != "":
+		return j.r.errorf("key source.embedded: there is no checkpoint %q inside", j.r.Source.Embedded)
+	default:
+		return &needModelError{j.r.origin, j.r.Source.Repo}
+	}
+	j.name = j.r.Name
+	if j.name == "" {
+		j.name = j.plan.Name()
+	}
+	return nil
+}
+
+// needModelError says that a recipe's checkpoint has to be on this machine.
+type needModelError struct{ origin, repo string }
+
+func (e *needModelError) Error() string {
+	return fmt.Sprintf("recipes: %s: the checkpoint %s is not here", e.origin, e.repo)
+}
+
+// Hint tells how to name it.
+func (e *needModelError) Hint() string { return "download it, then give its directory: --model DIR" }
+
+// prepare runs the stages that need headers only: source check, convert, tag.
+func (j *job) prepare() error {
+	j.report = &Report{Name: j.name, Recipe: j.r.origin, Arch: j.plan.Family.Arch, AsReference: j.o.AsReference,
+		Source: j.r.Source, started: time.Now()}
+	if f := j.r.Family; f != "auto" && f != j.plan.Family.Arch {
+		return j.r.errorf("key family: the recipe is for %s, the checkpoint is %s", f, j.plan.Family.Arch)
+	}
+	var err error
+	if j.report.Inputs, err = fingerprint(j.fsys); err != nil {
+		return err
+	}
+	j.report.stage("source", fmt.Sprintf("%d files, every header and range checked", len(j.report.Inputs)))
+	if err := family.CheckContract(j.plan.Metadata(), j.plan.Tensors()); err != nil {
+		return err
+	}
+	if j.source, err = j.dress(j.plan); err != nil {
+		return err
+	}
+	j.report.stage("convert", fmt.Sprintf("%d tensors planned; converted on the way, no intermediate file", len(j.plan.Tensors())))
+	j.report.stage("tag", j.tagNote())
+	if j.r.Imatrix.File != "" {
+		if j.im, err = imatrix.Open(j.r.path(j.r.Imatrix.File)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dress is the plan as it is to be published: mended, with the recipe's metadata and tags.
+func (j *job) dress(p *convert.Plan) (gguf.Source, error) {
+	md := p.Metadata().Clone()
+	j.report.Defects = nil
+	for _, q := range p.Quirks() {
+		j.report.Defects = append(j.report.Defects, Defect{q.Key, q.What})
+	}
+	if !j.o.AsReference {
+		fixes, err := j.r.applyFixes(md, p.Quirks())
+		if err != nil {
+			return nil, err
+		}
+		j.report.Fixes = fixes
+	}
+	if err := j.r.applyMetadata(md); err != nil {
+		return nil, err
+	}
+	src := gguf.WithMetadata(p, md)
+	_, err := j.tag(src)
+	return src, err
+}
+
+// tag marks the experts of src. It runs on the checkpoint, where a refusal costs nothing, and again on each
+// output, whose bytes it records.
+func (j *job) tag(src gguf.Source) (gguf.Source, error) {
+	if !j.tagged() {
+		return src, nil
+	}
+	out, sum, err := expert.Tag(src)
+	if errors.Is(err, expert.ErrNone) {
+		return src, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if j.report.Experts == nil {
+		j.report.Experts = &sum
+	}
+	return out, nil
+}
+
+func (j *job) tagged() bool { return j.r.Tag == nil || *j.r.Tag }
+
+func (j *job) tagNote() string {
+	switch s := j.report.Experts; {
+	case s != nil:
+		return fmt.Sprintf("%d routed expert tensors in %d layers, %d experts, %d used", len(s.Names), len(s.Layers), s.Count, s.Used)
+	case !j.tagged():
+		return "not wanted by the recipe"
+	}
+	return "the model has no routed experts"
+}
+
+// output writes one of the recipe's files unless an equal one is there from an earlier run.
+func (j *job) output(ctx context.Context, w Extra) error {
+	if rec := j.report.output(w.Label); rec != nil && !j.o.Force && rec.intact(j.o.Out) {
+		return nil
+	}
+	src, summary, err := j.encode(w)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	progress, done := j.o.Observer.Track("quantize "+w.Label, true)
+	files, err := j.write(ctx, w, src, progress)
+	done()
+	if err != nil {
+		return err
+	}
+	rec := Output{Label: w.Label, Scheme: w.Type, BPW: summary, Seconds: time.Since(start).Seconds()}
+	for _, f := range files {
+		fr, err := recordFile(j.o.Out, f)
+		if err != nil {
+			return err
+		}
+		rec.Files = append(rec.Files, fr)
+		rec.Bytes += f.Bytes
+		j.report.Written += f.Bytes
+	}
+	j.report.put(rec)
+	j.changed = true
+	return j.save()
+}
+
+// encode is the source of one output and its bits per weight.
+func (j *job) encode(w Extra) (gguf.Source, float64, error) {
+	scheme, err := quantize.ParseScheme(w.Type)
+	if err != nil {
+		return nil, 0, err
+	}
+	o := quantize.Options{Imatrix: j.im}
+	if j.im != nil {
+		o.ImatrixName = filepath.Base(j.r.Imatrix.File)
+	}
+	for _, t := range []struct {
+		name string
+		to   **gguf.Type
+	}{{w.TokenEmbedding, &o.TokenEmbeddingType}, {w.Output, &o.OutputTensorType}} {
+		if t.name == "" {
+			continue
+		}
+		typ, err := gguf.ParseType(t.name)
+		if err != nil {
+			return nil, 0, err
+		}
+		*t.to = &typ
+	}
+	for _, pattern := range sortedKeys(w.Tensors) {
+		typ, err := gguf.ParseType(w.Tensors[pattern])
+		if err != nil {
+			return nil, 0, err
+		}
+		o.TensorTypes = append(o.TensorTypes, quantize.Override{Pattern: pattern, Type: typ})
+	}
+	q, err := quantize.New(j.source, scheme, o)
+	if err != nil {
+		return nil, 0, err
+	}
+	sum, err := q.Summary()
+	if err != nil {
+		return nil, 0, err
+	}
+	if line := sum.Warning(); line != "" {
+		j.o.Observer.Note(w.Label + ": " + line)
+	}
+	out, err := j.tag(q)
+	return out, sum.BitsPerWeight, err
+}
+
+func (j *job) write(ctx context.Context, w Extra, src gguf.Source, progress func(done, total int64)) ([]gguf.Written, error) {
+	o := gguf.FileOptions{Force: j.o.Force || j.report.output(w.Label) != nil, MetadataFirst: j.r.Outputs.Split.MetadataFirst}
+	o.Workers, o.Memory, o.Progress = j.o.Threads, j.o.Memory, progress
+	tmpl := j.r.Outputs.Single
+	if max := j.r.Outputs.Split.MaxSize; max != "" {
+		size, err := ParseSize(max)
+		if err != nil {
+			return nil, err
+		}
+		layout, err := gguf.Layout(src.Metadata(), src.Tensors())
+		if err != nil {
+			return nil, err
+		}
+		if layout.Size > size {
+			o.SplitMaxSize, tmpl = size, j.r.Outputs.Sharded
+		}
+	}
+	name := filepath.Join(j.o.Out, strings.NewReplacer("{name}", j.name, "{label}", w.Label).Replace(tmpl))
+	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+		return nil, err
+	}
+	return gguf.WriteFile(ctx, name, src, o)
+}

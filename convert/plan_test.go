@@ -32,6 +32,9 @@ func planTiny(t *testing.T, opts Options) *Plan {
 // Rows read in odd pieces are the rows read at once.
 func TestReadRowsInPieces(t *testing.T) {
 	for _, ot := range []string{"bf16", "q8_0", "f32"} {
+		if testing.Short() && ot != "q8_0" {
+			continue
+		}
 		p := planTiny(t, Options{OutType: ot})
 		for i, info := range p.Tensors() {
 			rows, rowBytes := int(info.Shape.Rows()), int(info.RowBytes())

@@ -1,6 +1,123 @@
 package quantize
 
-import "testing"
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/moeconv/moeconv/gguf"
+)
+
+// The measurements run in a process of their own: /proc's VmHWM is the peak of a whole life.
+const memoryJob = "MOECONV_TEST_MEMORY_JOB" // scheme, MB of source, MiB of WriteOptions.Memory (0: default)
+
+func TestMain(m *testing.M) {
+	if spec := os.Getenv(memoryJob); spec != "" {
+		if err := runMemoryJob(spec); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// large is a BF16 model of about mb MB: stacked experts of 100 MB a tensor (the last of what remains) and an embedding.
+// Rows are made on the fly.
+func large(mb int64) fakeSource {
+	const columns, experts = 2048, 8
+	s := fakeSource{md: keys("llama", map[string]uint32{"expert_count": experts, "attention.head_count": 16, "attention.head_count_kv": 4})}
+	s.ts = append(s.ts, gguf.TensorInfo{Name: "token_embd.weight", Type: gguf.BF16, Shape: gguf.Shape{columns, 1000}})
+	blocks := uint32(0)
+	for left := mb*1_000_000 - s.ts[0].Bytes(); left > 0; blocks++ {
+		rows := min(left, 100_000_000) / (2 * columns * experts)
+		if rows == 0 {
+			break
+		}
+		t := gguf.TensorInfo{Name: fmt.Sprintf("blk.%d.ffn_up_exps.weight", blocks), Type: gguf.BF16, Shape: gguf.Shape{columns, rows, experts}}
+		s.ts = append(s.ts, t)
+		left -= t.Bytes()
+	}
+	s.md.Set("llama.block_count", blocks)
+	row := make([]byte, 2*columns)
+	for i := range columns {
+		v := uint32(i) * 2654435761
+		row[2*i], row[2*i+1] = byte(v>>8), byte(v>>16&0x80|0x3c) // about +-0.01
+	}
+	s.fill = func(tensor, first, n int, dst []byte) error {
+		for i := range n {
+			k := copy(dst[i*len(row):], row)
+			dst[i*len(row)] = byte(tensor + first + i)
+			if k != len(row) {
+				return io.ErrShortBuffer
+			}
+		}
+		return nil
+	}
+	return s
+}
+
+func runMemoryJob(spec string) error {
+	var scheme string
+	var mb, memory int64
+	if _, err := fmt.Sscan(spec, &scheme, &mb, &memory); err != nil {
+		return err
+	}
+	s, err := ParseScheme(scheme)
+	if err != nil {
+		return err
+	}
+	j, err := New(large(mb), s, Options{})
+	if err != nil {
+		return err
+	}
+	if err := gguf.Write(context.Background(), io.Discard, j, gguf.WriteOptions{Memory: memory << 20}); err != nil {
+		return err
+	}
+	sum, err := j.Summary()
+	if err != nil {
+		return err
+	}
+	peak, err := peakMemory()
+	fmt.Println(peak, sum.SourceBytes, sum.FileBytes)
+	return err
+}
+
+// peakMemory is this process' VmHWM in bytes.
+func peakMemory() (int64, error) {
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range bytes.Lines(b) {
+		if rest, ok := strings.CutPrefix(string(line), "VmHWM:"); ok {
+			n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
+			return n << 10, err
+		}
+	}
+	return 0, fmt.Errorf("no VmHWM in /proc/self/status")
+}
+
+func measureMemory(tb testing.TB, scheme string, mb, memory int64) (peak, source, file int64) {
+	tb.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %d", memoryJob, scheme, mb, memory))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := fmt.Sscan(string(out), &peak, &source, &file); err != nil {
+		tb.Fatal(err)
+	}
+	return peak, source, file
+}
 
 // A job holds slabs, not tensors: with 24 MiB for slabs, 250 MB of source pass through less than 64 MB (with the race
 // detector, whose shadow is several times the heap, this is not measured).

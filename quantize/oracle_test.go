@@ -20,16 +20,18 @@ type oracleDoc struct {
 		Tensors orderedRoles // role -> shape -> blocks
 	}
 	Pool  []map[string]string // type -> blocks
-	Cases []struct {
-		Model, Scheme, Refused string
-		Options                struct {
-			Imatrix, Pure, Leave bool
-			Output, Embedding    string
-			Tensors              [][2]string
-		}
-		Fallbacks int
-		Types     []int // one for each role: an index into Pool
+	Cases []oracleCase
+}
+
+type oracleCase struct {
+	Model, Scheme, Refused string
+	Options                struct {
+		Imatrix, Pure, Leave bool
+		Output, Embedding    string
+		Tensors              [][2]string
 	}
+	Fallbacks int
+	Types     []int // one for each role: an index into Pool
 }
 
 type role struct {
@@ -128,57 +130,13 @@ func TestPolicyOracle(t *testing.T) {
 		if testing.Short() && i%9 > 0 {
 			continue
 		}
-		m := doc.Models[c.Model]
-		label := fmt.Sprintf("%s %s %+v", c.Model, c.Scheme, c.Options)
-		md := &gguf.Metadata{}
-		md.Set("general.architecture", m.Arch)
-		for k, v := range m.Keys {
-			md.Set(md.ArchKey(k), v)
-		}
-		s, err := ParseScheme(c.Scheme)
-		if err != nil {
-			t.Fatal(err)
-		}
-		o := Options{Pure: c.Options.Pure, LeaveOutputTensor: c.Options.Leave, OutputTensorType: typeOrNil(t, c.Options.Output),
-			TokenEmbeddingType: typeOrNil(t, c.Options.Embedding)}
-		if c.Options.Imatrix {
-			o.Imatrix = someMatrix(t)
-		}
-		for _, p := range c.Options.Tensors {
-			o.TensorTypes = append(o.TensorTypes, Override{p[0], *typeOrNil(t, p[1])})
-		}
-		ts := m.Tensors.tensors(t)
-		a, err := Assign(md, ts, s, o)
-		if c.Refused != "" {
-			if err == nil || !strings.Contains(err.Error(), strconv.Quote(c.Refused)) {
-				t.Errorf("%s: %v, want an error naming %s", label, err, c.Refused)
-			}
-			continue
-		}
-		if err != nil {
-			if len(o.TensorTypes) > 0 && strings.Contains(err.Error(), "per_layer=Q5_K matches no tensor") {
-				unmatched++ // the reference is silent
-				continue
-			}
-			t.Errorf("%s: %v", label, err)
-			continue
-		}
-		if len(a.Fallbacks) != c.Fallbacks {
-			t.Errorf("%s: %d fallbacks, want %d", label, len(a.Fallbacks), c.Fallbacks)
-		}
-		got := map[string]gguf.Type{}
-		for k, i := range a.Order {
-			got[ts[i].Name] = a.Types[k]
-		}
-		for i, r := range m.Tensors {
-			for typ, blocks := range doc.Pool[c.Types[i]] {
-				for _, name := range tensorNames(t, r.name, blocks) {
-					decisions++
-					if !strings.EqualFold(got[name].String(), typ) {
-						t.Errorf("%s: %s is %v, want %s", label, name, got[name], typ)
-					}
-				}
-			}
+		n, err := c.check(t, doc)
+		decisions += n
+		switch {
+		case err != nil && len(c.Options.Tensors) > 0 && strings.Contains(err.Error(), "per_layer=Q5_K matches no tensor"):
+			unmatched++ // the reference is silent
+		case err != nil:
+			t.Errorf("%s %s %+v: %v", c.Model, c.Scheme, c.Options, err)
 		}
 	}
 	if testing.Short() {
@@ -187,6 +145,60 @@ func TestPolicyOracle(t *testing.T) {
 	if len(doc.Cases) != 914 || decisions != 334511 || unmatched != 2 {
 		t.Errorf("%d cases, %d decisions, %d unmatched rules; want 914, 334511, 2", len(doc.Cases), decisions, unmatched)
 	}
+}
+
+// check compares all decisions of a case and returns their number.
+func (c oracleCase) check(t *testing.T, doc oracleDoc) (int, error) {
+	t.Helper()
+	m := doc.Models[c.Model]
+	md := &gguf.Metadata{}
+	md.Set("general.architecture", m.Arch)
+	for k, v := range m.Keys {
+		md.Set(md.ArchKey(k), v)
+	}
+	ts := m.Tensors.tensors(t)
+	a, err := Assign(md, ts, mustScheme(t, c.Scheme), c.options(t))
+	if c.Refused != "" {
+		if err == nil || !strings.Contains(err.Error(), strconv.Quote(c.Refused)) {
+			return 0, fmt.Errorf("%v, want an error naming %s", err, c.Refused)
+		}
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if len(a.Fallbacks) != c.Fallbacks {
+		return 0, fmt.Errorf("%d fallbacks, want %d", len(a.Fallbacks), c.Fallbacks)
+	}
+	got := map[string]gguf.Type{}
+	for k, i := range a.Order {
+		got[ts[i].Name] = a.Types[k]
+	}
+	decisions := 0
+	for i, r := range m.Tensors {
+		for typ, blocks := range doc.Pool[c.Types[i]] {
+			for _, name := range tensorNames(t, r.name, blocks) {
+				decisions++
+				if !strings.EqualFold(got[name].String(), typ) {
+					return decisions, fmt.Errorf("%s is %v, want %s", name, got[name], typ)
+				}
+			}
+		}
+	}
+	return decisions, nil
+}
+
+func (c oracleCase) options(t *testing.T) Options {
+	t.Helper()
+	o := Options{Pure: c.Options.Pure, LeaveOutputTensor: c.Options.Leave, OutputTensorType: typeOrNil(t, c.Options.Output),
+		TokenEmbeddingType: typeOrNil(t, c.Options.Embedding)}
+	if c.Options.Imatrix {
+		o.Imatrix = someMatrix(t)
+	}
+	for _, p := range c.Options.Tensors {
+		o.TensorTypes = append(o.TensorTypes, Override{p[0], *typeOrNil(t, p[1])})
+	}
+	return o
 }
 
 func typeOrNil(t *testing.T, name string) *gguf.Type {

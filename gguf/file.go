@@ -79,11 +79,15 @@ type part struct {
 	file partFile
 	hash hash.Hash
 	old  bool // a file of that name existed before
+	kept bool // which is kept as backup until all parts have their names
 	done bool // path holds the new file
 }
 
 // temp is the name the file has while it is written.
 func (p *part) temp() string { return p.path + ".part" }
+
+// backup is a second name of the file that p replaces.
+func (p *part) backup() string { return p.path + ".replaced" }
 
 // job writes parts and gives them their names together.
 type job struct {
@@ -142,12 +146,16 @@ func (j *job) full(p *part, err error) error {
 	return &SpaceError{Dir: dir, Need: j.total, Free: free, Err: err}
 }
 
-// publish gives all parts their final names. When that fails half way, new
-// names that were free before are taken back.
+// publish gives all parts their final names. The last rename decides: until
+// then cleanup can bring back the files that are replaced.
 func (j *job) publish() error {
 	for _, p := range j.parts {
-		if exists, err := j.disk.exists(p.path); err == nil && exists && !j.opts.Force {
+		exists, err := j.disk.exists(p.path)
+		if err == nil && exists && !j.opts.Force {
 			return &ExistsError{p.path} // someone else was faster
+		}
+		if p.old = exists; exists && len(j.parts) > 1 {
+			p.kept = j.disk.link(p.path, p.backup()) == nil // where links do not exist we do without
 		}
 	}
 	for _, p := range j.parts {
@@ -167,24 +175,32 @@ func (j *job) publish() error {
 	return nil
 }
 
-// cleanup closes and, after a failure, removes what was written.
-func (j *job) cleanup() {
-	finished := true
+// finished reports whether all parts have their names.
+func (j *job) finished() bool {
 	for _, p := range j.parts {
-		finished = finished && p.done && p.file == nil
-	}
-	if finished {
-		return
-	}
-	for _, p := range j.parts {
-		if p.hash == nil {
-			continue // never created, or another process's
+		if !p.done {
+			return false
 		}
+	}
+	return true
+}
+
+// cleanup removes backups or, after a failure, what was written.
+func (j *job) cleanup() {
+	finished := j.finished()
+	for _, p := range j.parts {
 		switch {
+		case p.hash == nil: // never created, or another process's
 		case !p.done:
 			j.disk.remove(p.temp())
-		case !p.old:
+		case !finished && p.kept:
+			_ = j.disk.rename(p.backup(), p.path)
+			p.kept = false
+		case !finished && !p.old:
 			j.disk.remove(p.path)
+		}
+		if p.kept {
+			j.disk.remove(p.backup())
 		}
 		if p.file != nil {
 			p.file.Close() // last: closing gives up the lock on the name
@@ -198,6 +214,7 @@ type disk interface {
 	exists(name string) (bool, error)
 	create(name string) (partFile, error)
 	rename(from, to string) error
+	link(name, second string) error // replaces second
 	remove(name string)
 	syncDir(dir string) error
 }
@@ -248,7 +265,13 @@ func (osDisk) create(name string) (partFile, error) {
 }
 
 func (osDisk) rename(from, to string) error { return os.Rename(from, to) }
-func (osDisk) remove(name string)           { os.Remove(name) }
+
+func (osDisk) link(name, second string) error {
+	os.Remove(second)
+	return os.Link(name, second)
+}
+
+func (osDisk) remove(name string) { os.Remove(name) }
 
 // syncDir makes renames in dir durable. Some file systems cannot sync a directory; that is no error.
 func (osDisk) syncDir(dir string) error {

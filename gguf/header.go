@@ -23,11 +23,11 @@ func readHeader(r io.ReaderAt, size int64) (*header, error) {
 	if err != nil {
 		return nil, err
 	}
-	nt, err := h.count("tensor count", minTensorInfo, maxArray)
+	nt, err := h.count("tensor count", minTensorInfo)
 	if err != nil {
 		return nil, err
 	}
-	nkv, err := h.count("KV count", minKV, maxArray)
+	nkv, err := h.count("KV count", minKV)
 	if err != nil {
 		return nil, err
 	}

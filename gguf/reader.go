@@ -11,8 +11,7 @@ import (
 // Limits of the format as ggml has them; anything beyond is a damaged length field.
 const (
 	maxNameLen       = 63      // bytes of a tensor's name (GGML_MAX_NAME less its zero byte)
-	maxString        = 1 << 30 // bytes
-	maxArray         = 1 << 30 // elements
+	maxHeader        = 1 << 28 // bytes before the data; the largest vocabularies need a tenth
 	maxNesting       = 8       // arrays in arrays
 	defaultAlignment = 32
 )
@@ -31,15 +30,16 @@ type headerReader struct {
 	r    *bufio.Reader
 	off  int64  // offset of the next byte
 	size int64  // bytes in the file
+	end  int64  // no header goes beyond: size, or maxHeader in a larger (perhaps sparse) file
 	part string // what is being read, for the message when the file ends
 	tmp  [8]byte
 }
 
 func newHeaderReader(r io.ReaderAt, size int64) *headerReader {
-	return &headerReader{r: bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 64<<10), size: size}
+	return &headerReader{r: bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 64<<10), size: size, end: min(size, maxHeader)}
 }
 
-func (h *headerReader) left() int64 { return h.size - h.off }
+func (h *headerReader) left() int64 { return h.end - h.off }
 
 func (h *headerReader) errorf(off int64, format string, args ...any) error {
 	return &FormatError{Off: off, Msg: fmt.Sprintf(format, args...)}
@@ -47,6 +47,9 @@ func (h *headerReader) errorf(off int64, format string, args ...any) error {
 
 // fill reads len(p) bytes.
 func (h *headerReader) fill(p []byte) error {
+	if int64(len(p)) > maxHeader-h.off {
+		return h.errorf(h.off, "the header is larger than %d bytes", maxHeader)
+	}
 	n, err := io.ReadFull(h.r, p)
 	h.off += int64(n)
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
@@ -66,13 +69,13 @@ func (h *headerReader) uint64() (uint64, error) {
 }
 
 // count reads a number of things of at least unit bytes each and fails when so many cannot follow.
-func (h *headerReader) count(what string, unit, limit int64) (int64, error) {
+func (h *headerReader) count(what string, unit int64) (int64, error) {
 	at := h.off
 	n, err := h.uint64()
 	if err != nil {
 		return 0, err
 	}
-	if n > uint64(limit) || int64(n) > h.left()/unit {
+	if n > uint64(h.left()/unit) {
 		return 0, h.errorf(at, "%s %d does not fit the file of %d bytes", what, n, h.size)
 	}
 	return int64(n), nil
@@ -98,12 +101,12 @@ func (h *headerReader) string() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if n > uint64(h.left()) {
+	if n > uint64(h.size-h.off) {
 		// Both are true of a cut file and of a damaged length; the offsets tell which.
 		return "", h.errorf(at, "string length %d at offset %d exceeds the file: unexpected end of file in the %s", n, at, h.part)
 	}
-	if n > maxString {
-		return "", h.errorf(at, "string length %d at offset %d exceeds the limit of %d", n, at, maxString)
+	if n > uint64(h.left()) {
+		return "", h.errorf(at, "string length %d at offset %d exceeds the %d bytes a header may have", n, at, maxHeader)
 	}
 	b, err := h.bytes(int64(n))
 	return string(b), err
@@ -229,7 +232,7 @@ func (h *headerReader) array(key string, depth int) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n > maxArray || int64(n) > h.left()/unit {
+	if n > uint64(h.left()/unit) {
 		return nil, h.errorf(at, "array %q of %d elements exceeds the file", key, n)
 	}
 	switch elem {

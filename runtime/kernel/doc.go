@@ -14,8 +14,9 @@
 // Weights are used in their encoded form: a tile of rows is decoded through its
 // codec to float32 and multiplied with all tokens of the batch. The reference
 // multiplies integers, of the weight's type with an activation row rounded to
-// that type's partner (DotType); Round encodes and decodes the row, so the
-// products are the same numbers, and only their float32 sums round differently.
+// that type's partner (DotType). Round puts the row on the same grid of numbers
+// without leaving float32, so the products are the same, and only their sums round
+// differently.
 package kernel
 
 //go:generate go -C _asm run . -out ../matmul_amd64.s -stubs ../matmul_amd64.go -pkg kernel

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/gguf/pretoken"
 )
 
 // pair is two neighbouring tokens.
@@ -39,7 +40,7 @@ func (t *Tokenizer) readMerges(md *gguf.Metadata) error {
 	}
 	for b := range t.bytes {
 		t.bytes[b] = -1
-		if id, ok := t.ids[letters[b]]; ok && t.kinds[id] != userDefined {
+		if id, ok := t.ids[pretoken.Letter(byte(b))]; ok && t.kinds[id] != userDefined {
 			t.bytes[b] = id
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/moeconv/moeconv/gguf/pretoken"
 )
 
 // encoder is the scratch memory of one Encode at a time.
@@ -82,7 +84,7 @@ func (e *encoder) word(word string, ids []int32) []int32 {
 
 func (e *encoder) encodeWord(word string) []int32 {
 	if e.t.ignoreMerges {
-		if id, ok := e.t.ids[toAlphabet(word)]; ok && e.t.kinds[id] != userDefined && e.t.kinds[id] != control {
+		if id, ok := e.t.ids[pretoken.Spell(word)]; ok && e.t.kinds[id] != userDefined && e.t.kinds[id] != control {
 			return append(e.buf[:0], id)
 		}
 	}

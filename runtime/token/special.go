@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/gguf/pretoken"
 )
 
 // role is a part that a special token plays.
@@ -170,7 +171,7 @@ func (t *Tokenizer) setPieces() {
 		case control, unknown, userDefined:
 			t.pieces[i] = text
 		default:
-			piece, ok := fromAlphabet(text)
+			piece, ok := pretoken.Unspell(text)
 			if !ok {
 				piece = text
 			}

@@ -75,6 +75,9 @@ func cannot(err error) Result {
 	return failure(err)
 }
 
+// sure is by how many standard errors a figure must lie beyond its bound to count: a short text tells little.
+const sure = 2
+
 // checkDivergence holds the file's answers against the source model's over the text.
 func checkDivergence(ctx context.Context, s *Subject) Result {
 	if s.Reference == nil && s.Baseline == nil {
@@ -86,7 +89,7 @@ func checkDivergence(ctx context.Context, s *Subject) Result {
 	}
 	d, th := m.Divergence, s.thresholds()
 	var r Result
-	r.Status, r.Threshold = atMost(d.Mean, th.KLDWarn, th.KLDFail)
+	r.Status, r.Threshold = atMost(d.Mean-sure*d.Error, th.KLDWarn, th.KLDFail)
 	r.Figure = Number(d.Mean)
 	for name, v := range map[string]float64{
 		"mean": d.Mean, "error": d.Error, "median": d.Median, "p99": d.P99, "p999": d.P999, "max": d.Max,
@@ -99,7 +102,8 @@ func checkDivergence(ctx context.Context, s *Subject) Result {
 	if r.Status != Pass {
 		r.Detail += fmt.Sprintf("; the mean may be %.4g", float64(r.Threshold))
 	}
-	if st, limit := atLeast(d.SameTop, th.Top1Warn, th.Top1Fail); st != Pass {
+	topError := math.Sqrt(d.SameTop * (1 - d.SameTop) / float64(max(1, d.PPL.Scored)))
+	if st, limit := atLeast(d.SameTop+sure*topError, th.Top1Warn, th.Top1Fail); st != Pass {
 		r.Status = Worse(r.Status, st)
 		r.Detail += fmt.Sprintf("; the top token must agree in %.4g%%", 100*float64(limit))
 	}
@@ -126,7 +130,7 @@ func checkPerplexity(ctx context.Context, s *Subject) Result {
 	}
 	th := s.thresholds()
 	apart := max(d.Ratio, 1/d.Ratio) // better than the truth is as suspicious as worse
-	r.Status, r.Threshold = atMost(apart, th.PPLRatioWarn, th.PPLRatioFail)
+	r.Status, r.Threshold = atMost(apart-sure*d.RatioErr, th.PPLRatioWarn, th.PPLRatioFail)
 	r.figure("ratio", d.Ratio)
 	r.figure("ratio_error", d.RatioErr)
 	r.figure("source", d.BasePPL.PPL)

@@ -146,14 +146,14 @@ func TestTinyQuality(t *testing.T) {
 
 // Side by side and against kept answers are the same, and what is not quantized does not diverge.
 func TestBaselineKeptOrNot(t *testing.T) {
-	ctx, text, o := context.Background(), validText(t), PerplexityOptions{Chunks: 2}
+	ctx, text, o := context.Background(), validText(t), PerplexityOptions{Context: 128, Chunks: 4}
 	base := load(t, tinyPlan(t), runtime.Options{Activations: runtime.ActivationsF32})
 	m := load(t, golden(t, "Q4_K_M"), runtime.Options{})
 	kept, err := NewBaseline(ctx, base, text, o, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	lean, err := NewBaseline(ctx, base, text, o, 2*255*1408*4-1)
+	lean, err := NewBaseline(ctx, base, text, o, 4*63*1408*4-1)
 	if err != nil {
 		t.Fatal(err)
 	}

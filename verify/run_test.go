@@ -40,12 +40,16 @@ func statuses(r *Report) string {
 func TestRunOverSoundFile(t *testing.T) {
 	source := tinyPlan(t)
 	base := load(t, source, runtime.Options{Activations: runtime.ActivationsF32})
-	b, err := NewBaseline(context.Background(), base, validText(t), PerplexityOptions{Chunks: 2}, 0)
+	b, err := NewBaseline(context.Background(), base, validText(t), PerplexityOptions{Context: 256, Chunks: 2}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
-	for _, scheme := range []string{"Q8_0", "Q6_K", "Q4_K_M"} {
+	schemes := []string{"Q8_0", "Q6_K", "Q4_K_M"}
+	if testing.Short() {
+		schemes = schemes[:1]
+	}
+	for _, scheme := range schemes {
 		s := &Subject{Name: "tiny-" + scheme, Scheme: scheme, Source: stored(tinyAs(t, scheme)), Reference: source, Text: validText(t), Baseline: b,
 			Progress: func(check string, done, total int64) {
 				if done == total {
@@ -66,7 +70,7 @@ func TestRunOverSoundFile(t *testing.T) {
 }
 
 func TestRunWithoutSource(t *testing.T) {
-	r := run(t, &Subject{Name: "tiny", Scheme: "Q8_0", Source: tinyAs(t, "Q8_0"), Text: validText(t), Chunks: 1})
+	r := run(t, &Subject{Name: "tiny", Scheme: "Q8_0", Source: tinyAs(t, "Q8_0"), Text: validText(t), Context: 128, Chunks: 1})
 	if r.Status != Warn || len(r.Notes) != 1 || statuses(r) != "stored n/a, fidelity n/a, logits n/a, kld n/a, perplexity n/a" {
 		t.Errorf("%s", strings.Join(r.Lines(), "\n"))
 	}
@@ -131,17 +135,18 @@ func TestBehaviourThatFails(t *testing.T) {
 		{"NaN in the norm", checkDecode, Subject{Source: nan}, Fail, "not finite"},
 		{"NaN in the norm", checkLogits, Subject{Source: nan, Reference: source}, Fail, "not finite"},
 		{"NaN in the norm", checkDivergence, Subject{Source: nan, Reference: source, Chunks: 1}, Fail, "not finite"},
-		{"expert zeroed", checkDivergence, Subject{Source: zero, Reference: source, Scheme: "Q8_0", Chunks: 2}, Fail, "the mean may be 0.0048; the top token must agree in 96%"},
-		{"expert zeroed", checkPerplexity, Subject{Source: zero, Reference: source, Scheme: "Q8_0", Chunks: 2}, Warn, "the ratio may be 1.001"},
-		{"expert zeroed", checkPerplexity, Subject{Source: zero, Reference: source, Chunks: 2, Thresholds: Thresholds{PPLRatioFail: 1.01}}, Fail, "the ratio may be 1.01"},
-		{"better than the source", checkPerplexity, Subject{Source: source, Reference: zero, Chunks: 2, Thresholds: Thresholds{PPLRatioFail: 1.01}}, Fail, "an answer better than the source's is not the source's"},
-		{"top token", checkDivergence, Subject{Source: sound, Reference: source, Chunks: 1, Thresholds: Thresholds{Top1Fail: 0.9999}}, Fail, "the top token must agree in 99.99%"},
+		{"expert zeroed", checkDivergence, Subject{Source: zero, Reference: source, Scheme: "Q8_0", Chunks: 8}, Fail, "the mean may be 0.0048; the top token must agree in 96%"},
+		{"expert zeroed", checkPerplexity, Subject{Source: zero, Reference: source, Scheme: "Q8_0", Chunks: 8}, Warn, "the ratio may be 1.001"},
+		{"expert zeroed", checkPerplexity, Subject{Source: zero, Reference: source, Chunks: 8, Thresholds: Thresholds{PPLRatioFail: 1.01}}, Fail, "the ratio may be 1.01"},
+		{"better than the source", checkPerplexity, Subject{Source: source, Reference: zero, Chunks: 8, Thresholds: Thresholds{PPLRatioFail: 1.01}}, Fail, "an answer better than the source's is not the source's"},
+		{"top token", checkDivergence, Subject{Source: zero, Reference: source, Chunks: 8, Thresholds: Thresholds{KLDFail: 9, KLDWarn: 9, Top1Fail: 0.99}}, Fail, "the top token must agree in 99%"},
 		{"no routing", checkCoverage, Subject{Source: withoutRouter(sound), Reference: source, Chunks: 1}, Fail, "4 of 12 experts used; 70% are wanted; idle: blk.1 expert 2 and 7 more"},
 		{"no routing in the source", checkCoverage, Subject{Source: withoutRouter(sound), Reference: withoutRouter(sound), Chunks: 1}, Warn, "the source uses 4"},
 		{"byte without a token", checkTokenizer, Subject{Source: mute}, Fail, "no token for byte 0x58"},
-		{"text too short", checkPerplexity, Subject{Source: sound, Text: "package main"}, Fail, "two chunks of 512 are needed"},
+		{"text too short", checkPerplexity, Subject{Source: sound, Text: "package main"}, Fail, "two chunks of 128 are needed"},
 	} {
 		s := c.s
+		s.Context = 128
 		if s.Text == "" {
 			s.Text = text
 		}
@@ -149,6 +154,25 @@ func TestBehaviourThatFails(t *testing.T) {
 		s.close()
 		if r.Status != c.want || !strings.Contains(r.Detail, c.words) {
 			t.Errorf("%s: %s: %s; want %s with %q", c.name, r.Status, r.Detail, c.want, c.words)
+		}
+	}
+}
+
+// A short text warns of nothing it cannot know.
+func TestFewTokensTellLittle(t *testing.T) {
+	d := DivergenceResult{Mean: 0.002, Error: 0.001, SameTop: 0.95, Ratio: 1.002, RatioErr: 0.002, PPL: PerplexityResult{Scored: 100}}
+	for _, c := range []struct {
+		scored int
+		err    float64
+		want   Status
+	}{{100, 0.001, Pass}, {100000, 0.0001, Warn}} {
+		d.Error, d.RatioErr, d.PPL.Scored = c.err, c.err, c.scored
+		s := &Subject{Scheme: "Q8_0", Reference: &memory{}, measured: &Measurement{Perplexity: d.PPL, Divergence: &d}}
+		if r := check(t, checkDivergence, s); r.Status != c.want {
+			t.Errorf("error %v: kld %s: %s", c.err, r.Status, r.Detail)
+		}
+		if r := check(t, checkPerplexity, s); r.Status != c.want {
+			t.Errorf("error %v: perplexity %s: %s", c.err, r.Status, r.Detail)
 		}
 	}
 }

@@ -2,7 +2,7 @@ package verify
 
 import "strings"
 
-// Thresholds bound the figures of one file. A zero field takes the default of the file's scheme, a negative one is no bound.
+// Thresholds bound the figures of one file; a figure counts as beyond its bound when it is so by two standard errors. A zero field takes the default of the file's scheme, a negative one is no bound.
 // Bounds of KL divergence and perplexity ratio are upper ones, those of agreement lower ones.
 type Thresholds struct {
 	KLDWarn, KLDFail           float64 // mean KL divergence from the source, nats

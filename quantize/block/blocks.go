@@ -87,7 +87,7 @@ func weigh(out, x, w []float32, sigma2 float32) float32 {
 	x, w = x[:len(out)], w[:len(out)]
 	var sum float32
 	for i, v := range x {
-		out[i] = w[i] * sqrt32(sigma2+float32(v*v))
+		out[i] = float32(w[i] * sqrt32(sigma2+float32(v*v)))
 		sum += out[i]
 	}
 	return sum

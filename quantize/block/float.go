@@ -55,8 +55,9 @@ const roundMagic = 12582912
 
 // nearestInt rounds half to even by reading the low bits of f+roundMagic, as ggml's nearest_int. It is defined
 // for every f: beyond 2^22 it gives what the bits say, which is -2^22 for the infinities and 0 for a default NaN.
+// The conversion keeps a product given as f, once inlined, from being fused with the addition.
 func nearestInt(f float32) int {
-	return int(math.Float32bits(f+roundMagic)&0x007fffff) - 0x00400000
+	return int(math.Float32bits(float32(f)+roundMagic)&0x007fffff) - 0x00400000
 }
 
 // inMagic reports whether nearestInt(f) is f rounded, so that (f+roundMagic)-roundMagic is the same as a float.
@@ -75,7 +76,7 @@ func clampMagic(f float32, lo, hi int32) float32 {
 func roundSmall(f float32) int32 {
 	const belowHalf = 0x3effffff
 	half := math.Float32frombits(math.Float32bits(f)&0x80000000 | belowHalf)
-	return int32(f + half)
+	return int32(float32(f) + half)
 }
 
 func abs32(f float32) float32 { return math.Float32frombits(math.Float32bits(f) & 0x7fffffff) }

@@ -66,8 +66,8 @@ func blockQ2_K(y []byte, x, importance *[len256]float32) (bad float32) {
 		b := ls[g] | lm[g]<<4
 		y[g] = b
 		qs, xs := q[16*g:16*g+16], x[16*g:16*g+16]
-		if dg := d * float32(b&15); dg != 0 {
-			requantMin(qs, xs, dg, dmin*float32(b>>4), 3)
+		if dg := float32(d * float32(b&15)); dg != 0 {
+			requantMin(qs, xs, dg, float32(dmin*float32(b>>4)), 3)
 		} else {
 			fits[g].quants(qs, xs, 3)
 		}
@@ -89,7 +89,7 @@ func roundScales15(l *[16]uint8, scales *[16]float32) float32 {
 	}
 	inverse := 15 / top
 	for i, s := range scales {
-		l[i] = uint8(nearestInt(inverse * s))
+		l[i] = uint8(nearestInt(float32(inverse * s)))
 	}
 	return top / 15
 }
@@ -109,7 +109,7 @@ func decodeQ2_K(dst []float32, src []byte) {
 		x := (*[sizeQ2_K]byte)(src)
 		d, dmin := F16ToF32(load16(x[dQ2_K:])), F16ToF32(load16(x[dQ2_K+2:]))
 		for g := range 16 {
-			scale, low := d*float32(x[g]&15), dmin*float32(x[g]>>4)
+			scale, low := float32(d*float32(x[g]&15)), float32(dmin*float32(x[g]>>4))
 			// Group g is half of run g/2%4 in half g/8.
 			q, shift := x[16+32*(g/8)+16*(g%2):], g/2%4*2
 			for i, b := range q[:16] {

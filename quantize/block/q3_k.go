@@ -58,7 +58,7 @@ func blockQ3_K(y []byte, x, importance *[len256]float32) (bad float32) {
 		return bad
 	}
 	for g, l := range ls {
-		if dg := d * float32(int(l)-32); dg != 0 {
+		if dg := float32(d * float32(int(l)-32)); dg != 0 {
 			requantSigned(q[16*g:16*g+16], x[16*g:16*g+16], dg, 4)
 		}
 	}
@@ -72,8 +72,8 @@ func refineQ3_K(q []uint8, x []float32) float32 {
 	var l, ws, wxs [16]float32
 	var amax, top float32
 	for i, v := range x[:16] {
-		ws[i] = v * v
-		wxs[i] = ws[i] * v
+		ws[i] = float32(v * v)
+		wxs[i] = float32(ws[i] * v)
 		if a := abs32(v); a > amax {
 			amax, top = a, v
 		}
@@ -85,7 +85,7 @@ func refineQ3_K(q []uint8, x []float32) float32 {
 	inverse := -4 / top
 	var sumlx, suml2 float32
 	for i, v := range x[:16] {
-		l[i] = float32(max(-4, min(3, nearestInt(inverse*v))))
+		l[i] = float32(max(-4, min(3, nearestInt(float32(inverse*v)))))
 		sumlx += float32(wxs[i] * l[i])
 		suml2 += float32(float32(ws[i]*l[i]) * l[i])
 	}
@@ -135,7 +135,7 @@ func roundScalesQ3_K(ls *[16]uint8, scales *[16]float32) float32 {
 	inverse := -32 / top
 	for g, s := range scales {
 		// The reference cuts to 8 bits before it clamps, which matters where inverse is infinite.
-		ls[g] = uint8(max(-32, min(31, int8(nearestInt(inverse*s)))) + 32)
+		ls[g] = uint8(max(-32, min(31, int8(nearestInt(float32(inverse*s))))) + 32)
 	}
 	return 1 / inverse
 }
@@ -165,11 +165,11 @@ func decodeQ3_K(dst []float32, src []byte) {
 		sub := x[subQ3_K : subQ3_K+12]
 		for g := range 16 {
 			l := sub[g%8]>>(g/8*4)&15 | sub[8+g%4]>>(g/4*2)&3<<4
-			scale := d * float32(int(l)-32)
+			scale := float32(d * float32(int(l)-32))
 			// Group g is half of run g/2.
 			low, high, shift := x[lowQ3_K+32*(g/8)+16*(g%2):], x[16*(g%2):], g/2%4*2
 			for i, b := range low[:16] {
-				dst[16*g+i] = scale * float32(int(b>>shift&3|high[i]>>(g/2)&1<<2)-4)
+				dst[16*g+i] = float32(scale * float32(int(b>>shift&3|high[i]>>(g/2)&1<<2)-4))
 			}
 		}
 	}

@@ -51,8 +51,8 @@ func decodeQ4_0(dst []float32, src []byte) {
 		y, x := (*[len32]float32)(dst), (*[sizeQ4_0]byte)(src)
 		d := F16ToF32(load16(x[:2]))
 		for i, b := range x[2:] {
-			y[i] = float32(int(b&15)-8) * d
-			y[i+16] = float32(int(b>>4)-8) * d
+			y[i] = float32(float32(int(b&15)-8) * d)
+			y[i+16] = float32(float32(int(b>>4)-8) * d)
 		}
 	}
 }

@@ -39,8 +39,8 @@ func decodeQ5_0(dst []float32, src []byte) {
 		y, x := (*[len32]float32)(dst), (*[sizeQ5_0]byte)(src)
 		d, high := F16ToF32(load16(x[:2])), load32(x[2:6])
 		for i, b := range x[6:] {
-			y[i] = float32(int32(uint32(b&15)|high>>i&1<<4)-16) * d
-			y[i+16] = float32(int32(uint32(b>>4)|high>>(i+16)&1<<4)-16) * d
+			y[i] = float32(float32(int32(uint32(b&15)|high>>i&1<<4)-16) * d)
+			y[i+16] = float32(float32(int32(uint32(b>>4)|high>>(i+16)&1<<4)-16) * d)
 		}
 	}
 }

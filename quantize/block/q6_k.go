@@ -33,7 +33,7 @@ func blockQ6_K(y []byte, x, importance *[len256]float32) (bad float32) {
 			w = importance[16*g : 16*g+16]
 		} else {
 			for i, v := range xs {
-				square[i] = v * v
+				square[i] = float32(v * v)
 			}
 		}
 		fits[g] = fitSigned(xs, w, 32)
@@ -56,9 +56,9 @@ func blockQ6_K(y []byte, x, importance *[len256]float32) (bad float32) {
 	}
 	var q [len256]uint8
 	for g := range fits {
-		s := int8(min(127, nearestInt(inverse*fits[g].scale)))
+		s := int8(min(127, nearestInt(float32(inverse*fits[g].scale))))
 		y[subQ6_K+g] = byte(s)
-		if ds := d * float32(s); ds != 0 {
+		if ds := float32(d * float32(s)); ds != 0 {
 			requantSigned(q[16*g:16*g+16], x[16*g:16*g+16], ds, 32)
 		} else {
 			fits[g].quants(q[16*g:16*g+16], x[16*g:16*g+16], 32)
@@ -96,14 +96,14 @@ func decodeQ6_K(dst []float32, src []byte) {
 			low, high, y := x[64*half:64*half+64], x[highQ6_K+32*half:highQ6_K+32*half+32], dst[128*half:128*half+128]
 			var s [8]float32
 			for g := range s {
-				s[g] = d * float32(int8(x[subQ6_K+8*half+g]))
+				s[g] = float32(d * float32(int8(x[subQ6_K+8*half+g])))
 			}
 			for i, h := range high {
 				g := i / 16
-				y[i] = s[g] * float32(int(low[i]&15|h&3<<4)-32)
-				y[32+i] = s[g+2] * float32(int(low[32+i]&15|h>>2&3<<4)-32)
-				y[64+i] = s[g+4] * float32(int(low[i]>>4|h>>4&3<<4)-32)
-				y[96+i] = s[g+6] * float32(int(low[32+i]>>4|h>>6<<4)-32)
+				y[i] = float32(s[g] * float32(int(low[i]&15|h&3<<4)-32))
+				y[32+i] = float32(s[g+2] * float32(int(low[32+i]&15|h>>2&3<<4)-32))
+				y[64+i] = float32(s[g+4] * float32(int(low[i]>>4|h>>4&3<<4)-32))
+				y[96+i] = float32(s[g+6] * float32(int(low[32+i]>>4|h>>6<<4)-32))
 			}
 		}
 	}

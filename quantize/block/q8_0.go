@@ -51,7 +51,7 @@ func decodeQ8_0(dst []float32, src []byte) {
 		y, x := (*[len32]float32)(dst), (*[sizeQ8_0]byte)(src)
 		d := F16ToF32(load16(x[:2]))
 		for i := range y {
-			y[i] = float32(int8(x[2+i])) * d
+			y[i] = float32(float32(int8(x[2+i])) * d)
 		}
 	}
 }

@@ -26,7 +26,7 @@ func blockQ8_1(y []byte, x *[len32]float32) (bad float32) {
 	for _, b := range q {
 		sum += int(int8(b))
 	}
-	_, bad = storeScale(y[2:4], float32(sum)*d)
+	_, bad = storeScale(y[2:4], float32(float32(sum)*d))
 	return bad
 }
 
@@ -35,7 +35,7 @@ func decodeQ8_1(dst []float32, src []byte) {
 		y, x := (*[len32]float32)(dst), (*[sizeQ8_1]byte)(src)
 		d := F16ToF32(load16(x[:2]))
 		for i := range y {
-			y[i] = float32(int8(x[4+i])) * d
+			y[i] = float32(float32(int8(x[4+i])) * d)
 		}
 	}
 }

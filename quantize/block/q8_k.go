@@ -36,7 +36,7 @@ func blockQ8_K(y []byte, x, _ *[len256]float32) (bad float32) {
 	for g := range 16 {
 		sum := 0
 		for i := 16 * g; i < 16*g+16; i++ {
-			v := int8(min(127, nearestInt(inverse*x[i])))
+			v := int8(min(127, nearestInt(float32(inverse*x[i]))))
 			q[i] = byte(v)
 			sum += int(v)
 		}
@@ -51,7 +51,7 @@ func decodeQ8_K(dst []float32, src []byte) {
 		y, x := (*[len256]float32)(dst), (*[sizeQ8_K]byte)(src)
 		d := math.Float32frombits(load32(x[:4]))
 		for i := range y {
-			y[i] = d * float32(int8(x[4+i]))
+			y[i] = float32(d * float32(int8(x[4+i])))
 		}
 	}
 }

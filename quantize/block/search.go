@@ -16,7 +16,7 @@ func fitSigned(x, w []float32, n float32) signedFit {
 	w = w[:len(x)]
 	var top, amax float32
 	for i, v := range x {
-		wx[i] = w[i] * v
+		wx[i] = float32(w[i] * v)
 		if a := abs32(v); a > amax {
 			amax, top = a, v
 		}
@@ -30,17 +30,17 @@ func fitSigned(x, w []float32, n float32) signedFit {
 	if suml2 != 0 {
 		f.scale = sumlx / suml2
 	}
-	best := f.scale * sumlx
+	best := float32(f.scale * sumlx)
 	for k := 0; k < len(trials); k += 2 { // two trials at a time keep the adders busy
 		a, b := -(n+float32(0.1*trials[k]))/top, -(n+float32(0.1*trials[k+1]))/top
 		alx, al2, blx, bl2 := signedSums2(x, w, wx, a, b, n)
 		if al2 > 0 && float32(alx*alx) > float32(best*al2) {
 			f = signedFit{alx / al2, a}
-			best = f.scale * alx
+			best = float32(f.scale * alx)
 		}
 		if bl2 > 0 && float32(blx*blx) > float32(best*bl2) {
 			f = signedFit{blx / bl2, b}
-			best = f.scale * blx
+			best = float32(f.scale * blx)
 		}
 	}
 	return f
@@ -83,7 +83,7 @@ func (f signedFit) quants(q []uint8, x []float32, n int) {
 			q[i] = 0
 			continue
 		}
-		q[i] = uint8(n + max(-n, min(n-1, nearestInt(f.inverse*v))))
+		q[i] = uint8(n + max(-n, min(n-1, nearestInt(float32(f.inverse*v)))))
 	}
 }
 
@@ -105,7 +105,7 @@ func fitScales(q []uint8, x, w []float32, n int) float32 {
 	inverse := bestInverse(x, w, float32(n), top)
 	var sumlx, suml2 float32
 	for i, v := range x {
-		l := min(n, nearestInt(inverse*v))
+		l := min(n, nearestInt(float32(inverse*v)))
 		q[i] = uint8(l)
 		sumlx += float32(float32(w[i]*v) * float32(l))
 		suml2 += float32(float32(w[i]*float32(l)) * float32(l))
@@ -113,7 +113,7 @@ func fitScales(q []uint8, x, w []float32, n int) float32 {
 	for range 5 {
 		changed := false
 		for i, v := range x {
-			wx, l := w[i]*v, float32(q[i])
+			wx, l := float32(w[i]*v), float32(q[i])
 			slx := sumlx - float32(wx*l)
 			sl2 := suml2 - float32(float32(w[i]*l)*l)
 			if !(slx > 0 && sl2 > 0) {
@@ -147,7 +147,7 @@ func bestInverse(x, w []float32, n, top float32) float32 {
 	var best float32
 	for i, v := range x {
 		// The reference has stored these in bytes.
-		diff := v - float32(scale*float32(uint8(nearestInt(inverse*v))))
+		diff := v - float32(scale*float32(uint8(nearestInt(float32(inverse*v)))))
 		best += float32(float32(w[i]*diff) * diff)
 	}
 	for is := float32(-4); is <= 4; is++ {
@@ -158,7 +158,7 @@ func bestInverse(x, w []float32, n, top float32) float32 {
 		scale := 1 / try
 		var mse float32
 		for i, v := range x {
-			diff := v - float32(scale*float32(min(int(n), nearestInt(try*v))))
+			diff := v - float32(scale*float32(min(int(n), nearestInt(float32(try*v)))))
 			mse += float32(float32(w[i]*diff) * diff)
 		}
 		if mse < best {

@@ -20,7 +20,7 @@ func (s *minSearch) fit(x, w []float32) minFit {
 	w = w[:len(x)]
 	lo, hi := x[0], x[0]
 	sumW := w[0]
-	sumX := sumW * x[0]
+	sumX := float32(sumW * x[0])
 	for i := 1; i < len(x); i++ {
 		v := x[i]
 		if v < lo {
@@ -42,7 +42,7 @@ func (s *minSearch) fit(x, w []float32) minFit {
 	f := minFit{inverse: s.n / (hi - lo), at: lo}
 	f.scale = 1 / f.inverse
 	s.quants(q, x, f.inverse, lo, least, hi)
-	best := s.error(q, x, w, f.scale, lo)
+	best := s.loss(q, x, w, f.scale, lo)
 	for is := range s.steps + 1 {
 		inverse := (s.from + float32(s.delta*float32(is)) + s.n) / (hi - lo)
 		sumL, sumL2, sumXL := s.sums(q, x, w, inverse, lo, least, hi)
@@ -56,7 +56,7 @@ func (s *minSearch) fit(x, w []float32) minFit {
 			low = 0
 			scale = sumXL / sumL2
 		}
-		if e := s.error(q, x, w, scale, low); e < best {
+		if e := s.loss(q, x, w, scale, low); e < best {
 			best = e
 			f.scale, f.inverse, f.at = scale, inverse, lo
 			lo = low
@@ -76,7 +76,7 @@ func (s *minSearch) quants(q, x []float32, inverse, at, least, hi float32) {
 	q = q[:len(x)]
 	if !inRange(inverse, at, least, hi) {
 		for i, v := range x {
-			q[i] = float32(max(0, min(int(s.n), nearestInt(inverse*(v-at)))))
+			q[i] = float32(max(0, min(int(s.n), nearestInt(float32(inverse*(v-at))))))
 		}
 		return
 	}
@@ -92,7 +92,7 @@ func (s *minSearch) sums(q, x, w []float32, inverse, at, least, hi float32) (sum
 	if !inRange(inverse, at, least, hi) {
 		s.quants(q, x, inverse, at, least, hi)
 		for i, v := range x {
-			wl := w[i] * q[i]
+			wl := float32(w[i] * q[i])
 			sumL += wl
 			sumL2 += float32(wl * q[i])
 			sumXL += float32(wl * v)
@@ -103,7 +103,7 @@ func (s *minSearch) sums(q, x, w []float32, inverse, at, least, hi float32) (sum
 	for i, v := range x {
 		l := clampMagic(float32(inverse*(v-at))+roundMagic, zero, top)
 		q[i] = l
-		wl := w[i] * l
+		wl := float32(w[i] * l)
 		sumL += wl
 		sumL2 += float32(wl * l)
 		sumXL += float32(wl * v)
@@ -111,8 +111,8 @@ func (s *minSearch) sums(q, x, w []float32, inverse, at, least, hi float32) (sum
 	return sumL, sumL2, sumXL
 }
 
-// error is the weighted error of the values scale*q + low.
-func (s *minSearch) error(q, x, w []float32, scale, low float32) float32 {
+// loss is the weighted error of the values scale*q + low.
+func (s *minSearch) loss(q, x, w []float32, scale, low float32) float32 {
 	q, w = q[:len(x)], w[:len(x)]
 	var e float32
 	if s.abs {
@@ -136,6 +136,6 @@ func (f minFit) quants(q []uint8, x []float32, n int) {
 			q[i] = 0
 			continue
 		}
-		q[i] = uint8(max(0, min(n, nearestInt(f.inverse*(v-f.at)))))
+		q[i] = uint8(max(0, min(n, nearestInt(float32(f.inverse*(v-f.at))))))
 	}
 }

@@ -62,8 +62,8 @@ func (s *superSearch) encode(head *[headLen]byte, q *[len256]uint8, x, importanc
 	for g := range fits {
 		qs, xs := q[32*g:32*g+32], x[32*g:32*g+32]
 		sc, m := scaleMin((*[12]byte)(head[4:]), g)
-		if dg := d * float32(sc); dg != 0 {
-			requantMin(qs, xs, dg, dmin*float32(m), n)
+		if dg := float32(d * float32(sc)); dg != 0 {
+			requantMin(qs, xs, dg, float32(dmin*float32(m)), n)
 		} else {
 			fits[g].quants(qs, xs, n)
 		}
@@ -77,7 +77,7 @@ func meanSquareTwice(x *[len256]float32) float32 {
 	for _, v := range x {
 		sum += float32(v * v)
 	}
-	return 2 * sum / len256
+	return float32(2*sum) / len256
 }
 
 // roundScales63 rounds scales to 6 bits and returns the common scale, that of the largest over 63.
@@ -92,7 +92,7 @@ func roundScales63(l *[8]uint8, scales *[8]float32) float32 {
 		inverse = 63 / top
 	}
 	for i, s := range scales {
-		l[i] = min(63, uint8(nearestInt(inverse*s)))
+		l[i] = min(63, uint8(nearestInt(float32(inverse*s))))
 	}
 	return top / 63
 }
@@ -130,7 +130,7 @@ func decodeHead(head *[headLen]byte) (scales, mins [8]float32) {
 	d, dmin := F16ToF32(load16(head[0:2])), F16ToF32(load16(head[2:4]))
 	for g := range scales {
 		sc, m := scaleMin((*[12]byte)(head[4:]), g)
-		scales[g], mins[g] = d*float32(sc), dmin*float32(m)
+		scales[g], mins[g] = float32(d*float32(sc)), float32(dmin*float32(m))
 	}
 	return scales, mins
 }

@@ -47,7 +47,7 @@ func TestRefusals(t *testing.T) {
 		"bad size":         {"moeconv: 1\noutputs: {types: [Q8_0], split: {max_size: big}}", "big"},
 		"no label in name": {"moeconv: 1\noutputs: {types: [Q8_0], single: x.gguf}", "{label}"},
 		"unknown fix":      {good + "fixes: [{everything: true}]", "everything"},
-		"fix not a map":    {good + "fixes: [tokenizer.add_bos]", "tokenizer.add_bos"},
+		"fix not a map":    {good + "fixes: [tokenizer.add_bos]", "tokeniz"},
 		"metadata type":    {good + "metadata: {general.x: {text: a}}", "text"},
 		"metadata value":   {good + "metadata: {general.x: {u32: -1}}", "u32"},
 		"name is a path":   {good + "name: ../x", "plain file name"},

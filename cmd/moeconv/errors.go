@@ -71,11 +71,7 @@ func status(err error) int {
 func (a *app) finish(err error) int {
 	code := status(err)
 	if err != nil {
-		var h interface{ Hint() string }
-		hint := ""
-		if errors.As(err, &h) {
-			hint = h.Hint()
-		}
+		hint := hintOf(err)
 		msg := err.Error()
 		if code == exitInterrupted {
 			msg = "interrupted; no unfinished file was kept under its final name"
@@ -96,6 +92,21 @@ func (a *app) finish(err error) int {
 		code = exitError
 	}
 	return code
+}
+
+// hintOf is the next step for the user, empty where there is none to give.
+func hintOf(err error) string {
+	var (
+		h      interface{ Hint() string }
+		exists *gguf.ExistsError
+	)
+	switch {
+	case errors.As(err, &h):
+		return h.Hint()
+	case errors.As(err, &exists):
+		return "--force replaces it"
+	}
+	return ""
 }
 
 // diag prints one diagnostic line.

@@ -57,10 +57,10 @@ func checkSHA(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// damageFile: damage FILE truncate N | flip OFFSET | replace OLD NEW changes a file in place; negative numbers count from the end.
+// damageFile: damage FILE truncate N | flip OFFSET | zero OFFSET N | replace OLD NEW changes a file in place; negative numbers count from the end.
 func damageFile(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
-		ts.Fatalf("usage: damage FILE truncate N | flip OFFSET | replace OLD NEW")
+		ts.Fatalf("usage: damage FILE truncate N | flip OFFSET | zero OFFSET N | replace OLD NEW")
 	}
 	name := ts.MkAbs(args[0])
 	data, err := os.ReadFile(name)
@@ -76,6 +76,10 @@ func damageFile(ts *testscript.TestScript, neg bool, args []string) {
 	switch args[1] {
 	case "truncate":
 		data = data[:at(args[2])]
+	case "zero":
+		n, err := strconv.Atoi(args[3])
+		ts.Check(err)
+		clear(data[at(args[2]):][:n])
 	case "flip":
 		data[at(args[2])] ^= 0xff
 	case "replace":

@@ -1,9 +1,11 @@
 package vocab
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/moeconv/moeconv/gguf/pretoken"
@@ -62,6 +64,18 @@ func parseTokenizer(data []byte) (*tokenizer, error) {
 		return nil, errors.New("model.vocab is empty")
 	}
 	return t, nil
+}
+
+// sorted is the vocabulary by id, then by text.
+func (m *model) sorted() []addedToken {
+	out := make([]addedToken, 0, len(m.ids))
+	for tok, id := range m.ids {
+		out = append(out, addedToken{ID: id, Content: tok})
+	}
+	slices.SortFunc(out, func(a, b addedToken) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), strings.Compare(a.Content, b.Content))
+	})
+	return out
 }
 
 // checkByteLevel refuses what is BPE, but not over the byte alphabet.

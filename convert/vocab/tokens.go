@@ -157,10 +157,8 @@ func (v *Vocab) addTokens(f *files, t *tokenizer, size int) error {
 		return fmt.Errorf("config.json: vocab_size %d is not between 1 and %d", size, maxVocabSize)
 	}
 	byID := make(map[int64]string, len(t.Model.ids))
-	for _, tok := range slices.SortedFunc(maps.Keys(t.Model.ids), func(a, b string) int {
-		return cmp.Or(cmp.Compare(t.Model.ids[a], t.Model.ids[b]), strings.Compare(a, b))
-	}) {
-		if err := claim(byID, t.Model.ids[tok], tok, size); err != nil {
+	for _, e := range t.Model.sorted() {
+		if err := claim(byID, e.ID, e.Content, size); err != nil {
 			return err
 		}
 	}

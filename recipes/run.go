@@ -19,7 +19,7 @@ import (
 	"github.com/moeconv/moeconv/testdata"
 )
 
-// The stages of a run, in order.
+// Stages are the stages of a run, in order.
 var Stages = []string{"source", "convert", "tag", "quantize", "verify"}
 
 // Options of Run that are not the recipe's.

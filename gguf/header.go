@@ -175,7 +175,7 @@ func (h *headerReader) checkOffsets(out *header) error {
 	room := h.size - out.dataOffset
 	for i, t := range out.tensors {
 		off, n := out.offsets[i], t.Bytes()
-		at := out.dataOffset + min(off, h.size)
+		at := min(out.dataOffset+min(off, h.size), h.size)
 		switch {
 		case off%out.alignment != 0:
 			return h.errorf(at, "tensor %q: offset %d is not aligned to %d", t.Name, off, out.alignment)

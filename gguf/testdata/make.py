@@ -5,7 +5,7 @@
 """
 import hashlib, json, os, struct, subprocess, sys
 import numpy as np
-from gguf import GGUFWriter, GGMLQuantizationType, GGUFValueType
+from gguf import GGUFReader, GGUFWriter, GGMLQuantizationType, GGUFValueType
 
 here = os.path.dirname(os.path.abspath(__file__))
 os.chdir(here)
@@ -59,7 +59,47 @@ def values(path):
     w.close()
 
 
+def long(path):
+    """Arrays and strings around the lengths at which descriptions turn to hashes; describe.json says how gguf-py reads them."""
+    odd = ["a\"b\\c", "\n\r\t\b\f", "\x00\x1f\x7f", "\u2028\u2029<>&", "\u0120na\u00efve", "\U0001f600", ""]
+    kv = {"strings": ("STRING", (odd * 6)[:40]), "floats": ("FLOAT32", [i / 7 for i in range(38)] + [float("inf"), -0.0]),
+          "doubles": ("FLOAT64", [i / 7 for i in range(40)]), "bools": ("BOOL", [i % 3 == 0 for i in range(33)]),
+          "bytes": ("UINT8", list(range(33))), "ints": ("INT32", [-i for i in range(33)]), "longs": ("UINT64", [2**64 - 1 - i for i in range(33)]),
+          "short": ("INT32", list(range(32))), "short.strings": ("STRING", odd)}
+    w = GGUFWriter(path, "llama")
+    for k, (t, v) in kv.items():
+        w.add_key_value(k, v, GGUFValueType.ARRAY, GGUFValueType[t])
+    w.add_float32("tenth", 0.1)
+    w.add_string("text600", "\u00e9" * 600), w.add_string("text601", "\u00e9" * 601)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    out = []
+    for f in GGUFReader(path).fields.values():
+        if f.name.startswith("GGUF."):
+            continue
+        t, v = f.types[0].name, f.contents()
+        e = {"key": f.name, "type": t}
+        if t == "ARRAY":
+            e.update(elem=f.types[-1].name, len=len(v))
+            if len(v) <= 32:
+                e["value"] = v
+            else:
+                v = [int(np.float32(x).view(np.uint32)) for x in v] if "FLOAT" in e["elem"] else v
+                e["sha256"] = hashlib.sha256(json.dumps(v, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+        elif isinstance(v, str) and len(v) > 600:
+            e.update(len=len(v.encode()), sha256=hashlib.sha256(v.encode()).hexdigest())
+        else:
+            e["value"] = v
+            if t == "FLOAT32":
+                e["bits"] = int(np.float32(v).view(np.uint32))
+        out.append(e)
+    json.dump(out, open("describe.json", "w"), indent=1)
+
+
 values("values.gguf")
+long("long.gguf")
 write("whole.gguf")
 whole = open("whole.gguf", "rb").read()
 open("whole-v2.gguf", "wb").write(whole[:4] + struct.pack("<I", 2) + whole[8:])

@@ -50,29 +50,43 @@ func (b *budget) give(n int64) {
 
 // buffers recycles slabs' buffers, so that memory stays bounded by the budget and not by when the collector runs.
 type buffers struct {
-	mu   sync.Mutex
-	free [][]byte
+	mu    sync.Mutex
+	limit int64 // bytes kept at most
+	kept  int64 // bytes in free
+	free  [][]byte
 }
 
-// get is a buffer of n bytes with arbitrary contents.
+// get is a buffer of n bytes with arbitrary contents. Its capacity is at most
+// 2n: a large one lent to a small slab would not be in the budget.
 func (p *buffers) get(n int) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, b := range p.free {
-		if cap(b) >= n {
-			last := len(p.free) - 1
-			p.free[i], p.free = p.free[last], p.free[:last]
+		if cap(b) >= n && cap(b)/2 <= n {
+			p.drop(i)
 			return b[:n]
 		}
 	}
-	if last := len(p.free) - 1; last >= 0 {
-		p.free = p.free[:last] // too small; its room goes to the new one
+	if len(p.free) > 0 {
+		p.drop(0) // fits no longer; its room goes to the new one
 	}
 	return make([]byte, n)
 }
 
+// put keeps b for another slab, or leaves it to the collector.
 func (p *buffers) put(b []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.free = append(p.free, b)
+	if p.kept+int64(cap(b)) <= p.limit {
+		p.free = append(p.free, b)
+		p.kept += int64(cap(b))
+	}
+}
+
+// drop takes buffer i off the list.
+func (p *buffers) drop(i int) {
+	last := len(p.free) - 1
+	p.kept -= int64(cap(p.free[i]))
+	p.free[i] = p.free[last]
+	p.free = p.free[:last]
 }

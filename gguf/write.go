@@ -67,7 +67,10 @@ func newPipeline(src Source, plan Plan, opts WriteOptions) *pipeline {
 	if opts.Memory <= 0 {
 		opts.Memory = defaultMemory
 	}
-	return &pipeline{src: src, tensors: src.Tensors(), plan: plan, opts: opts, budget: newBudget(opts.Memory)}
+	return &pipeline{
+		src: src, tensors: src.Tensors(), plan: plan, opts: opts,
+		budget: newBudget(opts.Memory), bufs: buffers{limit: opts.Memory / 4},
+	}
 }
 
 // run writes the data section.

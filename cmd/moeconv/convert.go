@@ -26,6 +26,7 @@ func (o *outputFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&o.splitMaxSize, "split-max-size", "", "write shards of at most this `SIZE` (50G is decimal)")
 	f.IntVar(&o.splitMaxTensors, "split-max-tensors", 0, "write shards of at most `N` tensors")
 	f.BoolVar(&o.metadataFirst, "metadata-first", false, "put no tensor into the first shard")
+	f.BoolVar(&o.metadataFirst, "no-tensor-first-split", false, "the same, as the reference spells it")
 	f.BoolVar(&o.force, "force", false, "replace an existing output")
 	f.StringVar(&o.memory, "memory", "512MiB", "bound of the memory of rows in flight")
 	f.IntVar(&o.threads, "threads", 0, "number of threads (default: all cores)")

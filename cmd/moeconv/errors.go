@@ -49,6 +49,7 @@ func status(err error) int {
 		check       checkError
 		unsupported *gguf.UnsupportedError
 		space       *gguf.SpaceError
+		locked      *gguf.LockedError
 	)
 	switch {
 	case err == nil:
@@ -61,7 +62,7 @@ func status(err error) int {
 		return exitCheck
 	case errors.As(err, &unsupported):
 		return exitUnsupported
-	case errors.As(err, &space), errors.Is(err, syscall.ENOSPC):
+	case errors.As(err, &space), errors.As(err, &locked), errors.Is(err, syscall.ENOSPC):
 		return exitRetry
 	}
 	return exitError

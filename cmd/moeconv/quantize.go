@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/gguf/expert"
 	"github.com/moeconv/moeconv/quantize"
 	"github.com/moeconv/moeconv/quantize/imatrix"
 )
@@ -167,7 +168,13 @@ func (a *app) quantize(cmd *cobra.Command, src *model, scheme quantize.Scheme, o
 		}
 		return a.emit(doc, doc.printPlan)
 	}
-	if doc.Files, err = a.write(cmd, name, job, output); err != nil {
+	out := gguf.Source(job)
+	if _, marked := job.Metadata().Get(expert.KeyNames); marked { // the marks record bytes, which have changed
+		if out, _, err = expert.Tag(job); err != nil {
+			return err
+		}
+	}
+	if doc.Files, err = a.write(cmd, name, out, output); err != nil {
 		return err
 	}
 	return a.emit(doc, doc.print)

@@ -34,25 +34,7 @@ func readFiles(fsys fs.FS) (*files, error) {
 	if f.tokenizer, err = readText(fsys, "tokenizer.json"); err != nil {
 		return nil, err
 	}
-	if f.tokenizer == nil {
-		return nil, noTokenizer(fsys)
-	}
 	return f, nil
-}
-
-// noTokenizer says what stands in tokenizer.json's place.
-func noTokenizer(fsys fs.FS) error {
-	for _, other := range []struct{ glob, what string }{
-		{"tokenizer.model", "SentencePiece"},
-		{"tekken.json", "Tekken"},
-		{"*.tiktoken", "tiktoken"},
-		{"vocab.json", "a vocabulary without tokenizer.json"},
-	} {
-		if names, _ := fs.Glob(fsys, other.glob); len(names) > 0 {
-			return unsupported("%s: %s is not supported", names[0], other.what)
-		}
-	}
-	return errors.New("no tokenizer found (tokenizer.json or tokenizer.model)")
 }
 
 // readText reads a UTF-8 file; nil when it does not exist.

@@ -17,7 +17,11 @@ type specialVocab struct {
 	add       []addEntry
 	template  *string
 	templates []namedTemplate
+	limit     int64 // ids from here on are passed over
 }
+
+// noLimit lets every id pass.
+const noLimit = math.MaxInt64
 
 type idEntry struct {
 	kind string
@@ -77,6 +81,9 @@ func (s *specialVocab) setID(kind string, v any) error {
 	if id < 0 || id > math.MaxUint32 {
 		return fmt.Errorf("invalid id %d for the %s token", id, kind)
 	}
+	if id >= s.limit {
+		return nil
+	}
 	if !slices.ContainsFunc(s.ids, func(e idEntry) bool { return e.kind == kind }) {
 		s.ids = append(s.ids, idEntry{kind, uint32(id)})
 	}
@@ -84,9 +91,11 @@ func (s *specialVocab) setID(kind string, v any) error {
 }
 
 // loadSpecial derives special tokens, add_*_token and the chat template, from
-// tokenizer.json's post-processor, then tokenizer_config.json, then config.json.
-func (v *Vocab) loadSpecial(f *files, t *tokenizer) error {
+// tokenizer.json's post-processor, then tokenizer_config.json, then config.json. Ids from limit
+// on are passed over.
+func (v *Vocab) loadSpecial(f *files, t *tokenizer, limit int64) error {
 	s := &v.special
+	s.limit = limit
 	s.kinds = []string{"bos", "eos", "unk", "sep", "pad", "cls", "mask"}
 	p := newPostProcessing(s, f.config)
 	p.read(t.PostProcessor)

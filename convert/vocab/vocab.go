@@ -2,6 +2,7 @@
 package vocab
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -13,6 +14,7 @@ import (
 type Options struct {
 	VocabSize int      // rows of the embedding (config.json's vocab_size); 0: as many as the tokenizer has
 	Pre       string   // name of the pre-tokenizer, where it shall not be recognised
+	Forms     []string // ways the vocabulary may be stored (see Forms), tried in order; none: byte-level BPE in tokenizer.json
 	Prefer    []string // names the model's family is known by, where several pre-tokenizers do the same
 }
 
@@ -27,22 +29,37 @@ type Quirk struct {
 
 // Vocab is a tokenizer's vocabulary as GGUF metadata.
 type Vocab struct {
-	pre      string
-	tokens   []string
-	types    []int32
-	merges   []string
+	model    string    // what kind of tokenizer a loader is to build: gpt2, llama, t5 ...
+	pre      string    // not written where empty
+	tokens   []string  // as many as there are ids
+	scores   []float32 // of each token; nil where the kind has none
+	types    []int32   // of each token
+	merges   []string  // nil where the kind has none
 	special  specialVocab
+	before   []keyValue // written ahead of everything else
+	after    []keyValue // written last; keys that are there already change their value in place
 	quirks   []Quirk
 	warnings []string
 }
 
-// The values of tokenizer.ggml.token_type that byte-level vocabularies use.
+// keyValue is a metadata entry.
+type keyValue struct {
+	key   string
+	value any
+}
+
+// The values of tokenizer.ggml.token_type.
 const (
 	typeNormal      = 1
+	typeUnknown     = 2
 	typeControl     = 3
 	typeUserDefined = 4
 	typeUnused      = 5
+	typeByte        = 6
 )
+
+// keySpacePrefix says whether texts get a space in front before they are encoded.
+const keySpacePrefix = "tokenizer.ggml.add_space_prefix"
 
 // Load reads the tokenizer of the checkpoint at the root of fsys. A kind of tokenizer that is
 // not supported is a *gguf.UnsupportedError naming it.
@@ -59,20 +76,15 @@ func (v *Vocab) load(fsys fs.FS, opts Options) error {
 	if err != nil {
 		return err
 	}
-	t, err := parseTokenizer(f.tokenizer)
-	if err != nil {
-		return fmt.Errorf("tokenizer.json: %w", err)
+	names := opts.Forms
+	if len(names) == 0 {
+		names = []string{"gpt2"}
 	}
-	if err := v.addTokens(f, t, opts.VocabSize); err != nil {
-		return err
+	err = v.tryForms(f, opts, names...)
+	if errors.Is(err, errNoFiles) {
+		return noTokenizer(fsys)
 	}
-	if v.merges, err = t.mergeList(); err != nil {
-		return fmt.Errorf("tokenizer.json: %w", err)
-	}
-	if err := v.setPre(t, opts); err != nil {
-		return fmt.Errorf("tokenizer.json: %w", err)
-	}
-	return v.loadSpecial(f, t)
+	return err
 }
 
 // setPre names the pre-tokenizer: the one asked for, or the one the structure shows.
@@ -119,15 +131,31 @@ func unsupported(format string, args ...any) error {
 
 // AddTo sets the vocabulary's keys in the order the reference converter writes them.
 func (v *Vocab) AddTo(md *gguf.Metadata) {
-	md.Set("tokenizer.ggml.model", "gpt2")
-	md.Set("tokenizer.ggml.pre", v.pre)
+	for _, kv := range v.before {
+		md.Set(kv.key, kv.value)
+	}
+	md.Set("tokenizer.ggml.model", v.model)
+	if v.pre != "" {
+		md.Set("tokenizer.ggml.pre", v.pre)
+	}
 	md.Set("tokenizer.ggml.tokens", v.tokens)
+	if v.scores != nil {
+		md.Set("tokenizer.ggml.scores", v.scores)
+	}
 	md.Set("tokenizer.ggml.token_type", v.types)
-	md.Set("tokenizer.ggml.merges", v.merges)
+	if v.merges != nil {
+		md.Set("tokenizer.ggml.merges", v.merges)
+	}
 	v.special.addTo(md)
+	for _, kv := range v.after {
+		md.Set(kv.key, kv.value)
+	}
 }
 
-// Pre is the name of the pre-tokenizer.
+// Model is the kind of tokenizer: gpt2 for byte-level BPE, llama for SentencePiece BPE, t5 for unigram.
+func (v *Vocab) Model() string { return v.model }
+
+// Pre is the name of the pre-tokenizer, "default" where text is not cut by patterns.
 func (v *Vocab) Pre() string { return v.pre }
 
 // Size is the number of tokens, fillers included.

@@ -39,6 +39,18 @@ func readFiles(fsys fs.FS) (*files, error) {
 
 // readText reads a UTF-8 file; nil when it does not exist.
 func readText(fsys fs.FS, name string) ([]byte, error) {
+	data, err := readFile(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	if at := invalidUTF8(data); at >= 0 {
+		return nil, fmt.Errorf("%s: not UTF-8 at byte %d", name, at)
+	}
+	return data, nil
+}
+
+// readFile reads a file; nil when it does not exist.
+func readFile(fsys fs.FS, name string) ([]byte, error) {
 	file, err := fsys.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -53,9 +65,6 @@ func readText(fsys fs.FS, name string) ([]byte, error) {
 	}
 	if len(data) > maxFile {
 		return nil, fmt.Errorf("%s: larger than %d MiB", name, maxFile>>20)
-	}
-	if at := invalidUTF8(data); at >= 0 {
-		return nil, fmt.Errorf("%s: not UTF-8 at byte %d", name, at)
 	}
 	if data == nil {
 		data = []byte{}

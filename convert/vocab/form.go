@@ -47,15 +47,15 @@ func (v *Vocab) tryForms(f *files, opts Options, names ...string) error {
 // noTokenizer says what stands in place of the files that were looked for.
 func noTokenizer(fsys fs.FS) error {
 	for _, other := range []struct{ glob, what string }{
-		{"tokenizer.json", "not of a kind this model family uses"},
-		{"tokenizer.model", "SentencePiece, which this model family does not use,"},
-		{"tekken.json", "Tekken, which this model family does not use,"},
-		{"*.tiktoken", "tiktoken, which this model family does not use,"},
-		{"tiktoken.model", "tiktoken, which this model family does not use,"},
+		{"tokenizer.json", "a tokenizer of this kind"},
+		{"tokenizer.model", "SentencePiece"},
+		{"tekken.json", "Tekken"},
+		{"*.tiktoken", "tiktoken"},
+		{"tiktoken.model", "tiktoken"},
 		{"vocab.json", "a vocabulary without tokenizer.json"},
 	} {
 		if names, _ := fs.Glob(fsys, other.glob); len(names) > 0 {
-			return unsupported("%s: %s is not supported", names[0], other.what)
+			return unsupported("%s: %s is not supported for this model family", names[0], other.what)
 		}
 	}
 	return errors.New("no tokenizer found (tokenizer.json or tokenizer.model)")

@@ -55,7 +55,7 @@ func parseTokenizer(data []byte) (*tokenizer, error) {
 		return nil, errors.New("there is no model of a known type")
 	}
 	if t.Model.Type != "BPE" {
-		return nil, unsupported("model type %q is not supported", t.Model.Type)
+		return nil, &modelTypeError{unsupported("model type %q is not supported", t.Model.Type)}
 	}
 	if err := json.Unmarshal(t.Model.Vocab, &t.Model.ids); err != nil {
 		return nil, fmt.Errorf("model.vocab: %w", jsonError(err))
@@ -65,6 +65,11 @@ func parseTokenizer(data []byte) (*tokenizer, error) {
 	}
 	return t, nil
 }
+
+// modelTypeError says that the model is not BPE.
+type modelTypeError struct{ error }
+
+func (e *modelTypeError) Unwrap() error { return e.error }
 
 // sorted is the vocabulary by id, then by text.
 func (m *model) sorted() []addedToken {

@@ -65,21 +65,33 @@ func collectAdded(f *files, t *tokenizer) (*addedSet, error) {
 
 // addConfig adds what tokenizer_config.json and, where that lists no added tokens, special_tokens_map.json name.
 func (s *addedSet) addConfig(f *files) error {
+	if f.config.has("added_tokens_decoder") {
+		if err := s.addDecoder(f.config.get("added_tokens_decoder")); err != nil {
+			return fmt.Errorf("tokenizer_config.json: %w", err)
+		}
+	}
+	s.addNamed(f.tokenAttrs())
+	return nil
+}
+
+// tokenAttrs are the tokenizer's attributes: tokenizer_config.json's and, where that lists no added tokens, special_tokens_map.json's.
+func (f *files) tokenAttrs() *object {
 	attrs := &object{values: map[string]any{}}
 	if f.config != nil {
 		for _, k := range f.config.keys {
 			attrs.set(k, f.config.values[k])
 		}
 	}
-	if f.config.has("added_tokens_decoder") {
-		if err := s.addDecoder(f.config.get("added_tokens_decoder")); err != nil {
-			return fmt.Errorf("tokenizer_config.json: %w", err)
-		}
-	} else if f.specialMap != nil {
+	if f.specialMap != nil && !f.config.has("added_tokens_decoder") {
 		for _, k := range f.specialMap.keys {
 			attrs.set(k, f.specialMap.values[k])
 		}
 	}
+	return attrs
+}
+
+// addNamed adds the special tokens that attributes name.
+func (s *addedSet) addNamed(attrs *object) {
 	for _, k := range namedTokens {
 		s.addSpecial(attrs.get(k))
 	}
@@ -102,14 +114,22 @@ func (s *addedSet) addConfig(f *files) error {
 			s.addSpecial(e[k])
 		}
 	}
-	return nil
 }
 
 // addDecoder adds the object {id: token} in the order of ids.
 func (s *addedSet) addDecoder(v any) error {
+	list, err := decoderTokens(v)
+	for _, a := range list {
+		s.add(a)
+	}
+	return err
+}
+
+// decoderTokens is the object {id: token} in the order of ids.
+func decoderTokens(v any) ([]addedToken, error) {
 	byID, ok := v.(map[string]any)
 	if !ok {
-		return errors.New("added_tokens_decoder is not an object")
+		return nil, errors.New("added_tokens_decoder is not an object")
 	}
 	var list []addedToken
 	for key, v := range byID {
@@ -117,15 +137,12 @@ func (s *addedSet) addDecoder(v any) error {
 		m, ok := v.(map[string]any)
 		content, isText := m["content"].(string)
 		if err != nil || !ok || !isText || content == "" {
-			return fmt.Errorf("added_tokens_decoder: entry %q is not a token", key)
+			return nil, fmt.Errorf("added_tokens_decoder: entry %q is not a token", key)
 		}
 		list = append(list, addedToken{ID: id, Content: content, Special: truthy(m["special"]), Normalized: normalized(m)})
 	}
 	slices.SortFunc(list, func(a, b addedToken) int { return cmp.Compare(a.ID, b.ID) })
-	for _, a := range list {
-		s.add(a)
-	}
-	return nil
+	return list, nil
 }
 
 // normalized is a token's flag; without one a token is normalised unless it is special.

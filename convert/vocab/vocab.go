@@ -37,6 +37,7 @@ type Vocab struct {
 	merges   []string  // nil where the kind has none
 	special  specialVocab
 	before   []keyValue // written ahead of everything else
+	middle   []keyValue // written between the tokens and the special ones
 	after    []keyValue // written last; keys that are there already change their value in place
 	quirks   []Quirk
 	warnings []string
@@ -145,6 +146,9 @@ func (v *Vocab) AddTo(md *gguf.Metadata) {
 	md.Set("tokenizer.ggml.token_type", v.types)
 	if v.merges != nil {
 		md.Set("tokenizer.ggml.merges", v.merges)
+	}
+	for _, kv := range v.middle {
+		md.Set(kv.key, kv.value)
 	}
 	v.special.addTo(md)
 	for _, kv := range v.after {

@@ -36,7 +36,8 @@ var imports = map[string]string{
 	"runtime":             "gguf quantize/imatrix runtime/kernel runtime/offload runtime/nn runtime/token runtime/sample",
 	"verify":              "gguf gguf/names gguf/expert convert convert/family quantize quantize/block runtime runtime/token runtime/sample",
 	"verify/probe":        "verify runtime runtime/token runtime/sample gguf",
-	"recipes":             "gguf gguf/names gguf/expert convert convert/family quantize quantize/imatrix runtime runtime/offload runtime/sample verify verify/probe testdata go.yaml.in/yaml/v3",
+	"recipes/hub":         "",
+	"recipes":             "recipes/hub gguf gguf/names gguf/expert convert convert/family quantize quantize/imatrix runtime runtime/offload runtime/sample verify verify/probe testdata go.yaml.in/yaml/v3",
 	"testdata":            "",
 }
 

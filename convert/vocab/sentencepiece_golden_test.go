@@ -1,0 +1,83 @@
+package vocab
+
+import (
+	"encoding/json"
+	"maps"
+	"math"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/testdata"
+)
+
+// spFamilies lists the families with a tokenizer.model and the form their reference class has.
+var spFamilies = map[string]string{
+	"mixtral":      "llama",
+	"mixtral-8":    "llama",
+	"phi-3.5-moe":  "phi",
+	"ernie4.5-moe": "ernie",
+}
+
+// Metadata of the families with a tokenizer.model equals what convert_hf_to_gguf.py wrote, score bits included.
+func TestSentencePieceFamilies(t *testing.T) {
+	families := []string{"mixtral-8"}
+	if testdata.Full() {
+		families = slices.Sorted(maps.Keys(spFamilies))
+	}
+	for _, family := range families {
+		fx := openFixture(t, family)
+		v, err := Load(os.DirFS(fx.dir), Options{VocabSize: fx.vocabSize, Forms: []string{spFamilies[family]}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys, want := readGolden(t, testdata.Path("families", family, "golden", "gguf-f32.json"))
+		compareVocab(t, family, v, keys, want)
+	}
+}
+
+// compareVocab wants keys in this order and their values.
+func compareVocab(t *testing.T, what string, v *Vocab, keys []string, want map[string]kv) {
+	t.Helper()
+	var md gguf.Metadata
+	v.AddTo(&md)
+	var got []string
+	for k, value := range md.All() {
+		got = append(got, k)
+		w, ok := want[k]
+		if !ok {
+			continue
+		}
+		if scores, ok := value.([]float32); ok {
+			compareScores(t, what+": "+k, scores, w)
+			continue
+		}
+		compareKV(t, k, value, w)
+	}
+	if !slices.Equal(got, keys) {
+		t.Errorf("%s: keys\n%q, want\n%q", what, got, keys)
+	}
+	if t.Failed() {
+		t.Logf("so far: %s", what)
+	}
+}
+
+// compareScores compares by bits: the goldens hash floats as the integers their bits are.
+func compareScores(t *testing.T, what string, got []float32, want kv) {
+	t.Helper()
+	bits := make([]uint32, len(got))
+	for i, f := range got {
+		bits[i] = math.Float32bits(f)
+	}
+	if want.Value != nil {
+		var list []float32
+		if err := json.Unmarshal(want.Value, &list); err != nil || !slices.Equal(got, list) {
+			t.Errorf("%s: %v, want %s", what, got, want.Value)
+		}
+		return
+	}
+	if h := hash(compact(t, bits)); h != want.SHA || len(got) != want.Len {
+		t.Errorf("%s: %d of sha256 %s, want %d of %s", what, len(got), h, want.Len, want.SHA)
+	}
+}

@@ -55,8 +55,12 @@ func (c regex) cut(r []rune, off int, ends []int) ([]int, error) {
 	return addRest(ends, prev, off+len(r)), nil
 }
 
-// wordBoundary is Oniguruma's \b: its words also have digits such as ½ and Ⅳ in them.
-const wordBoundary = `(?:(?<=[\p{L}\p{M}\p{N}\p{Pc}])(?![\p{L}\p{M}\p{N}\p{Pc}])|(?<![\p{L}\p{M}\p{N}\p{Pc}])(?=[\p{L}\p{M}\p{N}\p{Pc}]))`
+// wordBoundary is Oniguruma's \b, wordClass the characters of its words: circled letters are among them, and of the
+// digits that are no decimals those of Latin-1 and the Roman ones.
+const (
+	wordClass    = `[\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}²³¹¼-¾Ⓐ-ⓩ🄰-🅉🅐-🅩🅰-🆉]`
+	wordBoundary = `(?:(?<=` + wordClass + `)(?!` + wordClass + `)|(?<!` + wordClass + `)(?=` + wordClass + `))`
+)
 
 // translate turns Oniguruma's class intersection into .NET's subtraction: [ab&&[^c]] into
 // [ab-[c]]. Classes in classes without && have no counterpart and are refused.

@@ -3,6 +3,7 @@ package pretoken
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 )
@@ -54,11 +55,20 @@ func newCutter(re string, timeout time.Duration) (cutter, error) {
 	case trailingSpace:
 		return endSpace{}, nil
 	}
-	if c, ok := parseRun(re); ok {
-		return c, nil
+	if timeout == 0 {
+		if c, ok := machines.Load(re); ok {
+			return c.(*machine), nil
+		}
+		if m, err := newMachine(re); err == nil {
+			c, _ := machines.LoadOrStore(re, m)
+			return c.(*machine), nil
+		}
 	}
 	return newRegexp(re, timeout)
 }
+
+// machines shares the machines of the table's regexes between splitters.
+var machines sync.Map // string -> *machine
 
 // Split calls yield with each word of text in order; together they are text, bytes that are
 // not UTF-8 included (regexes see them as U+FFFD). It stops early when yield returns false.

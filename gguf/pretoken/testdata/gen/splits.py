@@ -14,7 +14,7 @@ EXTRA = [
     "it'S WE'LL I'd don'T ſ'ſ K'K 'ſs", "naïveÉtat ÉTAT étaT ǅungla ᾼb", "a\u0301b e\u0301\u0302x \u0301x 1\u0301", "12345678 1,234,567.89 v1234567b ١٢٣٤٥",
     "x\n\n  y\r\n\r\n z \t\n", "    \n    a", "end   ", "\u3000\u3000全角　スペース\u00a0\u2003x", "http://a.b/c?d=e&f#g //--// \\n", "漢字かなカナ한글 한국 ㄱㄴ ㄅㄆ",
     "<sentinel:12>IMGIMGABZ\t    x  y", "__init__ $x += ~y | `z` ^ <=> «q» …", "🏳️‍🌈🇩🇪 x\u200dy \ufeffz", "\u0085a\u2028b\u2029c\x0bd\x0ce\x1cf",
-    "ABCdefGHI jklMNO PqR", "a" * 70 + " " * 70 + "\n" * 3 + "b", " ".join(map(str, range(995, 1012))), "#!/bin/sh;\nif [ $# -gt 1 ]; then\n\techo \"$@\"\nfi\n",
+    "ABCdefGHI jklMNO PqR", "a" * 70 + " " * 70 + "\n" * 3 + "b", " ".join(map(str, range(995, 1012))), "\u1c89\u1c8ax \ua7dcb\ua7da \U00010d40\U00010d41 a\u0897 \U0002ebf0漢 \U00016d40 \U0001fae9! \u2427\u1b4e \U000105c0", "#!/bin/sh;\nif [ $# -gt 1 ]; then\n\techo \"$@\"\nfi\n",
 ]
 
 

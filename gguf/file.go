@@ -19,7 +19,11 @@ type FileOptions struct {
 	SplitMaxTensors int        // tensors in one shard; 0: no limit
 	SplitStyle      SplitStyle // whose rules of splitting
 	MetadataFirst   bool       // the first shard holds metadata only; makes a set whatever the limits
+	Set             bool       // make a set even where one shard is enough
 	Force           bool       // replace existing files
+	// Verify reads every file back before it gets its name and compares it with what was read from the source:
+	// metadata, tensor infos and the SHA-256 of each tensor.
+	Verify bool
 }
 
 // Written is one finished file.
@@ -49,6 +53,10 @@ func writeFile(ctx context.Context, d disk, name string, src Source, opts FileOp
 	for _, p := range parts {
 		j.total += p.plan.Size
 	}
+	j.work = j.total
+	if opts.Verify {
+		j.work *= 2
+	}
 	if err := j.preflight(filepath.Dir(name)); err != nil {
 		return nil, err
 	}
@@ -76,6 +84,7 @@ type part struct {
 	path string
 	src  Source
 	plan Plan
+	sums [][]byte // SHA-256 of each tensor as it was read from src, when it is to be verified
 	file partFile
 	hash hash.Hash
 	old  bool // a file of that name existed before
@@ -95,7 +104,8 @@ type job struct {
 	opts  FileOptions
 	parts []*part
 	total int64 // bytes of all parts
-	done  int64 // bytes of finished parts
+	work  int64 // bytes to write and to read back
+	done  int64 // bytes of it that are done
 }
 
 // preflight refuses existing outputs and a disk without room, before anything is created.
@@ -124,7 +134,10 @@ func (j *job) write(ctx context.Context, p *part) error {
 	p.file, p.hash = f, sha256.New()
 	opts := j.opts.WriteOptions
 	if report := opts.Progress; report != nil {
-		opts.Progress = func(done, _ int64) { report(j.done+done, j.total) }
+		opts.Progress = func(done, _ int64) { report(j.done+done, j.work) }
+	}
+	if j.opts.Verify {
+		opts.sum = func(_ int, sum []byte) { p.sums = append(p.sums, sum) }
 	}
 	if err := Write(ctx, io.MultiWriter(f, p.hash), p.src, opts); err != nil {
 		return j.full(p, err)
@@ -133,6 +146,9 @@ func (j *job) write(ctx context.Context, p *part) error {
 		return j.full(p, fmt.Errorf("gguf: %w", err))
 	}
 	j.done += p.plan.Size
+	if j.opts.Verify {
+		return j.verify(ctx, p)
+	}
 	return nil
 }
 

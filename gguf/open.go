@@ -51,6 +51,20 @@ func Open(name string) (*File, error) {
 	return f, nil
 }
 
+// OpenShard opens one file alone, be it a shard of a set: its own tensors, its
+// metadata as they stand (split.* keys among them). The other shards need not exist.
+func OpenShard(name string) (*File, error) {
+	f := &File{}
+	h, err := f.openShard(name)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	f.version, f.alignment, f.md = h.version, h.alignment, h.md
+	f.add(h, 0)
+	return f, nil
+}
+
 // openShard opens name, reads its header and keeps the file in f.files.
 func (f *File) openShard(name string) (*header, error) {
 	file, err := os.Open(name)
@@ -86,6 +100,9 @@ func (f *File) assemble(name string, h *header) error {
 		return fmt.Errorf("gguf: %s: %w", name, err)
 	}
 	f.version, f.alignment, f.md = h.version, h.alignment, h.md
+	if count, err := h.md.Int(keySplitCount); err == nil && count == 1 {
+		f.md = withoutSplit(h.md) // a set of one
+	}
 	f.add(h, 0)
 	return nil
 }

@@ -25,7 +25,7 @@ func split(name string, src Source, opts FileOptions) ([]*part, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(cuts) == 1 {
+	if len(cuts) == 1 && !opts.Set {
 		plan, err := Layout(src.Metadata(), ts)
 		return []*part{{path: name, src: src, plan: plan}}, err
 	}

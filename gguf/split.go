@@ -138,3 +138,13 @@ func withoutSplit(md *Metadata) *Metadata {
 	}
 	return c
 }
+
+// AsMerged is md with the keys that llama-gguf-split --merge leaves in a merged
+// file of so many tensors; a split.count of 0 says that there are no shards.
+func AsMerged(md *Metadata, tensors int) *Metadata {
+	c := withoutSplit(md)
+	c.Set(keySplitNo, uint16(0))
+	c.Set(keySplitTensors, int32(tensors))
+	c.Set(keySplitCount, uint16(0))
+	return c
+}

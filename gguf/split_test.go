@@ -197,8 +197,10 @@ func TestWriteSet(t *testing.T) {
 		"llama-gguf-split --split-max-tensors 3":                         {whole, gguf.FileOptions{SplitMaxTensors: 3, SplitStyle: gguf.SplitAsTool}},
 		"llama-gguf-split --split-max-tensors 4":                         {whole, gguf.FileOptions{SplitMaxTensors: 4, SplitStyle: gguf.SplitAsTool}},
 		"llama-gguf-split --split-max-tensors 3 --no-tensor-first-split": {whole, gguf.FileOptions{SplitMaxTensors: 3, MetadataFirst: true, SplitStyle: gguf.SplitAsTool}},
+		"llama-gguf-split --split-max-tensors 100":                       {whole, gguf.FileOptions{SplitMaxTensors: 100, Set: true, SplitStyle: gguf.SplitAsTool}},
 		"llama-gguf-split --split-max-size 1M":                           {pattern{}, gguf.FileOptions{SplitMaxSize: 1_000_000, SplitStyle: gguf.SplitAsTool}},
 	}
+	delete(golden, "llama-gguf-split --merge") // TestMergeAsTool
 	if len(cases) != len(golden) {
 		t.Errorf("%d cases for %d goldens", len(cases), len(golden))
 	}
@@ -274,6 +276,22 @@ func TestMergedFile(t *testing.T) {
 		if w.SHA256 != sum(readFile(t, gguf.ShardName("testdata/split", i, 3))) {
 			t.Errorf("shard %d differs", i)
 		}
+	}
+}
+
+// With the keys that llama-gguf-split leaves behind, a merged set is that tool's file.
+func TestMergeAsTool(t *testing.T) {
+	var golden map[string][]struct{ SHA256 string }
+	if err := json.Unmarshal(readFile(t, "testdata/splits.json"), &golden); err != nil {
+		t.Fatal(err)
+	}
+	set := open(t, gguf.ShardName("testdata/split", 0, 3))
+	var buf bytes.Buffer
+	if err := gguf.Write(context.Background(), &buf, gguf.WithMetadata(set, gguf.AsMerged(set.Metadata(), 8)), gguf.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if want := golden["llama-gguf-split --merge"]; len(want) != 1 || sum(buf.Bytes()) != want[0].SHA256 {
+		t.Error("merged, the set differs from llama-gguf-split's file")
 	}
 }
 

@@ -2,7 +2,9 @@ package gguf
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"hash"
 	"io"
 	goruntime "runtime"
 	"sync"
@@ -18,6 +20,8 @@ type WriteOptions struct {
 	Workers  int                     // goroutines that read (decode, encode) rows; GOMAXPROCS if 0
 	Memory   int64                   // bytes of slabs in flight, encoded and as f32; 512 MiB if 0
 	Progress func(done, total int64) // called from one goroutine after each slab with bytes of the output; may be nil
+
+	sum func(tensor int, sum []byte) // called after each tensor with the SHA-256 of its bytes; may be nil
 }
 
 // Write writes src as a GGUF file, version 3, little-endian. It writes forward
@@ -58,6 +62,7 @@ type pipeline struct {
 	opts    WriteOptions
 	budget  *budget
 	bufs    buffers
+	hash    hash.Hash // of the tensor that is being written, where opts.sum asks for it
 }
 
 func newPipeline(src Source, plan Plan, opts WriteOptions) *pipeline {
@@ -69,7 +74,7 @@ func newPipeline(src Source, plan Plan, opts WriteOptions) *pipeline {
 	}
 	return &pipeline{
 		src: src, tensors: src.Tensors(), plan: plan, opts: opts,
-		budget: newBudget(opts.Memory), bufs: buffers{limit: opts.Memory / 4},
+		budget: newBudget(opts.Memory), bufs: buffers{limit: opts.Memory / 4}, hash: sha256.New(),
 	}
 }
 
@@ -168,9 +173,21 @@ func (p *pipeline) commit(w io.Writer, s *slab) (int64, error) {
 		return 0, fmt.Errorf("gguf: write: tensor %q: %w", p.tensors[s.tensor].Name, err)
 	}
 	n := int64(len(s.buf))
+	if p.opts.sum != nil {
+		p.sum(s)
+	}
 	p.bufs.put(s.buf)
 	p.budget.give(s.held)
 	return n, nil
+}
+
+// sum takes a slab into its tensor's hash.
+func (p *pipeline) sum(s *slab) {
+	p.hash.Write(s.buf[:len(s.buf)-s.pad])
+	if int64(s.row+s.n) == p.tensors[s.tensor].Shape.Rows() {
+		p.opts.sum(s.tensor, p.hash.Sum(nil))
+		p.hash.Reset()
+	}
 }
 
 // slabCost is what n rows are charged: their encoded form and, as most sources make them from it, their f32 form.

@@ -20,7 +20,7 @@ type Assignment struct {
 // It looks at names, shapes and types only. It fails when the metadata lacks what the rules need,
 // when a rule of o.TensorTypes matches nothing, and when a type fits a tensor in no way.
 func Assign(md *gguf.Metadata, ts []gguf.TensorInfo, s Scheme, o Options) (Assignment, error) {
-	m, err := readModel(md)
+	m, err := readModel(md, ts, o.CountTensors)
 	if err != nil && !s.Copy {
 		return Assignment{}, err
 	}
@@ -138,7 +138,7 @@ func (a *assigner) mixed(t gguf.TensorInfo, c Category) (gguf.Type, error) {
 	block := blockOf(t.Name)
 	// The reference stops here too: among experts it tells layers by name.
 	byBlock := c.feedForward() && a.experts > 1 && !low(a.scheme.FileType) && a.scheme.FileType != ftMXFP4MoE
-	if byBlock && (block < 0 || block >= a.blocks) {
+	if byBlock && !a.options.CountTensors && (block < 0 || block >= a.blocks) {
 		return 0, fmt.Errorf("block %d of %d: the scheme's rules need a block that exists", block, a.blocks)
 	}
 	kind := c

@@ -22,6 +22,9 @@ type Options struct {
 	TokenEmbeddingType *gguf.Type
 	TensorTypes        []Override // first match wins; a rule that matches no tensor is an error
 	AllowRequantize    bool       // encode again what is already quantized
+	// CountTensors is for architectures that nobody knows, whose metadata may lack what the rules need: blocks, experts
+	// and heads are then counted in the tensors, and rules that go by blocks take tensors outside of them as they come.
+	CountTensors bool
 }
 
 // Override forces the type of tensors whose name a regular expression matches anywhere, in any case.

@@ -105,6 +105,10 @@ func TestFindForms(t *testing.T) {
 			m.md.Delete("deepseek.expert_count")
 			m.md.Delete("deepseek.expert_used_count")
 		}, func(s expert.Summary) bool { return s.Count == 6 && s.Used == 0 }},
+		{"an architecture that nobody knows, keys under the old name", func(m *model) {
+			m.md.Set("general.architecture", "xyz")
+			m.md.Set("deepseek.block_count", uint32(3))
+		}, func(s expert.Summary) bool { return s.Count == 6 && s.Used == 2 }},
 		{"fused gate and up", func(m *model) {
 			m.drop("blk.1.ffn_gate_exps.weight")
 			m.drop("blk.1.ffn_up_exps.weight")

@@ -34,7 +34,7 @@ var legacyName = regexp.MustCompile(`(^|\.)ffn_(gate|up|down)\.[0-9]+\.(weight|b
 // Find reports the experts of a model from its metadata and tensors. A model
 // without routed experts has an empty Summary and no error. Find fails, naming
 // layer or tensor, where experts are incomplete or disagree with
-// <arch>.expert_count, and with a *gguf.UnsupportedError on the old form of one
+// the metadata's expert_count (gguf.Metadata.ModelKey), and with a *gguf.UnsupportedError on the old form of one
 // tensor per expert.
 func Find(md *gguf.Metadata, ts []gguf.TensorInfo) (Summary, error) {
 	f := finder{layers: map[int]*layer{}}
@@ -152,7 +152,7 @@ func (f *finder) counts(md *gguf.Metadata) error {
 	if err != nil {
 		return err
 	}
-	key := md.ArchKey("expert_count")
+	key := md.ModelKey("expert_count")
 	switch {
 	case len(f.sum.Names) == 0 && count > 0:
 		return fmt.Errorf("expert: %s is %d but no tensor holds routed experts (blk.N.ffn_*_exps)", key, count)
@@ -164,15 +164,15 @@ func (f *finder) counts(md *gguf.Metadata) error {
 	case f.sum.Count == 0:
 		return fmt.Errorf("expert: tensor %q without the experts it belongs to", f.sum.Names[0])
 	case used < 0 || used > int64(f.sum.Count):
-		return fmt.Errorf("expert: %s is %d of %d experts", md.ArchKey("expert_used_count"), used, f.sum.Count)
+		return fmt.Errorf("expert: %s is %d of %d experts", md.ModelKey("expert_used_count"), used, f.sum.Count)
 	}
 	f.sum.Used = int(used)
 	return nil
 }
 
-// optional is an integer in the architecture's namespace, 0 when it is missing.
+// optional is an integer among the model's parameters, 0 when it is missing.
 func optional(md *gguf.Metadata, key string) (int64, error) {
-	n, err := md.Int(md.ArchKey(key))
+	n, err := md.Int(md.ModelKey(key))
 	var missing *gguf.KeyError
 	if errors.As(err, &missing) && missing.Got == "" {
 		return 0, nil

@@ -123,9 +123,14 @@ write("t.gguf", split_max_tensors=3, small_first_shard=True)
 take("gguf-py split_max_tensors=3 small_first_shard", "t-")
 if len(sys.argv) > 1:
     write("t.gguf")
-    for args in ["--split-max-tensors 3", "--split-max-tensors 4", "--split-max-tensors 3 --no-tensor-first-split"]:
+    for args in ["--split-max-tensors 3", "--split-max-tensors 4", "--split-max-tensors 3 --no-tensor-first-split", "--split-max-tensors 100"]:
         subprocess.run([sys.argv[1], "--split", *args.split(), "t.gguf", "s"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         take(f"llama-gguf-split {args}", "s-")
+    subprocess.run([sys.argv[1], "--split", "--split-max-tensors", "3", "t.gguf", "s"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run([sys.argv[1], "--merge", "s-00001-of-00003.gguf", "m-of-.gguf"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    take("llama-gguf-split --merge", "m-")
+    for i in 1, 2, 3:
+        os.remove(f"s-0000{i}-of-00003.gguf")
     # That tool takes sizes in M only, so its size rule needs a larger file: with padding, three of these tensors exceed 1M.
     w = GGUFWriter("t.gguf", "llama")
     for i in range(7):

@@ -10,12 +10,13 @@ type machine struct {
 	spellings []string // of sets
 	code      []step
 	starts    []start
+	first     uint32 // sets the first character of any match is in one of; all where a match can be empty
 }
 
 // start is one of the alternatives a regex consists of.
 type start struct {
 	pc    int
-	first uint32 // sets its first character is in one of; 0: it can match nothing
+	first uint32 // sets its first character is in one of; all where it can match nothing
 }
 
 type stepKind uint8
@@ -23,7 +24,7 @@ type stepKind uint8
 const (
 	stepSet      stepKind = iota // one character of sets
 	stepRun                      // min to max characters of sets, as many as there are
-	stepFork                     // go on behind this, or else at to
+	stepFork                     // go on behind this, if the next character is of sets, or else at to
 	stepJump                     // go on at to
 	stepNext                     // the next character is of sets; negated: is not, or there is none
 	stepAhead                    // the program up to to's matches here; negated: does not
@@ -35,6 +36,7 @@ type step struct {
 	kind       stepKind
 	possessive bool
 	negated    bool
+	final      bool // nothing behind it can fail
 	sets       uint32
 	min, max   int // max -1: no limit
 	to         int
@@ -53,8 +55,16 @@ func newMachine(src string) (*machine, error) {
 			return nil, err
 		}
 		m.code = append(m.code, step{kind: stepDone})
-		s.first, _ = m.firstSets(s.pc)
+		s.first = m.firstOrAll(s.pc)
+		m.first |= s.first
 		m.starts = append(m.starts, s)
+	}
+	for pc := range m.code {
+		s := &m.code[pc]
+		if s.kind == stepFork {
+			s.sets = m.firstOrAll(pc + 1)
+		}
+		s.final = s.kind == stepRun && m.code[pc+1].kind == stepDone
 	}
 	m.fill(&m.latin, 0)
 	return m, nil
@@ -210,10 +220,24 @@ func (m *machine) firstSets(pc int) (sets uint32, ok bool) {
 	}
 }
 
+// all is what takes the place of first sets where there may be no first character.
+const all = ^uint32(0)
+
+func (m *machine) firstOrAll(pc int) uint32 {
+	if sets, ok := m.firstSets(pc); ok {
+		return sets
+	}
+	return all
+}
+
 func (m *machine) cut(r []rune, off int, ends []int) ([]int, error) {
+	var room [32]fallback
 	prev := off
 	for i := 0; i < len(r); {
-		end := m.find(r, i)
+		end := -1
+		if sets := m.of(r[i]); m.first == all || sets&m.first != 0 {
+			end = m.find(r, i, sets, room[:0])
+		}
 		if end < 0 {
 			i++
 			continue
@@ -225,13 +249,12 @@ func (m *machine) cut(r []rune, off int, ends []int) ([]int, error) {
 }
 
 // find is the end of the match at i by the first alternative that has one, -1 if none has.
-func (m *machine) find(r []rune, i int) int {
-	sets := m.of(r[i])
+func (m *machine) find(r []rune, i int, sets uint32, stack []fallback) int {
 	for _, s := range m.starts {
-		if s.first != 0 && s.first&sets == 0 {
+		if s.first != all && s.first&sets == 0 {
 			continue
 		}
-		if end := m.match(s.pc, r, i); end >= 0 {
+		if end := m.match(s.pc, r, i, stack); end >= 0 {
 			return end
 		}
 	}
@@ -241,10 +264,9 @@ func (m *machine) find(r []rune, i int) int {
 // fallback is where a search goes on when it fails: behind a run that gave up one character, or at the other branch of a fork.
 type fallback struct{ pc, lo, hi int }
 
-// match is the end of the match of the program at pc with the text from i on, -1 if there is none.
-func (m *machine) match(pc int, r []rune, i int) int {
-	var room [16]fallback
-	stack := room[:0]
+// match is the end of the match of the program at pc with the text from i on, -1 if there is
+// none. It works on the empty stack.
+func (m *machine) match(pc int, r []rune, i int, stack []fallback) int {
 	for {
 		s := &m.code[pc]
 		ok := true
@@ -259,18 +281,22 @@ func (m *machine) match(pc int, r []rune, i int) int {
 			if ok = end-i >= s.min; !ok {
 				break
 			}
-			if end-i > s.min && !s.possessive {
+			if end-i > s.min && !s.possessive && !s.final {
 				stack = append(stack, fallback{pc, i + s.min, end - 1})
 			}
 			i = end
 		case stepFork:
+			if s.sets != all && (i == len(r) || m.of(r[i])&s.sets == 0) {
+				pc = s.to
+				break
+			}
 			stack = append(stack, fallback{s.to, i, i})
 		case stepJump:
 			pc = s.to
 		case stepNext:
 			ok = (i < len(r) && m.of(r[i])&s.sets != 0) != s.negated
 		case stepAhead:
-			ok = (m.match(pc, r, i) >= 0) != s.negated
+			ok = (m.match(pc, r, i, nil) >= 0) != s.negated
 			pc = s.to
 		case stepBoundary:
 			before := i > 0 && m.of(r[i-1])&s.sets != 0

@@ -193,8 +193,10 @@ func (p *Plan) planMetadata(fsys fs.FS, opts Options, config family.Config, keys
 func (p *Plan) addVocab(fsys fs.FS, opts Options, size int) error {
 	v, err := vocab.Load(fsys, vocab.Options{VocabSize: size, Pre: opts.Pre, Prefer: p.Family.Pre})
 	if err != nil {
-		if damage := p.scanSmall(); damage != nil {
-			return damage
+		if !opts.HeadersOnly {
+			if damage := p.scanSmall(); damage != nil {
+				return damage
+			}
 		}
 		return err
 	}

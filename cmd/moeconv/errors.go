@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/recipes/hub"
 )
 
 // Exit statuses (DESIGN part 8).
@@ -50,6 +51,9 @@ func status(err error) int {
 		unsupported *gguf.UnsupportedError
 		space       *gguf.SpaceError
 		locked      *gguf.LockedError
+		refused     refusedError
+		unavailable *hub.UnavailableError
+		offline     *hub.OfflineError
 	)
 	switch {
 	case err == nil:
@@ -60,7 +64,9 @@ func status(err error) int {
 		return exitUsage
 	case errors.As(err, &check):
 		return exitCheck
-	case errors.As(err, &unsupported):
+	case errors.As(err, &unavailable), errors.As(err, &offline):
+		return exitRetry
+	case errors.As(err, &unsupported), errors.As(err, &refused):
 		return exitUnsupported
 	case errors.As(err, &space), errors.As(err, &locked), errors.Is(err, syscall.ENOSPC):
 		return exitRetry

@@ -70,7 +70,7 @@ difference, 4 not supported, 5 try again (disk full, lock; state kept),
 	f.StringVar(&a.progress, "progress", "auto", "progress on stderr: auto, plain, json or none")
 	f.StringVar(&a.logFile, "log-file", "", "write diagnostics to this `FILE` too")
 	for _, verb := range []func(*app) *cobra.Command{
-		hf2ggufCmd, convertCmd, tagCmd, inspectCmd, quantizeCmd, tokenizeCmd, logitsCmd,
+		hf2ggufCmd, planCmd, convertCmd, tagCmd, inspectCmd, quantizeCmd, tokenizeCmd, logitsCmd,
 		perplexityCmd, generateCmd, verifyCmd, diffCmd, recipesCmd,
 	} {
 		root.AddCommand(verb(a))

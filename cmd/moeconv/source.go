@@ -54,8 +54,13 @@ func (a *app) open(name string, flags sourceFlags) (*model, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.warn(p)
+	return &model{Source: p, Closer: p, plan: p}, nil
+}
+
+// warn prints what a plan wants its user to know.
+func (a *app) warn(p *convert.Plan) {
 	for _, w := range p.Warnings() {
 		a.diag("warning: %s", w)
 	}
-	return &model{Source: p, Closer: p, plan: p}, nil
 }

@@ -1,0 +1,43 @@
+package convert
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/moeconv/moeconv/gguf"
+)
+
+// OutTypes are the values of Options.OutType but auto, largest files first.
+var OutTypes = []string{"f32", "f16", "bf16", "q8_0"}
+
+// Preview is the file that p would become with another OutType: names, shapes and types, for sizes. Its rows cannot be
+// read, and general.file_type is p's own. p must not be planned as q8_0, where a type may come from either side.
+func (p *Plan) Preview(outType string) (gguf.Source, error) {
+	ot, err := parseOutType(outType, p.ckpt.Tensors())
+	if err != nil {
+		return nil, err
+	}
+	v := preview{md: p.md}
+	for _, t := range p.infos {
+		if !t.Type.Quantized() { // what is quantized in the checkpoint stays so
+			t.Type = tensorType(t.Name, t.Shape, ot.base)
+		}
+		v.infos = append(v.infos, t)
+	}
+	return v, nil
+}
+
+type preview struct {
+	md    *gguf.Metadata
+	infos []gguf.TensorInfo
+}
+
+func (v preview) Metadata() *gguf.Metadata   { return v.md }
+func (v preview) Tensors() []gguf.TensorInfo { return v.infos }
+
+func (v preview) ReadRows(_ context.Context, tensor, row, n int, dst []byte) error {
+	if err := gguf.CheckRows(v.infos, tensor, row, n, dst); err != nil {
+		return err
+	}
+	return fmt.Errorf("convert: tensor %q: this is a preview, which has no rows", v.infos[tensor].Name)
+}

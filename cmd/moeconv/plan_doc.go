@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/moeconv/moeconv/convert"
 	"github.com/moeconv/moeconv/gguf"
@@ -274,6 +275,11 @@ func (d *planDoc) table() string {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.AppendHeader(table.Row{"output", "bytes", "GiB", "GB", "bits/weight", "shards", ""})
+	var right []table.ColumnConfig
+	for n := 2; n <= 6; n++ {
+		right = append(right, table.ColumnConfig{Number: n, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	t.SetColumnConfigs(right)
 	row := func(s sizeDoc, name string) {
 		note := s.Refused
 		switch {

@@ -39,7 +39,7 @@ func (a *app) open(name string, flags sourceFlags) (*model, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			return nil, withHint(err, "SRC is a GGUF file or a checkpoint directory")
+			return nil, withHint(err, "SRC is a GGUF file or a checkpoint directory; moeconv plan also takes OWNER/NAME of the Hub")
 		}
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/moeconv/moeconv/convert/family"
-	"github.com/moeconv/moeconv/convert/safetensors"
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/gguf/names"
 )
@@ -27,13 +26,14 @@ func (g *gatherer) check(f *family.Family, c family.Config, keys *gguf.Metadata)
 			}
 			continue
 		}
-		if err := checkShapes(c, out, isStack(g.rules[out.rule].Op), want.Shape); err != nil {
+		if err := checkShapes(c, out, want.Shape); err != nil {
 			return err
 		}
 	}
-	for _, out := range g.outs {
+	for i := range g.outs {
+		out := &g.outs[i]
 		if byName[out.info.Name] != nil {
-			return &MisplacedTensorError{Source: out.srcs[0].Name, Tensor: out.info.Name}
+			return &MisplacedTensorError{Source: out.from[0], Tensor: out.info.Name}
 		}
 	}
 	return nil
@@ -42,16 +42,18 @@ func (g *gatherer) check(f *family.Family, c family.Config, keys *gguf.Metadata)
 // missing decides whether the file can do without a tensor.
 func (g *gatherer) missing(f *family.Family, c family.Config, name string) error {
 	n := names.Parse(name)
-	rule := slices.IndexFunc(g.rules, func(r family.Rule) bool { return r.To == n.Role })
-	optional := slices.Contains(f.Optional, n.Role)
-	if optional && (n.Role != names.OutputWeight || c.BoolOr("tie_word_embeddings", false)) {
+	optional := f.IsOptional(name)
+	if optional && (n.Role != names.OutputWeight || c.Tied()) {
 		return c.Err()
 	}
 	e := &MissingTensorError{Tensor: name}
-	if rule >= 0 {
-		e.Source = g.rules[rule].Source(n.Block, 0, n.Suffix)
-		if isStack(g.rules[rule].Op) {
-			e.Why = fmt.Sprintf("layer %d has no routed experts", n.Block)
+	for _, r := range g.rules {
+		if slices.ContainsFunc(r.Parts(), func(p family.Rule) bool { return p.To == n.Role }) {
+			e.Source = r.Source(n.Block, 0, n.Suffix)
+			if _, stack := stackOf(r.Op); stack {
+				e.Why = fmt.Sprintf("layer %d has no routed experts", n.Block)
+			}
+			break
 		}
 	}
 	if optional {
@@ -61,17 +63,18 @@ func (g *gatherer) missing(f *family.Family, c family.Config, name string) error
 }
 
 // checkShapes compares every source tensor of out with the shape the config calls for.
-func checkShapes(c family.Config, out *output, stacked bool, want gguf.Shape) error {
+func checkShapes(c family.Config, out *output, want gguf.Shape) error {
+	_, stacked := out.rule.Op.(family.Stack)
 	one := want
 	if stacked {
 		one = want[:len(want)-1]
 	}
-	for x, t := range out.srcs {
-		got := reversed(t.Shape)
-		if got.Equal(one) {
+	for x, s := range out.srcs {
+		got := reversed(s.view.shape())
+		if !out.shaped() || got.Equal(one) {
 			continue
 		}
-		e := &ShapeError{Source: t.Name, Got: t.Shape, Want: reversed(one), Layer: names.Parse(out.info.Name).Block, Expert: -1}
+		e := &ShapeError{Source: s.from[0], Got: s.view.shape(), Want: reversed(one), Layer: names.Parse(out.info.Name).Block, Expert: -1}
 		if stacked {
 			e.Expert = x
 		}
@@ -83,8 +86,8 @@ func checkShapes(c family.Config, out *output, stacked bool, want gguf.Shape) er
 		}
 		return e
 	}
-	if !out.info.Shape.Equal(want) {
-		return fmt.Errorf("convert: tensor %s has shape %v, config.json calls for %v", out.info.Name, out.info.Shape, want)
+	if out.view == nil || !out.info.Shape.Equal(want) {
+		return fmt.Errorf("convert: tensor %q: %s would have shape %v, config.json calls for %v", out.from[0], out.info.Name, out.info.Shape, want)
 	}
 	return nil
 }
@@ -128,6 +131,25 @@ func (e *ShapeError) Hint() string {
 	return "config.json and the weights are not of the same model, or one of them was changed"
 }
 
+// ExtraLayerError says that the checkpoint has a layer more than config.json.
+type ExtraLayerError struct {
+	Source                string
+	Layer, Layers, Beyond int
+}
+
+func (e *ExtraLayerError) Error() string {
+	s := fmt.Sprintf("convert: tensor %q: layer %d is beyond num_hidden_layers %d of config.json", e.Source, e.Layer, e.Layers)
+	if e.Beyond > 0 {
+		s += fmt.Sprintf(" and the %d layers of multi-token prediction after them", e.Beyond)
+	}
+	return s
+}
+
+// Hint is advice for the user.
+func (e *ExtraLayerError) Hint() string {
+	return "if these are layers of multi-token prediction, num_nextn_predict_layers of config.json must count them; else config.json is not the one of these weights"
+}
+
 // MisplacedTensorError says that a source tensor has no place in its layer of this model.
 type MisplacedTensorError struct{ Source, Tensor string }
 
@@ -139,19 +161,3 @@ func (e *MisplacedTensorError) Error() string {
 func (e *MisplacedTensorError) Hint() string {
 	return "config.json says which layers are dense and which are mixtures of experts; is it the one of these weights?"
 }
-
-// setOps makes the ops of all outputs.
-func (g *gatherer) setOps() error {
-	for i := range g.outs {
-		out := &g.outs[i]
-		o, err := newOp(g.rules[out.rule].Op, rowsOf(out.srcs[0]))
-		if err != nil {
-			return fmt.Errorf("convert: tensor %q: %w", out.srcs[0].Name, err)
-		}
-		out.op = o
-	}
-	return nil
-}
-
-// rowsOf is the number of rows of a source tensor: the product of all dimensions but the innermost.
-func rowsOf(t safetensors.Tensor) int64 { return reversed(t.Shape).Rows() }

@@ -17,7 +17,6 @@ type Options struct {
 	OutType string // f32, f16, bf16, q8_0 or auto (also when empty)
 	Pre     string // name of the pre-tokenizer, where it shall not be recognised
 
-	HeadersOnly bool // never read weights, not even to find out more about a mistake: they are far away
 }
 
 // Quirk is a defect of the reference converter's metadata that a plan reproduces, so that files agree byte for byte.

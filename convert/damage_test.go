@@ -212,7 +212,7 @@ func TestDamagedTinyConfig(t *testing.T) {
 		{"scoring_func", "sigmoid", `scoring_func "sigmoid" is not supported`, true},
 		{"scoring_func", "argmax", `scoring_func "argmax" is not supported`, true},
 		{"hidden_act", "gelu", `hidden_act "gelu" is not supported`, true},
-		{"quantization_config", map[string]any{"quant_method": "fp8"}, `quantization_config {"quant_method":"fp8"} is not supported`, true},
+		{"quantization_config", map[string]any{"quant_method": "vptq"}, `quantization_config: encoding "vptq" is not supported`, true},
 		{"routed_scaling_factor", number("16.0"), "routed_scaling_factor 16.0 is not supported", true},
 		{"n_group", number("4"), "n_group 4 is not supported", true},
 		{"kv_lora_rank", number("512"), "kv_lora_rank 512 is not supported", true},

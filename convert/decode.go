@@ -1,41 +1,49 @@
 package convert
 
 import (
+	"context"
 	"encoding/binary"
 	"math"
 
-	"github.com/moeconv/moeconv/convert/safetensors"
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/quantize/block"
 )
 
-// decoder reads rows of one source encoding.
-type decoder struct {
-	same   gguf.Type                       // the type whose bytes are the same
-	decode func(dst []float32, src []byte) // len(dst) values
-}
-
-// decoders lists the source encodings that can be read.
-var decoders = map[safetensors.DType]decoder{
-	"F32":  {gguf.F32, decodeF32},
-	"F16":  {gguf.F16, decodeF16},
-	"BF16": {gguf.BF16, decodeBF16},
-}
-
-func decodeF32(dst []float32, src []byte) {
-	for i := range dst {
-		dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
+// decode turns elements of a plain type into values.
+func decode(t gguf.Type, dst []float32, src []byte) {
+	switch t {
+	case gguf.F32:
+		for i := range dst {
+			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
+		}
+	case gguf.F16:
+		for i := range dst {
+			dst[i] = block.F16ToF32(binary.LittleEndian.Uint16(src[2*i:]))
+		}
+	case gguf.BF16:
+		for i := range dst {
+			dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
+		}
 	}
 }
 
-func decodeF16(dst []float32, src []byte) {
-	for i := range dst {
-		dst[i] = block.F16ToF32(binary.LittleEndian.Uint16(src[2*i:]))
+// readF32 reads a window of plain values in pieces and hands each to f: at is the place of its first value in the packed window.
+func readF32(ctx context.Context, v view, w window, f func(at int64, vals []float32) error) error {
+	most := max(1, chunkBytes/max(1, w.cols*elemBytes(v)))
+	b := getBytes(min(most, w.n) * w.cols * elemBytes(v))
+	defer putBytes(b)
+	vals := make([]float32, min(most, w.n)*w.cols)
+	for i := int64(0); i < w.n; i += most {
+		part := window{w.row + i, min(most, w.n-i), w.col, w.cols}
+		raw := b.b[:part.bytes(v)]
+		if err := v.read(ctx, part, raw); err != nil {
+			return err
+		}
+		vals := vals[:part.n*part.cols]
+		decode(v.elem(), vals, raw)
+		if err := f(i*w.cols, vals); err != nil {
+			return err
+		}
 	}
-}
-
-func decodeBF16(dst []float32, src []byte) {
-	for i := range dst {
-		dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
-	}
+	return nil
 }

@@ -6,32 +6,68 @@ import (
 	"github.com/moeconv/moeconv/convert/family"
 )
 
-// segment is a run of source rows that land in the output evenly spaced.
-type segment struct {
-	src    int   // index of the source tensor
-	row    int64 // first row there
-	n      int64
-	dst    int64 // output row of the first one
-	stride int64 // output rows from one to the next
-}
-
-// op says which source rows make an output tensor's rows. One file each.
-type op interface {
-	// units is the number of rows that are cheap to make together.
-	units() int64
-	// segments lists what makes output rows from row on, n of them. Every output row is covered once.
-	segments(row, n int64) []segment
-}
-
-// newOp makes the op of a rule for source tensors of rows rows each.
-func newOp(o family.Op, rows int64) (op, error) {
-	switch o := o.(type) {
-	case family.Copy:
-		return copyRows{}, nil
-	case family.Stack:
-		return stackExperts{rows}, nil
-	case family.PermuteRope:
-		return newPermuteRope(rows, o.Heads)
+// apply makes the view that a rule's op says of a source's. Each op has a file of its own.
+func apply(o family.Op, in view) (view, error) {
+	if columnar(o) && len(in.shape()) == 1 { // a bias: its values are the rows
+		return applyColumn(o, in)
 	}
-	return nil, fmt.Errorf("convert: op %T is not implemented", o)
+	switch o := o.(type) {
+	case family.Copy, family.Stack:
+		return in, nil
+	case family.As:
+		return apply(o.Op, in)
+	case family.Chain:
+		return applyChain(o, in)
+	case family.PermuteRope:
+		return newPermuteRope(in, o.Heads)
+	case family.Rows:
+		return newRows(in, o)
+	case family.Columns:
+		return newColumns(in, o)
+	case family.Transpose:
+		return newTranspose(in)
+	case family.Group:
+		return newGroup(in, o)
+	case family.Flatten:
+		return newFlatten(in)
+	case family.Reshape:
+		return newReshape(in, o)
+	case family.Map:
+		return newMap(in, o)
+	case family.Normalize:
+		return newNormalize(in)
+	}
+	return nil, fmt.Errorf("op %T is not implemented", o)
+}
+
+func applyChain(c family.Chain, in view) (view, error) {
+	var err error
+	for _, o := range c {
+		if in, err = apply(o, in); err != nil {
+			return nil, err
+		}
+	}
+	return in, nil
+}
+
+// columnar reports whether an op works on the rows of a matrix.
+func columnar(o family.Op) bool {
+	switch o.(type) {
+	case family.PermuteRope, family.Rows:
+		return true
+	}
+	return false
+}
+
+// applyColumn applies an op for rows to a vector.
+func applyColumn(o family.Op, in view) (view, error) {
+	col, err := newReshape(in, family.Reshape{Dims: []int64{0, 1}})
+	if err != nil {
+		return nil, err
+	}
+	out, err := apply(o, col)
+	if err != nil {
+		return nil, err
+	}
+	return newReshape(out, family.Reshape{Dims: []int64{0}})
 }

@@ -1,17 +1,24 @@
 package convert
 
-// stackExperts puts source tensors of rows rows each one after the other.
-type stackExperts struct{ rows int64 }
+import "fmt"
 
-func (s stackExperts) units() int64 { return s.rows }
-
-func (s stackExperts) segments(row, n int64) []segment {
-	var out []segment
-	for n > 0 {
-		in := row % s.rows
-		k := min(n, s.rows-in)
-		out = append(out, segment{src: int(row / s.rows), row: in, n: k, dst: row, stride: 1})
-		row, n = row+k, n-k
+// newStack puts views of one shape one after the other, in a new outermost dimension.
+func newStack(ins []view) (view, error) {
+	dims := append([]int64{int64(len(ins))}, ins[0].shape()...)
+	rows := rowsIn(ins[0].shape())
+	for _, in := range ins {
+		if in.elem() != ins[0].elem() {
+			return nil, fmt.Errorf("experts of types %v and %v cannot be stacked", ins[0].elem(), in.elem())
+		}
 	}
-	return out
+	return rowMap{ins, dims, rows, func(row, n int64) []segment {
+		var out []segment
+		for n > 0 {
+			in := row % rows
+			k := min(n, rows-in)
+			out = append(out, segment{src: int(row / rows), row: in, step: 1, n: k, dst: row, stride: 1})
+			row, n = row+k, n-k
+		}
+		return out
+	}}, nil
 }

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/moeconv/moeconv/convert/safetensors"
@@ -21,6 +22,9 @@ var outTypes = map[string]outType{
 	"q8_0": {gguf.Q8_0, 7},
 	"bf16": {gguf.BF16, 32},
 }
+
+// fileTypeMXFP4 is what general.file_type says of a file whose experts stay MXFP4.
+const fileTypeMXFP4 = 38
 
 // parseOutType reads --outtype; auto takes the first half-precision matrix in reading order for an example.
 func parseOutType(name string, sources []safetensors.Tensor) (outType, error) {
@@ -44,11 +48,15 @@ func parseOutType(name string, sources []safetensors.Tensor) (outType, error) {
 	return outTypes["f16"], nil
 }
 
+// alwaysF32 are the roles the reference never encodes in less.
+var alwaysF32 = []names.Role{names.FFNGateInp, "ffn_gate_inp_shexp", "position_embd", "token_types", "ssm_conv1d", "shortconv.conv",
+	"ssm_conv1d_q", "ssm_conv1d_k", "ssm_conv1d_v", "indexer.proj"}
+
 // tensorType is the type of one tensor of the file: small and delicate ones stay F32,
 // rows that do not fit a quantization block become F16.
 func tensorType(name string, shape gguf.Shape, base gguf.Type) gguf.Type {
 	n := names.Parse(name)
-	if len(shape) <= 1 || n.Suffix != "weight" || strings.HasSuffix(name, "_norm.weight") || n.Role == names.FFNGateInp {
+	if len(shape) <= 1 || n.Suffix != "weight" || strings.HasSuffix(name, "_norm.weight") || slices.Contains(alwaysF32, n.Role) {
 		return gguf.F32
 	}
 	if shape.NE(0)%int64(base.BlockLen()) != 0 {

@@ -1,7 +1,6 @@
 package convert
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -119,6 +118,9 @@ func (p *Plan) planModel(outType string, config family.Config, class string) (*g
 	}
 	keys := &gguf.Metadata{}
 	keys.Set("general.architecture", p.Family.Arch)
+	if config.Object("quantization_config")["quant_method"] == "mxfp4" && ot.base != gguf.Q8_0 {
+		ot.fileType = fileTypeMXFP4
+	}
 	if err := p.Family.SetKeys(config, keys, ot.fileType); err != nil {
 		return nil, wrap(err)
 	}
@@ -140,23 +142,30 @@ func (p *Plan) planTensors(config family.Config, keys *gguf.Metadata, ot outType
 	if err != nil {
 		return fmt.Errorf("convert: config.json: num_hidden_layers is missing")
 	}
-	g, err := gather(rules, blocks, p.ckpt.Tensors())
+	sources, err := resolveSources(config, p.ckpt)
 	if err != nil {
+		return err
+	}
+	g, err := gather(rules, blocks, p.Family.BeyondBlocks(config), sources)
+	if err != nil {
+		return err
+	}
+	if err := g.compute(p.Family, config); err != nil {
 		return err
 	}
 	if err := g.check(p.Family, config, keys); err != nil {
 		return err
 	}
-	if err := g.setOps(); err != nil {
-		return err
-	}
 	for i := range g.outs {
-		info := &g.outs[i].info
-		info.Type = tensorType(info.Name, info.Shape, ot.base)
-		p.infos = append(p.infos, *info)
+		out := &g.outs[i]
+		out.info.Type = out.view.elem()
+		if !out.info.Type.Quantized() {
+			out.info.Type = tensorType(out.info.Name, out.info.Shape, ot.base)
+		}
+		p.infos = append(p.infos, out.info)
 	}
 	p.outs = g.outs
-	if gguf.Find(p.infos, "output.weight") >= 0 && config.BoolOr("tie_word_embeddings", false) {
+	if gguf.Find(p.infos, "output.weight") >= 0 && config.Tied() {
 		p.warnings = append(p.warnings, "config.json: tie_word_embeddings is true, but the checkpoint has an lm_head of its own, which is used as in the reference")
 	}
 	return config.Err()
@@ -180,6 +189,11 @@ func (p *Plan) planMetadata(fsys fs.FS, opts Options, config family.Config, keys
 	}
 	p.md = &gguf.Metadata{}
 	p.md.Set("general.architecture", p.Family.Arch)
+	if p.Family.EarlyKeys != nil {
+		if err := p.Family.EarlyKeys(config, p.md); err != nil {
+			return wrap(err)
+		}
+	}
 	for _, kv := range general.KVs {
 		p.md.Set(kv.Key, kv.Value)
 	}
@@ -191,44 +205,15 @@ func (p *Plan) planMetadata(fsys fs.FS, opts Options, config family.Config, keys
 }
 
 func (p *Plan) addVocab(fsys fs.FS, opts Options, size int) error {
-	v, err := vocab.Load(fsys, vocab.Options{VocabSize: size, Pre: opts.Pre, Prefer: p.Family.Pre})
+	v, err := vocab.Load(fsys, vocab.Options{VocabSize: size, Pre: opts.Pre, Prefer: p.Family.Pre, Forms: p.Family.Vocab})
 	if err != nil {
-		if !opts.HeadersOnly {
-			if damage := p.scanSmall(); damage != nil {
-				return damage
-			}
-		}
 		return err
-	}
-	if _, err := fs.Stat(fsys, "tokenizer.model"); err == nil {
-		p.warnings = append(p.warnings, "tokenizer.model stands beside a byte-level tokenizer.json, which is used; the reference would use the other")
 	}
 	v.AddTo(p.md)
 	for _, q := range v.Quirks() {
 		p.quirks = append(p.quirks, Quirk(q))
 	}
 	p.warnings = append(p.warnings, v.Warnings()...)
-	return nil
-}
-
-// smallCheckpoint is how much is read to look for damage where the tokenizer already ends the plan.
-const smallCheckpoint = 64 << 20
-
-// scanSmall reads all rows of a small checkpoint and returns the first error: whoever must change the tokenizer
-// files anyway should not learn of damaged weights in a second round.
-func (p *Plan) scanSmall() error {
-	total := int64(0)
-	for _, s := range p.ckpt.Shards() {
-		total += s.Size
-	}
-	if total > smallCheckpoint {
-		return nil
-	}
-	for i, info := range p.infos {
-		if err := p.ReadRows(context.Background(), i, 0, int(info.Shape.Rows()), make([]byte, info.Bytes())); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
@@ -245,7 +230,7 @@ func (p *Plan) Metadata() *gguf.Metadata { return p.md }
 func (p *Plan) Tensors() []gguf.TensorInfo { return p.infos }
 
 // Units is the rows of an expert, of an attention head, or 1.
-func (p *Plan) Units(tensor int) int { return int(p.outs[tensor].op.units()) }
+func (p *Plan) Units(tensor int) int { return int(p.outs[tensor].view.units()) }
 
 // Size is the exact size in bytes of the file the plan becomes.
 func (p *Plan) Size() int64 { return p.size }

@@ -36,17 +36,3 @@ func (e *WeightError) Hint() string {
 	}
 	return "the checkpoint is damaged; download it again or ask its publisher"
 }
-
-// sourceIndex is the position of a row's column in a tensor of this shape, outermost dimension first.
-func sourceIndex(shape []int64, row, column int64) []int64 {
-	if len(shape) < 2 {
-		return []int64{column}
-	}
-	idx := make([]int64, len(shape))
-	idx[len(shape)-1] = column
-	for i := len(shape) - 2; i >= 0; i-- {
-		idx[i] = row % shape[i]
-		row /= shape[i]
-	}
-	return idx
-}

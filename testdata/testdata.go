@@ -50,5 +50,34 @@ func Path(elem ...string) string {
 	return filepath.Join(append([]string{root}, elem...)...)
 }
 
+// Checkpoint is a model of a family with the reference converter's goldens beside it.
+type Checkpoint struct {
+	Family string // the fixture's name, such as deepseek-v3-fp8
+	Dir    string
+	Golden string // folder of the goldens
+	Micro  bool   // of micro/, whose goldens are files.json and gguf-bf16.json alone
+}
+
+// Checkpoints lists the families' checkpoints: those of the fixtures and those of micro/, which live here alone.
+func Checkpoints() []Checkpoint {
+	_, file, _, _ := goruntime.Caller(0)
+	out := checkpoints(Path("families"), false)
+	return append(out, checkpoints(filepath.Join(filepath.Dir(file), "micro"), true)...)
+}
+
+func checkpoints(root string, micro bool) []Checkpoint {
+	configs, err := filepath.Glob(filepath.Join(root, "*", "*", "config.json"))
+	if err != nil {
+		panic(err) // the pattern is constant
+	}
+	var out []Checkpoint
+	for _, c := range configs {
+		dir := filepath.Dir(c)
+		family := filepath.Dir(dir)
+		out = append(out, Checkpoint{filepath.Base(family), dir, filepath.Join(family, "golden"), micro})
+	}
+	return out
+}
+
 // Full reports whether tests run over the full fixture set.
 func Full() bool { return os.Getenv("MOECONV_FIXTURES") != "" }

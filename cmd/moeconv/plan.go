@@ -131,7 +131,7 @@ func (a *app) planRepo(ctx context.Context, repo hub.Repo, flags sourceFlags, o 
 		return nil, err
 	}
 	opts := flags.options()
-	opts.Name, opts.HeadersOnly = repo.Name, true
+	opts.Name = repo.Name
 	p, err := convert.NewPlan(files, opts)
 	switch {
 	case files.Err() != nil: // the network's own error, which a reader may have passed on as text

@@ -8,8 +8,6 @@ import (
 
 // commonOnly are fields no family implements beyond the value given.
 var commonOnly = []Only{
-	{Key: "quantization_config", Value: nil, Why: "the checkpoint is quantized; start from the full-precision one"},
-	{Key: "text_config", Value: nil, Why: "multimodal checkpoints are not implemented"},
 	{Key: "is_causal", Value: true},
 	{Key: "hidden_act", Value: "silu", Why: "only silu is implemented"},
 	{Key: "partial_rotary_factor", Value: int64(1), Why: "every head is rotated whole"},
@@ -34,9 +32,7 @@ func commonKeys(c Config, md *gguf.Metadata) {
 	u32("feed_forward_length", "prefix_dense_intermediate_size", "dense_intermediate_size", "intermediate_size", "n_inner", "hidden_dim")
 	u32("attention.head_count", "num_attention_heads", "n_head", "n_heads")
 	u32("attention.head_count_kv", "num_key_value_heads", "n_kv_heads")
-	if theta, ok := c.ropeTheta(); ok {
-		md.Set(md.ArchKey("rope.freq_base"), float32(theta))
-	}
+	ropeKeys(c, md)
 	f32("attention.layer_norm_rms_epsilon", "rms_norm_eps", "norm_eps")
 	f32("attention.layer_norm_epsilon", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon")
 	u32("expert_count", "num_local_experts", "num_experts", "n_routed_experts")
@@ -66,43 +62,6 @@ func (c Config) gatingFunc(key string) uint32 {
 	}
 	c.fail("%s %q is not a gating function known here (softmax, sigmoid)", key, s)
 	return 0
-}
-
-// ropeObject is the field that describes rotary embedding: transformers 5 writes rope_parameters, before it was rope_scaling.
-func (c Config) ropeObject() (name string, o map[string]any) {
-	name = c.First("rope_parameters", "rope_scaling")
-	if name == "" {
-		return name, nil
-	}
-	return name, c.Object(name)
-}
-
-// ropeTheta is the base of rotary frequencies where the config states one.
-func (c Config) ropeTheta() (theta float64, ok bool) {
-	name, o := c.ropeObject()
-	if v, ok := o["rope_theta"]; ok {
-		if v == nil {
-			return 0, false
-		}
-		return c.float(name+".rope_theta", v), true
-	}
-	if k := c.First("global_rope_theta", "rope_global_theta", "rope_theta_global", "rope_theta", "rotary_emb_base"); c.Has(k) {
-		return c.Float(k), true
-	}
-	return 0, false
-}
-
-// checkNoRopeScaling refuses scaled rotary embedding for families that have none.
-func (c Config) checkNoRopeScaling(class string) error {
-	for _, name := range []string{"rope_scaling", "rope_parameters"} {
-		for k, v := range c.Object(name) {
-			plain := k == "rope_theta" || (k == "type" || k == "rope_type") && v == "default" || v == nil
-			if !plain {
-				return &gguf.UnsupportedError{Msg: fmt.Sprintf("config.json: %s %s is not supported for %s: the positions would be wrong", name, show(c.Raw(name)), class)}
-			}
-		}
-	}
-	return c.Err()
 }
 
 // headDim is the size of one attention head.

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/moeconv/moeconv/gguf"
@@ -38,7 +40,32 @@ func ParseConfig(text []byte) (Config, error) {
 	if !ok {
 		return Config{}, fmt.Errorf("config.json: must be an object, got %s", show(v))
 	}
+	if text, ok := m["text_config"].(map[string]any); ok { // a multimodal model: its text part is the model
+		for k, v := range text {
+			if k != "architectures" || m[k] == nil {
+				m[k] = v
+			}
+		}
+		delete(m, "text_config")
+	}
 	return Config{fields: m, err: new(error), read: map[string]bool{}}, nil
+}
+
+// With is the config with another value of a field: what encoding/json makes of it, with json.Number for numbers.
+func (c Config) With(key string, v any) Config {
+	c.fields = maps.Clone(c.fields)
+	c.fields[key] = v
+	return c
+}
+
+// WithInt is With for an integer.
+func (c Config) WithInt(key string, n int64) Config {
+	return c.With(key, json.Number(strconv.FormatInt(n, 10)))
+}
+
+// Tied reports whether the embedding serves as output too.
+func (c Config) Tied() bool {
+	return c.BoolOr("tie_word_embeddings", c.BoolOr("tie_embedding", false))
 }
 
 // Class is the first entry of "architectures".
@@ -236,6 +263,9 @@ func (c Config) Object(key string) map[string]any {
 // checkOnly refuses values of which the family implements another alone.
 func (c Config) checkOnly(f *Family, class string) error {
 	for _, o := range append(slices.Clone(commonOnly), f.Only...) {
+		if slices.Contains(f.Reads, o.Key) {
+			continue
+		}
 		v, ok := c.get(o.Key)
 		if !ok || v == nil || equalValue(v, o.Value) {
 			continue

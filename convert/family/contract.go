@@ -47,11 +47,52 @@ func readDims(md *gguf.Metadata) dims {
 func (d dims) key(name string) int64 { return d.keyOr(name, 0) }
 
 func (d dims) keyOr(name string, def int64) int64 {
-	n, err := d.md.Int(d.md.ArchKey(name))
-	if err != nil {
-		return def
+	if n, err := d.md.Int(d.md.ArchKey(name)); err == nil {
+		return n
 	}
-	return n
+	if n, ok := d.elem(name, 0); ok { // a value a block: the first stands for all
+		return n
+	}
+	return def
+}
+
+// at is a key's value for a block, where it may have one for each.
+func (d dims) at(name string, block int) int64 {
+	if n, ok := d.elem(name, block); ok {
+		return n
+	}
+	return d.key(name)
+}
+
+// elem is an element of a key that is a list of integers.
+func (d dims) elem(name string, i int) (int64, bool) {
+	v, _ := d.md.Get(d.md.ArchKey(name))
+	switch list := v.(type) {
+	case []uint32:
+		if i < len(list) {
+			return int64(list[i]), true
+		}
+	case []int32:
+		if i < len(list) {
+			return int64(list[i]), true
+		}
+	}
+	return 0, false
+}
+
+// mat is a block's matrix of in columns and out rows.
+func (d dims) mat(b int, r names.Role, in, out int64) gguf.TensorInfo {
+	return gguf.TensorInfo{Name: r.In(b), Shape: gguf.Shape{in, out}}
+}
+
+// vec is a block's vector of weights.
+func (d dims) vec(b int, r names.Role, n int64) gguf.TensorInfo {
+	return gguf.TensorInfo{Name: r.In(b), Shape: gguf.Shape{n}}
+}
+
+// bias is a role's bias in a block: a vector, or one a routed expert.
+func (d dims) bias(b int, r names.Role, shape ...int64) gguf.TensorInfo {
+	return gguf.TensorInfo{Name: names.Name{Role: r, Block: b, Suffix: "bias"}.String(), Shape: shape}
 }
 
 // frame is what surrounds the blocks.
@@ -125,6 +166,9 @@ func CheckContract(md *gguf.Metadata, tensors []gguf.TensorInfo) error {
 func (f *Family) checkKeys(md *gguf.Metadata, tensors int) error {
 	for _, key := range append(slices.Clone(commonRequired), f.Required...) {
 		n, err := md.Int(md.ArchKey(key))
+		if first, ok := (dims{md: md}).elem(key, 0); ok {
+			n, err = first, nil
+		}
 		if err != nil {
 			return &ContractError{Msg: err.Error()}
 		}
@@ -133,7 +177,9 @@ func (f *Family) checkKeys(md *gguf.Metadata, tensors int) error {
 		}
 	}
 	if _, err := gguf.Value[float32](md, md.ArchKey("attention.layer_norm_rms_epsilon")); err != nil {
-		return &ContractError{Msg: err.Error()}
+		if _, other := gguf.Value[float32](md, md.ArchKey("attention.layer_norm_epsilon")); other != nil {
+			return &ContractError{Msg: err.Error()}
+		}
 	}
 	d := readDims(md)
 	used := d.key("expert_used_count")
@@ -142,13 +188,19 @@ func (f *Family) checkKeys(md *gguf.Metadata, tensors int) error {
 		return &ContractError{Msg: fmt.Sprintf("%s is %d, with %d tensors", md.ArchKey("block_count"), d.blocks, tensors)}
 	case d.heads < 1 || d.headsKV < 1 || d.headDim < 1 || d.headDim > maxDim || d.headsKV > maxDim:
 		return &ContractError{Msg: fmt.Sprintf("%d attention heads (%d key-value heads) of %d elements", d.heads, d.headsKV, d.headDim)}
-	case d.expert < 1 || d.expert > maxExperts || used < 1 || used > d.expert:
+	case d.expert > maxExperts || d.expert < 0 || used > d.expert || slices.Contains(f.Required, "expert_count") && (d.expert < 1 || used < 1):
 		return &ContractError{Msg: fmt.Sprintf("%s is %d and %s is %d", md.ArchKey("expert_count"), d.expert, md.ArchKey("expert_used_count"), used)}
 	}
 	if n, err := md.Int(md.ArchKey("vocab_size")); err == nil && n != d.vocab {
 		return &ContractError{Msg: fmt.Sprintf("%s is %d, the vocabulary has %d tokens", md.ArchKey("vocab_size"), n, d.vocab)}
 	}
 	return nil
+}
+
+// IsOptional reports whether a file may lack a tensor of the contract: Optional names its role, or role and suffix.
+func (f *Family) IsOptional(tensor string) bool {
+	n := names.Parse(tensor)
+	return slices.Contains(f.Optional, n.Role) || slices.Contains(f.Optional, n.Role+"."+names.Role(n.Suffix))
 }
 
 func (f *Family) checkTensors(want, have []gguf.TensorInfo) error {
@@ -160,7 +212,7 @@ func (f *Family) checkTensors(want, have []gguf.TensorInfo) error {
 		got, ok := byName[w.Name]
 		delete(byName, w.Name)
 		if !ok {
-			if !slices.Contains(f.Optional, names.Parse(w.Name).Role) {
+			if !f.IsOptional(w.Name) {
 				return &ContractError{Tensor: w.Name, Want: w.Shape, Msg: fmt.Sprintf("tensor %q is missing", w.Name)}
 			}
 			continue

@@ -20,8 +20,9 @@ func init() {
 		Contract: deepseekContract,
 		Required: []string{"feed_forward_length", "expert_count", "expert_used_count", "expert_feed_forward_length", "expert_shared_count", "leading_dense_block_count"},
 		Optional: []names.Role{names.OutputWeight},
+		Vocab:    []string{"sentencepiece", "gpt2"},
 		Pre:      []string{"deepseek-llm"},
-		Graph:    Graph{Rope: RopeNorm, Act: SiLU, Gate: Softmax, NormalizeWeights: false},
+		Graph:    &Graph{Rope: RopeNorm, Act: SiLU, Gate: Softmax, NormalizeWeights: false},
 	})
 }
 

@@ -23,10 +23,18 @@ type Family struct {
 	Only []Only
 	// Check fails on a config that contradicts itself (top-k above the number of experts).
 	Check func(Config) error
+	// Adjust changes what the common keys are made of, where the reference does (nil: nothing). Rules and Check see the config as it is.
+	Adjust func(Config) Config
+	// EarlyKeys are written before all others but general.architecture (nil: none).
+	EarlyKeys func(Config, *gguf.Metadata) error
 	// Keys writes the family's metadata in the reference converter's order.
 	Keys func(Config, *gguf.Metadata) error
 	// Rules says what becomes of each source tensor; every source tensor matches exactly one.
 	Rules func(Config) []Rule
+	// Computed lists tensors that config.json alone gives; they are written first (nil: none).
+	Computed func(Config) []Computed
+	// Beyond is the number of blocks after block_count that are left out, such as those of multi-token prediction (nil: 0).
+	Beyond func(Config) int64
 	// Contract lists the tensors a loader insists on, names and shapes (types are free and left zero).
 	// Its metadata has passed the check of Required.
 	Contract func(*gguf.Metadata) []gguf.TensorInfo
@@ -34,10 +42,29 @@ type Family struct {
 	Required []string
 	// Optional are the roles of Contract's tensors that a file may lack.
 	Optional []names.Role
+	// Vocab are the forms of vocabulary the reference tries, in this order; empty for its usual order.
+	Vocab []string
+	// Reads are config fields common to all families that this one implements itself, whatever their value.
+	Reads []string
 	// Pre are the family's pre-tokenizers, the likeliest first, where a tokenizer's structure fits several.
 	Pre []string
 
-	Graph Graph
+	// Graph is nil for an architecture that the runtime does not run.
+	Graph *Graph
+}
+
+// Computed is a vector outside of blocks, written as F32.
+type Computed struct {
+	Role   names.Role
+	Values []float32
+}
+
+// BeyondBlocks is the number of blocks after block_count that are left out.
+func (f *Family) BeyondBlocks(c Config) int64 {
+	if f.Beyond == nil {
+		return 0
+	}
+	return f.Beyond(c)
 }
 
 // Only is a config field of which one value is implemented. An absent or null field is fine.
@@ -131,7 +158,11 @@ func (f *Family) CheckConfig(c Config, class string) error {
 // SetKeys writes the architecture's metadata in the reference converter's order, general.file_type in its midst.
 // The metadata's general.architecture is set.
 func (f *Family) SetKeys(c Config, md *gguf.Metadata, fileType uint32) error {
-	commonKeys(c, md)
+	common := c
+	if f.Adjust != nil {
+		common = f.Adjust(c)
+	}
+	commonKeys(common, md)
 	md.Set("general.file_type", fileType)
 	if err := f.Keys(c, md); err != nil {
 		return err

@@ -18,7 +18,8 @@ func init() {
 		Contract: mixtralContract,
 		Required: []string{"feed_forward_length", "expert_count", "expert_used_count"},
 		Optional: []names.Role{names.OutputWeight, names.RopeFreqs},
-		Graph:    Graph{Rope: RopeNorm, Act: SiLU, Gate: Softmax, NormalizeWeights: true},
+		Vocab:    []string{"llama"},
+		Graph:    &Graph{Rope: RopeNorm, Act: SiLU, Gate: Softmax, NormalizeWeights: true},
 	})
 }
 

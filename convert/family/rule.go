@@ -9,46 +9,43 @@ import (
 )
 
 // Rule says what becomes of the source tensors whose whole name From describes.
-// In From, {b} stands for a block number, {x} for an expert's, {s} for weight or bias;
-// everything else stands for itself.
+// In From, {b} stands for a block number, {x} for an expert's, {s} for weight or bias, and {*} at the
+// end for any rest; everything else stands for itself.
+// The tensor's suffix is the source's: bias where the name ends so, else weight; see As.
 type Rule struct {
 	From string
-	To   names.Role
+	To   names.Role // empty for Split and Drop
 	Op   Op
 }
 
-// Op is a transform; package convert implements each in a file of its own.
-type Op interface{ op() }
-
-// Copy takes the tensor as it is.
-type Copy struct{}
-
-// Stack makes one tensor of all experts' (From holds {x}). Tensors of one block that share a
-// Group are written together, in the order of the rules, once the last of them has been read.
-type Stack struct {
-	Experts int64 // of each block
-	Group   string
+// Target is the name of the tensor a match becomes part of.
+func (r Rule) Target(m Match) string {
+	suffix := m.Suffix
+	if as, ok := r.Op.(As); ok {
+		suffix = as.Suffix
+	}
+	return names.Name{Role: r.To, Block: m.Block, Suffix: suffix}.String()
 }
 
-// PermuteRope reorders the rows of each head from halves to neighbours, as llama.cpp's RopeNorm needs them.
-type PermuteRope struct {
-	Heads int64 // of the tensor: query heads, or key-value heads
+// Parts are the tensors a rule makes, each with a rule of its own: one, or those of a Split.
+func (r Rule) Parts() []Rule {
+	split, ok := r.Op.(Split)
+	if !ok {
+		return []Rule{r}
+	}
+	var out []Rule
+	for _, p := range split {
+		out = append(out, Rule{r.From, p.To, p.Op})
+	}
+	return out
 }
-
-// Drop leaves the tensor out.
-type Drop struct{}
-
-func (Copy) op()        {}
-func (Stack) op()       {}
-func (PermuteRope) op() {}
-func (Drop) op()        {}
 
 // Match is a source tensor's place in the model.
 type Match struct {
-	Rule   int // index in the rules
-	Block  int // -1 outside of blocks
-	Expert int // -1 where the rule has no {x}
-	Suffix string
+	Rule   int    // index in the rules
+	Block  int    // -1 outside of blocks
+	Expert int    // -1 where the rule has no {x}
+	Suffix string // weight or bias
 }
 
 // Matcher finds the one rule of a source tensor.
@@ -96,6 +93,9 @@ func (e *UnknownTensorError) Error() string {
 
 func matchParts(pattern, parts []string) (Match, bool) {
 	m := Match{Block: -1, Expert: -1}
+	if n := len(pattern) - 1; pattern[n] == "{*}" && len(parts) > n {
+		pattern, parts = pattern[:n], parts[:n]
+	}
 	if len(pattern) != len(parts) {
 		return m, false
 	}
@@ -123,8 +123,9 @@ func matchParts(pattern, parts []string) (Match, bool) {
 			}
 		}
 	}
-	if last := parts[len(parts)-1]; last == "weight" || last == "bias" {
-		m.Suffix = last
+	m.Suffix = "weight"
+	if strings.HasSuffix(parts[len(parts)-1], "bias") {
+		m.Suffix = "bias"
 	}
 	return m, true
 }
@@ -138,9 +139,4 @@ func number(s string) (int, bool) {
 // Source is the name of the source tensor that the rule takes for a block and expert.
 func (r Rule) Source(block, expert int, suffix string) string {
 	return strings.NewReplacer("{b}", strconv.Itoa(block), "{x}", strconv.Itoa(expert), "{s}", suffix).Replace(r.From)
-}
-
-// Target is the name of the tensor a match becomes part of.
-func (r Rule) Target(m Match) string {
-	return names.Name{Role: r.To, Block: m.Block, Suffix: m.Suffix}.String()
 }

@@ -92,11 +92,11 @@ func ReadParams(md *gguf.Metadata) (Params, error) {
 		return Params{}, fmt.Errorf("nn: %w", err)
 	}
 	f, ok := family.ForArch(arch)
-	if !ok {
+	if !ok || f.Graph == nil {
 		return Params{}, &gguf.UnsupportedError{Msg: fmt.Sprintf("nn: architecture %q cannot be run", arch)}
 	}
 	r := &reader{md: md}
-	p := Params{Arch: arch, Graph: f.Graph,
+	p := Params{Arch: arch, Graph: *f.Graph,
 		Blocks: r.size("block_count"), Context: r.size("context_length"), Embedding: r.size("embedding_length"),
 		Heads: r.size("attention.head_count"), FFN: r.optional("feed_forward_length", 0),
 		Epsilon: float32(r.float("attention.layer_norm_rms_epsilon", math.NaN())),

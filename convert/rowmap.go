@@ -1,0 +1,73 @@
+package convert
+
+import (
+	"context"
+
+	"github.com/moeconv/moeconv/gguf"
+)
+
+// segment is a run of source rows that land in the output evenly spaced.
+type segment struct {
+	src    int   // index of the input
+	row    int64 // first row there
+	step   int64 // input rows from one to the next
+	n      int64
+	dst    int64 // output row of the first one
+	stride int64 // output rows from one to the next
+}
+
+// rowMap is a view whose rows are rows of its inputs in another order. All inputs have rows of one width and type.
+type rowMap struct {
+	ins  []view
+	dims []int64
+	unit int64
+	// segments lists what makes output rows from row on, n of them. Every output row is covered once.
+	segments func(row, n int64) []segment
+}
+
+func (m rowMap) shape() []int64  { return m.dims }
+func (m rowMap) elem() gguf.Type { return m.ins[0].elem() }
+func (m rowMap) units() int64    { return m.unit }
+
+func (m rowMap) origin(row, col int64) (string, []int64) {
+	s := m.segments(row, 1)[0]
+	return m.ins[s.src].origin(s.row, col)
+}
+
+func (m rowMap) read(ctx context.Context, w window, dst []byte) error {
+	rowBytes := w.cols * elemBytes(m)
+	for _, s := range m.segments(w.row, w.n) {
+		s.dst -= w.row
+		if s.step == 1 && s.stride == 1 || s.n == 1 {
+			part := dst[s.dst*rowBytes : (s.dst+s.n)*rowBytes]
+			if err := m.ins[s.src].read(ctx, window{s.row, s.n, w.col, w.cols}, part); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := m.scatter(ctx, s, w, dst); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scatter reads the input rows of a segment in chunks and copies each to its place.
+func (m rowMap) scatter(ctx context.Context, s segment, w window, dst []byte) error {
+	rowBytes := w.cols * elemBytes(m)
+	most := max(1, chunkBytes/(rowBytes*s.step))
+	b := getBytes(((min(most, s.n)-1)*s.step + 1) * rowBytes)
+	defer putBytes(b)
+	for i := int64(0); i < s.n; i += most {
+		k := min(most, s.n-i)
+		raw := b.b[:((k-1)*s.step+1)*rowBytes]
+		if err := m.ins[s.src].read(ctx, window{s.row + i*s.step, (k-1)*s.step + 1, w.col, w.cols}, raw); err != nil {
+			return err
+		}
+		for j := range k {
+			at := (s.dst + (i+j)*s.stride) * rowBytes
+			copy(dst[at:at+rowBytes], raw[j*s.step*rowBytes:])
+		}
+	}
+	return nil
+}

@@ -41,12 +41,16 @@ var idKeys = map[string]string{
 // addKeys are the kinds that have an add_*_token key.
 var addKeys = []string{"bos", "eos", "sep"}
 
-func (s *specialVocab) addTo(md *gguf.Metadata) {
+func (s *specialVocab) addIDs(md *gguf.Metadata) {
 	for _, e := range s.ids {
 		if key, ok := idKeys[e.kind]; ok {
 			md.Set("tokenizer.ggml."+key+"_token_id", e.id)
 		}
 	}
+}
+
+func (s *specialVocab) addTo(md *gguf.Metadata) {
+	s.addIDs(md)
 	for _, e := range s.add {
 		if slices.Contains(addKeys, e.kind) {
 			md.Set("tokenizer.ggml.add_"+e.kind+"_token", e.value)

@@ -169,30 +169,30 @@ func (s *addedSet) addSpecial(v any) {
 }
 
 // addTokens makes the list of tokens and their types. size 0 means as many as there are.
-func (v *Vocab) addTokens(f *files, t *tokenizer, size int) error {
+func (v *Vocab) addTokens(f *files, t *tokenizer, size int) (*addedSet, error) {
 	if size < 0 || size > maxVocabSize {
-		return fmt.Errorf("config.json: vocab_size %d is not between 1 and %d", size, maxVocabSize)
+		return nil, fmt.Errorf("config.json: vocab_size %d is not between 1 and %d", size, maxVocabSize)
 	}
 	byID := make(map[int64]string, len(t.Model.ids))
 	for _, e := range t.Model.sorted() {
 		if err := claim(byID, e.ID, e.Content, size); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	added, err := collectAdded(f, t)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, a := range added.list {
 		if err := claim(byID, a.ID, a.Content, size); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if size == 0 {
 		size = len(byID)
 		for id, tok := range byID {
 			if err := checkID(id, tok, size); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
@@ -210,7 +210,7 @@ func (v *Vocab) addTokens(f *files, t *tokenizer, size int) error {
 		}
 	}
 	v.findDoubles()
-	return nil
+	return added, nil
 }
 
 func claim(byID map[int64]string, id int64, tok string, size int) error {

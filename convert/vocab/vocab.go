@@ -36,6 +36,7 @@ type Vocab struct {
 	types    []int32   // of each token
 	merges   []string  // nil where the kind has none
 	special  specialVocab
+	idsFirst bool       // mistral-common's order: merges and ids ahead of the tokens, and their number
 	before   []keyValue // written ahead of everything else
 	middle   []keyValue // written between the tokens and the special ones
 	after    []keyValue // written last; keys that are there already change their value in place
@@ -139,13 +140,20 @@ func (v *Vocab) AddTo(md *gguf.Metadata) {
 	if v.pre != "" {
 		md.Set("tokenizer.ggml.pre", v.pre)
 	}
+	if v.idsFirst {
+		v.addMerges(md)
+		v.special.addIDs(md)
+	}
 	md.Set("tokenizer.ggml.tokens", v.tokens)
 	if v.scores != nil {
 		md.Set("tokenizer.ggml.scores", v.scores)
 	}
 	md.Set("tokenizer.ggml.token_type", v.types)
-	if v.merges != nil {
-		md.Set("tokenizer.ggml.merges", v.merges)
+	if arch, err := gguf.Value[string](md, "general.architecture"); v.idsFirst && err == nil {
+		md.Set(arch+".vocab_size", uint32(len(v.tokens)))
+	}
+	if !v.idsFirst {
+		v.addMerges(md)
 	}
 	for _, kv := range v.middle {
 		md.Set(kv.key, kv.value)
@@ -153,6 +161,12 @@ func (v *Vocab) AddTo(md *gguf.Metadata) {
 	v.special.addTo(md)
 	for _, kv := range v.after {
 		md.Set(kv.key, kv.value)
+	}
+}
+
+func (v *Vocab) addMerges(md *gguf.Metadata) {
+	if v.merges != nil {
+		md.Set("tokenizer.ggml.merges", v.merges)
 	}
 }
 

@@ -6,15 +6,33 @@ import (
 )
 
 // Decode is the text of ids; ids outside of the vocabulary are skipped. The text is as the ids
-// spell it, which need not be UTF-8.
+// spell it, which need not be UTF-8. A space that encoding puts in front is taken away.
 func (t *Tokenizer) Decode(ids []int32, opts Options) string {
 	var b strings.Builder
+	c := cutter{t: t, begins: true}
 	for _, id := range ids {
 		if t.valid(id) && (opts.ParseSpecial || !t.IsControl(id)) {
-			b.WriteString(t.pieces[id])
+			b.WriteString(c.piece(id))
 		}
 	}
 	return b.String()
+}
+
+// cutter takes away the spaces that encoding puts before texts.
+type cutter struct {
+	t      *Tokenizer
+	begins bool // a text begins here: nothing or an added token came before
+}
+
+// piece is what id adds to a text.
+func (c *cutter) piece(id int32) string {
+	piece, begins := c.t.pieces[id], c.begins
+	k := c.t.kinds[id]
+	c.begins = k == control || k == unknown || k == userDefined
+	if begins && !c.begins && k != byteToken && c.t.coder.spaced() {
+		return strings.TrimPrefix(piece, " ")
+	}
+	return piece
 }
 
 // Decoder decodes ids one by one into UTF-8: it holds back the bytes of a character until it
@@ -22,18 +40,30 @@ func (t *Tokenizer) Decode(ids []int32, opts Options) string {
 type Decoder struct {
 	Special bool // write control tokens out
 	t       *Tokenizer
+	cutter  cutter
 	held    []byte
 }
 
-// NewDecoder is a decoder that leaves control tokens out.
-func (t *Tokenizer) NewDecoder() *Decoder { return &Decoder{t: t} }
+// NewDecoder is a decoder of a text from its beginning on that leaves control tokens out.
+func (t *Tokenizer) NewDecoder() *Decoder { return &Decoder{t: t, cutter: cutter{t, true}} }
+
+// DecoderAfter is a decoder of what follows ids: a space goes on with their text, unless they end with an added token.
+func (t *Tokenizer) DecoderAfter(ids []int32) *Decoder {
+	d := t.NewDecoder()
+	for _, id := range ids {
+		if t.valid(id) {
+			d.cutter.piece(id)
+		}
+	}
+	return d
+}
 
 // Push is the text that is complete with id, often empty.
 func (d *Decoder) Push(id int32) string {
 	if !d.t.valid(id) || d.t.IsControl(id) && !d.Special {
 		return ""
 	}
-	d.held = append(d.held, d.t.pieces[id]...)
+	d.held = append(d.held, d.cutter.piece(id)...)
 	n := len(d.held) - incomplete(d.held)
 	out := strings.ToValidUTF8(string(d.held[:n]), string(utf8.RuneError))
 	d.held = append(d.held[:0], d.held[n:]...)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/moeconv/moeconv/gguf/pretoken"
@@ -25,8 +26,6 @@ const (
 // Encode is the ids of text. Bytes that are not UTF-8 keep their own tokens where the
 // vocabulary has such, and become U+FFFD otherwise. The error says which byte has no token at all.
 func (t *Tokenizer) Encode(text string, opts Options) ([]int32, error) {
-	e := t.encoders.Get().(*encoder)
-	defer t.encoders.Put(e)
 	ids := make([]int32, 0, len(text)/3+2)
 	if opts.AddSpecial && t.addBOS {
 		ids = append(ids, t.special[bos])
@@ -37,20 +36,43 @@ func (t *Tokenizer) Encode(text string, opts Options) ([]int32, error) {
 	}
 	for text != "" {
 		at, end, id := m.find(text)
-		var err error
-		if ids, err = e.words(text[:at], ids); err != nil {
-			return nil, err
+		if at > 0 {
+			var err error
+			if ids, err = t.coder.encode(text[:at], ids); err != nil {
+				return nil, err
+			}
 		}
 		if id >= 0 {
 			ids = append(ids, id)
 		}
 		text = text[end:]
+		if t.strips[id] {
+			text = strings.TrimLeftFunc(text, unicode.IsSpace)
+		}
 	}
 	if opts.AddSpecial && t.addEOS {
 		ids = append(ids, t.special[eos])
 	}
 	return ids, nil
 }
+
+// bpe is the coder of byte-level BPE.
+type bpe struct{ t *Tokenizer }
+
+func (c bpe) encode(text string, ids []int32) ([]int32, error) {
+	e := c.t.encoders.Get().(*encoder)
+	defer c.t.encoders.Put(e)
+	return e.words(text, ids)
+}
+
+func (c bpe) piece(text string) string {
+	if piece, ok := pretoken.Unspell(text); ok {
+		return piece
+	}
+	return text
+}
+
+func (c bpe) spaced() bool { return false }
 
 // words encodes text without added tokens.
 func (e *encoder) words(text string, ids []int32) ([]int32, error) {

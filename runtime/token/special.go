@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/moeconv/moeconv/gguf"
-	"github.com/moeconv/moeconv/gguf/pretoken"
 )
 
 // role is a part that a special token plays.
@@ -17,6 +16,7 @@ const (
 	eos    role = "eos"
 	eot    role = "eot"
 	eom    role = "eom"
+	unk    role = "unknown"
 	fimPad role = "fim_pad"
 	fimRep role = "fim_rep"
 	fimSep role = "fim_sep"
@@ -55,9 +55,18 @@ var eogTexts = []string{
 // visibleTexts are control tokens of the harmony format that belong to the text.
 var visibleTexts = []string{"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"}
 
-func (t *Tokenizer) readSpecial(md *gguf.Metadata) error {
+// roles are the parts that specials lists.
+func roles() []role {
+	var out []role
 	for _, s := range specials {
-		key := "tokenizer.ggml." + string(s.role) + "_token_id"
+		out = append(out, s.role)
+	}
+	return out
+}
+
+func (t *Tokenizer) readSpecial(md *gguf.Metadata) error {
+	for _, r := range append(roles(), unk) {
+		key := "tokenizer.ggml." + string(r) + "_token_id"
 		if _, ok := md.Get(key); !ok {
 			continue
 		}
@@ -66,7 +75,7 @@ func (t *Tokenizer) readSpecial(md *gguf.Metadata) error {
 			return fmt.Errorf("token: %w", err)
 		}
 		if id >= 0 && id < int64(len(t.texts)) { // files with ids beyond their vocabulary exist; loaders pass over them
-			t.special[s.role] = int32(id)
+			t.special[r] = int32(id)
 		}
 	}
 	for key, dst := range map[string]*bool{keyAddBOS: &t.addBOS, keyAddEOS: &t.addEOS} {
@@ -171,11 +180,7 @@ func (t *Tokenizer) setPieces() {
 		case control, unknown, userDefined:
 			t.pieces[i] = text
 		default:
-			piece, ok := pretoken.Unspell(text)
-			if !ok {
-				piece = text
-			}
-			t.pieces[i] = piece
+			t.pieces[i] = t.coder.piece(text)
 		}
 	}
 }

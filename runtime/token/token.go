@@ -40,6 +40,7 @@ type Tokenizer struct {
 	kinds  []kind
 	pieces []string // the bytes each token stands for
 	ids    map[string]int32
+	coder  coder
 
 	splitter     *pretoken.Splitter
 	ignoreMerges bool
@@ -51,7 +52,18 @@ type Tokenizer struct {
 	addBOS       bool
 	addEOS       bool
 	eog          map[int32]bool
+	strips       map[int32]bool // added tokens that swallow the white space behind them
 	encoders     sync.Pool
+}
+
+// coder is the part of a tokenizer that differs between kinds.
+type coder interface {
+	// encode appends the ids of text that has no added tokens in it: it begins the whole text or follows one.
+	encode(text string, ids []int32) ([]int32, error)
+	// piece is the bytes that an ordinary token stands for.
+	piece(text string) string
+	// spaced reports whether encode puts a space before the text, which decoding takes away again.
+	spaced() bool
 }
 
 // New builds a tokenizer from a file's tokenizer.ggml.* keys. A kind of tokenizer that is not
@@ -61,30 +73,40 @@ func New(md *gguf.Metadata) (*Tokenizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("token: %w", err)
 	}
-	if model != "gpt2" {
+	t := &Tokenizer{special: map[role]int32{}, eog: map[int32]bool{}}
+	build, ok := map[string]func(*gguf.Metadata) error{"gpt2": t.buildBPE, "llama": t.buildSPM, "t5": t.buildUnigram}[model]
+	if !ok {
 		return nil, &gguf.UnsupportedError{Msg: fmt.Sprintf("token: tokenizer model %q is not supported", model)}
 	}
-	t := &Tokenizer{special: map[role]int32{}, eog: map[int32]bool{}}
-	info, err := t.readPre(md)
-	if err != nil {
-		return nil, err
-	}
-	if err := t.readTokens(md); err != nil {
-		return nil, err
-	}
-	t.addBOS, t.addEOS = info.AddBOS, false
-	if err := t.readSpecial(md); err != nil {
-		return nil, err
-	}
-	t.findEOG()
-	if err := t.readMerges(md); err != nil {
+	if err := build(md); err != nil {
 		return nil, err
 	}
 	t.setPieces()
 	t.buildMatchers()
+	return t, nil
+}
+
+// buildBPE makes a byte-level BPE tokenizer.
+func (t *Tokenizer) buildBPE(md *gguf.Metadata) error {
+	info, err := t.readPre(md)
+	if err != nil {
+		return err
+	}
+	if err := t.readTokens(md); err != nil {
+		return err
+	}
+	t.addBOS, t.addEOS = info.AddBOS, false
+	if err := t.readSpecial(md); err != nil {
+		return err
+	}
+	t.findEOG()
+	if err := t.readMerges(md); err != nil {
+		return err
+	}
 	t.encoders.New = func() any { return &encoder{t: t, cache: map[string][]int32{}} }
 	t.invalid = t.encodeInvalid()
-	return t, nil
+	t.coder = bpe{t}
+	return nil
 }
 
 // The keys of a vocabulary.

@@ -192,7 +192,7 @@ func TestBadMetadata(t *testing.T) {
 		unsupported bool
 	}{
 		{"no model", drop(keyModel), "tokenizer.ggml.model is missing", false},
-		{"SentencePiece", set(keyModel, "llama"), `tokenizer model "llama" is not supported`, true},
+		{"WordPiece", set(keyModel, "bert"), `tokenizer model "bert" is not supported`, true},
 		{"model a number", set(keyModel, uint32(1)), "tokenizer.ggml.model is uint32", false},
 		{"unknown pre", set(keyPre, "qwen9"), `pre-tokenizer "qwen9" is not supported`, true},
 		{"raw UTF-8", set(keyPre, "gemma4"), `pre-tokenizer "gemma4" is not supported`, true},

@@ -60,7 +60,7 @@ func gather(rules []family.Rule, blocks, beyond int64, sources []source) (*gathe
 		}
 	}
 	if g.last+1 < g.blocks {
-		return nil, fmt.Errorf("convert: config.json: num_hidden_layers is %d, but the checkpoint has no tensors of layers %d to %d", blocks, g.last+1, blocks-1)
+		return nil, &MissingLayersError{Layers: g.blocks, Last: g.last}
 	}
 	for _, k := range g.order {
 		if err := g.complete(k); err != nil {

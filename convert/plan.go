@@ -101,6 +101,9 @@ func (p *Plan) plan(fsys fs.FS, opts Options, config family.Config, class string
 		return wrap(err)
 	}
 	p.size = layout.Size
+	for _, name := range p.ckpt.Strays() {
+		p.warnings = append(p.warnings, name+": lies beside the weights but is not one of their files, so it was not read")
+	}
 	for _, k := range config.Unread() {
 		p.warnings = append(p.warnings, fmt.Sprintf("config.json: field %s is not known here and was ignored", k))
 	}
@@ -147,14 +150,14 @@ func (p *Plan) planTensors(config family.Config, keys *gguf.Metadata, ot outType
 		return err
 	}
 	g, err := gather(rules, blocks, p.Family.BeyondBlocks(config), sources)
+	if err == nil {
+		err = g.compute(p.Family, config)
+	}
+	if err == nil {
+		err = g.check(p.Family, config, keys)
+	}
 	if err != nil {
-		return err
-	}
-	if err := g.compute(p.Family, config); err != nil {
-		return err
-	}
-	if err := g.check(p.Family, config, keys); err != nil {
-		return err
+		return p.explain(err, blocks-config.IntOr("num_hidden_layers", blocks))
 	}
 	for i := range g.outs {
 		out := &g.outs[i]
@@ -169,6 +172,20 @@ func (p *Plan) planTensors(config family.Config, keys *gguf.Metadata, ot outType
 		p.warnings = append(p.warnings, "config.json: tie_word_embeddings is true, but the checkpoint has an lm_head of its own, which is used as in the reference")
 	}
 	return config.Err()
+}
+
+// explain tells an error about missing tensors what else is known: files that were not read, and how many of the
+// blocks are of multi-token prediction.
+func (p *Plan) explain(err error, extra int64) error {
+	var layers *MissingLayersError
+	var tensor *MissingTensorError
+	switch {
+	case errors.As(err, &layers):
+		layers.Strays, layers.Extra = p.ckpt.Strays(), int(extra)
+	case errors.As(err, &tensor):
+		tensor.Strays = p.ckpt.Strays()
+	}
+	return err
 }
 
 // planMetadata writes all metadata in the reference converter's order.

@@ -41,6 +41,7 @@ type MissingTensorError struct {
 	Source string // of the checkpoint
 	Tensor string // of the file
 	Why    string
+	Strays []string // weight files that were not read
 }
 
 func (e *MissingTensorError) Error() string {
@@ -53,5 +54,39 @@ func (e *MissingTensorError) Error() string {
 
 // Hint is advice for the user.
 func (e *MissingTensorError) Hint() string {
+	if len(e.Strays) > 0 {
+		return strayHint(e.Strays)
+	}
 	return "the checkpoint is incomplete; download it again and check that all shards are there"
+}
+
+// strayHint says where tensors may be that were not found.
+func strayHint(strays []string) string {
+	return fmt.Sprintf("%s lies beside the shards, but model.safetensors.index.json does not name it, so it was not read: add its tensors to weight_map", strings.Join(strays, ", "))
+}
+
+// MissingLayersError says that the checkpoint ends before config.json's last layer.
+type MissingLayersError struct {
+	Layers, Last int      // of config.json; the highest that has tensors, -1 for none
+	Extra        int      // of Layers, those of multi-token prediction
+	Strays       []string // weight files that were not read
+}
+
+func (e *MissingLayersError) Error() string {
+	what := fmt.Sprintf("num_hidden_layers is %d", e.Layers-e.Extra)
+	if e.Extra > 0 {
+		what += fmt.Sprintf(" and %d of multi-token prediction follow", e.Extra)
+	}
+	return fmt.Sprintf("convert: config.json: %s, but the checkpoint has no tensors of layers %d to %d", what, e.Last+1, e.Layers-1)
+}
+
+// Hint is advice for the user.
+func (e *MissingLayersError) Hint() string {
+	switch {
+	case len(e.Strays) > 0:
+		return strayHint(e.Strays)
+	case e.Last >= e.Layers-e.Extra-1:
+		return "the checkpoint has no layers of multi-token prediction: set num_nextn_predict_layers of config.json to 0"
+	}
+	return "shards are missing, or config.json is not the one of these weights"
 }

@@ -38,6 +38,7 @@ type Checkpoint struct {
 	byShard map[string]*shard
 	tensors []Tensor
 	byName  map[string]int
+	strays  []string
 }
 
 // Open opens the checkpoint at the root of fsys and checks all headers. The files are
@@ -74,9 +75,11 @@ func (c *Checkpoint) open(fsys fs.FS) error {
 		}
 	}
 	if idx != nil {
-		return idx.check(c)
+		if err := idx.check(c); err != nil {
+			return err
+		}
 	}
-	return nil
+	return c.findStrays(fsys)
 }
 
 // add opens a shard and appends its tensors by name, as the reference reads them.

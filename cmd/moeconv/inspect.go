@@ -12,6 +12,7 @@ import (
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/gguf/expert"
 	"github.com/moeconv/moeconv/gguf/names"
+	"github.com/moeconv/moeconv/verify"
 )
 
 type inspectDoc struct {
@@ -24,6 +25,7 @@ type inspectDoc struct {
 	Metadata   []gguf.KeyValue `json:"metadata"`
 	Tensors    []tensorDoc     `json:"tensors"`
 	Experts    expertsDoc      `json:"experts"`
+	checksDoc
 }
 
 type tensorDoc struct {
@@ -49,20 +51,29 @@ type expertsDoc struct {
 }
 
 func inspectCmd(a *app) *cobra.Command {
-	var hash bool
+	var hash, check bool
 	cmd := &cobra.Command{
 		Use:   "inspect FILE",
 		Short: "Show a file's metadata, tensors and experts",
 		Long: `inspect reads the header of a GGUF file (any shard of a set) or plans a checkpoint
-directory and shows the file that convert would write.`,
+directory and shows the file that convert would write. The file may be of any
+architecture.
+
+--check holds the headers against what loaders insist on and prints the outcome: where
+tensors lie, the architecture's load contract (tensors, shapes, keys; not applicable
+to an architecture that is not known), the vocabulary, the experts' marks. Exit
+status 3 when something fails.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := a.open(args[0], sourceFlags{outType: "auto"})
+			if err != nil && check && damaged(args[0], err) {
+				return a.emitInspect(args[0], &inspectDoc{envelope: a.envelope(), checksDoc: newChecksDoc(unreadable(err), nil)})
+			}
 			if err != nil {
 				return err
 			}
 			defer m.Close()
-			doc := inspectDoc{envelope: a.envelope(), Metadata: gguf.Describe(m.Metadata())}
+			doc := &inspectDoc{envelope: a.envelope(), Metadata: gguf.Describe(m.Metadata())}
 			if err := doc.place(m); err != nil {
 				return err
 			}
@@ -72,11 +83,30 @@ directory and shows the file that convert would write.`,
 				}
 			}
 			doc.experts(m)
-			return a.emit(doc, doc.print)
+			if check {
+				doc.checksDoc = newChecksDoc(headerChecks(cmd.Context(), m.Source), advise(m.Source))
+			}
+			return a.emitInspect(args[0], doc)
 		},
 	}
 	cmd.Flags().BoolVar(&hash, "hash", false, "add the SHA-256 of every tensor's bytes")
+	cmd.Flags().BoolVar(&check, "check", false, "check structure, load contract, vocabulary and marks; exit status 3 when one fails")
 	return cmd
+}
+
+// emitInspect prints the document; with checks, people see these alone.
+func (a *app) emitInspect(file string, d *inspectDoc) error {
+	if d.Checks == nil {
+		return a.emit(d, d.print)
+	}
+	err := a.emit(d, func(w io.Writer) error {
+		_, err := io.WriteString(w, d.table(file))
+		return err
+	})
+	if err == nil && d.Status == verify.Fail {
+		return checkError{file + " failed its checks"}
+	}
+	return err
 }
 
 // place fills in where tensors lie: in the file, or in the file that a plan would become.

@@ -41,6 +41,7 @@ type app struct {
 	progress       string
 	logFile        string
 	emitted        bool // a JSON document has been written
+	strange        bool // the user has been told that an architecture is not known
 	log            *logger
 }
 
@@ -71,7 +72,8 @@ difference, 4 not supported, 5 try again (disk full, lock; state kept),
 	f.StringVar(&a.logFile, "log-file", "", "write diagnostics to this `FILE` too")
 	for _, verb := range []func(*app) *cobra.Command{
 		hf2ggufCmd, planCmd, convertCmd, tagCmd, inspectCmd, quantizeCmd, tokenizeCmd, logitsCmd,
-		perplexityCmd, generateCmd, verifyCmd, diffCmd, recipesCmd,
+		perplexityCmd, generateCmd, verifyCmd, diffCmd, setCmd, splitCmd, mergeCmd,
+		recipesCmd,
 	} {
 		root.AddCommand(verb(a))
 	}

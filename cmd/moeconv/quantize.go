@@ -87,7 +87,12 @@ func quantizeCmd(a *app) *cobra.Command {
 		Use:   "quantize SRC -o FILE --type SCHEME",
 		Short: "Quantize a GGUF file, or a checkpoint in one pass",
 		Long: `quantize writes the bytes that llama-quantize would write. SRC is a GGUF file or a
-checkpoint directory; a checkpoint is converted on the way, without an intermediate file.`,
+checkpoint directory; a checkpoint is converted on the way, without an intermediate file.
+
+A GGUF file of an architecture that moeconv does not know is quantized by llama-quantize's
+general rules, with one warning: what they ask of a model (blocks, experts, heads) is found
+by the last part of the keys, or else counted in the tensors. The rules llama-quantize has
+for some architectures alone (falcon, glm5-next, models of the 70B class) go by name.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if flags.scheme == "" || name == "" && !dry {
@@ -109,6 +114,7 @@ checkpoint directory; a checkpoint is converted on the way, without an intermedi
 				return err
 			}
 			defer src.Close()
+			opts.CountTensors = !knows(src.Metadata())
 			return a.quantize(cmd, src, scheme, opts, output, name, dry)
 		},
 	}

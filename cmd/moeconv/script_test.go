@@ -33,9 +33,11 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"status": checkStatus,
-			"sha":    checkSHA,
-			"damage": damageFile,
+			"status":  checkStatus,
+			"sha":     checkSHA,
+			"damage":  damageFile,
+			"rewrite": rewriteFile,
+			"tensors": checkTensors,
 		},
 	})
 }

@@ -48,6 +48,7 @@ func (a *app) open(name string, flags sourceFlags) (*model, error) {
 		if err != nil {
 			return nil, err
 		}
+		a.meet(f.Metadata())
 		return &model{Source: f, Closer: f, file: f}, nil
 	}
 	p, err := convert.OpenDir(name, flags.options())

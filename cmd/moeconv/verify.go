@@ -37,6 +37,7 @@ is at best a warning. Exit status 3 when a check fails.`,
 				return err
 			}
 			defer file.Close()
+			a.meet(file.Metadata())
 			s := &verify.Subject{Name: filepath.Base(args[0]), Scheme: scheme, Source: file, Chunks: chunks}
 			s.Runtime.Threads = threads
 			if scheme == "" {

@@ -83,7 +83,7 @@ func TestRealDimensions(t *testing.T) {
 	for _, m := range realModels {
 		t.Run(m.name, func(t *testing.T) {
 			start := time.Now()
-			p, err := convert.NewPlan(virtualCheckpoint(t, m), convert.Options{Name: m.name, Pre: "deepseek-llm", HeadersOnly: true})
+			p, err := convert.NewPlan(virtualCheckpoint(t, m), convert.Options{Name: m.name, Pre: "deepseek-llm"})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -74,3 +74,41 @@ func BenchmarkDecode(b *testing.B) {
 		tok.Decode(ids, Options{})
 	}
 }
+
+// BenchmarkSentencePiece encodes ordinary text with real SentencePiece vocabularies.
+func BenchmarkSentencePiece(b *testing.B) {
+	text := testdata.ValidText()
+	names := spModels
+	if !testdata.Full() {
+		names = names[:1]
+	}
+	for _, name := range names {
+		md := fullModel(b, name)
+		tok := newTokenizer(b, md)
+		b.Run("vocab="+name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := tok.Encode(text, Options{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("vocab="+name+"/cold", func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				e := &spmEncoder{c: tok.coder.(*spm), cache: map[string][]int32{}}
+				if _, err := e.text(" "+text, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("vocab="+name+"/new", func(b *testing.B) {
+			for b.Loop() {
+				if _, err := New(md); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -20,7 +20,6 @@ type spm struct {
 	merges   map[pair]merge               // what two neighbours become
 	joins    map[[2]rune]bool             // neighbouring characters of which some token has both
 	ascii    [asciiRunes][asciiRunes]bool // joins, for the characters that have a slot
-	parts    bool                         // some tokens are unused ones, which are taken apart again
 	unknown  int32                        // -1 where there is none
 	encoders sync.Pool
 }
@@ -147,7 +146,6 @@ func (c *spm) readSymbols() {
 		if !c.merged(int32(i)) {
 			continue
 		}
-		c.parts = c.parts || c.t.kinds[i] == unused
 		before := rune(-1)
 		for _, r := range text {
 			c.symbol(r)

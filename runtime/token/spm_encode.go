@@ -122,7 +122,7 @@ func (e *spmEncoder) lookup(left, right int32) merge {
 	if !ok {
 		return merge{rank: never}
 	}
-	if e.c.parts && e.c.t.kinds[m.id] == unused {
+	if e.c.t.kinds[m.id] == unused {
 		if e.formed == nil {
 			e.formed = map[int32]pair{}
 		}
@@ -216,15 +216,17 @@ func (e *spmEncoder) finish(out, at []int32) ([]int32, error) {
 	return out, nil
 }
 
+// emit appends a token. An unused one is never given: it is taken apart, or spelled if it is a character.
 func (e *spmEncoder) emit(out []int32, id int32, char string) ([]int32, error) {
 	t := e.c.t
 	if t.valid(id) {
-		if e.c.parts && t.kinds[id] == unused {
-			if p, ok := e.formed[id]; ok {
-				return e.takeApart(out, p)
-			}
+		if t.kinds[id] != unused {
+			return append(out, id), nil
 		}
-		return append(out, id), nil
+		if p, ok := e.formed[id]; ok {
+			return e.takeApart(out, p)
+		}
+		char = t.texts[id]
 	}
 	if char == " " {
 		char = string(space)

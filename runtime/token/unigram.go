@@ -1,6 +1,7 @@
 package token
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -165,6 +166,9 @@ func (c *unigram) normalize(text string) ([]byte, error) {
 			out = append(out, part[i])
 		}
 		text = text[n:]
+	}
+	for c.mergeSpaces && bytes.HasSuffix(out, []byte(string(space))) { // spelled as tokens spell it
+		out = out[:len(out)-len(string(space))]
 	}
 	return out, nil
 }

@@ -17,6 +17,12 @@ type Options struct {
 	OutType string // f32, f16, bf16, q8_0 or auto (also when empty)
 	Pre     string // name of the pre-tokenizer, where it shall not be recognised
 
+	ModelName string     // general.name, where it shall not be derived
+	Metadata  []byte     // JSON of general.* keys that replace what the model says of itself; nil for none
+	Overrides []Override // of any key, after everything else
+	VocabOnly bool       // plan a file of metadata and vocabulary; the weights need not be there
+	Shards    []string   // the weight files to read; nil: the index's or all model*.safetensors
+
 }
 
 // Quirk is a defect of the reference converter's metadata that a plan reproduces, so that files agree byte for byte.

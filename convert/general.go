@@ -29,6 +29,7 @@ type generalInput struct {
 	Card             []byte         // README.md
 	Config           map[string]any // config.json; only _name_or_path is read
 	GenerationConfig []byte         // generation_config.json
+	Override         []byte         // JSON that replaces what the above say, nil when there is none
 	Params           paramCounts
 }
 
@@ -40,8 +41,9 @@ type generalKV struct {
 
 // generalResult is general.type and what follows it up to the model's own keys, in file order.
 type generalResult struct {
-	KVs  []generalKV
-	card *modelCard
+	KVs     []generalKV
+	card    *modelCard
+	ignored []string // keys of the override that mean nothing
 }
 
 // generalMetadata makes the general.* keys as the reference converter does, its
@@ -52,13 +54,20 @@ func generalMetadata(in generalInput) (*generalResult, error) {
 	if err != nil {
 		return nil, err
 	}
+	var ignored []string
+	if in.Override != nil {
+		if ignored, err = card.override(in.Override); err != nil {
+			return nil, err
+		}
+		card.setDefault("name", in.Dir)
+	}
 	if in.Name != "" {
 		card.set("name", in.Name)
 	}
 	if card.get("size_label") == nil && in.Params.Total > 0 {
 		card.set("size_label", in.Params.sizeLabel())
 	}
-	r := &generalResult{KVs: []generalKV{{"general.type", "model"}}, card: card}
+	r := &generalResult{KVs: []generalKV{{"general.type", "model"}}, card: card, ignored: ignored}
 	for _, f := range card.fields() {
 		v, err := f.pack()
 		if err != nil {
@@ -72,7 +81,10 @@ func generalMetadata(in generalInput) (*generalResult, error) {
 // fileName is the name that the reference gives the file in a directory, without
 // the extension: deepseek-moe-6x1.9M-16b-chat-F16. outType is the label of the
 // file type: F16, Q8_0, MXFP4_MOE.
-func (r *generalResult) fileName(outType string) string {
+func (r *generalResult) fileName(outType string) string { return r.stem(true) + "-" + outType }
+
+// stem is the file's name up to its kind: basename or name, with size the size label, finetune and version.
+func (r *generalResult) stem(size bool) string {
 	c := r.card
 	stem := "ggml-model"
 	if s, ok := c.get("basename").(string); ok {
@@ -80,7 +92,7 @@ func (r *generalResult) fileName(outType string) string {
 	} else if s, ok := c.get("name").(string); ok {
 		stem = fileWord(s, " /")
 	}
-	if s, ok := c.get("size_label").(string); ok {
+	if s, ok := c.get("size_label").(string); ok && size {
 		stem += "-" + s
 	}
 	for _, key := range []string{"finetune", "version"} {
@@ -88,7 +100,7 @@ func (r *generalResult) fileName(outType string) string {
 			stem += "-" + fileWord(s, " ")
 		}
 	}
-	return stem + "-" + outType
+	return stem
 }
 
 // cardField is a key before its value is checked and encoded: a Python value, as the reference has it.
@@ -107,6 +119,8 @@ type modelCard struct {
 	datasets *[]map[string]any
 	tags     []any
 	langs    []any
+
+	overridden map[string]bool // keys that the metadata override sets
 }
 
 func (c *modelCard) get(key string) any    { return c.values[key] }
@@ -167,6 +181,7 @@ var scalarKeys = [][2]string{
 	{"name", ""}, {"author", ""}, {"version", ""}, {"organization", ""},
 	{"finetune", ""}, {"basename", ""}, {"description", ""}, {"quantized_by", ""}, {"size_label", ""},
 	{"license", ""}, {"license_name", "license.name"}, {"license_link", "license.link"},
+	{"url", ""}, {"doi", ""}, {"uuid", ""}, {"repo_url", ""},
 	{"source_url", "source.url"}, {"source_doi", "source.doi"}, {"source_uuid", "source.uuid"}, {"source_repo_url", "source.repo_url"},
 }
 
@@ -174,9 +189,14 @@ var scalarKeys = [][2]string{
 func (c *modelCard) fields() []cardField {
 	fs := c.sampling[:len(c.sampling):len(c.sampling)]
 	text := func(key string, v any) {
-		if pyTruthy(v) {
-			fs = append(fs, cardField{"general." + key, gguf.String, v, "README.md"})
+		if !pyTruthy(v) {
+			return
 		}
+		file := "README.md"
+		if c.overridden["general."+key] {
+			file = overrideFile
+		}
+		fs = append(fs, cardField{"general." + key, gguf.String, v, file})
 	}
 	for _, k := range scalarKeys {
 		text(cmp.Or(k[1], k[0]), c.get(k[0]))

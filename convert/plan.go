@@ -25,6 +25,9 @@ type Plan struct {
 	size     int64
 	quirks   []Quirk
 	warnings []string
+
+	vocabOnly bool
+	general   *generalResult
 }
 
 // NewPlan plans the conversion of the checkpoint at the root of fsys; it reads headers and tokenizer files only.
@@ -34,17 +37,12 @@ func NewPlan(fsys fs.FS, opts Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	ckpt, err := safetensors.Open(fsys)
-	if err != nil {
-		var unsupported *safetensors.UnsupportedError
-		if errors.As(err, &unsupported) {
-			return nil, &gguf.UnsupportedError{Msg: err.Error()}
-		}
+	p := &Plan{Family: f, name: opts.Name, vocabOnly: opts.VocabOnly}
+	if err := p.openWeights(fsys, opts, config, class); err != nil {
 		return nil, err
 	}
-	p := &Plan{Family: f, name: opts.Name, ckpt: ckpt}
 	if err := p.plan(fsys, opts, config, class); err != nil {
-		ckpt.Close()
+		p.ckpt.Close()
 		return nil, err
 	}
 	return p, nil
@@ -93,14 +91,19 @@ func (p *Plan) plan(fsys fs.FS, opts Options, config family.Config, class string
 	if err := p.planMetadata(fsys, opts, config, keys); err != nil {
 		return err
 	}
-	if err := family.CheckContract(p.md, p.infos); err != nil {
+	if err := p.override(opts); err != nil {
+		return err
+	}
+	if err := family.CheckContract(p.md, p.infos); err != nil && !p.vocabOnly {
 		return fmt.Errorf("convert: the file would not load: %w", err)
 	}
 	layout, err := gguf.Layout(p.md, p.infos)
 	if err != nil {
 		return wrap(err)
 	}
-	p.size = layout.Size
+	if p.size = layout.Size; p.vocabOnly {
+		p.size = layout.HeaderSize
+	}
 	for _, name := range p.ckpt.Strays() {
 		p.warnings = append(p.warnings, name+": lies beside the weights but is not one of their files, so it was not read")
 	}
@@ -126,6 +129,9 @@ func (p *Plan) planModel(outType string, config family.Config, class string) (*g
 	}
 	if err := p.Family.SetKeys(config, keys, ot.fileType); err != nil {
 		return nil, wrap(err)
+	}
+	if p.vocabOnly {
+		return keys, nil
 	}
 	return keys, p.planTensors(config, keys, ot)
 }
@@ -199,10 +205,14 @@ func (p *Plan) planMetadata(fsys fs.FS, opts Options, config family.Config, keys
 		return err
 	}
 	general, err := generalMetadata(generalInput{
-		Dir: opts.Name, Card: card, Config: config.Fields(), GenerationConfig: generation, Params: countParams(p.infos),
+		Dir: opts.Name, Name: opts.ModelName, Card: card, Config: config.Fields(), GenerationConfig: generation, Override: opts.Metadata, Params: countParams(p.infos),
 	})
 	if err != nil {
 		return err
+	}
+	p.general = general
+	for _, key := range general.ignored {
+		p.warnings = append(p.warnings, overrideFile+": key "+key+" is not one that it can set, here or in the reference; --override can")
 	}
 	p.md = &gguf.Metadata{}
 	p.md.Set("general.architecture", p.Family.Arch)

@@ -11,15 +11,15 @@ import (
 var OutTypes = []string{"f32", "f16", "bf16", "q8_0"}
 
 // Preview is the file that p would become with another OutType: names, shapes and types, for sizes. Its rows cannot be
-// read, and general.file_type is p's own. p must not be planned as q8_0, where a type may come from either side.
+// read, and general.file_type is p's own.
 func (p *Plan) Preview(outType string) (gguf.Source, error) {
 	ot, err := parseOutType(outType, p.ckpt.Tensors())
 	if err != nil {
 		return nil, err
 	}
 	v := preview{md: p.md}
-	for _, t := range p.infos {
-		if !t.Type.Quantized() { // what is quantized in the checkpoint stays so
+	for i, t := range p.infos {
+		if t.Type = p.outs[i].view.elem(); !t.Type.Quantized() { // what is quantized in the checkpoint stays so
 			t.Type = tensorType(t.Name, t.Shape, ot.base)
 		}
 		v.infos = append(v.infos, t)

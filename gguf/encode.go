@@ -9,6 +9,7 @@ import (
 
 // Plan is what types and shapes fix before a byte is written.
 type Plan struct {
+	HeaderSize int64   // bytes up to the padding in front of the data section
 	DataOffset int64   // byte offset of the data section
 	Offsets    []int64 // of each tensor in the data section
 	Size       int64   // of the whole file, bytes
@@ -36,8 +37,9 @@ func layout(md *Metadata, ts []TensorInfo) (Plan, []byte, error) {
 	if err != nil {
 		return p, nil, err
 	}
-	p.DataOffset = pad(int64(len(header)), p.Alignment)
-	header = append(header, make([]byte, p.DataOffset-int64(len(header)))...)
+	p.HeaderSize = int64(len(header))
+	p.DataOffset = pad(p.HeaderSize, p.Alignment)
+	header = append(header, make([]byte, p.DataOffset-p.HeaderSize)...)
 	if p.Size > math.MaxInt64-p.DataOffset {
 		return p, nil, fmt.Errorf("gguf: size of the file overflows")
 	}

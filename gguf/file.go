@@ -20,6 +20,7 @@ type FileOptions struct {
 	SplitStyle      SplitStyle // whose rules of splitting
 	MetadataFirst   bool       // the first shard holds metadata only; makes a set whatever the limits
 	Set             bool       // make a set even where one shard is enough
+	Unpadded        bool       // a file without tensors ends with its metadata, as the reference converter's vocabularies do
 	Force           bool       // replace existing files
 	// Verify reads every file back before it gets its name and compares it with what was read from the source:
 	// metadata, tensor infos and the SHA-256 of each tensor.
@@ -136,6 +137,7 @@ func (j *job) write(ctx context.Context, p *part) error {
 	if report := opts.Progress; report != nil {
 		opts.Progress = func(done, _ int64) { report(j.done+done, j.work) }
 	}
+	opts.bare = j.opts.Unpadded && len(p.src.Tensors()) == 0
 	if j.opts.Verify {
 		opts.sum = func(_ int, sum []byte) { p.sums = append(p.sums, sum) }
 	}

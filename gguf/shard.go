@@ -27,6 +27,9 @@ func split(name string, src Source, opts FileOptions) ([]*part, error) {
 	}
 	if len(cuts) == 1 && !opts.Set {
 		plan, err := Layout(src.Metadata(), ts)
+		if opts.Unpadded && len(ts) == 0 {
+			plan.Size = plan.HeaderSize
+		}
 		return []*part{{path: name, src: src, plan: plan}}, err
 	}
 	prefix := strings.TrimSuffix(name, ".gguf")

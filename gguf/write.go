@@ -21,7 +21,8 @@ type WriteOptions struct {
 	Memory   int64                   // bytes of slabs in flight, encoded and as f32; 512 MiB if 0
 	Progress func(done, total int64) // called from one goroutine after each slab with bytes of the output; may be nil
 
-	sum func(tensor int, sum []byte) // called after each tensor with the SHA-256 of its bytes; may be nil
+	bare bool                         // leave out the padding in front of the data section
+	sum  func(tensor int, sum []byte) // called after each tensor with the SHA-256 of its bytes; may be nil
 }
 
 // Write writes src as a GGUF file, version 3, little-endian. It writes forward
@@ -36,6 +37,9 @@ func Write(ctx context.Context, w io.Writer, src Source, opts WriteOptions) erro
 	}
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if opts.bare {
+		header = header[:plan.HeaderSize]
 	}
 	if _, err := w.Write(header); err != nil {
 		return fmt.Errorf("gguf: write: %w", err)

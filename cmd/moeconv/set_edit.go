@@ -111,7 +111,7 @@ func (c changeDoc) text() string {
 // applyEdits is md after the edits, and what they change; an edit of a value to itself changes nothing.
 func applyEdits(md *gguf.Metadata, edits []edit, force bool) (*gguf.Metadata, []changeDoc, error) {
 	out := md.Clone()
-	var changes []changeDoc
+	changes := []changeDoc{} // in JSON an empty list, not null
 	for _, e := range edits {
 		old, there := out.Get(e.key)
 		if e.value == nil {

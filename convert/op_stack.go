@@ -11,7 +11,11 @@ func newStack(ins []view) (view, error) {
 			return nil, fmt.Errorf("experts of types %v and %v cannot be stacked", ins[0].elem(), in.elem())
 		}
 	}
-	return rowMap{ins, dims, rows, func(row, n int64) []segment {
+	unit := ins[0].units()
+	if unit == 1 {
+		unit = rows // an expert is the natural piece, unless its own making asks for less
+	}
+	return rowMap{ins, dims, unit, func(row, n int64) []segment {
 		var out []segment
 		for n > 0 {
 			in := row % rows

@@ -136,7 +136,8 @@ func (v *Vocab) putTekken(t *tekken, special []string) error {
 	}
 	v.model, v.idsFirst = "gpt2", true
 	v.tokens = append(special, r.spelled()...)
-	v.scores, v.types = make([]float32, len(v.tokens)), make([]int32, len(v.tokens))
+	v.types = make([]int32, len(v.tokens))
+	v.quirks = append(v.quirks, Quirk{"tokenizer.ggml.scores", "zeros of type INT32, which loaders take for FLOAT32; zeros are the same in both", nil})
 	for i := range v.types {
 		v.types[i] = typeNormal
 		if i < len(special) {

@@ -90,14 +90,15 @@ func (f *files) tokenAttrs() *object {
 	return attrs
 }
 
-// addNamed adds the special tokens that attributes name.
+// addNamed adds the special tokens that attributes name. Naming makes a token special; only a place in the list
+// of extra ones does not, where the token is known.
 func (s *addedSet) addNamed(attrs *object) {
 	for _, k := range namedTokens {
-		s.addSpecial(attrs.get(k))
+		s.addSpecial(attrs.get(k), true)
 	}
 	for _, k := range attrs.keys {
 		if strings.HasSuffix(k, "_token") && !slices.Contains(namedTokens, k) {
-			s.addSpecial(attrs.get(k))
+			s.addSpecial(attrs.get(k), true)
 		}
 	}
 	extra := attrs.get("extra_special_tokens")
@@ -107,11 +108,11 @@ func (s *addedSet) addNamed(attrs *object) {
 	switch e := extra.(type) {
 	case []any:
 		for _, v := range e {
-			s.addSpecial(v)
+			s.addSpecial(v, false)
 		}
 	case map[string]any:
 		for _, k := range slices.Sorted(maps.Keys(e)) {
-			s.addSpecial(e[k])
+			s.addSpecial(e[k], true)
 		}
 	}
 }
@@ -153,8 +154,9 @@ func normalized(m map[string]any) bool {
 	return !truthy(m["special"])
 }
 
-// addSpecial adds a special token given as a string or an object, if it is new.
-func (s *addedSet) addSpecial(v any) {
+// addSpecial adds a special token given as a string or an object. One that is known keeps its
+// other flags, and becomes special where it is named.
+func (s *addedSet) addSpecial(v any, named bool) {
 	a := addedToken{Special: true}
 	switch v := v.(type) {
 	case string:
@@ -163,7 +165,9 @@ func (s *addedSet) addSpecial(v any) {
 		a.Content, _ = v["content"].(string)
 		a.Normalized = truthy(v["normalized"])
 	}
-	if _, known := s.at[a.Content]; a.Content != "" && !known {
+	if i, known := s.at[a.Content]; known {
+		s.list[i].Special = s.list[i].Special || named
+	} else if a.Content != "" {
 		s.add(a)
 	}
 }

@@ -145,7 +145,10 @@ func (v *Vocab) AddTo(md *gguf.Metadata) {
 		v.special.addIDs(md)
 	}
 	md.Set("tokenizer.ggml.tokens", v.tokens)
-	if v.scores != nil {
+	switch {
+	case v.idsFirst: // the reference writes zeros, and they are no floats
+		md.Set("tokenizer.ggml.scores", make([]int32, len(v.tokens)))
+	case v.scores != nil:
 		md.Set("tokenizer.ggml.scores", v.scores)
 	}
 	md.Set("tokenizer.ggml.token_type", v.types)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -160,6 +161,7 @@ func (v *Vocab) putPieces(m *spModel, size int, cut bool) error {
 		pieces = pieces[:size]
 	}
 	v.model, v.pre = "llama", "default"
+	v.normal = m
 	v.tokens, v.scores, v.types = make([]string, size), make([]float32, size), make([]int32, size)
 	for i, p := range pieces {
 		v.tokens[i], v.scores[i], v.types[i] = p.text, p.score, p.kind
@@ -226,11 +228,35 @@ func (v *Vocab) replace(file string, id int64, text string, score float32, kind 
 
 func (v *Vocab) finishSentencePiece(f *files) error {
 	v.findDoubles()
+	if m := v.normal; v.model == "llama" {
+		if m.kind != spBPE {
+			v.warn("tokenizer.model: of model type %d, not BPE (%d), as which loaders will treat it: ids will differ from the model's own", m.kind, spBPE)
+		}
+		if len(m.charsMap) > 0 || m.removeWhitespace {
+			v.warn("tokenizer.model: text is normalised (characters: %t, runs of spaces: %t), which loaders do not do", len(m.charsMap) > 0, m.removeWhitespace)
+		}
+	}
 	t, err := f.specialParts()
 	if err != nil {
 		return err
 	}
 	return v.loadSpecial(f, t, int64(len(v.tokens)))
+}
+
+// checkPrefix warns where tokenizer.model and the metadata do not agree on the space in front of texts.
+func (v *Vocab) checkPrefix() {
+	if v.normal == nil {
+		return
+	}
+	prefix := true // without the key
+	for _, kv := range slices.Concat(v.before, v.middle, v.after) {
+		if kv.key == keySpacePrefix {
+			prefix, _ = kv.value.(bool)
+		}
+	}
+	if prefix != v.normal.dummyPrefix {
+		v.warn("tokenizer.model: a space goes before texts: %t; the metadata says %t and counts", v.normal.dummyPrefix, prefix)
+	}
 }
 
 // specialParts are the parts of tokenizer.json that matter where another file has the vocabulary; none without one.

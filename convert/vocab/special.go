@@ -17,7 +17,8 @@ type specialVocab struct {
 	add       []addEntry
 	template  *string
 	templates []namedTemplate
-	limit     int64 // ids from here on are passed over
+	limit     int64     // ids from here on are passed over
+	beyond    []idEntry // those ids
 }
 
 // noLimit lets every id pass.
@@ -86,6 +87,7 @@ func (s *specialVocab) setID(kind string, v any) error {
 		return fmt.Errorf("invalid id %d for the %s token", id, kind)
 	}
 	if id >= s.limit {
+		s.beyond = append(s.beyond, idEntry{kind, uint32(id)})
 		return nil
 	}
 	if !slices.ContainsFunc(s.ids, func(e idEntry) bool { return e.kind == kind }) {
@@ -121,7 +123,7 @@ func (v *Vocab) loadSpecial(f *files, t *tokenizer, limit int64) error {
 			return fmt.Errorf("config.json: %w", err)
 		}
 	}
-	for _, e := range s.ids {
+	for _, e := range append(s.beyond, s.ids...) {
 		if int64(e.id) >= int64(len(v.tokens)) {
 			v.warn("the %s token's id %d is outside of the vocabulary of %d", e.kind, e.id, len(v.tokens))
 		}

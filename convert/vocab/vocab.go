@@ -36,6 +36,7 @@ type Vocab struct {
 	types    []int32   // of each token
 	merges   []string  // nil where the kind has none
 	special  specialVocab
+	normal   *spModel   // the tokenizer.model, which says how text is normalised; nil without one
 	idsFirst bool       // mistral-common's order: merges and ids ahead of the tokens, and their number
 	before   []keyValue // written ahead of everything else
 	middle   []keyValue // written between the tokens and the special ones
@@ -86,6 +87,7 @@ func (v *Vocab) load(fsys fs.FS, opts Options) error {
 	if errors.Is(err, errNoFiles) {
 		return noTokenizer(fsys)
 	}
+	v.checkPrefix()
 	return err
 }
 

@@ -31,6 +31,22 @@ type Quirk struct {
 	Right     any // the value the key should have; nil where that is not known
 }
 
+// OpenFiles plans the conversion of weight files that lie in one directory, with config.json and the tokenizer beside
+// them. No other weight file is read, whatever an index says.
+func OpenFiles(files []string, opts Options) (*Plan, error) {
+	if len(files) == 0 {
+		return nil, errors.New("convert: no weight files")
+	}
+	dir := filepath.Dir(files[0])
+	for _, f := range files {
+		if filepath.Dir(f) != dir {
+			return nil, fmt.Errorf("convert: %s does not lie beside %s: all weight files of a checkpoint lie in one directory", f, files[0])
+		}
+		opts.Shards = append(opts.Shards, filepath.Base(f))
+	}
+	return OpenDir(dir, opts)
+}
+
 // OpenDir plans the conversion of the checkpoint in dir, whose resolved path names the model.
 func OpenDir(dir string, opts Options) (*Plan, error) {
 	abs, err := filepath.Abs(dir)

@@ -43,7 +43,7 @@ func NewPlan(fsys fs.FS, opts Options) (*Plan, error) {
 	}
 	if err := p.plan(fsys, opts, config, class); err != nil {
 		p.ckpt.Close()
-		return nil, err
+		return nil, p.partial(err, opts)
 	}
 	return p, nil
 }

@@ -27,6 +27,9 @@ func (p *Plan) Preview(outType string) (gguf.Source, error) {
 	return v, nil
 }
 
+// Sources lists the tensors of the checkpoint that a tensor is made from, none where config.json alone makes it.
+func (p *Plan) Sources(tensor int) []string { return p.outs[tensor].from }
+
 type preview struct {
 	md    *gguf.Metadata
 	infos []gguf.TensorInfo

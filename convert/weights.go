@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/moeconv/moeconv/convert/family"
 	"github.com/moeconv/moeconv/convert/safetensors"
@@ -83,4 +84,43 @@ func (g *gatherer) leavesOut(name string) bool {
 	}
 	_, drop := g.rules[m.Rule].Op.(family.Drop)
 	return drop || m.Block >= g.blocks && m.Block < g.blocks+g.beyond
+}
+
+// PartialError says why a plan failed that was made from some of a checkpoint's weight files.
+type PartialError struct {
+	Err   error
+	Given int
+	Other []string // weight files beside them
+}
+
+func (e *PartialError) Error() string {
+	s := fmt.Sprintf("%v (read from %d weight file(s) alone", e.Err, e.Given)
+	if n := len(e.Other); n > 0 {
+		s += "; not given: " + strings.Join(e.Other[:min(n, 4)], ", ")
+		if n > 4 {
+			s += fmt.Sprintf(" and %d more", n-4)
+		}
+	}
+	return s + ")"
+}
+
+// Unwrap is the plan's own error.
+func (e *PartialError) Unwrap() error { return e.Err }
+
+// Hint is advice for the user.
+func (e *PartialError) Hint() string {
+	return "give all weight files of the checkpoint, or its directory"
+}
+
+// partial tells an error about missing tensors which weight files the plan had.
+func (p *Plan) partial(err error, opts Options) error {
+	var (
+		expert *MissingExpertError
+		tensor *MissingTensorError
+		layers *MissingLayersError
+	)
+	if opts.Shards == nil || !errors.As(err, &expert) && !errors.As(err, &tensor) && !errors.As(err, &layers) {
+		return err
+	}
+	return &PartialError{Err: err, Given: len(opts.Shards), Other: p.ckpt.Strays()}
 }

@@ -1,163 +1,192 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/moeconv/moeconv/gguf"
-	"github.com/moeconv/moeconv/recipes"
+	"github.com/moeconv/moeconv/convert"
+	"github.com/moeconv/moeconv/convert/family"
 )
 
-// outputFlags are the flags of every verb that writes a model.
-type outputFlags struct {
-	splitMaxSize    string
-	splitMaxTensors int
-	metadataFirst   bool
-	force           bool
-	memory          string
-	threads         int
+// convertFlags are the flags of convert beyond those of every source and output.
+type convertFlags struct {
+	source    sourceFlags
+	output    outputFlags
+	name      string
+	dry       bool
+	vocabOnly bool
+	modelName string
+	metadata  string
+	overrides []string
+	families  bool
+	ignored   bool
 }
 
-func (o *outputFlags) register(f *pflag.FlagSet) {
-	f.StringVar(&o.splitMaxSize, "split-max-size", "", "write shards of at most this `SIZE` (50G is decimal)")
-	f.IntVar(&o.splitMaxTensors, "split-max-tensors", 0, "write shards of at most `N` tensors")
-	f.BoolVar(&o.metadataFirst, "metadata-first", false, "put no tensor into the first shard")
-	f.BoolVar(&o.metadataFirst, "no-tensor-first-split", false, "the same, as the reference spells it")
-	f.BoolVar(&o.force, "force", false, "replace an existing output")
-	f.StringVar(&o.memory, "memory", "512MiB", "bound of the memory of rows in flight")
-	f.IntVar(&o.threads, "threads", 0, "number of threads (default: all cores)")
+func (c *convertFlags) register(f *pflag.FlagSet) {
+	c.source.register(f, "auto")
+	c.output.register(f)
+	f.StringVarP(&c.name, "output", "o", "", "the `FILE` to write; {ftype} and {FTYPE} in its name become the type; a folder: a name is chosen")
+	f.StringVar(&c.name, "outfile", "", "the same, as the reference converter spells it")
+	f.BoolVar(&c.dry, "dry-run", false, "read headers only and print every tensor, its type, size, role and sources")
+	f.BoolVar(&c.vocabOnly, "vocab-only", false, "write metadata and vocabulary; the weights need not be there")
+	f.StringVar(&c.modelName, "model-name", "", "`NAME` for general.name")
+	f.StringVar(&c.metadata, "metadata", "", "JSON `FILE` of general.* keys that replace what the model card says")
+	f.StringArrayVar(&c.overrides, "override", nil, "set `KEY=TYPE:VALUE` in the metadata, repeatable: general.author=str:me")
+	f.BoolVar(&c.families, "print-supported-models", false, "print the architectures that convert")
+	for _, name := range []string{"no-lazy", "use-temp-file", "verbose"} { // of the reference: how it uses memory and talks
+		f.BoolVar(&c.ignored, name, false, "accepted as the reference's; without effect")
+		_ = f.MarkHidden(name) // cannot fail: the flag is there
+	}
 }
 
-func (o *outputFlags) options(progress func(done, total int64)) (gguf.FileOptions, error) {
-	opts := gguf.FileOptions{SplitMaxTensors: o.splitMaxTensors, MetadataFirst: o.metadataFirst, Force: o.force}
-	opts.Progress = progress
-	if o.threads < 0 || o.splitMaxTensors < 0 {
-		return opts, usageError{fmt.Errorf("--threads and --split-max-tensors may not be negative")}
-	}
-	opts.Workers = o.threads
-	var err error
-	if opts.Memory, err = recipes.ParseSize(o.memory); err != nil {
-		return opts, usageError{fmt.Errorf("--memory: %w", err)}
-	}
-	if o.splitMaxSize != "" {
-		if opts.SplitMaxSize, err = recipes.ParseSize(o.splitMaxSize); err != nil {
-			return opts, usageError{fmt.Errorf("--split-max-size: %w", err)}
+func (c *convertFlags) options() (convert.Options, error) {
+	o := c.source.options()
+	o.ModelName, o.VocabOnly = c.modelName, c.vocabOnly
+	if c.metadata != "" {
+		b, err := os.ReadFile(c.metadata)
+		if err != nil {
+			return o, fmt.Errorf("--metadata: %w", err)
 		}
+		o.Metadata = b
 	}
-	return opts, nil
-}
-
-// writtenFile is one output in the JSON documents.
-type writtenFile struct {
-	Path   string `json:"path"`
-	Bytes  int64  `json:"bytes"`
-	SHA256 string `json:"sha256"`
-}
-
-type writtenDoc struct {
-	envelope
-	Files   []writtenFile `json:"files"`
-	Tensors int           `json:"tensors"`
-	DryRun  bool          `json:"dry_run,omitempty"`
-	Bytes   int64         `json:"total_bytes"`
-	Quirks  []quirkDoc    `json:"reference_defects,omitempty"`
-}
-
-type quirkDoc struct {
-	Key  string `json:"key"`
-	What string `json:"what"`
+	for _, s := range c.overrides {
+		v, err := convert.ParseOverride(s)
+		if err != nil {
+			return o, usageError{fmt.Errorf("--override: %w", err)}
+		}
+		o.Overrides = append(o.Overrides, v)
+	}
+	return o, nil
 }
 
 func convertCmd(a *app) *cobra.Command {
-	var (
-		flags  sourceFlags
-		output outputFlags
-		name   string
-		dry    bool
-	)
+	var c convertFlags
 	cmd := &cobra.Command{
-		Use:   "convert DIR -o FILE",
+		Use:   "convert SRC -o FILE",
 		Short: "Convert a checkpoint to one GGUF file, byte-identical to the reference converter's",
-		Long: `convert reads a checkpoint directory and writes one GGUF file (or shards).
-Its bytes equal the reference converter's, known defects of its metadata included;
-hf2gguf mends those.`,
-		Args: exactArgs(1),
+		Long: `convert reads a checkpoint and writes one GGUF file (or shards). Its bytes equal the
+reference converter's, known defects of its metadata included; hf2gguf mends those.
+
+SRC is a checkpoint directory, or its weight files: one .safetensors, or a list of shards
+in any order, with config.json and the tokenizer beside them. Only these are read then.
+The folder of FILE is created; an existing FILE is refused without --force.`,
+		Args: usageArgs(cobra.ArbitraryArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if name == "" && !dry {
-				return usageError{fmt.Errorf("convert needs -o FILE")}
+			if c.output.splitMaxSize == "0" { // the reference converter's way to say no limit
+				c.output.splitMaxSize = ""
 			}
-			if info, err := os.Stat(args[0]); err == nil && !info.IsDir() {
-				return withHint(usageError{fmt.Errorf("%s is not a directory", args[0])}, "convert reads a checkpoint directory; quantize reads GGUF files")
+			switch {
+			case c.families:
+				return a.printFamilies()
+			case len(args) == 0:
+				return withHint(usageError{errors.New("convert needs SRC")}, "usage: "+cmd.UseLine())
+			case c.name == "" && !c.dry:
+				return usageError{errors.New("convert needs -o FILE")}
+			case c.vocabOnly && c.output.splits():
+				return usageError{errors.New("a vocabulary alone is not split")}
 			}
-			src, err := a.open(args[0], flags)
-			if err != nil {
-				return err
-			}
-			defer src.Close()
-			doc := writtenDoc{envelope: a.envelope(), Tensors: len(src.Tensors()), DryRun: dry, Bytes: src.plan.Size()}
-			for _, q := range src.plan.Quirks() {
-				doc.Quirks = append(doc.Quirks, quirkDoc{q.Key, q.What})
-				a.diag("note: reproduced a defect of the reference: %s: %s", q.Key, q.What)
-			}
-			if !dry {
-				if doc.Files, err = a.write(cmd, name, src, output); err != nil {
-					return err
-				}
-			}
-			return a.emit(doc, doc.print)
+			return a.convert(cmd, args, &c)
 		},
 	}
-	flags.register(cmd.Flags(), "auto")
-	output.register(cmd.Flags())
-	cmd.Flags().StringVarP(&name, "output", "o", "", "the `FILE` to write")
-	cmd.Flags().StringVar(&name, "outfile", "", "the same, as the reference converter spells it")
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "read headers only and print the exact size")
+	c.register(cmd.Flags())
 	return cmd
 }
 
-// write carries src into the file name with progress.
-func (a *app) write(cmd *cobra.Command, name string, src gguf.Source, output outputFlags) ([]writtenFile, error) {
-	progress, done := a.track("write "+name, true)
-	defer done()
-	opts, err := output.options(progress)
+func (a *app) convert(cmd *cobra.Command, args []string, c *convertFlags) error {
+	opts, err := c.options()
 	if err != nil {
-		return nil, err
-	}
-	files, err := gguf.WriteFile(cmd.Context(), name, src, opts)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]writtenFile, len(files))
-	for i, f := range files {
-		out[i] = writtenFile{f.Path, f.Bytes, f.SHA256}
-	}
-	return out, nil
-}
-
-func (d *writtenDoc) print(w io.Writer) error {
-	if d.DryRun {
-		_, err := fmt.Fprintf(w, "%d tensors, %s\n", d.Tensors, formatBytes(d.Bytes))
 		return err
 	}
-	for _, f := range d.Files {
-		if _, err := fmt.Fprintf(w, "%s  %s  %s\n", f.SHA256, f.Path, formatBytes(f.Bytes)); err != nil {
-			return err
-		}
+	p, err := openCheckpoint(args, opts)
+	if err != nil {
+		return err
 	}
-	return nil
+	defer p.Close()
+	a.warn(p)
+	doc := writtenDoc{envelope: a.envelope(), Tensors: len(p.Tensors()), DryRun: c.dry, Bytes: p.Size()}
+	for _, q := range p.Quirks() {
+		doc.Quirks = append(doc.Quirks, quirkDoc{q.Key, q.What})
+		a.diag("note: reproduced a defect of the reference: %s: %s", q.Key, q.What)
+	}
+	name, err := outputName(c.name, p)
+	if err != nil {
+		return err
+	}
+	c.output.unpadded = c.vocabOnly
+	if c.dry {
+		return a.dryRun(doc, name, p, &c.output)
+	}
+	if doc.Files, err = a.write(cmd, name, p, c.output); err != nil {
+		return err
+	}
+	return a.emit(doc, doc.print)
 }
 
-// formatBytes gives exact bytes and both units, so that nobody has to guess which GB is meant.
-func formatBytes(n int64) string {
-	switch f := float64(n); {
-	case n >= 1<<30:
-		return fmt.Sprintf("%d bytes (%.2f GiB, %.2f GB)", n, f/(1<<30), f/1e9)
-	case n >= 1<<20:
-		return fmt.Sprintf("%d bytes (%.2f MiB, %.2f MB)", n, f/(1<<20), f/1e6)
+// openCheckpoint plans a directory, or a list of weight files.
+func openCheckpoint(args []string, opts convert.Options) (*convert.Plan, error) {
+	for _, name := range args {
+		info, err := os.Stat(name)
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			return nil, withHint(err, "SRC is a checkpoint directory or its .safetensors files; moeconv plan also takes OWNER/NAME of the Hub")
+		case err != nil:
+			return nil, err
+		case info.IsDir() && len(args) == 1:
+			return convert.OpenDir(name, opts)
+		case info.IsDir():
+			return nil, usageError{fmt.Errorf("%s is a directory, which stands alone", name)}
+		case !isSafetensors(name):
+			return nil, withHint(usageError{fmt.Errorf("%s is neither a directory nor a .safetensors file", name)}, "convert reads checkpoints; quantize reads GGUF files")
+		}
 	}
-	return fmt.Sprintf("%d bytes", n)
+	return convert.OpenFiles(args, opts)
+}
+
+func isSafetensors(name string) bool { return strings.EqualFold(filepath.Ext(name), ".safetensors") }
+
+// outputName fills in a name's {ftype}; a folder gets the name that the reference converter would choose.
+func outputName(name string, p *convert.Plan) (string, error) {
+	label := schemeOf(p.Metadata())
+	if info, err := os.Stat(name); name == "" || err == nil && info.IsDir() || strings.HasSuffix(name, string(filepath.Separator)) {
+		return filepath.Join(name, p.FileName(label)), nil
+	}
+	dir, base := filepath.Split(name)
+	base, err := convert.FillTemplate(base, label)
+	if err != nil {
+		return "", usageError{err}
+	}
+	return dir + base, nil
+}
+
+type familiesDoc struct {
+	envelope
+	Families []familyDoc `json:"families"`
+}
+
+type familyDoc struct {
+	Arch    string   `json:"architecture"`
+	Classes []string `json:"classes"`
+	Example string   `json:"example,omitempty"`
+}
+
+func (a *app) printFamilies() error {
+	doc := familiesDoc{envelope: a.envelope()}
+	for _, f := range family.All() {
+		doc.Families = append(doc.Families, familyDoc{f.Arch, f.Classes, f.Example})
+	}
+	return a.emit(doc, func(w io.Writer) error {
+		for _, f := range doc.Families {
+			if _, err := fmt.Fprintf(w, "%-16s %s\n", f.Arch, strings.Join(f.Classes, ", ")); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

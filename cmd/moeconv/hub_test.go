@@ -8,10 +8,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/moeconv/moeconv/convert/safetensors"
 	"github.com/moeconv/moeconv/testdata"
 )
 
@@ -160,4 +164,27 @@ func (h *scriptHub) file(w http.ResponseWriter, r *http.Request, repo map[string
 	w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to, total))
 	w.WriteHeader(http.StatusPartialContent)
 	_, _ = w.Write(b[from : to+1])
+}
+
+// writeIndex: index DIR SHARD TENSOR=SHARD2... writes the index of a checkpoint whose SHARD lies in DIR, and which says
+// that the tensors are in other shards.
+func writeIndex(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: index DIR SHARD TENSOR=SHARD2...")
+	}
+	dir := ts.MkAbs(args[0])
+	c, err := safetensors.OpenFiles(os.DirFS(dir), []string{args[1]})
+	ts.Check(err)
+	defer c.Close()
+	where := map[string]string{}
+	for _, t := range c.Tensors() {
+		where[t.Name] = args[1]
+	}
+	for _, arg := range args[2:] {
+		tensor, shard, _ := strings.Cut(arg, "=")
+		where[tensor] = shard
+	}
+	b, err := json.Marshal(map[string]any{"weight_map": where})
+	ts.Check(err)
+	ts.Check(os.WriteFile(filepath.Join(dir, "model.safetensors.index.json"), b, 0o666))
 }

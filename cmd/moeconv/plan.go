@@ -22,7 +22,7 @@ import (
 
 func planCmd(a *app) *cobra.Command {
 	var (
-		flags sourceFlags
+		flags = sourceFlags{outType: "auto"} // every outtype is shown
 		o     planOptions
 	)
 	cmd := &cobra.Command{
@@ -32,7 +32,8 @@ func planCmd(a *app) *cobra.Command {
 the HuggingFace Hub by byte range or of a checkpoint directory, and says what the model
 is, whether it converts, the exact size of every scheme, its shards, and the disk needed.
 No weights are downloaded. A checkpoint that would not convert is refused with exit
-status 4 and the reason.
+status 4 and the reason. Sizes are those that convert and quantize write, to the byte;
+the tags of hf2gguf and an importance matrix add some keys.
 
 The environment is that of HuggingFace's tools: HF_ENDPOINT, HF_TOKEN (or the file that
 hf auth login writes), HF_HOME, HF_HUB_CACHE; with HF_HUB_OFFLINE=1 only the cache is read.`,
@@ -49,7 +50,7 @@ hf auth login writes), HF_HOME, HF_HUB_CACHE; with HF_HUB_OFFLINE=1 only the cac
 		},
 	}
 	f := cmd.Flags()
-	flags.register(f, "auto")
+	f.StringVar(&flags.pre, "pre", "", "`NAME` of the pre-tokenizer of a checkpoint whose own cannot be told")
 	f.StringVar(&o.split, "split-max-size", "50G", "`SIZE` of the shards to count (50G is decimal)")
 	f.StringSliceVar(&o.types, "types", nil, "`SCHEMES` whose disk is added up: Q8_0,Q4_K_M (default: those of hf2gguf)")
 	return cmd

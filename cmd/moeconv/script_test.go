@@ -23,12 +23,17 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	goldens, err := filepath.Abs(filepath.Join("testdata", "convert"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	hub := startHub(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("FIXTURES", fixtures)
+			e.Setenv("CONVERT", goldens)
 			e.Setenv("HF_ENDPOINT", hub.hub.URL)
 			return nil
 		},
@@ -36,6 +41,7 @@ func TestScripts(t *testing.T) {
 			"status":  checkStatus,
 			"sha":     checkSHA,
 			"damage":  damageFile,
+			"index":   writeIndex,
 			"rewrite": rewriteFile,
 			"tensors": checkTensors,
 		},

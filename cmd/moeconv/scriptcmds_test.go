@@ -32,7 +32,7 @@ func checkStatus(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// checkSHA: sha FILE GOLDEN.json KEY... demands that FILE's SHA-256 is the string found in GOLDEN.json by KEY after KEY.
+// checkSHA: sha FILE GOLDEN.json KEY... demands that FILE's SHA-256 is the string found in GOLDEN.json by KEY after KEY; in a list KEY is an index.
 func checkSHA(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 3 {
 		ts.Fatalf("usage: sha FILE GOLDEN.json KEY...")
@@ -46,6 +46,14 @@ func checkSHA(ts *testscript.TestScript, neg bool, args []string) {
 	var doc any
 	ts.Check(json.Unmarshal(golden, &doc))
 	for _, key := range args[2:] {
+		if list, ok := doc.([]any); ok {
+			i, err := strconv.Atoi(key)
+			if err != nil || i < 0 || i >= len(list) {
+				ts.Fatalf("%s has no element %s", args[1], key)
+			}
+			doc = list[i]
+			continue
+		}
 		m, ok := doc.(map[string]any)
 		if !ok || m[key] == nil {
 			ts.Fatalf("%s has no key %s", args[1], key)

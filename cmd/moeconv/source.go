@@ -34,7 +34,7 @@ func (s *sourceFlags) options() convert.Options {
 	return convert.Options{OutType: s.outType, Pre: s.pre}
 }
 
-// open opens SRC and prints what a plan wants to say about it.
+// open opens SRC, which may be a checkpoint's only weight file too, and prints what a plan wants to say about it.
 func (a *app) open(name string, flags sourceFlags) (*model, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -43,7 +43,7 @@ func (a *app) open(name string, flags sourceFlags) (*model, error) {
 		}
 		return nil, err
 	}
-	if !info.IsDir() {
+	if !info.IsDir() && !isSafetensors(name) {
 		f, err := gguf.Open(name)
 		if err != nil {
 			return nil, err
@@ -51,7 +51,7 @@ func (a *app) open(name string, flags sourceFlags) (*model, error) {
 		a.meet(f.Metadata())
 		return &model{Source: f, Closer: f, file: f}, nil
 	}
-	p, err := convert.OpenDir(name, flags.options())
+	p, err := openCheckpoint([]string{name}, flags.options())
 	if err != nil {
 		return nil, err
 	}

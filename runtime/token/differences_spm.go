@@ -1,10 +1,6 @@
 package token
 
-import (
-	"slices"
-
-	"github.com/moeconv/moeconv/gguf"
-)
+import "slices"
 
 // stripping are architectures whose added tokens swallow the white space behind them, which their tokenizer files
 // say and GGUF files cannot, and the tokens that do not.
@@ -14,9 +10,8 @@ var stripping = map[string][]string{
 }
 
 // stripping is the ids of the tokens that swallow the white space behind them.
-func (t *Tokenizer) stripping(md *gguf.Metadata) map[int32]bool {
-	arch, _ := optional[string](md, "general.architecture")
-	keep, ok := stripping[arch]
+func (t *Tokenizer) stripping() map[int32]bool {
+	keep, ok := stripping[t.arch]
 	if !ok {
 		return nil
 	}

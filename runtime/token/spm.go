@@ -51,7 +51,7 @@ func (t *Tokenizer) buildSPM(md *gguf.Metadata) error {
 	c.readMerges(ranks(scores))
 	c.encoders.New = func() any { return &spmEncoder{c: c, cache: map[string][]int32{}} }
 	t.coder = c
-	t.strips = t.stripping(md)
+	t.strips = t.stripping()
 	return nil
 }
 

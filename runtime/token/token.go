@@ -36,6 +36,8 @@ const (
 
 // Tokenizer is a vocabulary ready for use. It is safe for concurrent use.
 type Tokenizer struct {
+	model, pre, arch string
+
 	texts  []string
 	kinds  []kind
 	pieces []string // the bytes each token stands for
@@ -73,7 +75,10 @@ func New(md *gguf.Metadata) (*Tokenizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("token: %w", err)
 	}
-	t := &Tokenizer{special: map[role]int32{}, eog: map[int32]bool{}}
+	t := &Tokenizer{model: model, special: map[role]int32{}, eog: map[int32]bool{}}
+	if t.arch, err = optional[string](md, "general.architecture"); err != nil {
+		return nil, fmt.Errorf("token: %w", err)
+	}
 	build, ok := map[string]func(*gguf.Metadata) error{"gpt2": t.buildBPE, "llama": t.buildSPM, "t5": t.buildUnigram}[model]
 	if !ok {
 		return nil, &gguf.UnsupportedError{Msg: fmt.Sprintf("token: tokenizer model %q is not supported", model)}
@@ -135,6 +140,7 @@ func (t *Tokenizer) readPre(md *gguf.Metadata) (pretoken.Info, error) {
 	if err != nil {
 		return pretoken.Info{}, fmt.Errorf("token: %w", err)
 	}
+	t.pre = name
 	if name == "" {
 		name = "default"
 	}

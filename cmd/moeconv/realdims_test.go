@@ -43,13 +43,17 @@ var realModels = []realModel{{
 		"norm_topk_prob": false, "num_attention_heads": 16, "num_experts_per_tok": 6, "num_hidden_layers": 28, "num_key_value_heads": 16,
 		"rms_norm_eps": 1e-06, "rope_scaling": null, "rope_theta": 10000, "scoring_func": "softmax", "tie_word_embeddings": false,
 		"torch_dtype": "bfloat16", "vocab_size": 102400}`,
-	tensors: deepseekTensors, shards: 7,
+	tensors: deepseekTensors(28, 64), shards: 7,
 	params: 16375728128, active: 2828650496, count: 363, f32: 84, expert: 81, experts: 64, used: 6, share: 2, layers: 27,
 	outType: "f16", gib: 30.5, gb: 32.8,
 	schemes: map[string]float64{"Q8_0": 16.21, "Q4_K_M": 10.10, "Q2_K": 6.24},
 }}
 
-func deepseekTensors(add func(name, dtype string, shape ...int64)) {
+func deepseekTensors(layers, experts int) func(add func(name, dtype string, shape ...int64)) {
+	return func(add func(name, dtype string, shape ...int64)) { addDeepseek(layers, experts, add) }
+}
+
+func addDeepseek(layers, experts int, add func(name, dtype string, shape ...int64)) {
 	const hidden, ff, moe, vocab = 2048, 10944, 1408, 102400
 	ffn := func(prefix string, n int64) {
 		add(prefix+"gate_proj.weight", "BF16", n, hidden)
@@ -57,7 +61,7 @@ func deepseekTensors(add func(name, dtype string, shape ...int64)) {
 		add(prefix+"down_proj.weight", "BF16", hidden, n)
 	}
 	add("model.embed_tokens.weight", "BF16", vocab, hidden)
-	for b := range 28 {
+	for b := range layers {
 		l := fmt.Sprintf("model.layers.%d.", b)
 		for _, p := range []string{"q", "k", "v", "o"} {
 			add(l+"self_attn."+p+"_proj.weight", "BF16", hidden, hidden)
@@ -68,8 +72,8 @@ func deepseekTensors(add func(name, dtype string, shape ...int64)) {
 			ffn(l+"mlp.", ff)
 			continue
 		}
-		add(l+"mlp.gate.weight", "BF16", 64, hidden)
-		for x := range 64 {
+		add(l+"mlp.gate.weight", "BF16", int64(experts), hidden)
+		for x := range experts {
 			ffn(fmt.Sprintf("%smlp.experts.%d.", l, x), moe)
 		}
 		ffn(l+"mlp.shared_experts.", 2*moe)

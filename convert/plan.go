@@ -64,6 +64,9 @@ func readConfig(fsys fs.FS) (family.Config, string, *family.Family, error) {
 	if err != nil {
 		return fail(fmt.Errorf("convert: %w", err))
 	}
+	if config, err = withQuantFile(fsys, config); err != nil {
+		return fail(err)
+	}
 	class, err := config.Class()
 	if err != nil {
 		return fail(fmt.Errorf("convert: %w", err))
@@ -256,7 +259,7 @@ func (p *Plan) Metadata() *gguf.Metadata { return p.md }
 // Tensors lists the file's tensors in the reference converter's order.
 func (p *Plan) Tensors() []gguf.TensorInfo { return p.infos }
 
-// Units is the rows of an expert, of an attention head, or 1.
+// Units is the rows of an expert, of an attention head, of a strip that is transposed, or 1.
 func (p *Plan) Units(tensor int) int { return int(p.outs[tensor].view.units()) }
 
 // Size is the exact size in bytes of the file the plan becomes.

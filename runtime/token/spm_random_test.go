@@ -39,6 +39,7 @@ func TestRandomSentencePiece(t *testing.T) {
 		{"mistral_v1 plain", newTokenizer(t, fullModel(t, "mistral_v1")), false},
 		{"mixtral-8 plain", mixtral, false},
 		{"mixtral-8 parsed", mixtral, true},
+		{"gemma4 parsed", newTokenizer(t, metadata(t, nil, testdata.Path("families", "mixtral-8", "Mixtral-8x7B-Instruct-v0.1"), vocab.Options{Forms: []string{"gemma4"}})), true},
 		{"unigram plain", trained(t, "unigram", "unigram"), false},
 		{"unused plain", trained(t, "unused", "sentencepiece"), false},
 		{"bpe plain", trained(t, "bpe", "sentencepiece"), false},

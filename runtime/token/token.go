@@ -79,7 +79,7 @@ func New(md *gguf.Metadata) (*Tokenizer, error) {
 	if t.arch, err = optional[string](md, "general.architecture"); err != nil {
 		return nil, fmt.Errorf("token: %w", err)
 	}
-	build, ok := map[string]func(*gguf.Metadata) error{"gpt2": t.buildBPE, "llama": t.buildSPM, "t5": t.buildUnigram}[model]
+	build, ok := map[string]func(*gguf.Metadata) error{"gpt2": t.buildBPE, "llama": t.buildSPM, "t5": t.buildUnigram, "gemma4": t.buildGemma4}[model]
 	if !ok {
 		return nil, &gguf.UnsupportedError{Msg: fmt.Sprintf("token: tokenizer model %q is not supported", model)}
 	}

@@ -23,10 +23,14 @@ mistral, mixtral, text = sys.argv[1:]
 
 def train(name, **kw):
     with tempfile.TemporaryDirectory() as d:
-        open(d + "/rules.tsv", "w").write("41 30A\tC5\n2160\t49\nFB01\t66 69\n3000\t20\n61 301\tE1\n")
-        sentencepiece.SentencePieceTrainer.train(
-            input=text, model_prefix=d + "/m", minloglevel=2, num_threads=1, **kw, **({"normalization_rule_tsv": d + "/rules.tsv"} if name == "unigram" else {"normalization_rule_name": "identity"}))
-        data = open(d + "/m.model", "rb").read()
+        here, data = os.getcwd(), open(text, "rb").read()
+        os.chdir(d)  # a model names its files
+        open("text", "wb").write(data)
+        open("rules.tsv", "w").write("41 30A\tC5\n2160\t49\nFB01\t66 69\n3000\t20\n61 301\tE1\n")
+        rules = {"normalization_rule_tsv": "rules.tsv"} if name == "unigram" else {"normalization_rule_name": "identity"}
+        sentencepiece.SentencePieceTrainer.train(input="text", model_prefix="m", minloglevel=2, num_threads=1, **rules, **kw)
+        data = open("m.model", "rb").read()
+        os.chdir(here)
         open(f"{HERE}/{name}.model", "wb").write(data)
     return sentencepiece.SentencePieceProcessor(model_proto=data)
 
@@ -68,6 +72,9 @@ texts += [" " * n for n in (1, 2, 3, 15, 16, 17, 63, 64, 65, 200)] + ["a" * 300,
 every = json.load(open(HERE + "/random.json"))["texts"] + texts
 crc = lambda ids: binascii.crc32(struct.pack(f"<{len(ids)}I", *ids))
 hf = tokenizers.Tokenizer.from_file(mixtral + "/tokenizer.json")
+doc = json.load(open(mixtral + "/tokenizer.json"))
+doc["normalizer"] = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}  # as Gemma's, which puts no space in front
+gemma = tokenizers.Tokenizer.from_str(json.dumps(doc))
 small = sentencepiece.SentencePieceProcessor(model_file=mixtral + "/tokenizer.model")
 json.dump({
     "texts": texts,
@@ -75,6 +82,7 @@ json.dump({
         "mistral_v1 plain": [crc(big.encode(t)) for t in every],
         "mixtral-8 plain": [crc(small.encode(t)) for t in every],
         "mixtral-8 parsed": [crc(hf.encode(t, add_special_tokens=False).ids) for t in every],
+        "gemma4 parsed": [crc(gemma.encode(t, add_special_tokens=False).ids) for t in every],
         "unigram plain": [crc(unigram.encode(t)) for t in every],
         "unused plain": [crc(unused.encode(t)) for t in every],
         "bpe plain": [crc(bpe.encode(t)) for t in every],

@@ -29,7 +29,7 @@ func decode(t gguf.Type, dst []float32, src []byte) {
 
 // readF32 reads a window of plain values in pieces and hands each to f: at is the place of its first value in the packed window.
 func readF32(ctx context.Context, v view, w window, f func(at int64, vals []float32) error) error {
-	most := max(1, chunkBytes/max(1, w.cols*elemBytes(v)))
+	most := piece(v, w.cols)
 	b := getBytes(min(most, w.n) * w.cols * elemBytes(v))
 	defer putBytes(b)
 	vals := make([]float32, min(most, w.n)*w.cols)
@@ -46,4 +46,13 @@ func readF32(ctx context.Context, v view, w window, f func(at int64, vals []floa
 		}
 	}
 	return nil
+}
+
+// piece is the number of rows of v that are read at a time: a chunk, or more where v says that this many share a cost.
+func piece(v view, cols int64) int64 {
+	n := max(1, chunkBytes/max(1, cols*elemBytes(v)))
+	if p, ok := v.(interface{ pieceRows() int64 }); ok {
+		n = max(n, p.pieceRows())
+	}
+	return n
 }

@@ -13,9 +13,7 @@ import (
 
 // mxfp4 is OpenAI's layout: NAME_blocks of 16 bytes, whose low nibbles are the even values, and NAME_scales.
 // The source is NAME_blocks, of GGUF's MXFP4; the pair is found by name, in whichever shards the two lie.
-var mxfp4 = encoding{name: "mxfp4", resolve: resolveMXFP4, reads: func(c family.Config) bool {
-	return c.Object("quantization_config")["quant_method"] == "mxfp4"
-}}
+var mxfp4 = encoding{name: "mxfp4", resolve: resolveMXFP4, reads: method("mxfp4")}
 
 const (
 	mxfp4Len   = 32 // values of a block
@@ -33,11 +31,7 @@ func resolveMXFP4(_ family.Config, ckpt *safetensors.Checkpoint) ([]source, erro
 		}
 		base, ok := strings.CutSuffix(t.Name, "_scales")
 		if !ok {
-			s, err := plainSource(ckpt, t)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, s)
+			out = append(out, plainSource(ckpt, t, "it is neither _blocks nor _scales"))
 			continue
 		}
 		blocks, ok := ckpt.Tensor(base + "_blocks")

@@ -29,6 +29,9 @@ func (m rowMap) shape() []int64  { return m.dims }
 func (m rowMap) elem() gguf.Type { return m.ins[0].elem() }
 func (m rowMap) units() int64    { return m.unit }
 
+// pieceRows is that of the inputs: see piece.
+func (m rowMap) pieceRows() int64 { return piece(m.ins[0], width(m)) }
+
 func (m rowMap) origin(row, col int64) (string, []int64) {
 	s := m.segments(row, 1)[0]
 	return m.ins[s.src].origin(s.row, col)

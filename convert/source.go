@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -27,45 +28,32 @@ type encoding struct {
 }
 
 // encodings lists all but the plain one.
-var encodings = []encoding{mxfp4}
+var encodings = []encoding{mxfp4, fp8, compressedTensors, gptq, modelopt, bitnet}
 
 // resolveSources finds what the checkpoint's tensors are, before anything is read of them.
 func resolveSources(c family.Config, ckpt *safetensors.Checkpoint) ([]source, error) {
-	resolve, name := resolvePlain, "unquantized"
-	if q := c.Object("quantization_config"); len(q) > 0 {
-		resolve, name = nil, ""
-		for _, e := range encodings {
-			if e.reads(c) {
-				resolve, name = e.resolve, e.name
-				break
-			}
-		}
-		if resolve == nil {
-			method, _ := q["quant_method"].(string)
-			return nil, &gguf.UnsupportedError{Msg: fmt.Sprintf("convert: config.json: quantization_config: encoding %q is not supported for %s; start from the unquantized checkpoint", method, firstWeight(ckpt))}
+	e := encoding{name: "unquantized", resolve: resolvePlain}
+	if len(quantization(c).fields) > 0 {
+		var err error
+		if e, err = encodingOf(c, ckpt); err != nil {
+			return nil, err
 		}
 	}
 	if err := c.Err(); err != nil {
 		return nil, wrap(err)
 	}
-	sources, err := resolve(c, ckpt)
+	sources, err := e.resolve(c, ckpt)
+	var unsupported *gguf.UnsupportedError
+	if errors.As(err, &unsupported) {
+		return nil, err
+	}
 	if err != nil {
-		return nil, fmt.Errorf("convert: %s checkpoint: %w", name, err)
+		return nil, fmt.Errorf("convert: %s checkpoint: %w", e.name, err)
 	}
 	for i := range sources {
 		sources[i].name = familyName(sources[i].name)
 	}
 	return sources, nil
-}
-
-// firstWeight names a tensor that shows the encoding.
-func firstWeight(ckpt *safetensors.Checkpoint) string {
-	for _, t := range ckpt.Tensors() {
-		if _, plain := plainTypes[t.DType]; !plain {
-			return fmt.Sprintf("tensor %q (%s)", t.Name, t.DType)
-		}
-	}
-	return "this checkpoint"
 }
 
 // familyName is a tensor's name without what wrappers around the same model add to it.
@@ -79,20 +67,16 @@ func familyName(name string) string {
 func resolvePlain(_ family.Config, ckpt *safetensors.Checkpoint) ([]source, error) {
 	var out []source
 	for _, t := range ckpt.Tensors() {
-		s, err := plainSource(ckpt, t)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, s)
+		out = append(out, plainSource(ckpt, t, "config.json has no quantization_config that says what it means"))
 	}
 	return out, nil
 }
 
-// plainSource is a tensor whose values stand in the checkpoint as they are.
-func plainSource(ckpt *safetensors.Checkpoint, t safetensors.Tensor) (source, error) {
+// plainSource is a tensor whose values stand in the checkpoint as they are; why says what is amiss where they do not.
+func plainSource(ckpt *safetensors.Checkpoint, t safetensors.Tensor, why string) source {
 	typ, ok := plainTypes[t.DType]
 	if !ok {
-		return source{name: t.Name, from: []string{t.Name}, view: unreadable{t}}, nil
+		return source{t.Name, []string{t.Name}, unreadable{t, why}}
 	}
-	return source{t.Name, []string{t.Name}, stored{ckpt, t, typ}}, nil
+	return source{t.Name, []string{t.Name}, stored{ckpt, t, typ}}
 }

@@ -24,6 +24,7 @@ type stepKind uint8
 const (
 	stepSet      stepKind = iota // one character of sets
 	stepRun                      // min to max characters of sets, as many as there are
+	stepOption                   // one character of sets, if one of next follows
 	stepFork                     // go on behind this, if the next character is of sets, or else at to
 	stepJump                     // go on at to
 	stepNext                     // the next character is of sets; negated: is not, or there is none
@@ -38,6 +39,7 @@ type step struct {
 	negated    bool
 	final      bool // nothing behind it can fail
 	sets       uint32
+	next       uint32
 	min, max   int // max -1: no limit
 	to         int
 }
@@ -59,15 +61,47 @@ func newMachine(src string) (*machine, error) {
 		m.first |= s.first
 		m.starts = append(m.starts, s)
 	}
-	for pc := range m.code {
-		s := &m.code[pc]
-		if s.kind == stepFork {
-			s.sets = m.firstOrAll(pc + 1)
-		}
-		s.final = s.kind == stepRun && m.code[pc+1].kind == stepDone
-	}
+	m.improve()
 	m.fill(&m.latin, 0)
 	return m, nil
+}
+
+// improve makes steps cheaper that need not try what cannot come to anything.
+func (m *machine) improve() {
+	for pc := range m.code {
+		s := &m.code[pc]
+		switch {
+		case s.kind == stepFork:
+			s.sets = m.firstOrAll(pc + 1)
+		case s.kind == stepRun:
+			s.final = m.succeeds(pc + 1)
+		}
+	}
+	for pc := range m.code {
+		s := &m.code[pc]
+		if next := pc + 1; s.kind == stepRun && s.min == 0 && s.max == 1 && !s.possessive && m.code[next].kind == stepRun && m.code[next].min == 1 && m.code[next].final {
+			s.kind, s.next = stepOption, m.code[next].sets
+		}
+	}
+}
+
+// succeeds reports whether the program from pc on matches whatever comes.
+func (m *machine) succeeds(pc int) bool {
+	for {
+		s := &m.code[pc]
+		switch {
+		case s.kind == stepDone:
+			return true
+		case s.kind == stepRun && s.min == 0:
+			pc++
+		case s.kind == stepFork && s.to > pc:
+			pc = s.to
+		case s.kind == stepJump && s.to > pc:
+			pc = s.to
+		default:
+			return false
+		}
+	}
 }
 
 // bit is the mask of an element's set: known by its spelling, or the next that is free.
@@ -285,6 +319,10 @@ func (m *machine) match(pc int, r []rune, i int, stack []fallback) int {
 				stack = append(stack, fallback{pc, i + s.min, end - 1})
 			}
 			i = end
+		case stepOption:
+			if i+1 < len(r) && m.of(r[i])&s.sets != 0 && m.of(r[i+1])&s.next != 0 {
+				i++
+			}
 		case stepFork:
 			if s.sets != all && (i == len(r) || m.of(r[i])&s.sets == 0) {
 				pc = s.to

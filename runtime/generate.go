@@ -50,7 +50,7 @@ func Generate(ctx context.Context, s *Session, prompt []int32, opts GenerateOpti
 	if err != nil {
 		return Generation{}, fmt.Errorf("runtime: %w", err)
 	}
-	g := &generator{opts: opts, s: s, tok: tok, decoder: tok.NewDecoder(), stop: stopper{stops: opts.Stop}}
+	g := &generator{opts: opts, s: s, tok: tok, decoder: tok.DecoderAfter(prompt), stop: stopper{stops: opts.Stop}}
 	g.sampler = sample.New(opts.Sample, s.m.VocabSize())
 	for _, id := range prompt {
 		g.sampler.Accept(id)

@@ -265,7 +265,7 @@ func (m *machine) firstOrAll(pc int) uint32 {
 }
 
 func (m *machine) cut(r []rune, off int, ends []int) ([]int, error) {
-	var room [32]fallback
+	var room [8]fallback
 	prev := off
 	for i := 0; i < len(r); {
 		end := -1
@@ -296,7 +296,7 @@ func (m *machine) find(r []rune, i int, sets uint32, stack []fallback) int {
 }
 
 // fallback is where a search goes on when it fails: behind a run that gave up one character, or at the other branch of a fork.
-type fallback struct{ pc, lo, hi int }
+type fallback struct{ pc, lo, hi int32 }
 
 // match is the end of the match of the program at pc with the text from i on, -1 if there is
 // none. It works on the empty stack.
@@ -316,7 +316,7 @@ func (m *machine) match(pc int, r []rune, i int, stack []fallback) int {
 				break
 			}
 			if end-i > s.min && !s.possessive && !s.final {
-				stack = append(stack, fallback{pc, i + s.min, end - 1})
+				stack = append(stack, fallback{int32(pc), int32(i + s.min), int32(end - 1)})
 			}
 			i = end
 		case stepOption:
@@ -328,7 +328,7 @@ func (m *machine) match(pc int, r []rune, i int, stack []fallback) int {
 				pc = s.to
 				break
 			}
-			stack = append(stack, fallback{s.to, i, i})
+			stack = append(stack, fallback{int32(s.to), int32(i), int32(i)})
 		case stepJump:
 			pc = s.to
 		case stepNext:
@@ -349,7 +349,7 @@ func (m *machine) match(pc int, r []rune, i int, stack []fallback) int {
 			return -1
 		}
 		f := &stack[len(stack)-1]
-		pc, i = f.pc, f.hi
+		pc, i = int(f.pc), int(f.hi)
 		if f.hi--; f.hi < f.lo {
 			stack = stack[:len(stack)-1]
 		}

@@ -1,13 +1,16 @@
 package vocab
 
 import (
+	"compress/gzip"
 	"encoding/json"
+	"io"
 	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"testing/fstest"
 
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/testdata"
@@ -87,5 +90,29 @@ func compareScores(t *testing.T, what string, got []float32, want kv) {
 	}
 	if h := hash(compact(t, bits)); h != want.SHA || len(got) != want.Len {
 		t.Errorf("%s: %d of sha256 %s, want %d of %s", what, len(got), h, want.Len, want.SHA)
+	}
+}
+
+// BenchmarkTokenizerModel reads a real tokenizer.model of 32000 pieces.
+func BenchmarkTokenizerModel(b *testing.B) {
+	f, err := os.Open(testdata.Path("tokenizers", "mistral_v1", "tokenizer.model.gz"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		b.Fatal(err)
+	}
+	data, err := io.ReadAll(z)
+	if err != nil {
+		b.Fatal(err)
+	}
+	files := fstest.MapFS{"tokenizer.model": {Data: data}}
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		if _, err := Load(files, Options{Forms: []string{"sentencepiece"}}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -1,7 +1,6 @@
 package token
 
 import (
-	"container/heap"
 	"fmt"
 	"slices"
 	"strings"
@@ -170,22 +169,22 @@ func (e *spmEncoder) mergeShort() []int32 {
 func (e *spmEncoder) mergeLong() []int32 {
 	n := int32(len(e.ids))
 	next, prev := make([]int32, n), make([]int32, n)
-	var q queue
+	q := make(candidates, 0, n)
 	push := func(left, right int32) {
 		if left < 0 || right >= n {
 			return
 		}
 		if m := e.lookup(e.ids[left], e.ids[right]); m.rank != never {
-			heap.Push(&q, candidate{m, left, pair{e.ids[left], e.ids[right]}})
+			q.push(candidate{m, left, pair{e.ids[left], e.ids[right]}})
 		}
 	}
 	for i := range n {
 		next[i], prev[i] = i+1, i-1
 		push(i, i+1)
 	}
-	gone := int32(-2)
+	const gone = -2
 	for len(q) > 0 {
-		c := heap.Pop(&q).(candidate)
+		c := q.pop()
 		right := next[c.at]
 		if e.ids[c.at] != c.pair.left || right >= n || e.ids[right] != c.pair.right {
 			continue

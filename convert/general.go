@@ -189,14 +189,9 @@ var scalarKeys = [][2]string{
 func (c *modelCard) fields() []cardField {
 	fs := c.sampling[:len(c.sampling):len(c.sampling)]
 	text := func(key string, v any) {
-		if !pyTruthy(v) {
-			return
+		if pyTruthy(v) {
+			fs = append(fs, cardField{"general." + key, gguf.String, v, c.origin("general." + key)})
 		}
-		file := "README.md"
-		if c.overridden["general."+key] {
-			file = overrideFile
-		}
-		fs = append(fs, cardField{"general." + key, gguf.String, v, file})
 	}
 	for _, k := range scalarKeys {
 		text(cmp.Or(k[1], k[0]), c.get(k[0]))
@@ -220,7 +215,7 @@ func (c *modelCard) fields() []cardField {
 		values []any
 	}{{"tags", c.tags}, {"languages", c.langs}} {
 		if len(list.values) > 0 {
-			fs = append(fs, cardField{"general." + list.key, gguf.ArrayType, list.values, "README.md"})
+			fs = append(fs, cardField{"general." + list.key, gguf.ArrayType, list.values, c.origin("general." + list.key)})
 		}
 	}
 	return fs

@@ -3,8 +3,10 @@ package convert
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/moeconv/moeconv/gguf"
 )
@@ -94,9 +96,36 @@ func (c *modelCard) overrideLists(take func(string) (any, bool)) error {
 		if !isList && v != nil { // of a text the reference would make a list of its letters
 			return cardErrorf(overrideFile, "%s is %s, not a list", l.key, describeValue(v))
 		}
+		for i := range list {
+			list[i] = overrideNumber(list[i])
+		}
 		*l.to = list
+		c.overridden[l.key] = true
 	}
 	return nil
+}
+
+// overrideNumber is a number as the model card's YAML has it.
+func overrideNumber(v any) any {
+	num, ok := v.(json.Number)
+	if !ok {
+		return v
+	}
+	if n, err := num.Int64(); err == nil {
+		return n
+	}
+	if x, err := num.Float64(); err == nil && strings.ContainsAny(num.String(), ".eE") {
+		return x
+	}
+	return v
+}
+
+// origin is the file that a key's value comes from, for messages.
+func (c *modelCard) origin(key string) string {
+	if c.overridden[key] {
+		return overrideFile
+	}
+	return "README.md"
 }
 
 // overrideEntries reads a list of models or datasets; nil for null.

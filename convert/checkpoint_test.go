@@ -153,7 +153,7 @@ type tensorHeader struct {
 }
 
 // safetensorsFile encodes tensors; a tensor without data is left out.
-func safetensorsFile(t *testing.T, infos map[string]tensorHeader, data map[string][]byte) []byte {
+func safetensorsFile(t testing.TB, infos map[string]tensorHeader, data map[string][]byte) []byte {
 	t.Helper()
 	header := map[string]any{"__metadata__": map[string]string{"format": "pt"}}
 	var body []byte
@@ -171,7 +171,7 @@ func safetensorsFile(t *testing.T, infos map[string]tensorHeader, data map[strin
 	return append(append(out, text...), body...)
 }
 
-func mustJSON(t *testing.T, v any) []byte {
+func mustJSON(t testing.TB, v any) []byte {
 	t.Helper()
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/moeconv/moeconv/convert/safetensors"
 	"github.com/moeconv/moeconv/gguf"
@@ -54,6 +55,17 @@ func (c *collector) need(base, end, because string) (safetensors.Tensor, error) 
 		return t, fmt.Errorf("tensor %q has no %s", because, base+end)
 	}
 	return t, nil
+}
+
+// orphan fails where a tensor's name ends like that of a part, and the codes it is a part of are missing.
+func (c *collector) orphan(name, codes string, parts ...string) error {
+	for _, p := range parts {
+		if base, ok := strings.CutSuffix(name, p); ok {
+			_, err := c.need(base, codes, name)
+			return err
+		}
+	}
+	return nil
 }
 
 // sources are all tensors in order.

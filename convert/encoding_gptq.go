@@ -27,6 +27,9 @@ func resolveGPTQ(cfg family.Config, ckpt *safetensors.Checkpoint) ([]source, err
 	}
 	c := newCollector(ckpt, "no qweight belongs to it")
 	for _, t := range ckpt.Tensors() {
+		if err := c.orphan(t.Name, ".qweight", ".g_idx", ".qzeros", ".scales"); err != nil {
+			return nil, err
+		}
 		base, ok := strings.CutSuffix(t.Name, ".qweight")
 		if !ok {
 			continue

@@ -48,6 +48,9 @@ func resolvePacked(weights settings, ckpt *safetensors.Checkpoint) ([]source, er
 		if endsIn(t.Name, activationScales) {
 			c.drop(t.Name)
 		}
+		if err := c.orphan(t.Name, ".weight_packed", ".weight_scale", ".weight_shape", ".weight_zero_point"); err != nil {
+			return nil, err
+		}
 		base, ok := strings.CutSuffix(t.Name, "_packed")
 		if !ok || !strings.HasSuffix(base, ".weight") {
 			continue

@@ -64,9 +64,15 @@ func familyName(name string) string {
 	return strings.ReplaceAll(name, "language_model.", "")
 }
 
+// codeEnds are ends of names under which known encodings keep their codes.
+var codeEnds = []string{".qweight", ".weight_packed", "_blocks", ".q_weight", ".W_q", "._data", ":_qdata", ".SCB", ".weight.absmax"}
+
 func resolvePlain(_ family.Config, ckpt *safetensors.Checkpoint) ([]source, error) {
 	var out []source
 	for _, t := range ckpt.Tensors() {
+		if _, plain := plainTypes[t.DType]; !plain && endsIn(t.Name, codeEnds) {
+			return nil, unsupported(t, "this is how quantized weights are named, but config.json has no quantization_config that says how to read them")
+		}
 		out = append(out, plainSource(ckpt, t, "config.json has no quantization_config that says what it means"))
 	}
 	return out, nil

@@ -67,17 +67,17 @@ func OpenShard(name string) (*File, error) {
 
 // openShard opens name, reads its header and keeps the file in f.files.
 func (f *File) openShard(name string) (*header, error) {
+	if err := requireFile(os.Stat(name)); err != nil { // opening a pipe would wait for its writer
+		return nil, fmt.Errorf("gguf: %w", err)
+	}
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("gguf: %w", err)
 	}
 	f.files = append(f.files, file)
 	st, err := file.Stat()
-	if err != nil {
+	if err := requireFile(st, err); err != nil {
 		return nil, fmt.Errorf("gguf: %w", err)
-	}
-	if st.IsDir() {
-		return nil, fmt.Errorf("gguf: %s is a directory", name)
 	}
 	h, err := readHeader(file, st.Size())
 	if err != nil {
@@ -85,6 +85,19 @@ func (f *File) openShard(name string) (*header, error) {
 	}
 	f.shards = append(f.shards, Shard{Path: name, Size: st.Size(), DataOffset: h.dataOffset, Tensors: len(h.tensors)})
 	return h, nil
+}
+
+// requireFile fails on what Stat fails on and on what cannot be read at any offset.
+func requireFile(st os.FileInfo, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case st.IsDir():
+		return fmt.Errorf("%s is a directory", st.Name())
+	case !st.Mode().IsRegular():
+		return fmt.Errorf("%s is no regular file", st.Name())
+	}
+	return nil
 }
 
 // assemble fills f from the header of name and, where it is one of a set, from the other shards' headers.

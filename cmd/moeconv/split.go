@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,6 +50,9 @@ tensors, so that later edits of the metadata are a small upload.`,
 			if name == "" {
 				return usageError{errors.New("split needs -o PREFIX")}
 			}
+			if err := checkPrefix(name); err != nil {
+				return err
+			}
 			size, tensors := cmd.Flags().Changed("split-max-size"), cmd.Flags().Changed("split-max-tensors")
 			switch {
 			case size && tensors:
@@ -64,6 +69,18 @@ tensors, so that later edits of the metadata are a small upload.`,
 	cmd.Flags().StringVarP(&name, "output", "o", "", "`PREFIX` of the shards' names; .gguf at its end is dropped")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "list the shards; write nothing")
 	return cmd
+}
+
+// checkPrefix refuses names that would make shards' names nobody wants.
+func checkPrefix(name string) error {
+	info, err := os.Stat(name)
+	if err == nil && info.IsDir() || os.IsPathSeparator(name[len(name)-1]) {
+		return withHint(usageError{fmt.Errorf("%s is a folder", name)}, "-o also names the shards: "+filepath.Join(name, "NAME"))
+	}
+	if prefix, _, _, ok := gguf.ParseShardName(name); ok {
+		return withHint(usageError{fmt.Errorf("%s is the name of one shard", name)}, "the numbers are added: -o "+prefix)
+	}
+	return nil
 }
 
 func (a *app) split(cmd *cobra.Command, from, name string, output outputFlags, dry bool) error {

@@ -281,13 +281,14 @@ func (d *planDoc) table() string {
 	}
 	t.SetColumnConfigs(right)
 	row := func(s sizeDoc, name string) {
-		note := s.Refused
+		note := s.Refused[strings.LastIndex(s.Refused, ": ")+1:] // the cause; the tensor is in the document
 		switch {
 		case s.Auto:
 			note = "auto"
 		case s.Imatrix:
 			note = "needs an importance matrix"
 		}
+		note = strings.TrimSpace(note)
 		if r := []rune(note); len(r) > 48 {
 			note = string(r[:45]) + "..."
 		}

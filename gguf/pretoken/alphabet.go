@@ -4,10 +4,13 @@ package pretoken
 // Latin-1 as themselves, the others as the characters from U+0100 on, in order.
 var (
 	letters [256]string
-	bytesOf = make(map[rune]byte, 256)
+	bytesOf [0x144]int16 // by character, -1 where it is none of the alphabet
 )
 
 func init() {
+	for r := range bytesOf {
+		bytesOf[r] = -1
+	}
 	next := rune(0x100)
 	for b := range 256 {
 		r := rune(b)
@@ -16,7 +19,7 @@ func init() {
 			next++
 		}
 		letters[b] = string(r)
-		bytesOf[r] = byte(b)
+		bytesOf[r] = int16(b)
 	}
 }
 
@@ -36,11 +39,10 @@ func Spell(text string) string {
 func Unspell(spelled string) (text string, ok bool) {
 	out := make([]byte, 0, len(spelled))
 	for _, r := range spelled {
-		b, ok := bytesOf[r]
-		if !ok {
+		if int(r) >= len(bytesOf) || bytesOf[r] < 0 {
 			return "", false
 		}
-		out = append(out, b)
+		out = append(out, byte(bytesOf[r]))
 	}
 	return string(out), true
 }

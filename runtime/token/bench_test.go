@@ -1,41 +1,74 @@
 package token
 
 import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
+	"testing/fstest"
+	"unicode/utf8"
 
+	"github.com/moeconv/moeconv/convert/vocab"
+	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/testdata"
 )
 
-// BenchmarkEncode is the speed on ordinary text (Go sources), in bytes.
-func BenchmarkEncode(b *testing.B) {
-	text := testdata.ValidText()
-	for _, c := range []struct {
-		name string
-		tok  func() *Tokenizer
-	}{
-		{"vocab=tiny", func() *Tokenizer { return tiny(b) }},
-		{"vocab=deepseek-llm", func() *Tokenizer { return newTokenizer(b, full(b, "deepseek_llm", "deepseek-llm")) }},
-	} {
-		tok := c.tok()
-		b.Run(c.name, func(b *testing.B) {
-			b.SetBytes(int64(len(text)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := tok.Encode(text, Options{}); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-		b.Run(c.name+"/cold", func(b *testing.B) {
-			b.SetBytes(int64(len(text)))
-			for b.Loop() {
-				e := &encoder{t: tok, cache: map[string][]int32{}}
-				if _, err := e.words(text, nil); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+// benchTexts are code, sentences in many languages, and what random ids of the vocabulary decode to: words of
+// all languages in no order, which the cache of words does not help with.
+func benchTexts(b *testing.B, tok *Tokenizer) map[string]string {
+	r := rand.New(rand.NewPCG(1, 1))
+	var words strings.Builder
+	for words.Len() < 1<<18 {
+		id := r.Int32N(int32(tok.Size()))
+		if piece := string(tok.Piece(id)); !tok.IsControl(id) && utf8.ValidString(piece) && len(piece) < 64 {
+			words.WriteString(piece)
+		}
 	}
+	return map[string]string{"code": testdata.ValidText(), "languages": strings.Repeat(strings.Join(strings70(b), "\n"), 20), "words": words.String()}
+}
+
+// BenchmarkEncode is the speed in bytes of text; cold is without any words remembered.
+func BenchmarkEncode(b *testing.B) {
+	toks := map[string]func() *Tokenizer{"tiny": func() *Tokenizer { return tiny(b) }}
+	for name, pre := range fullVocabularies() {
+		toks[name] = func() *Tokenizer { return newTokenizer(b, full(b, name, pre)) }
+	}
+	if testdata.Full() {
+		toks["tekken_240911"] = func() *Tokenizer { return tekken(b) }
+	}
+	for _, name := range slices.Sorted(maps.Keys(toks)) {
+		tok := toks[name]()
+		for what, text := range benchTexts(b, tok) {
+			b.Run("vocab="+name+"/text="+what, func(b *testing.B) {
+				b.SetBytes(int64(len(text)))
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := tok.Encode(text, Options{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+			b.Run("vocab="+name+"/text="+what+"/cold", func(b *testing.B) {
+				b.SetBytes(int64(len(text)))
+				for b.Loop() {
+					e := newEncoder(tok)
+					if _, err := e.words(text, nil); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// fullVocabularies are the real byte-level tokenizer.json files at hand, with their pre-tokenizers.
+func fullVocabularies() map[string]string {
+	if !testdata.Full() {
+		return map[string]string{"deepseek_llm": "deepseek-llm"}
+	}
+	return map[string]string{"deepseek_llm": "deepseek-llm", "deepseek_v3": "deepseek-v3", "deepseek_pypi": "deepseek-v3", "llama3": "llama-bpe", "qwen2_5": "qwen2",
+		"qwen3": "qwen2", "gpt_neox": "olmo", "starcoder": "starcoder", "gpt4o": "gpt-4o"}
 }
 
 // BenchmarkLongWord is a word that no pre-tokenizer cuts.
@@ -53,14 +86,37 @@ func BenchmarkLongWord(b *testing.B) {
 	}
 }
 
-// BenchmarkNew loads a vocabulary of 100015 tokens.
-func BenchmarkNew(b *testing.B) {
-	md := full(b, "deepseek_llm", "deepseek-llm")
-	for b.Loop() {
-		if _, err := New(md); err != nil {
-			b.Fatal(err)
-		}
+// BenchmarkLoad reads the real tokenizer files, and builds the tokenizers from their metadata.
+func BenchmarkLoad(b *testing.B) {
+	for _, name := range slices.Sorted(maps.Keys(fullVocabularies())) {
+		pre := fullVocabularies()[name]
+		file := fstest.MapFS{"tokenizer.json": {Data: gunzip(b, testdata.Path("tokenizers", name, "tokenizer.json.gz"))}}
+		benchLoad(b, name, file, fullOptions(name, pre))
 	}
+	if testdata.Full() {
+		file := fstest.MapFS{"tekken.json": {Data: gunzip(b, testdata.Path("tokenizers", "tekken_240911", "tekken.json.gz"))}}
+		benchLoad(b, "tekken_240911", file, vocab.Options{Forms: []string{"tekken"}})
+	}
+}
+
+func benchLoad(b *testing.B, name string, file fstest.MapFS, opts vocab.Options) {
+	var md gguf.Metadata
+	b.Run("vocab="+name+"/files", func(b *testing.B) {
+		for b.Loop() {
+			v, err := vocab.Load(file, opts)
+			if err != nil {
+				b.Fatal(err)
+			}
+			v.AddTo(&md)
+		}
+	})
+	b.Run("vocab="+name+"/metadata", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := New(&md); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
 
 func BenchmarkDecode(b *testing.B) {

@@ -9,34 +9,33 @@ import (
 	"github.com/moeconv/moeconv/gguf/pretoken"
 )
 
-// pair is two neighbouring tokens.
-type pair struct{ left, right int32 }
-
-// merge is what a pair becomes, and when: lower ranks first.
-type merge struct{ rank, id int32 }
-
 // readMerges turns the list "left right" into a table over ids.
 func (t *Tokenizer) readMerges(md *gguf.Metadata) error {
 	list, err := gguf.Value[[]string](md, keyMerges)
 	if err != nil {
 		return fmt.Errorf("token: %w", err)
 	}
-	t.merges = make(map[pair]merge, len(list))
+	t.merges = newMergeTable(len(list))
+	var whole []byte
 	for rank, m := range list {
 		left, right, ok := cutMerge(m)
 		if !ok {
 			return fmt.Errorf("token: merge %d %q: no space between two tokens", rank, m)
 		}
-		var ids [3]int32
-		for i, text := range [3]string{left, right, left + right} {
-			if ids[i], ok = t.ids[text]; !ok {
-				return fmt.Errorf("token: merge %d %q: %q is not a token", rank, m, text)
+		whole = append(append(whole[:0], left...), right...)
+		l, ok1 := t.ids[left]
+		r, ok2 := t.ids[right]
+		id, ok3 := t.ids[string(whole)]
+		if !ok1 || !ok2 || !ok3 {
+			missing := string(whole)
+			if !ok1 {
+				missing = left
+			} else if !ok2 {
+				missing = right
 			}
+			return fmt.Errorf("token: merge %d %q: %q is not a token", rank, m, missing)
 		}
-		p := pair{ids[0], ids[1]}
-		if _, ok := t.merges[p]; !ok {
-			t.merges[p] = merge{int32(rank), ids[2]}
-		}
+		t.merges.add(pair{l, r}, merge{int32(rank), id})
 	}
 	for b := range t.bytes {
 		t.bytes[b] = -1
@@ -71,7 +70,7 @@ func (e *encoder) mergeWord(ids []int32) []int32 {
 	}
 	var ranks [smallWord]merge
 	for i := range len(ids) - 1 {
-		ranks[i] = e.lookup(ids[i], ids[i+1])
+		ranks[i] = e.t.merges.lookup(ids[i], ids[i+1])
 	}
 	for n := len(ids); n > 1; n-- {
 		best := 0
@@ -88,23 +87,13 @@ func (e *encoder) mergeWord(ids []int32) []int32 {
 		ids = ids[:n-1]
 		copy(ranks[best:n-2], ranks[best+1:n-1])
 		if best+1 < len(ids) {
-			ranks[best] = e.lookup(ids[best], ids[best+1])
+			ranks[best] = e.t.merges.lookup(ids[best], ids[best+1])
 		}
 		if best > 0 {
-			ranks[best-1] = e.lookup(ids[best-1], ids[best])
+			ranks[best-1] = e.t.merges.lookup(ids[best-1], ids[best])
 		}
 	}
 	return ids
-}
-
-// never is the rank of a pair that does not merge.
-const never = 1<<31 - 1
-
-func (e *encoder) lookup(left, right int32) merge {
-	if m, ok := e.t.merges[pair{left, right}]; ok {
-		return m
-	}
-	return merge{rank: never}
 }
 
 // candidate is a pair that could merge, at the position of its left token.
@@ -140,7 +129,7 @@ func (e *encoder) mergeLong(ids []int32) []int32 {
 		if left < 0 || right >= n {
 			return
 		}
-		if m := e.lookup(ids[left], ids[right]); m.rank != never {
+		if m := e.t.merges.lookup(ids[left], ids[right]); m.rank != never {
 			heap.Push(&q, candidate{m, left, pair{ids[left], ids[right]}})
 		}
 	}

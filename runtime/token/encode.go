@@ -2,7 +2,6 @@ package token
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,16 +11,14 @@ import (
 
 // encoder is the scratch memory of one Encode at a time.
 type encoder struct {
-	t     *Tokenizer
-	cache map[string][]int32
-	buf   []int32
-	err   error
+	t       *Tokenizer
+	cache   *wordCache
+	buf     []int32
+	spelled []byte
+	err     error
 }
 
-const (
-	cacheWords = 1 << 15 // words an encoder remembers
-	cacheBytes = 32      // length of the longest word worth remembering
-)
+func newEncoder(t *Tokenizer) *encoder { return &encoder{t: t, cache: newWordCache()} }
 
 // Encode is the ids of text. Bytes that are not UTF-8 keep their own tokens where the
 // vocabulary has such, and become U+FFFD otherwise. The error says which byte has no token at all.
@@ -91,22 +88,28 @@ func (e *encoder) words(text string, ids []int32) ([]int32, error) {
 }
 
 func (e *encoder) word(word string, ids []int32) []int32 {
-	if known, ok := e.cache[word]; ok {
-		return append(ids, known...)
+	slot := e.cache.slot(word)
+	if slot == nil {
+		return append(ids, e.encodeWord(word)...)
 	}
-	merged := e.encodeWord(word)
-	if len(word) <= cacheBytes {
-		if len(e.cache) >= cacheWords {
-			clear(e.cache)
+	if !slot.holds(word) {
+		merged := e.encodeWord(word)
+		if e.err != nil {
+			return ids
 		}
-		e.cache[strings.Clone(word)] = slices.Clone(merged)
+		slot.put(word, merged)
+		return append(ids, merged...)
 	}
-	return append(ids, merged...)
+	return append(ids, slot.ids[:slot.count]...)
 }
 
 func (e *encoder) encodeWord(word string) []int32 {
 	if e.t.ignoreMerges {
-		if id, ok := e.t.ids[pretoken.Spell(word)]; ok && e.t.kinds[id] != userDefined && e.t.kinds[id] != control {
+		e.spelled = e.spelled[:0]
+		for i := range len(word) {
+			e.spelled = append(e.spelled, pretoken.Letter(word[i])...)
+		}
+		if id, ok := e.t.ids[string(e.spelled)]; ok && e.t.kinds[id] != userDefined && e.t.kinds[id] != control {
 			return append(e.buf[:0], id)
 		}
 	}

@@ -2,9 +2,7 @@ package token
 
 import (
 	"cmp"
-	"compress/gzip"
 	"encoding/json"
-	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -66,26 +64,18 @@ func full(t testing.TB, name, pre string) *gguf.Metadata {
 	if md, ok := loaded.Load(name); ok {
 		return md.(*gguf.Metadata)
 	}
-	f, err := os.Open(testdata.Path("tokenizers", name, "tokenizer.json.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := gunzip(t, testdata.Path("tokenizers", name, "tokenizer.json.gz"))
+	md := metadata(t, fstest.MapFS{"tokenizer.json": {Data: data}}, "", fullOptions(name, pre))
+	loaded.Store(name, md)
+	return md
+}
+
+func fullOptions(name, pre string) vocab.Options {
 	opts := vocab.Options{Prefer: []string{pre}}
 	if name == "gpt4o" {
 		opts.VocabSize = 200019 // its ids have holes
 	}
-	md := metadata(t, fstest.MapFS{"tokenizer.json": {Data: data}}, "", opts)
-	loaded.Store(name, md)
-	return md
+	return opts
 }
 
 func strings70(t testing.TB) []string {
@@ -201,12 +191,8 @@ func roundTrip(t *testing.T, tok *Tokenizer, text []string) {
 
 // The real vocabularies, where the file's own numbering stands.
 func TestFullVocabularies(t *testing.T) {
-	names := []string{"deepseek_llm"}
-	if testdata.Full() {
-		names = append(names, "deepseek_v3", "deepseek_pypi", "llama3", "qwen2_5", "qwen3", "gpt_neox", "starcoder", "gpt4o")
-	}
 	text := strings70(t)
-	for _, name := range names {
+	for name := range fullVocabularies() {
 		t.Run(name, func(t *testing.T) {
 			var g tokensGolden
 			readJSON(t, testdata.Path("tokenizers", name, "golden.json"), &g)

@@ -87,7 +87,7 @@ func TestInvalidBytes(t *testing.T) {
 // The heap and the search over all pairs agree, and long words take no quadratic time.
 func TestMergeLong(t *testing.T) {
 	tok := tiny(t)
-	e := &encoder{t: tok, cache: map[string][]int32{}}
+	e := newEncoder(tok)
 	r := rand.New(rand.NewPCG(7, 8))
 	rounds, long := 2000, 1<<15
 	if testing.Short() {

@@ -46,7 +46,7 @@ type Tokenizer struct {
 
 	splitter     *pretoken.Splitter
 	ignoreMerges bool
-	merges       map[pair]merge
+	merges       *mergeTable
 	bytes        [256]int32  // ids of the single bytes, -1 where there is none
 	invalid      []int32     // ids of U+FFFD, for bytes without a token; nil where it has none either
 	added        [2]*matcher // tokens found in the text itself: user-defined ones, these and control tokens
@@ -108,7 +108,7 @@ func (t *Tokenizer) buildBPE(md *gguf.Metadata) error {
 	if err := t.readMerges(md); err != nil {
 		return err
 	}
-	t.encoders.New = func() any { return &encoder{t: t, cache: map[string][]int32{}} }
+	t.encoders.New = func() any { return newEncoder(t) }
 	t.invalid = t.encodeInvalid()
 	t.coder = bpe{t}
 	return nil

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"unicode/utf8"
 
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/testdata"
@@ -213,3 +215,37 @@ func FuzzTekken(f *testing.F) {
 }
 
 func FuzzTiktoken(f *testing.F) { fuzzForm(f, "kimi", "tiktoken.model", "kimi") }
+
+// What is read without reflection is what encoding/json reads.
+func FuzzScan(f *testing.F) {
+	for _, s := range []string{`{"a": 1, "b":2}`, `{"\"\\": -7 , "\u0120x":0}`, ` { } `, `{"a":1.5}`, `{"a":null}`, `{"a":1,"a":2}`, `[["a","b c"], "x y" ,3,{"k":["]"]}]`, `[]`, `["\\", "\"", ["\\\"", "]"]]`, `null`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if !json.Valid(data) {
+			return
+		}
+		if got, ok := scanIDs(data); ok {
+			want := map[string]int64{}
+			if err := json.Unmarshal(data, &want); err != nil || !maps.Equal(got, want) {
+				t.Errorf("ids of %s: %v, want %v %v", data, got, want, err)
+			}
+		}
+		list, err := elements(data)
+		var want []json.RawMessage
+		if wantErr := json.Unmarshal(data, &want); (err == nil) != (wantErr == nil && want != nil) || len(list) != len(want) {
+			t.Errorf("elements of %s: %q %v, want %q %v", data, list, err, want, wantErr)
+			return
+		}
+		for i, e := range list {
+			if string(e) != string(want[i]) {
+				t.Errorf("element %d of %s: %q, want %q", i, data, e, want[i])
+			}
+			var text string
+			got, _, err := cutString(e)
+			if wantErr := json.Unmarshal(e, &text); e[0] == '"' && (err != nil || wantErr != nil || got != text && utf8.ValidString(got)) {
+				t.Errorf("string %s: %q %v, want %q %v", e, got, err, text, wantErr)
+			}
+		}
+	})
+}

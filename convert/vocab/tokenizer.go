@@ -24,13 +24,13 @@ type tokenizer struct {
 }
 
 type model struct {
-	Type         string            `json:"type"`
-	Vocab        json.RawMessage   `json:"vocab"` // {token: id}; a list for Unigram
-	Merges       []json.RawMessage `json:"merges"`
-	Prefix       string            `json:"continuing_subword_prefix"`
-	Suffix       string            `json:"end_of_word_suffix"`
-	ByteFallback bool              `json:"byte_fallback"`
-	IgnoreMerges bool              `json:"ignore_merges"`
+	Type         string          `json:"type"`
+	Vocab        json.RawMessage `json:"vocab"`  // {token: id}; a list for Unigram
+	Merges       json.RawMessage `json:"merges"` // ["left right" or [left, right]]
+	Prefix       string          `json:"continuing_subword_prefix"`
+	Suffix       string          `json:"end_of_word_suffix"`
+	ByteFallback bool            `json:"byte_fallback"`
+	IgnoreMerges bool            `json:"ignore_merges"`
 
 	ids map[string]int64
 }
@@ -48,7 +48,7 @@ func parseTokenizer(data []byte) (*tokenizer, error) {
 	if err := json.Unmarshal(data, t); err != nil {
 		return nil, jsonError(err)
 	}
-	if t.Model.Type == "" && len(t.Model.Merges) > 0 {
+	if t.Model.Type == "" && len(t.Model.Merges) > len("[]") {
 		t.Model.Type = "BPE" // files of before 2020 do not say
 	}
 	if t.Model.Type == "" {
@@ -57,8 +57,11 @@ func parseTokenizer(data []byte) (*tokenizer, error) {
 	if t.Model.Type != "BPE" {
 		return nil, &modelTypeError{unsupported("model type %q is not supported", t.Model.Type)}
 	}
-	if err := json.Unmarshal(t.Model.Vocab, &t.Model.ids); err != nil {
-		return nil, fmt.Errorf("model.vocab: %w", jsonError(err))
+	var ok bool
+	if t.Model.ids, ok = scanIDs(t.Model.Vocab); !ok {
+		if err := json.Unmarshal(t.Model.Vocab, &t.Model.ids); err != nil {
+			return nil, fmt.Errorf("model.vocab: %w", jsonError(err))
+		}
 	}
 	if len(t.Model.ids) == 0 {
 		return nil, errors.New("model.vocab is empty")
@@ -78,7 +81,10 @@ func (m *model) sorted() []addedToken {
 		out = append(out, addedToken{ID: id, Content: tok})
 	}
 	slices.SortFunc(out, func(a, b addedToken) int {
-		return cmp.Or(cmp.Compare(a.ID, b.ID), strings.Compare(a.Content, b.Content))
+		if a.ID != b.ID {
+			return cmp.Compare(a.ID, b.ID)
+		}
+		return strings.Compare(a.Content, b.Content)
 	})
 	return out
 }
@@ -108,36 +114,61 @@ func preError(err error) error {
 // mergeList is the merges as "left right", spaces within a token written as U+0120. All
 // tokens a merge names must be in the vocabulary.
 func (t *tokenizer) mergeList() ([]string, error) {
-	if len(t.Model.Merges) == 0 {
+	list, err := elements(t.Model.Merges)
+	if len(t.Model.Merges) == 0 || string(t.Model.Merges) == "null" || err == nil && len(list) == 0 {
 		return nil, errors.New("there are no merges")
 	}
-	pairs := t.Model.Merges[0][0] == '['
-	out := make([]string, len(t.Model.Merges))
-	for i, raw := range t.Model.Merges {
+	if err != nil {
+		return nil, fmt.Errorf("model.merges: %w", err)
+	}
+	pairs := list[0][0] == '['
+	out := make([]string, len(list))
+	var whole []byte
+	for i, raw := range list {
 		left, right, err := parseMerge(raw, pairs)
 		if err != nil {
 			return nil, fmt.Errorf("merge %d: %w", i, err)
 		}
-		for _, tok := range []string{left, right, left + right} {
-			if _, ok := t.Model.ids[tok]; !ok {
-				return nil, fmt.Errorf("merge %d %q refers to token %q that is not in the vocabulary", i, left+" "+right, tok)
+		_, ok1 := t.Model.ids[left]
+		_, ok2 := t.Model.ids[right]
+		whole = append(append(whole[:0], left...), right...)
+		_, ok3 := t.Model.ids[string(whole)]
+		if !ok1 || !ok2 || !ok3 {
+			missing := string(whole)
+			if !ok1 {
+				missing = left
+			} else if !ok2 {
+				missing = right
 			}
+			return nil, fmt.Errorf("merge %d %q refers to token %q that is not in the vocabulary", i, left+" "+right, missing)
 		}
-		out[i] = strings.ReplaceAll(left, " ", "Ġ") + " " + strings.ReplaceAll(right, " ", "Ġ")
+		if strings.Contains(left, " ") || strings.Contains(right, " ") {
+			left, right = strings.ReplaceAll(left, " ", "Ġ"), strings.ReplaceAll(right, " ", "Ġ")
+		}
+		out[i] = left + " " + right
 	}
 	return out, nil
 }
 
-func parseMerge(raw json.RawMessage, pair bool) (left, right string, err error) {
+func parseMerge(raw []byte, pair bool) (left, right string, err error) {
 	if pair {
-		var p []string
-		if err := json.Unmarshal(raw, &p); err != nil || len(p) != 2 {
+		p, err := elements(raw)
+		if err == nil && len(p) != 2 {
+			err = errors.New("not two elements")
+		}
+		if err == nil {
+			left, _, err = cutString(p[0])
+		}
+		if err == nil {
+			right, _, err = cutString(p[1])
+		}
+		if err != nil {
 			return "", "", fmt.Errorf("%.60s is not a pair of tokens", raw)
 		}
-		return p[0], p[1], nil
+		return left, right, nil
 	}
-	var s string
-	if err := json.Unmarshal(raw, &s); err != nil {
+	s, _, err := cutString(raw)
+	if err != nil {
 		return "", "", fmt.Errorf("%.60s is not a string", raw)
 	}
 	left, right, ok := strings.Cut(s, " ")

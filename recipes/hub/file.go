@@ -19,6 +19,7 @@ const (
 	readAhead = 128 << 10 // fetched at least, and the first guess at a header's length
 	maxWhole  = 32 << 20  // a file of more is never fetched whole
 	maxHead   = 100 << 20 // the safetensors format's limit on a header
+	maxStep   = 8 << 20   // of a header that one request asks for
 	maxSkip   = 1 << 20   // thrown away at most where a server sends a whole file instead of a range
 )
 
@@ -143,7 +144,7 @@ func (e *entry) loadHead() error {
 	}
 	want := min(readAhead, e.size)
 	for int64(len(e.head)) < want {
-		more := make([]byte, want-int64(len(e.head)))
+		more := make([]byte, min(want-int64(len(e.head)), maxStep)) // the length is a claim: memory follows what arrives
 		if _, err := e.fetch(more, int64(len(e.head))); err != nil {
 			return e.failed(err)
 		}
@@ -264,42 +265,4 @@ func (e *entry) checkAnswer(resp *http.Response, off int64) error {
 
 func (e *entry) sizeError(n int64) error {
 	return fmt.Errorf("hub: %s: the file has %d bytes, the Hub lists %d", at(e.target.repo, e.path), n, e.size)
-}
-
-// file is an open file.
-type file struct {
-	*entry
-	pos int64
-}
-
-func (f *file) Stat() (fs.FileInfo, error) { return f.stat() }
-func (f *file) Close() error               { return nil }
-
-// ReadAt fetches what is not there yet. The first read of a weight file fetches the headers of all.
-func (f *file) ReadAt(p []byte, off int64) (int, error) {
-	if isWeights(f.path) {
-		f.fs.warm.Do(f.fs.heads)
-	}
-	return f.readAt(p, off)
-}
-
-// Read reads on. The first read of a small file fetches it whole and checks its hash.
-func (f *file) Read(p []byte) (int, error) {
-	if f.pos == 0 && !isWeights(f.path) {
-		st, err := f.stat()
-		if err != nil {
-			return 0, err
-		}
-		if st.Size() <= maxWhole {
-			if _, err := f.load(); err != nil {
-				return 0, err
-			}
-		}
-	}
-	n, err := f.ReadAt(p, f.pos)
-	f.pos += int64(n)
-	if n > 0 && errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return n, err
 }

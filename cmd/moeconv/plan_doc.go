@@ -8,6 +8,7 @@ import (
 	"github.com/moeconv/moeconv/convert"
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/gguf/expert"
+	"github.com/moeconv/moeconv/gguf/names"
 )
 
 // planDoc is the document of plan: everything in it follows from headers.
@@ -50,10 +51,12 @@ type planExperts struct {
 	None   string `json:"none,omitempty"`
 }
 
-// planParams counts weights. Active are those a token meets: all but the routed experts it is not sent to.
+// planParams counts weights. Active are those a token meets: all but the routed experts it is not sent to. Model cards
+// differ in whether they count the embedding, of which a token meets one row.
 type planParams struct {
-	Total  int64 `json:"total"`
-	Active int64 `json:"active"`
+	Total     int64 `json:"total"`
+	Active    int64 `json:"active"`
+	Embedding int64 `json:"embedding"` // part of both
 }
 
 type planTensors struct {
@@ -130,7 +133,13 @@ func (d *planDoc) count(src gguf.Source) {
 	}
 	for _, t := range ts {
 		n := t.Shape.Elements()
+		if strings.HasPrefix(t.Name, "rope_f") { // rope_freqs, rope_factors_*: made from config.json, not trained
+			n = 0
+		}
 		d.Parameters.Total += n
+		if names.Parse(t.Name).Role == names.TokenEmbd {
+			d.Parameters.Embedding += n
+		}
 		if routed[t.Name] && sum.Used > 0 {
 			n = n / int64(sum.Count) * int64(sum.Used)
 		}

@@ -22,7 +22,9 @@ func (d *planDoc) print(w io.Writer) error {
 	} else {
 		fmt.Fprintf(&b, "  experts    %d, %d used, %d shared, in %d of %d layers\n", e.Count, e.Used, e.Shared, e.Layers, e.Blocks)
 	}
-	fmt.Fprintf(&b, "  parameters %d (%.2f B), %d (%.2f B) active for a token\n", d.Parameters.Total, float64(d.Parameters.Total)/1e9, d.Parameters.Active, float64(d.Parameters.Active)/1e9)
+	p := d.Parameters
+	fmt.Fprintf(&b, "  parameters %d (%.2f B), %d (%.2f B) active for a token, %d of them the embedding\n",
+		p.Total, float64(p.Total)/1e9, p.Active, float64(p.Active)/1e9, p.Embedding)
 	fmt.Fprintf(&b, "  tensors    %d, %d of them F32, %d of routed experts\n", d.Tensors.Count, d.Tensors.F32, d.Tensors.Experts)
 	fmt.Fprintf(&b, "  context    %s\n", d.Context.line())
 	for _, q := range d.Defects {

@@ -27,6 +27,7 @@ type realModel struct {
 	shards  int
 
 	params, active       int64
+	embedding            int64
 	count, f32, expert   int
 	experts, used, share int
 	layers               int
@@ -44,7 +45,7 @@ var realModels = []realModel{{
 		"rms_norm_eps": 1e-06, "rope_scaling": null, "rope_theta": 10000, "scoring_func": "softmax", "tie_word_embeddings": false,
 		"torch_dtype": "bfloat16", "vocab_size": 102400}`,
 	tensors: deepseekTensors(28, 64), shards: 7,
-	params: 16375728128, active: 2828650496, count: 363, f32: 84, expert: 81, experts: 64, used: 6, share: 2, layers: 27,
+	params: 16375728128, active: 2828650496, embedding: 209715200, count: 363, f32: 84, expert: 81, experts: 64, used: 6, share: 2, layers: 27,
 	outType: "f16", gib: 30.5, gb: 32.8,
 	schemes: map[string]float64{"Q8_0": 16.21, "Q4_K_M": 10.10, "Q2_K": 6.24},
 }}
@@ -113,8 +114,8 @@ func (m *realModel) check(t *testing.T, d *planDoc) {
 			t.Errorf("%s: %d bytes, %.3f GiB, want %.2f", s.Name, s.Bytes, s.GiB, want)
 		}
 	}
-	if d.Parameters != (planParams{m.params, m.active}) {
-		t.Errorf("parameters %+v, want %d, %d", d.Parameters, m.params, m.active)
+	if d.Parameters != (planParams{m.params, m.active, m.embedding}) {
+		t.Errorf("parameters %+v, want %d, %d, %d", d.Parameters, m.params, m.active, m.embedding)
 	}
 	if d.Tensors != (planTensors{m.count, m.f32, m.expert}) {
 		t.Errorf("tensors %+v, want %d, %d F32, %d of experts", d.Tensors, m.count, m.f32, m.expert)

@@ -136,8 +136,8 @@ func (g gptqWeight) elem() gguf.Type { return gguf.F32 }
 // units is as many rows as give the words pieces worth reading.
 func (g gptqWeight) units() int64 { return min(256, g.dims[0]) }
 
-// pieceRows is how many rows share the cost of reading words: see piece.
-func (g gptqWeight) pieceRows() int64 { return 64 }
+// pieceRows is how many rows share the cost of reading words, which lie across them: see piece.
+func (g gptqWeight) pieceRows() int64 { return max(64, 4*chunkBytes/(4*g.dims[1])) }
 
 func (g gptqWeight) origin(row, col int64) (string, []int64) {
 	return g.words.t.Name, []int64{col * g.form.bits / wordBits, row}

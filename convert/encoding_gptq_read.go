@@ -129,7 +129,7 @@ func (t *gptqTile) unpack(dst, words []byte, row, col int64) {
 			word = binary.LittleEndian.Uint32(words[at:])
 		}
 		s := steps[g]
-		v := s.scale * (float32(int32(word&mask)) - s.zero)
+		v := s.scale * (numbers[byte(word&mask)] - s.zero)
 		binary.LittleEndian.PutUint32(dst[4*i:4*i+4], math.Float32bits(v))
 		word, in = word>>bits, in+1
 	}

@@ -197,24 +197,44 @@ func (p packed) rowZeros(ctx context.Context, row int64, dst []float32) error {
 	return nil
 }
 
+// numbers are the values of bytes: a look-up is cheaper than a conversion.
+var numbers = tableOf(func(b byte) float32 { return float32(b) })
+
 // unpackRow decodes the columns from col on; the first of the words holds it.
 func (p packed) unpackRow(dst, words []byte, scales, zeros []float32, col int64) {
-	perWord, span, mask := wordBits/p.bits, p.grid.span[1], uint32(1)<<p.bits-1
-	bits := uint(p.bits)
-	in := col % perWord
-	word := binary.LittleEndian.Uint32(words) >> (uint(in) * bits)
-	words = words[4:]
+	perWord, span := wordBits/p.bits, p.grid.span[1]
+	u := unpacker{bits: uint(p.bits), mask: uint32(1)<<p.bits - 1, in: int(col % perWord), words: words}
 	for len(dst) > 0 {
 		n := min(span-col%span, int64(len(dst)/4))
-		scale, zero := scales[col/span], zeros[col/span]
-		for i := int64(0); i < n; i++ {
-			if in == perWord {
-				word, words, in = binary.LittleEndian.Uint32(words), words[4:], 0
-			}
-			q := float32(int32(word&mask)) - zero
-			binary.LittleEndian.PutUint32(dst[4*i:4*i+4], math.Float32bits(float32(q*scale)))
-			word, in = word>>bits, in+1
-		}
+		u.zero, u.scale = zeros[col/span], scales[col/span]
+		u.unpack(dst[:4*n])
 		dst, col = dst[4*n:], col+n
+	}
+}
+
+// unpacker takes numbers out of words and makes values of them.
+type unpacker struct {
+	words       []byte
+	bits        uint
+	mask        uint32
+	in          int // numbers taken out of the first word
+	zero, scale float32
+}
+
+// unpack fills dst with the next values.
+func (u *unpacker) unpack(dst []byte) {
+	perWord, zero, scale := wordBits/int(u.bits), u.zero, u.scale
+	for len(dst) > 0 {
+		n := min(perWord-u.in, len(dst)/4)
+		word := binary.LittleEndian.Uint32(u.words) >> (uint(u.in) * u.bits)
+		for i := range n {
+			v := float32((numbers[byte(word&u.mask)] - zero) * scale)
+			binary.LittleEndian.PutUint32(dst[4*i:4*i+4], math.Float32bits(v))
+			word >>= u.bits
+		}
+		if u.in += n; u.in == perWord {
+			u.words, u.in = u.words[4:], 0
+		}
+		dst = dst[4*n:]
 	}
 }

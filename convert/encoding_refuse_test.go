@@ -86,7 +86,7 @@ func (a *altered) plan(t *testing.T) (*Plan, error) {
 	t.Helper()
 	a.files["config.json"] = &fstest.MapFile{Data: mustJSON(t, a.config)}
 	a.files["model.safetensors"] = &fstest.MapFile{Data: safetensorsFile(t, a.headers, a.data)}
-	return NewPlan(a.files, Options{Name: "x"})
+	return NewPlan(a.files, Options{Name: "x", OutType: "bf16"})
 }
 
 // attn begins the names of the tensors that the cases damage.

@@ -7,8 +7,10 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/quantize/block"
 )
 
 // rename moves the tensors whose names end so.
@@ -100,6 +102,57 @@ var same = []struct {
 	}},
 }
 
+// Where some experts are quantized and others are not, the stack has the values of all.
+func TestMixedExperts(t *testing.T) {
+	a := alter(t, "mixtral-ct-int")
+	want := tensorSums(t, a)
+	const weight = "model.layers.0.block_sparse_moe.experts.1.w2.weight"
+	shape, codes, scale := a.headers[weight].Shape, a.data[weight], a.data[weight+"_scale"]
+	a.put(weight, "F32", 4, shape...)
+	for i, c := range codes {
+		row := i / int(shape[1])
+		v := float32(int8(c)) * block.F16ToF32(binary.LittleEndian.Uint16(scale[2*row:]))
+		binary.LittleEndian.PutUint32(a.data[weight][4*i:], math.Float32bits(v))
+	}
+	delete(a.data, weight+"_scale")
+	if got := tensorSums(t, a); !maps.Equal(got, want) {
+		t.Errorf("tensors differ: %v, want %v", got, want)
+	}
+	a.put(weight, "BF16", 2, shape...) // of zeros
+	if got := tensorSums(t, a); got["blk.0.ffn_down_exps.weight"] == want["blk.0.ffn_down_exps.weight"] || len(got) != len(want) {
+		t.Errorf("an expert of zeros changes nothing: %v", got)
+	}
+}
+
+// Weights and their scales may lie in different shards, in either order.
+func TestEncodingShards(t *testing.T) {
+	for _, from := range []string{"mixtral-fp8-block", "mixtral-gptq4-order", "mixtral-ct-pack4-zero"} {
+		for _, scalesFirst := range []bool{false, true} {
+			a := alter(t, from)
+			want := tensorSums(t, a)
+			one, two := map[string][]byte{}, map[string][]byte{}
+			for name, b := range a.data {
+				part := one
+				if scalesFirst == !strings.Contains(name, "scale") {
+					part = two
+				}
+				part[name] = b
+			}
+			a.files["model-00001-of-00002.safetensors"] = &fstest.MapFile{Data: safetensorsFile(t, a.headers, one)}
+			a.files["model-00002-of-00002.safetensors"] = &fstest.MapFile{Data: safetensorsFile(t, a.headers, two)}
+			delete(a.files, "model.safetensors")
+			p, err := NewPlan(a.files, Options{Name: "x", OutType: "bf16"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := sumsOf(t, p); !maps.Equal(got, want) {
+				t.Errorf("%s: tensors differ: %v, want %v", from, got, want)
+			}
+			p.Close()
+		}
+	}
+}
+
 // tensorSums are the SHA-256 of a plan's tensors.
 func tensorSums(t *testing.T, a *altered) map[string]string {
 	t.Helper()
@@ -108,7 +161,13 @@ func tensorSums(t *testing.T, a *altered) map[string]string {
 		t.Fatal(err)
 	}
 	defer p.Close()
+	return sumsOf(t, p)
+}
+
+func sumsOf(t *testing.T, p *Plan) map[string]string {
+	t.Helper()
 	sums := map[string]string{}
+	var err error
 	for i, info := range p.Tensors() {
 		if sums[info.Name], err = gguf.TensorSHA256(context.Background(), p, i); err != nil {
 			t.Fatal(err)

@@ -1,9 +1,15 @@
 package convert
 
-import "fmt"
+import (
+	"fmt"
 
-// newStack puts views of one shape one after the other, in a new outermost dimension.
+	"github.com/moeconv/moeconv/gguf"
+)
+
+// newStack puts views of one shape one after the other, in a new outermost dimension. Where some experts are
+// quantized in the checkpoint and others are not, their values meet in F32.
 func newStack(ins []view) (view, error) {
+	ins = alike(ins)
 	dims := append([]int64{int64(len(ins))}, ins[0].shape()...)
 	rows := rowsIn(ins[0].shape())
 	for _, in := range ins {
@@ -25,4 +31,25 @@ func newStack(ins []view) (view, error) {
 		}
 		return out
 	}}, nil
+}
+
+// alike makes plain views of different types ones of F32.
+func alike(ins []view) []view {
+	mixed := false
+	for _, in := range ins {
+		if in.elem().BlockLen() > 1 {
+			return ins
+		}
+		mixed = mixed || in.elem() != ins[0].elem()
+	}
+	if !mixed {
+		return ins
+	}
+	out := make([]view, len(ins))
+	for i, in := range ins {
+		if out[i] = in; in.elem() != gguf.F32 {
+			out[i] = mapped{in, func(v float32) float32 { return v }}
+		}
+	}
+	return out
 }

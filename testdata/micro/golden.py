@@ -2,7 +2,7 @@
 
     python testdata/micro/golden.py LLAMA_CPP_DIR [FAMILY...]
 
-A micro checkpoint is testdata/micro/FAMILY/REPO/ with a fixture.json {"pre": name} beside REPO: a model of the family
+A micro checkpoint is testdata/micro/FAMILY/REPO/ with a fixture.json {"pre": name, "args": further arguments} beside REPO: a model of the family
 small enough to live in this repository. golden/gguf-bf16.json lists metadata and tensors as shared fixtures do,
 golden/files.json has the SHA-256 and size of each output type's file, or {"error": text} where the converter fails.
 Oracle: convert_hf_to_gguf.py of llama.cpp 0.5.0 (0c1e57098, as in llama-cpp-python 0.3.36), transformers 5.23, torch 2.15.
@@ -23,7 +23,7 @@ def name(self, tokenizer):
         return pre
 b.TextModel.get_vocab_base_pre = name
 import convert_hf_to_gguf as c
-sys.argv = ["convert", sys.argv[2], "--outfile", sys.argv[4], "--outtype", sys.argv[3]]
+sys.argv = ["convert", sys.argv[2], "--outfile", sys.argv[4], "--outtype", sys.argv[3]] + sys.argv[6:]
 c.main()
 """
 
@@ -66,12 +66,13 @@ def main():
     for fam in sys.argv[2:] or sorted(d for d in os.listdir(HERE) if os.path.isdir(os.path.join(HERE, d))):
         root = os.path.join(HERE, fam)
         repo = next(d for d in sorted(os.listdir(root)) if os.path.exists(os.path.join(root, d, "config.json")))
-        pre = json.load(open(os.path.join(root, "fixture.json"))).get("pre", "default")
+        fixture = json.load(open(os.path.join(root, "fixture.json")))
+        pre, more = fixture.get("pre", "default"), fixture.get("args", [])
         os.makedirs(os.path.join(root, "golden"), exist_ok=True)
         files = {"oracle": "convert_hf_to_gguf.py, llama.cpp 0.5.0 (0c1e57098); see ../../golden.py"}
         for outtype in OUTTYPES:
             out = tempfile.mktemp(suffix=".gguf")
-            r = subprocess.run([sys.executable, "-c", CHILD, llama, os.path.join(root, repo), outtype, out, pre], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            r = subprocess.run([sys.executable, "-c", CHILD, llama, os.path.join(root, repo), outtype, out, pre, *more], stdin=subprocess.DEVNULL, capture_output=True, text=True)
             if r.returncode:
                 files[outtype] = {"error": r.stderr.strip().splitlines()[-1]}
                 print(fam, outtype, r.stderr[-1500:])

@@ -134,11 +134,16 @@ func (a *app) planRepo(ctx context.Context, repo hub.Repo, flags sourceFlags, o 
 	opts := flags.options()
 	opts.Name = repo.Name
 	p, err := convert.NewPlan(files, opts)
+	var unsupported *gguf.UnsupportedError
 	switch {
 	case files.Err() != nil: // the network's own error, which a reader may have passed on as text
 		return nil, files.Err()
 	case err != nil && ctx.Err() != nil:
 		return nil, err
+	case errors.As(err, &unsupported):
+		return nil, refusedError{err}
+	case err != nil && files.Cached(): // it may be the snapshot that lacks something
+		return nil, withHint(err, "the cached snapshot may be a part of the repository; unset HF_HUB_OFFLINE to read the Hub")
 	case err != nil:
 		return nil, refusedError{err}
 	}

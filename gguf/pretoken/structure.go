@@ -12,7 +12,9 @@ import (
 type UnknownError struct {
 	Name       string   // the name asked for; empty for a structure
 	What       string   // what is not known of a structure
+	Alike      []string // known names that cut all probing texts as the structure does
 	Candidates []string // known names that resemble it
+	Compared   string   // what was compared, and where the nearest differs
 }
 
 func (e *UnknownError) Error() string {
@@ -20,8 +22,14 @@ func (e *UnknownError) Error() string {
 	if e.Name != "" {
 		msg = fmt.Sprintf("pretoken: pre-tokenizer %q is not known", e.Name)
 	}
+	if len(e.Alike) > 0 {
+		msg += "; candidates that cut alike: " + strings.Join(e.Alike, ", ")
+	}
 	if len(e.Candidates) > 0 {
 		msg += "; similar: " + strings.Join(e.Candidates, ", ")
+	}
+	if e.Compared != "" {
+		msg += " (" + e.Compared + ")"
 	}
 	return msg
 }
@@ -195,7 +203,8 @@ func (s *scheme) matches(regexes []string) bool {
 // Classify finds the pre-tokenizer whose regexes are exactly st's. ignoreMerges is the
 // tokenizer's flag of that name. Several names can mean the same cutting: prefer names those
 // that the model's family is known by; else the commonest is taken and Match.Others lists the
-// rest. A structure that is not in the table is an *UnknownError naming those that come nearest.
+// rest. A structure that is not in the table is an *UnknownError naming those that cut the probing texts alike,
+// which is no proof, or those that come nearest.
 func Classify(st Structure, ignoreMerges bool, prefer ...string) (Match, error) {
 	m := Match{NFC: st.NFC}
 	var found []*scheme
@@ -207,7 +216,9 @@ func Classify(st Structure, ignoreMerges bool, prefer ...string) (Match, error) 
 		}
 	}
 	if len(found) == 0 {
-		return m, &UnknownError{What: "the structure of pre_tokenizer is not known", Candidates: nearest(st)}
+		e := &UnknownError{What: "the structure of pre_tokenizer is not known"}
+		e.Alike, e.Candidates, e.Compared = compareAll(st)
+		return m, e
 	}
 	chosen := found[0]
 	if i := slices.IndexFunc(found, func(s *scheme) bool { return s.ignoreMerges == ignoreMerges }); i >= 0 {
@@ -226,30 +237,4 @@ func Classify(st Structure, ignoreMerges bool, prefer ...string) (Match, error) 
 	m.MergesDiffer = chosen.ignoreMerges != ignoreMerges
 	m.Others = slices.DeleteFunc(names, func(n string) bool { return n == m.Name })
 	return m, nil
-}
-
-// nearest is the first names of the schemes that share most regexes with st.
-func nearest(st Structure) []string {
-	best, out := 0, []string(nil)
-	for i := range schemes {
-		s := &schemes[i]
-		score := 0
-		for _, sp := range s.spellings() {
-			n := 0
-			for _, re := range sp {
-				if slices.Contains(st.Regexes, canonical(re)) {
-					n++
-				}
-			}
-			score = max(score, n)
-		}
-		if score == 0 || score < best {
-			continue
-		}
-		if score > best {
-			best, out = score, nil
-		}
-		out = append(out, s.names[0])
-	}
-	return out
 }

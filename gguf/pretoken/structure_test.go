@@ -112,7 +112,10 @@ func TestClassifyRefuses(t *testing.T) {
 	}
 	same := func(n []string) []string { return n }
 	for _, c := range []struct{ what, pre, norm, want string }{
-		{"other order", string(deepseek(func(n []string) []string { n[0], n[1] = n[1], n[0]; return n })), "", "similar: deepseek-llm"},
+		{"other order", string(deepseek(func(n []string) []string { n[0], n[1] = n[1], n[0]; return n })), "", "candidates that cut alike: deepseek-llm (compared with"},
+		{"other spelling", string(sequence(split(strings.Replace(llama3, contractionsI, `'(?i:[sdmt]|ll|ve|re)`, 1)), byteLevel)), "", "candidates that cut alike: llama-bpe, llama3,"},
+		{"four digits", string(sequence(split(strings.Replace(llama3, "1,3", "1,4", 1)), byteLevel)), "", `but cuts "1 12 123 1234 12345`},
+		{"a regex that is none", string(sequence(split(`(`), byteLevel)), "", "could not be compared"},
 		{"a step missing", string(deepseek(func(n []string) []string { return n[1:] })), "", "similar: deepseek-llm"},
 		{"a step more", string(deepseek(func(n []string) []string { return append(n, split("x")) })), "", "similar: deepseek-llm"},
 		{"one character differs", string(sequence(split(strings.Replace(llama3, "1,3", "1,4", 1)), byteLevel)), "", "not known"},
@@ -154,5 +157,36 @@ func TestClassifyAllNames(t *testing.T) {
 				t.Errorf("%s: %+v %v", name, m, err)
 			}
 		}
+	}
+}
+
+// The probing texts tell apart all pre-tokenizers that do not cut by the same regexes.
+func TestProbesTellApart(t *testing.T) {
+	cuts := map[string]*scheme{}
+	for i := range schemes {
+		s := &schemes[i]
+		if s.rawUTF8 {
+			continue
+		}
+		splitter, err := New(s.names[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all strings.Builder
+		for _, text := range probes {
+			words, err := splitter.Words(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.WriteString(strings.Join(words, "\x00") + "\x01")
+		}
+		same := []string{"qwen2", "bailingmoe"} // their regexes differ in nothing that shows
+		if other := cuts[all.String()]; other != nil && !slices.Equal(other.steps(), s.steps()) && !slices.Equal(same, []string{other.names[0], s.names[0]}) {
+			t.Errorf("%s and %s cut the probing texts alike", other.names[0], s.names[0])
+		}
+		cuts[all.String()] = s
+	}
+	if len(cuts) < 25 {
+		t.Errorf("%d ways to cut", len(cuts))
 	}
 }

@@ -17,7 +17,7 @@ func (g *gatherer) check(f *family.Family, c family.Config, keys *gguf.Metadata)
 	for i := range g.outs {
 		byName[g.outs[i].info.Name] = &g.outs[i]
 	}
-	for _, want := range f.Contract(keys) {
+	for _, want := range f.Contract(withVocabSize(keys, c)) {
 		out, ok := byName[want.Name]
 		delete(byName, want.Name)
 		if !ok {
@@ -37,6 +37,16 @@ func (g *gatherer) check(f *family.Family, c family.Config, keys *gguf.Metadata)
 		}
 	}
 	return nil
+}
+
+// withVocabSize adds the vocabulary's size for families whose files say it by their tokens alone.
+func withVocabSize(keys *gguf.Metadata, c family.Config) *gguf.Metadata {
+	if _, ok := keys.Get(keys.ArchKey("vocab_size")); ok {
+		return keys
+	}
+	keys = keys.Clone()
+	keys.Set(keys.ArchKey("vocab_size"), uint32(c.IntOr("vocab_size", 0)))
+	return keys
 }
 
 // missing decides whether the file can do without a tensor.

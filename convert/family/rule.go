@@ -29,7 +29,11 @@ func (r Rule) Target(m Match) string {
 
 // Parts are the tensors a rule makes, each with a rule of its own: one, or those of a Split.
 func (r Rule) Parts() []Rule {
-	split, ok := r.Op.(Split)
+	op := r.Op
+	if first, ok := op.(First); ok {
+		op = first.Op
+	}
+	split, ok := op.(Split)
 	if !ok {
 		return []Rule{r}
 	}

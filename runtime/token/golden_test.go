@@ -61,12 +61,12 @@ var loaded sync.Map
 // full is one of the real vocabularies below tokenizers/.
 func full(t testing.TB, name, pre string) *gguf.Metadata {
 	t.Helper()
-	if md, ok := loaded.Load(name); ok {
+	if md, ok := loaded.Load(name + " " + pre); ok {
 		return md.(*gguf.Metadata)
 	}
 	data := gunzip(t, testdata.Path("tokenizers", name, "tokenizer.json.gz"))
 	md := metadata(t, fstest.MapFS{"tokenizer.json": {Data: data}}, "", fullOptions(name, pre))
-	loaded.Store(name, md)
+	loaded.Store(name+" "+pre, md)
 	return md
 }
 

@@ -53,10 +53,11 @@ var alwaysF32 = []names.Role{names.FFNGateInp, "ffn_gate_inp_shexp", "position_e
 	"ssm_conv1d_q", "ssm_conv1d_k", "ssm_conv1d_v", "indexer.proj"}
 
 // tensorType is the type of one tensor of the file: small and delicate ones stay F32,
-// rows that do not fit a quantization block become F16.
-func tensorType(name string, shape gguf.Shape, base gguf.Type) gguf.Type {
+// rows that do not fit a quantization block become F16. With all, nothing counts as delicate by its name.
+func tensorType(name string, shape gguf.Shape, base gguf.Type, all bool) gguf.Type {
 	n := names.Parse(name)
-	if len(shape) <= 1 || n.Suffix != "weight" || strings.HasSuffix(name, "_norm.weight") || slices.Contains(alwaysF32, n.Role) {
+	small := len(shape) <= 1 || strings.HasSuffix(name, "_norm.weight")
+	if small || !all && (n.Suffix != "weight" || slices.Contains(alwaysF32, n.Role)) {
 		return gguf.F32
 	}
 	if shape.NE(0)%int64(base.BlockLen()) != 0 {

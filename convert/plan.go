@@ -170,10 +170,7 @@ func (p *Plan) planTensors(config family.Config, keys *gguf.Metadata, ot outType
 	}
 	for i := range g.outs {
 		out := &g.outs[i]
-		out.info.Type = out.view.elem()
-		if !out.info.Type.Quantized() {
-			out.info.Type = tensorType(out.info.Name, out.info.Shape, ot.base)
-		}
+		out.info.Type = p.typeOf(out, ot)
 		p.infos = append(p.infos, out.info)
 	}
 	p.outs = g.outs
@@ -181,6 +178,14 @@ func (p *Plan) planTensors(config family.Config, keys *gguf.Metadata, ot outType
 		p.warnings = append(p.warnings, "config.json: tie_word_embeddings is true, but the checkpoint has an lm_head of its own, which is used as in the reference")
 	}
 	return config.Err()
+}
+
+// typeOf is the type of a tensor in a file of this output type. What is quantized in the checkpoint stays so.
+func (p *Plan) typeOf(out *output, ot outType) gguf.Type {
+	if elem := out.view.elem(); elem.Quantized() {
+		return elem
+	}
+	return tensorType(out.info.Name, out.info.Shape, ot.base, p.Family.QuantizeRouter)
 }
 
 // explain tells an error about missing tensors what else is known: files that were not read, and how many of the

@@ -148,7 +148,7 @@ func TestOutTypes(t *testing.T) {
 		{"blk.0.attn_norm.weight", gguf.Shape{64, 1}, gguf.F16, gguf.F32},
 		{"blk.0.ffn_down_exps.bias", gguf.Shape{64, 4}, gguf.F16, gguf.F32},
 	} {
-		if got := tensorType(tt.name, tt.shape, tt.base); got != tt.want {
+		if got := tensorType(tt.name, tt.shape, tt.base, false); got != tt.want {
 			t.Errorf("%s %v with %v: %v, want %v", tt.name, tt.shape, tt.base, got, tt.want)
 		}
 	}

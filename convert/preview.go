@@ -19,9 +19,7 @@ func (p *Plan) Preview(outType string) (gguf.Source, error) {
 	}
 	v := preview{md: p.md}
 	for i, t := range p.infos {
-		if t.Type = p.outs[i].view.elem(); !t.Type.Quantized() { // what is quantized in the checkpoint stays so
-			t.Type = tensorType(t.Name, t.Shape, ot.base)
-		}
+		t.Type = p.typeOf(&p.outs[i], ot)
 		v.infos = append(v.infos, t)
 	}
 	return v, nil

@@ -5,6 +5,7 @@
 package family
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 // Family is one architecture of GGUF files and the checkpoints that become it.
 type Family struct {
 	Arch    string   // general.architecture
+	Variant bool     // another file has the architecture's family proper, whose contract and graph hold for files
 	Classes []string // entries of config.json's "architectures"
 	Example string   // a repository on the Hub
 
@@ -25,6 +27,8 @@ type Family struct {
 	Check func(Config) error
 	// Adjust changes what the common keys are made of, where the reference does (nil: nothing). Rules and Check see the config as it is.
 	Adjust func(Config) Config
+	// Common writes other keys in place of those common to all families (nil: those).
+	Common func(Config, *gguf.Metadata)
 	// EarlyKeys are written before all others but general.architecture (nil: none).
 	EarlyKeys func(Config, *gguf.Metadata) error
 	// Keys writes the family's metadata in the reference converter's order.
@@ -42,6 +46,8 @@ type Family struct {
 	Required []string
 	// Optional are the roles of Contract's tensors that a file may lack.
 	Optional []names.Role
+	// QuantizeRouter is set where the reference gives the output type to routers too, which it else keeps in F32.
+	QuantizeRouter bool
 	// Vocab are the forms of vocabulary the reference tries, in this order; empty for its usual order.
 	Vocab []string
 	// Reads are config fields common to all families that this one implements itself, whatever their value.
@@ -104,16 +110,21 @@ type Graph struct {
 }
 
 var (
-	byClass = map[string]*Family{}
-	byArch  = map[string]*Family{}
+	byClass  = map[string]*Family{}
+	byArch   = map[string]*Family{}
+	variants []*Family
 )
 
 // register adds a family; families do so from package initialisation, so a clash is a programmer's error.
 func register(f Family) {
-	if byArch[f.Arch] != nil {
+	switch {
+	case f.Variant:
+		variants = append(variants, &f)
+	case byArch[f.Arch] != nil:
 		panic(fmt.Sprintf("family: %s registered twice", f.Arch))
+	default:
+		byArch[f.Arch] = &f
 	}
-	byArch[f.Arch] = &f
 	for _, c := range f.Classes {
 		if byClass[c] != nil {
 			panic(fmt.Sprintf("family: class %s registered twice", c))
@@ -134,13 +145,15 @@ func ForArch(arch string) (*Family, bool) {
 	return f, ok
 }
 
-// All lists the families by architecture.
+// All lists the families by architecture, variants last.
 func All() []*Family {
-	var out []*Family
+	out := slices.Clone(variants)
 	for _, f := range byArch {
 		out = append(out, f)
 	}
-	slices.SortFunc(out, func(a, b *Family) int { return strings.Compare(a.Arch, b.Arch) })
+	slices.SortFunc(out, func(a, b *Family) int {
+		return cmp.Or(strings.Compare(a.Arch, b.Arch), strings.Compare(fmt.Sprint(a.Variant), fmt.Sprint(b.Variant)), strings.Compare(a.Example, b.Example))
+	})
 	return out
 }
 
@@ -162,7 +175,11 @@ func (f *Family) SetKeys(c Config, md *gguf.Metadata, fileType uint32) error {
 	if f.Adjust != nil {
 		common = f.Adjust(c)
 	}
-	commonKeys(common, md)
+	if f.Common != nil {
+		f.Common(common, md)
+	} else {
+		commonKeys(common, md)
+	}
 	md.Set("general.file_type", fileType)
 	if err := f.Keys(c, md); err != nil {
 		return err

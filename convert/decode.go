@@ -30,17 +30,15 @@ func decode(t gguf.Type, dst []float32, src []byte) {
 // readF32 reads a window of plain values in pieces and hands each to f: at is the place of its first value in the packed window.
 func readF32(ctx context.Context, v view, w window, f func(at int64, vals []float32) error) error {
 	most := piece(v, w.cols)
-	b := getBytes(min(most, w.n) * w.cols * elemBytes(v))
-	defer putBytes(b)
-	vals := make([]float32, min(most, w.n)*w.cols)
+	buf := floatPool.Get().(*floats)
+	defer floatPool.Put(buf)
+	vals := buf.take(min(most, w.n) * w.cols)
 	for i := int64(0); i < w.n; i += most {
 		part := window{w.row + i, min(most, w.n-i), w.col, w.cols}
-		raw := b.b[:part.bytes(v)]
-		if err := v.read(ctx, part, raw); err != nil {
+		vals := vals[:part.n*part.cols]
+		if err := readValues(ctx, v, part, vals); err != nil {
 			return err
 		}
-		vals := vals[:part.n*part.cols]
-		decode(v.elem(), vals, raw)
 		if err := f(i*w.cols, vals); err != nil {
 			return err
 		}

@@ -2,9 +2,7 @@ package convert
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -58,13 +56,17 @@ func (t ternary) origin(row, col int64) (string, []int64) {
 }
 
 func (t ternary) read(ctx context.Context, w window, dst []byte) error {
+	return readBytes(ctx, t, w, dst)
+}
+
+func (t ternary) values(ctx context.Context, w window, dst []float32) error {
 	var scale [1]float32
 	if err := readFloats(ctx, t.scale, 0, scale[:]); err != nil {
 		return err
 	}
-	var vals [4]uint32
+	var vals [4]float32
 	for i := range vals {
-		vals[i] = math.Float32bits(float32(i-1) / scale[0])
+		vals[i] = float32(i-1) / scale[0]
 	}
 	most := max(1, chunkBytes/max(1, w.cols))
 	b := getBytes(min(most, w.n) * w.cols)
@@ -77,9 +79,9 @@ func (t ternary) read(ctx context.Context, w window, dst []byte) error {
 		}
 		shift := uint(w.row/rows) * 2
 		for i, c := range raw {
-			binary.LittleEndian.PutUint32(dst[4*i:], vals[c>>shift&3])
+			dst[i] = vals[c>>shift&3]
 		}
-		dst, w.row, w.n = dst[4*len(raw):], w.row+k, w.n-k
+		dst, w.row, w.n = dst[len(raw):], w.row+k, w.n-k
 	}
 	return nil
 }

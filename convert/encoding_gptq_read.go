@@ -4,14 +4,14 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"math"
 )
 
-// gptqStrip is how many rows of words are taken at a time.
-const gptqStrip = 32
-
-// read makes rows of the columns of words, in strips.
 func (g gptqWeight) read(ctx context.Context, w window, dst []byte) error {
+	return readBytes(ctx, g, w, dst)
+}
+
+// values makes rows of the columns of words, in strips.
+func (g gptqWeight) values(ctx context.Context, w window, dst []float32) error {
 	group, err := g.groupsOf(ctx, w.col, w.cols)
 	if err != nil {
 		return err
@@ -19,10 +19,10 @@ func (g gptqWeight) read(ctx context.Context, w window, dst []byte) error {
 	for w.n > 0 { // as many rows at a time as bound the scales in memory
 		n := min(w.n, max(1, chunkBytes/(8*g.groups)))
 		t := gptqTile{gptqWeight: g, window: window{w.row, n, w.col, w.cols}, group: group}
-		if err := t.read(ctx, dst[:4*n*w.cols]); err != nil {
+		if err := t.read(ctx, dst[:n*w.cols]); err != nil {
 			return err
 		}
-		dst, w.row, w.n = dst[4*n*w.cols:], w.row+n, w.n-n
+		dst, w.row, w.n = dst[n*w.cols:], w.row+n, w.n-n
 	}
 	return nil
 }
@@ -60,24 +60,27 @@ type gptqTile struct {
 // gptqScale is what a group's numbers are made values with.
 type gptqScale struct{ scale, zero float32 }
 
-func (t *gptqTile) read(ctx context.Context, dst []byte) error {
+func (t *gptqTile) read(ctx context.Context, dst []float32) error {
 	w := t.window
 	if err := t.readSteps(ctx); err != nil {
 		return err
 	}
 	perWord := wordBits / t.form.bits
 	first, last := w.col/perWord, (w.col+w.cols-1)/perWord
-	b := getBytes(4 * gptqStrip * w.n)
+	strip := min(last+1-first, max(32, chunkBytes/(4*w.n))) // of rows of words
+	b, turned := getBytes(4*strip*w.n), getBytes(4*strip*w.n)
 	defer putBytes(b)
-	for ; first <= last; first += gptqStrip {
-		k := min(gptqStrip, last+1-first)
+	defer putBytes(turned)
+	for ; first <= last; first += strip {
+		k := min(strip, last+1-first)
 		raw := b.b[:4*k*w.n]
 		if err := t.words.read(ctx, window{first, k, w.row, w.n}, raw); err != nil {
 			return err
 		}
+		turn(turned.b, raw, 4, k, w.n, k, 0) // the words of a row lie together now
 		lo, hi := max(w.col, first*perWord), min(w.col+w.cols, (first+k)*perWord)
 		for row := range w.n {
-			t.unpack(dst[4*(row*w.cols+lo-w.col):][:4*(hi-lo)], raw[4*row:], row, lo)
+			t.unpack(dst[row*w.cols+lo-w.col:][:hi-lo], turned.b[4*k*row:], row, lo)
 		}
 	}
 	return nil
@@ -114,23 +117,20 @@ func (t *gptqTile) readSteps(ctx context.Context) error {
 	return nil
 }
 
-// unpack decodes a row from column col on; words[4*n*i:] is word i of it, and the first one holds col.
-func (t *gptqTile) unpack(dst, words []byte, row, col int64) {
-	stride, bits := 4*int(t.window.n), uint(t.form.bits)
-	perWord := wordBits / int(bits)
-	mask := uint32(1)<<bits - 1
+// unpack decodes a row from column col on, which the first word holds.
+func (t *gptqTile) unpack(dst []float32, words []byte, row, col int64) {
+	bits := uint(t.form.bits)
+	perWord, mask := wordBits/int(bits), uint32(1)<<bits-1
 	steps := t.steps[row*t.groups:][:t.groups]
-	group := t.group[col-t.window.col:][:len(dst)/4]
-	in := int(col) % perWord
-	word, at := binary.LittleEndian.Uint32(words)>>(uint(in)*bits), 0
-	for i, g := range group {
-		if in == perWord {
-			at, in = at+stride, 0
-			word = binary.LittleEndian.Uint32(words[at:])
+	group := t.group[col-t.window.col:][:len(dst)]
+	for in := int(col) % perWord; len(dst) > 0; in, words = 0, words[4:] {
+		n := min(perWord-in, len(dst))
+		word, part, of := binary.LittleEndian.Uint32(words)>>(uint(in)*bits), dst[:n], group[:n]
+		for i := range part {
+			s := steps[of[i]]
+			part[i] = float32(s.scale * (numbers[byte(word&mask)] - s.zero))
+			word >>= bits
 		}
-		s := steps[g]
-		v := s.scale * (numbers[byte(word&mask)] - s.zero)
-		binary.LittleEndian.PutUint32(dst[4*i:4*i+4], math.Float32bits(v))
-		word, in = word>>bits, in+1
+		dst, group = dst[n:], group[n:]
 	}
 }

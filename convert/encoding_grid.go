@@ -3,7 +3,6 @@ package convert
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/moeconv/moeconv/convert/safetensors"
 )
@@ -103,16 +102,4 @@ func readFloats(ctx context.Context, s stored, at int64, dst []float32) error {
 	}
 	decode(s.typ, dst, b.b)
 	return nil
-}
-
-// floats is scratch space for values.
-type floats struct{ f []float32 }
-
-var floatPool = sync.Pool{New: func() any { return new(floats) }}
-
-func (f *floats) take(n int64) []float32 {
-	if int64(cap(f.f)) < n {
-		f.f = make([]float32, n)
-	}
-	return f.f[:n]
 }

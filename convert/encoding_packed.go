@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -125,6 +124,10 @@ func (p packed) origin(row, col int64) (string, []int64) {
 }
 
 func (p packed) read(ctx context.Context, w window, dst []byte) error {
+	return readBytes(ctx, p, w, dst)
+}
+
+func (p packed) values(ctx context.Context, w window, dst []float32) error {
 	if err := p.checkClaim(); err != nil {
 		return err
 	}
@@ -153,8 +156,8 @@ func (p packed) read(ctx context.Context, w window, dst []byte) error {
 			if err := p.rowZeros(ctx, w.row+r, zeros); err != nil {
 				return err
 			}
-			p.unpackRow(dst[:4*w.cols], raw.b[4*r*words:][:4*words], scales.of(p.grid.row(w.row+r)), zeros, w.col)
-			dst = dst[4*w.cols:]
+			p.unpackRow(dst[:w.cols], raw.b[4*r*words:][:4*words], scales.of(p.grid.row(w.row+r)), zeros, w.col)
+			dst = dst[w.cols:]
 		}
 	}
 	return nil
@@ -201,14 +204,14 @@ func (p packed) rowZeros(ctx context.Context, row int64, dst []float32) error {
 var numbers = tableOf(func(b byte) float32 { return float32(b) })
 
 // unpackRow decodes the columns from col on; the first of the words holds it.
-func (p packed) unpackRow(dst, words []byte, scales, zeros []float32, col int64) {
+func (p packed) unpackRow(dst []float32, words []byte, scales, zeros []float32, col int64) {
 	perWord, span := wordBits/p.bits, p.grid.span[1]
 	u := unpacker{bits: uint(p.bits), mask: uint32(1)<<p.bits - 1, in: int(col % perWord), words: words}
 	for len(dst) > 0 {
-		n := min(span-col%span, int64(len(dst)/4))
+		n := min(span-col%span, int64(len(dst)))
 		u.zero, u.scale = zeros[col/span], scales[col/span]
-		u.unpack(dst[:4*n])
-		dst, col = dst[4*n:], col+n
+		u.unpack(dst[:n])
+		dst, col = dst[n:], col+n
 	}
 }
 
@@ -222,19 +225,18 @@ type unpacker struct {
 }
 
 // unpack fills dst with the next values.
-func (u *unpacker) unpack(dst []byte) {
+func (u *unpacker) unpack(dst []float32) {
 	perWord, zero, scale := wordBits/int(u.bits), u.zero, u.scale
 	for len(dst) > 0 {
-		n := min(perWord-u.in, len(dst)/4)
-		word := binary.LittleEndian.Uint32(u.words) >> (uint(u.in) * u.bits)
-		for i := range n {
-			v := float32((numbers[byte(word&u.mask)] - zero) * scale)
-			binary.LittleEndian.PutUint32(dst[4*i:4*i+4], math.Float32bits(v))
+		n := min(perWord-u.in, len(dst))
+		word, part := binary.LittleEndian.Uint32(u.words)>>(uint(u.in)*u.bits), dst[:n]
+		for i := range part {
+			part[i] = float32((numbers[byte(word&u.mask)] - zero) * scale)
 			word >>= u.bits
 		}
 		if u.in += n; u.in == perWord {
 			u.words, u.in = u.words[4:], 0
 		}
-		dst = dst[4*n:]
+		dst = dst[n:]
 	}
 }

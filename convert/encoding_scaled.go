@@ -2,8 +2,6 @@ package convert
 
 import (
 	"context"
-	"encoding/binary"
-	"math"
 
 	"github.com/moeconv/moeconv/gguf"
 )
@@ -21,6 +19,10 @@ func (s scaled) units() int64                            { return 1 }
 func (s scaled) origin(row, col int64) (string, []int64) { return s.codes.origin(row, col) }
 
 func (s scaled) read(ctx context.Context, w window, dst []byte) error {
+	return readBytes(ctx, s, w, dst)
+}
+
+func (s scaled) values(ctx context.Context, w window, dst []float32) error {
 	most := max(1, chunkBytes/max(1, w.cols))
 	raw, buf := getBytes(min(most, w.n)*w.cols), floatPool.Get().(*floats)
 	defer putBytes(raw)
@@ -37,21 +39,21 @@ func (s scaled) read(ctx context.Context, w window, dst []byte) error {
 			return err
 		}
 		for r := range k {
-			scaleRow(dst[:4*w.cols], codes[r*w.cols:][:w.cols], s.table, scales.of(s.grid.row(w.row+r)), w.col, span)
-			dst = dst[4*w.cols:]
+			scaleRow(dst[:w.cols], codes[r*w.cols:][:w.cols], s.table, scales.of(s.grid.row(w.row+r)), w.col, span)
+			dst = dst[w.cols:]
 		}
 	}
 	return nil
 }
 
 // scaleRow decodes the columns from col on of a row that has a scale for every span of them.
-func scaleRow(dst, codes []byte, table *[256]float32, scales []float32, col, span int64) {
+func scaleRow(dst []float32, codes []byte, table *[256]float32, scales []float32, col, span int64) {
 	for len(codes) > 0 {
 		n := min(span-col%span, int64(len(codes)))
-		scale, part := scales[col/span], dst[:4*n]
-		for i, c := range codes[:n] {
-			binary.LittleEndian.PutUint32(part[4*i:4*i+4], math.Float32bits(float32(table[c]*scale)))
+		scale, part := scales[col/span], dst[:n]
+		for i, c := range codes[:len(part)] {
+			part[i] = float32(table[c] * scale)
 		}
-		dst, codes, col = dst[4*n:], codes[n:], col+n
+		dst, codes, col = dst[n:], codes[n:], col+n
 	}
 }

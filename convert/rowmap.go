@@ -38,17 +38,30 @@ func (m rowMap) origin(row, col int64) (string, []int64) {
 }
 
 func (m rowMap) read(ctx context.Context, w window, dst []byte) error {
-	rowBytes := w.cols * elemBytes(m)
+	b := getBytes(0)
+	defer putBytes(b)
+	return assemble(m, w, w.cols*elemBytes(m), dst, b.take, func(in view, w window, dst []byte) error { return in.read(ctx, w, dst) })
+}
+
+// values is what read is, for values: an input that computes its own gives them.
+func (m rowMap) values(ctx context.Context, w window, dst []float32) error {
+	f := floatPool.Get().(*floats)
+	defer floatPool.Put(f)
+	return assemble(m, w, w.cols, dst, f.take, func(in view, w window, dst []float32) error { return readValues(ctx, in, w, dst) })
+}
+
+// assemble reads the window's segments, rows of size each. take gives scratch space.
+func assemble[T byte | float32](m rowMap, w window, size int64, dst []T, take func(int64) []T, read func(view, window, []T) error) error {
 	for _, s := range m.segments(w.row, w.n) {
 		s.dst -= w.row
 		if s.step == 1 && s.stride == 1 || s.n == 1 {
-			part := dst[s.dst*rowBytes : (s.dst+s.n)*rowBytes]
-			if err := m.ins[s.src].read(ctx, window{s.row, s.n, w.col, w.cols}, part); err != nil {
+			part := dst[s.dst*size : (s.dst+s.n)*size]
+			if err := read(m.ins[s.src], window{s.row, s.n, w.col, w.cols}, part); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := m.scatter(ctx, s, w, dst); err != nil {
+		if err := scatter(m.ins[s.src], s, w, size, dst, take, read); err != nil {
 			return err
 		}
 	}
@@ -56,20 +69,18 @@ func (m rowMap) read(ctx context.Context, w window, dst []byte) error {
 }
 
 // scatter reads the input rows of a segment in chunks and copies each to its place.
-func (m rowMap) scatter(ctx context.Context, s segment, w window, dst []byte) error {
-	rowBytes := w.cols * elemBytes(m)
-	most := max(1, chunkBytes/(rowBytes*s.step))
-	b := getBytes(((min(most, s.n)-1)*s.step + 1) * rowBytes)
-	defer putBytes(b)
+func scatter[T byte | float32](in view, s segment, w window, size int64, dst []T, take func(int64) []T, read func(view, window, []T) error) error {
+	most := max(1, chunkBytes/(w.cols*elemBytes(in)*s.step))
+	b := take(((min(most, s.n)-1)*s.step + 1) * size)
 	for i := int64(0); i < s.n; i += most {
 		k := min(most, s.n-i)
-		raw := b.b[:((k-1)*s.step+1)*rowBytes]
-		if err := m.ins[s.src].read(ctx, window{s.row + i*s.step, (k-1)*s.step + 1, w.col, w.cols}, raw); err != nil {
+		raw := b[:((k-1)*s.step+1)*size]
+		if err := read(in, window{s.row + i*s.step, (k-1)*s.step + 1, w.col, w.cols}, raw); err != nil {
 			return err
 		}
 		for j := range k {
-			at := (s.dst + (i+j)*s.stride) * rowBytes
-			copy(dst[at:at+rowBytes], raw[j*s.step*rowBytes:])
+			at := (s.dst + (i+j)*s.stride) * size
+			copy(dst[at:at+size], raw[j*s.step*size:])
 		}
 	}
 	return nil

@@ -16,8 +16,9 @@ var namedTokens = []string{"bos_token", "eos_token", "unk_token", "sep_token", "
 // addedSet is the added tokens as transformers ends up with: tokenizer.json's, then those of
 // tokenizer_config.json, whose flags win, then special tokens that only have a name.
 type addedSet struct {
-	list []addedToken
-	at   map[string]int
+	list    []addedToken
+	at      map[string]int
+	decoder map[string]bool // the tokens of added_tokens_decoder; nil where there is none
 }
 
 func (s *addedSet) add(a addedToken) {
@@ -62,6 +63,7 @@ func collectAdded(f *files, t *tokenizer) (*addedSet, error) {
 // addConfig adds what tokenizer_config.json and, where that lists no added tokens, special_tokens_map.json name.
 func (s *addedSet) addConfig(f *files) error {
 	if f.config.has("added_tokens_decoder") {
+		s.decoder = map[string]bool{}
 		if err := s.addDecoder(f.config.get("added_tokens_decoder")); err != nil {
 			return fmt.Errorf("tokenizer_config.json: %w", err)
 		}
@@ -86,8 +88,8 @@ func (f *files) tokenAttrs() *object {
 	return attrs
 }
 
-// addNamed adds the special tokens that attributes name. Naming makes a token special; only a place in the list
-// of extra ones does not, where the token is known.
+// addNamed adds the special tokens that attributes name. Naming makes a token special that is known, unless there
+// is an added_tokens_decoder that lacks it; a place in the list of extra ones does not.
 func (s *addedSet) addNamed(attrs *object) {
 	for _, k := range namedTokens {
 		s.addSpecial(attrs.get(k), true)
@@ -97,19 +99,20 @@ func (s *addedSet) addNamed(attrs *object) {
 			s.addSpecial(attrs.get(k), true)
 		}
 	}
-	extra := attrs.get("extra_special_tokens")
-	if !truthy(extra) {
-		extra = attrs.get("additional_special_tokens")
-	}
-	switch e := extra.(type) {
+	list := attrs.get("additional_special_tokens")
+	switch e := attrs.get("extra_special_tokens").(type) {
 	case []any:
-		for _, v := range e {
-			s.addSpecial(v, false)
+		if len(e) > 0 {
+			list = e
 		}
 	case map[string]any:
 		for _, k := range slices.Sorted(maps.Keys(e)) {
 			s.addSpecial(e[k], true)
 		}
+	}
+	extra, _ := list.([]any)
+	for _, v := range extra {
+		s.addSpecial(v, false)
 	}
 }
 
@@ -117,6 +120,7 @@ func (s *addedSet) addNamed(attrs *object) {
 func (s *addedSet) addDecoder(v any) error {
 	list, err := decoderTokens(v)
 	for _, a := range list {
+		s.decoder[a.Content] = true
 		s.add(a)
 	}
 	return err
@@ -162,7 +166,9 @@ func (s *addedSet) addSpecial(v any, named bool) {
 		a.Normalized = truthy(v["normalized"])
 	}
 	if i, known := s.at[a.Content]; known {
-		s.list[i].Special = s.list[i].Special || named
+		if named && (s.decoder == nil || s.decoder[a.Content]) {
+			s.list[i].Special = true
+		}
 	} else if a.Content != "" {
 		s.add(a)
 	}

@@ -37,8 +37,13 @@ func commonKeys(c Config, md *gguf.Metadata) {
 	f32("attention.layer_norm_epsilon", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon")
 	u32("expert_count", "num_local_experts", "num_experts", "n_routed_experts")
 	u32("expert_used_count", "num_experts_per_tok", "num_experts_per_token", "top_k_experts")
-	u32("expert_group_count", "n_group")
-	u32("expert_group_used_count", "topk_group")
+	for _, k := range []struct{ key, field string }{{"expert_group_count", "n_group"}, {"expert_group_used_count", "topk_group"}} {
+		if c.Raw(k.field) == false { // Hunyuan's way to say that there are none; the reference writes a number all the same
+			md.Set(md.ArchKey(k.key), uint32(0))
+			continue
+		}
+		u32(k.key, k.field)
+	}
 	if k := c.First("score_function", "scoring_func", "score_func", "moe_router_activation", "moe_router_activation_func", "expert_selection_fn"); c.Has(k) {
 		md.Set(md.ArchKey("expert_gating_func"), c.gatingFunc(k))
 	}

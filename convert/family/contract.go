@@ -31,7 +31,7 @@ func readDims(md *gguf.Metadata) dims {
 	d.blocks = int(d.key("block_count"))
 	d.embd, d.ff = d.key("embedding_length"), d.key("feed_forward_length")
 	d.heads = d.key("attention.head_count")
-	d.headsKV = d.keyOr("attention.head_count_kv", d.heads)
+	d.headsKV = d.most("attention.head_count_kv", d.heads)
 	d.headDim = d.keyOr("attention.key_length", d.embd/max(1, d.heads))
 	d.expert = d.keyOr("expert_count", 0)
 	d.vocab = d.keyOr("vocab_size", 0)
@@ -62,6 +62,20 @@ func (d dims) at(name string, block int) int64 {
 		return n
 	}
 	return d.key(name)
+}
+
+// most is the largest of a key's values where it has one for each block: blocks without attention have 0 heads.
+func (d dims) most(name string, def int64) int64 {
+	n, ok := d.elem(name, 0)
+	if !ok {
+		return d.keyOr(name, def)
+	}
+	for i := 1; ok; i++ {
+		var next int64
+		next, ok = d.elem(name, i)
+		n = max(n, next)
+	}
+	return n
 }
 
 // elem is an element of a key that is a list of integers.

@@ -22,6 +22,16 @@ def name(self, tokenizer):
     except NotImplementedError:
         return pre
 b.TextModel.get_vocab_base_pre = name
+import json, os
+if os.path.exists(sys.argv[2] + "/hy.tiktoken"):  # read by code of the model's own: this is what the converter uses of it
+    import base64, transformers
+    class Tokenizer:
+        mergeable_ranks = {base64.b64decode(a): int(b) for a, b in (line.split() for line in open(sys.argv[2] + "/hy.tiktoken"))}
+        special_tokens = json.load(open(sys.argv[2] + "/../fixture.json"))["special"]
+        vocab_size = json.load(open(sys.argv[2] + "/config.json"))["vocab_size"]
+        def encode(self, text):
+            raise NotImplementedError
+    transformers.AutoTokenizer.from_pretrained = staticmethod(lambda *a, **k: Tokenizer())
 import convert_hf_to_gguf as c
 sys.argv = ["convert", sys.argv[2], "--outfile", sys.argv[4], "--outtype", sys.argv[3]] + sys.argv[6:]
 c.main()

@@ -25,7 +25,7 @@ func resolveFP8(cfg family.Config, ckpt *safetensors.Checkpoint) ([]source, erro
 	if err != nil {
 		return nil, err
 	}
-	c := newCollector(ckpt, "no scale belongs to it")
+	c := newCollector(ckpt, "no scale, such as weight_scale_inv, belongs to it")
 	for _, t := range ckpt.Tensors() {
 		if endsIn(t.Name, activationScales) {
 			c.drop(t.Name)

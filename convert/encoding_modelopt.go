@@ -16,7 +16,7 @@ var modelopt = encoding{name: "modelopt", reads: method("modelopt"), resolve: re
 
 func resolveModelopt(cfg family.Config, ckpt *safetensors.Checkpoint) ([]source, error) {
 	algo, _ := quantization(cfg).fields["quant_algo"].(string)
-	c := newCollector(ckpt, "quant_algo "+algo+" is read where weights are F8_E4M3 alone")
+	c := newCollector(ckpt, "no weight_scale belongs to it")
 	for _, t := range ckpt.Tensors() {
 		if endsIn(t.Name, activationScales) {
 			c.drop(t.Name)
@@ -32,7 +32,7 @@ func resolveModelopt(cfg family.Config, ckpt *safetensors.Checkpoint) ([]source,
 			continue
 		}
 		if w.DType == "U8" || w.DType == "I8" {
-			return nil, unsupported(w, "quant_algo %q of modelopt is not supported (FP8 is); start from the unquantized checkpoint", algo)
+			return nil, unsupported(w, "weights of 4 bits (quant_algo %s of modelopt) are not supported, FP8 is; start from the unquantized checkpoint", algo)
 		}
 		if err := c.scale(w, t, nil); err != nil {
 			return nil, err
@@ -50,12 +50,22 @@ func withQuantFile(fsys fs.FS, c family.Config) (family.Config, error) {
 	if text == nil || err != nil {
 		return c, err
 	}
-	var file struct {
-		Producer     struct{ Name string }
-		Quantization map[string]any
+	var fields map[string]any
+	if err := json.Unmarshal(text, &fields); err != nil || fields == nil {
+		return c, fmt.Errorf("convert: %s: not a JSON object", quantConfigFile)
 	}
-	if err := json.Unmarshal(text, &file); err != nil {
-		return c, fmt.Errorf("convert: %s: not valid JSON of this kind: %w", quantConfigFile, err)
+	file := settings{quantConfigFile, fields}
+	producer, err := file.object("producer")
+	if err != nil {
+		return c, fmt.Errorf("convert: %w", err)
+	}
+	more, err := file.object("quantization")
+	if err != nil {
+		return c, fmt.Errorf("convert: %w", err)
+	}
+	name, err := producer.str("name")
+	if err != nil {
+		return c, fmt.Errorf("convert: %w", err)
 	}
 	q := maps.Clone(quantization(c).fields)
 	if err := c.Err(); err != nil {
@@ -67,11 +77,11 @@ func withQuantFile(fsys fs.FS, c family.Config) (family.Config, error) {
 	if q["quant_algo"] != nil && q["quantized_layers"] != nil {
 		return c, nil
 	}
-	if q["quant_method"] == nil && file.Producer.Name != "" {
-		q["quant_method"] = strings.ToLower(file.Producer.Name)
+	if q["quant_method"] == nil && name != "" {
+		q["quant_method"] = strings.ToLower(name)
 	}
 	for _, k := range []string{"quant_algo", "quantized_layers"} {
-		if v := file.Quantization[k]; v != nil {
+		if v := more.fields[k]; v != nil {
 			q[k] = v
 		}
 	}

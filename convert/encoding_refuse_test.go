@@ -98,7 +98,7 @@ var refusals = []struct {
 	unsupported bool
 	want        []string
 }{
-	{"awq", "mixtral-gptq4-order", func(a *altered) { a.quant()["quant_method"] = "awq" }, true, []string{`"awq"`, `w1.g_idx" (I32)`, "GPTQ"}},
+	{"awq", "mixtral-gptq4-order", func(a *altered) { a.quant()["quant_method"] = "awq" }, true, []string{`"awq"`, `w1.qweight" (I32)`, "GPTQ"}},
 	{"bitsandbytes", "mixtral-bitnet", func(a *altered) { a.quant()["quant_method"] = "bitsandbytes" }, true, []string{`"bitsandbytes"`, `w1.weight" (U8)`}},
 	{"no method", "mixtral-bitnet", func(a *altered) { delete(a.quant(), "quant_method") }, true, []string{"no quant_method", `w1.weight" (U8)`}},
 	{"method of another type", "mixtral-bitnet", func(a *altered) { a.quant()["quant_method"] = 4 }, false, []string{"quant_method must be a string"}},
@@ -151,7 +151,7 @@ var refusals = []struct {
 	{"pack: no words", "mixtral-ct-pack8", func(a *altered) { delete(a.data, attn+"q_proj.weight_packed") }, false, []string{"q_proj.weight_scale", "has no " + attn + "q_proj.weight_packed"}},
 	{"pack: twice", "mixtral-ct-pack8", func(a *altered) { a.put(attn+"q_proj.weight", "BF16", 2, 48, 48) }, false, []string{"q_proj.weight", "twice"}},
 
-	{"gptq: 3 bits", "mixtral-gptq4-order", func(a *altered) { a.quant()["bits"] = 3 }, true, []string{"bits 3", `w1.g_idx" (I32)`}},
+	{"gptq: 3 bits", "mixtral-gptq4-order", func(a *altered) { a.quant()["bits"] = 3 }, true, []string{"bits 3", `w1.qweight" (I32)`}},
 	{"gptq: wrong bits", "mixtral-gptq4-order", func(a *altered) { a.quant()["bits"] = 8 }, false, []string{"qweight", "qzeros", "8 bits"}},
 	{"gptq: format", "mixtral-gptq4-order", func(a *altered) { a.quant()["checkpoint_format"] = "marlin" }, true, []string{`checkpoint_format "marlin"`}},
 	{"gptq: no scales", "mixtral-gptq2", func(a *altered) { delete(a.data, attn+"q_proj.scales") }, false, []string{"q_proj.qweight", "has no " + attn + "q_proj.scales"}},
@@ -162,9 +162,18 @@ var refusals = []struct {
 	{"gptq: words of 16 bits", "mixtral-gptq2", func(a *altered) { a.put(attn+"q_proj.qweight", "I16", 2, 6, 48) }, true, []string{"q_proj.qweight", "I16"}},
 	{"gptq: no qweight", "mixtral-gptq2", func(a *altered) { delete(a.data, attn+"q_proj.qweight") }, false, []string{"q_proj.g_idx", "has no " + attn + "q_proj.qweight"}},
 
-	{"modelopt: FP4", "mixtral-modelopt-fp8", func(a *altered) { a.put(attn+"q_proj.weight", "U8", 1, 48, 24) }, true, []string{"q_proj.weight", "U8", `quant_algo "FP8"`}},
+	{"modelopt: FP4", "mixtral-modelopt-fp8", func(a *altered) { a.put(attn+"q_proj.weight", "U8", 1, 48, 24) }, true, []string{"q_proj.weight", "U8", "quant_algo FP8"}},
 	{"modelopt: blocks", "mixtral-modelopt-fp8", func(a *altered) { a.put(attn+"q_proj.weight_scale", "F32", 4, 2, 2) }, false, []string{"q_proj.weight_scale", "[2 2]"}},
 	{"modelopt: bad file", "mixtral-modelopt-fp8", func(a *altered) { a.files["hf_quant_config.json"] = &fstest.MapFile{Data: []byte("[]")} }, false, []string{"hf_quant_config.json"}},
+	{"modelopt: bad producer", "mixtral-modelopt-fp8", func(a *altered) {
+		a.files["hf_quant_config.json"] = &fstest.MapFile{Data: []byte(`{"producer":{"name":1}}`)}
+	}, false, []string{"hf_quant_config.json.producer.name must be a string"}},
+	{"modelopt: NVFP4", "mixtral-modelopt-fp8", func(a *altered) {
+		a.files["hf_quant_config.json"] = &fstest.MapFile{Data: []byte(`{"producer":{"name":"modelopt"},"quantization":{"quant_algo":"NVFP4"}}`)}
+		a.put(attn+"q_proj.weight", "U8", 1, 48, 24)
+		a.put(attn+"q_proj.weight_scale", "F8_E4M3", 1, 48, 3)
+		a.put(attn+"q_proj.weight_scale_2", "F32", 4)
+	}, true, []string{"q_proj.weight", "U8", "NVFP4"}},
 	{"modelopt: another producer", "mixtral-modelopt-fp8", func(a *altered) {
 		a.files["hf_quant_config.json"] = &fstest.MapFile{Data: []byte(`{"producer":{"name":"Quark"}}`)}
 	}, true, []string{`"quark"`, "F8_E4M3"}},

@@ -56,7 +56,7 @@ func encodingNames() string {
 // firstWeight names a tensor that shows the encoding.
 func firstWeight(ckpt *safetensors.Checkpoint) string {
 	for _, t := range ckpt.Tensors() {
-		if _, plain := plainTypes[t.DType]; !plain {
+		if _, plain := plainTypes[t.DType]; !plain && !endsIn(t.Name, []string{".g_idx", ".qzeros", "_scale", "_scales", "_shape", "_zero_point"}) {
 			return fmt.Sprintf("tensor %q (%s)", t.Name, t.DType)
 		}
 	}

@@ -1,10 +1,12 @@
 package vocab
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/moeconv/moeconv/gguf/pretoken"
@@ -21,7 +23,7 @@ type tekken struct {
 		NumSpecial int    `json:"default_num_special_tokens"`
 		Version    string `json:"version"`
 	} `json:"config"`
-	Vocab   []tekkenToken    `json:"vocab"`
+	Vocab   json.RawMessage  `json:"vocab"` // of tekkenToken
 	Special *[]tekkenSpecial `json:"special_tokens"`
 }
 
@@ -61,9 +63,13 @@ func readTekken(v *Vocab, f *files, opts Options) error {
 	if err := json.Unmarshal(data, t); err != nil {
 		return fmt.Errorf("tekken.json: %w", jsonError(err))
 	}
-	special, err := t.special()
+	list, err := elements(t.Vocab)
+	if err != nil {
+		return fmt.Errorf("tekken.json: vocab: %w", err)
+	}
+	special, err := t.special(len(list))
 	if err == nil {
-		err = v.putTekken(t, special)
+		err = v.putTekken(list[:t.Config.VocabSize-len(special)], special)
 	}
 	if err == nil {
 		err = v.setPattern(t.Config.Pattern, opts)
@@ -77,8 +83,8 @@ func readTekken(v *Vocab, f *files, opts Options) error {
 	return v.tekkenTemplate(f, t)
 }
 
-// special is the special tokens by id, with fillers.
-func (t *tekken) special() ([]string, error) {
+// special is the special tokens by id, with fillers. n is the number of other tokens in the file.
+func (t *tekken) special(n int) ([]string, error) {
 	c := &t.Config
 	if _, ok := tekkenVersions[c.Version]; !ok {
 		return nil, unsupported("version %q is not supported", c.Version)
@@ -97,8 +103,8 @@ func (t *tekken) special() ([]string, error) {
 	default:
 		return nil, fmt.Errorf("version %s has to list its special tokens", c.Version)
 	}
-	if c.NumSpecial < len(out) || c.VocabSize <= c.NumSpecial || c.VocabSize > len(t.Vocab)+c.NumSpecial {
-		return nil, fmt.Errorf("%d special tokens of %d and %d others do not make default_vocab_size %d", len(out), c.NumSpecial, len(t.Vocab), c.VocabSize)
+	if c.NumSpecial < len(out) || c.VocabSize <= c.NumSpecial || c.VocabSize > n+c.NumSpecial {
+		return nil, fmt.Errorf("%d special tokens of %d and %d others do not make default_vocab_size %d", len(out), c.NumSpecial, n, c.VocabSize)
 	}
 	if c.NumSpecial > maxVocabSize {
 		return nil, fmt.Errorf("default_num_special_tokens %d is more than %d", c.NumSpecial, maxVocabSize)
@@ -116,10 +122,51 @@ func (t *tekken) special() ([]string, error) {
 	return out, nil
 }
 
+// parseTekken reads an entry of vocab.
+func parseTekken(entry []byte) (tok tekkenToken, err error) {
+	if rest := skipSpace(entry); len(rest) > 0 && rest[0] == '{' { // without reflection, where nothing is unusual
+		ids, texts := 0, 0
+		for rest = skipSpace(rest[1:]); len(rest) > 0 && rest[0] == '"'; rest = skipSpace(rest) {
+			var key, text string
+			if key, rest, err = cutString(rest); err != nil {
+				break
+			}
+			rest = skipSpace(rest)
+			rest = skipSpace(rest[1:]) // the colon
+			n := 0
+			for n < len(rest) && rest[n] != ',' && rest[n] != '}' && rest[n] != '"' {
+				n++
+			}
+			switch value := string(bytes.TrimSpace(rest[:n])); {
+			case n < len(rest) && rest[n] == '"':
+				if text, rest, err = cutString(rest); err == nil && strings.EqualFold(key, "token_bytes") {
+					tok.Bytes = text
+					texts++
+				}
+				n = 0
+			case strings.EqualFold(key, "rank"):
+				if tok.Rank, err = strconv.Atoi(value); err == nil {
+					ids++
+				}
+			}
+			rest = bytes.TrimPrefix(skipSpace(rest[n:]), []byte(","))
+		}
+		if ids == 1 && texts == 1 && err == nil && string(rest) == "}" {
+			return tok, nil
+		}
+	}
+	tok = tekkenToken{}
+	return tok, json.Unmarshal(entry, &tok)
+}
+
 // putTekken makes tokens, types, merges and ids.
-func (v *Vocab) putTekken(t *tekken, special []string) error {
-	r := &ranks{of: map[string]int{}}
-	for i, tok := range t.Vocab[:t.Config.VocabSize-len(special)] {
+func (v *Vocab) putTekken(list [][]byte, special []string) error {
+	r := &ranks{of: make(map[string]int, len(list))}
+	for i, entry := range list {
+		tok, err := parseTekken(entry)
+		if err != nil {
+			return fmt.Errorf("vocab %d: %w", i, jsonError(err))
+		}
 		raw, err := base64.StdEncoding.DecodeString(tok.Bytes)
 		if err != nil {
 			return fmt.Errorf("vocab %d: token_bytes %.40q is not base64", i, tok.Bytes)

@@ -142,7 +142,7 @@ func TestFormsDamaged(t *testing.T) {
 		{"no special tokens", tekken, "tekken.json", `"v3"`, `"v11"`, "version v11 has to list its special tokens"},
 		{"other pattern", tekken, "tekken.json", `\\p{Lu}`, `\\p{Lt}`, "config.pattern"},
 		{"rank missing", tekken, "tekken.json", `"rank": 300`, `"rank": 301`, "tekken.json: vocab 300: rank 301 follows 299"},
-		{"rank a string", tekken, "tekken.json", `"rank": 300`, `"rank": "300"`, "tekken.json: string at byte"},
+		{"rank a string", tekken, "tekken.json", `"rank": 300`, `"rank": "300"`, "tekken.json: vocab 300: string at byte"},
 		{"not base64", tekken, "tekken.json", `"` + first + `"`, `"?"`, `tekken.json: vocab 0: token_bytes "?" is not base64`},
 		{"twice", tekken, "tekken.json", `"` + first + `"`, `"AQ=="`, `vocab 1: ranks 0 and 1 are both "\x01"`},
 		{"not a byte", tekken, "tekken.json", `"` + first + `"`, `"ICA="`, `vocab 0: "  " is not a byte`},
@@ -218,7 +218,7 @@ func FuzzTiktoken(f *testing.F) { fuzzForm(f, "kimi", "tiktoken.model", "kimi") 
 
 // What is read without reflection is what encoding/json reads.
 func FuzzScan(f *testing.F) {
-	for _, s := range []string{`{"a": 1, "b":2}`, `{"\"\\": -7 , "\u0120x":0}`, ` { } `, `{"a":1.5}`, `{"a":null}`, `{"a":1,"a":2}`, `[["a","b c"], "x y" ,3,{"k":["]"]}]`, `[]`, `["\\", "\"", ["\\\"", "]"]]`, `null`} {
+	for _, s := range []string{`{"a": 1, "b":2}`, `{"\"\\": -7 , "\u0120x":0}`, ` { } `, `{"a":1.5}`, `{"a":null}`, `{"a":1,"a":2}`, `[["a","b c"], "x y" ,3,{"k":["]"]}]`, `[]`, `{"rank": 1, "token_bytes": "AA==", "token_str": null}`, `{"token_bytes":"","rank":-2,"x":{"rank":5}}`, `["\\", "\"", ["\\\"", "]"]]`, `null`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -229,6 +229,12 @@ func FuzzScan(f *testing.F) {
 			want := map[string]int64{}
 			if err := json.Unmarshal(data, &want); err != nil || !maps.Equal(got, want) {
 				t.Errorf("ids of %s: %v, want %v %v", data, got, want, err)
+			}
+		}
+		if got, err := parseTekken(data); err == nil {
+			var want tekkenToken
+			if err := json.Unmarshal(data, &want); err != nil || got != want {
+				t.Errorf("token %s: %v, want %v %v", data, got, want, err)
 			}
 		}
 		list, err := elements(data)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/gguf/names"
@@ -218,7 +219,21 @@ func checkTokenizer(_ context.Context, s *Subject) Result {
 	if err != nil {
 		return cannot(fmt.Errorf("verify: %w", err))
 	}
-	return judgeText(text, tk.Decode(ids, token.Options{ParseSpecial: true}), len(ids))
+	r := judgeText(text, tk.Decode(ids, token.Options{ParseSpecial: true}), len(ids))
+	r.Detail += differences(tk)
+	return r
+}
+
+// differences says where llama.cpp itself is known not to give the model's own ids for this vocabulary.
+func differences(tk *token.Tokenizer) string {
+	var what []string
+	for _, d := range tk.Differences() {
+		what = append(what, d.What)
+	}
+	if len(what) == 0 {
+		return ""
+	}
+	return "; known of llama.cpp, whose ids differ there: " + strings.Join(what, "; ")
 }
 
 func judgeText(text, got string, tokens int) Result {

@@ -1,6 +1,12 @@
 package family
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/moeconv/moeconv/gguf"
+)
 
 // Ints is a field that is a list of integers within 0 and 2^31-1; nil where it is absent or null.
 func (c Config) Ints(key string) []int64 {
@@ -43,4 +49,21 @@ func (c Config) list(key, of string) []any {
 		c.fail("%s must be a list of %s, got %s", key, of, show(v))
 	}
 	return list
+}
+
+// checkLayerKinds refuses a layer_types that does not name one of known for each layer.
+func (c Config) checkLayerKinds(known ...string) error {
+	kinds, layers := c.Strings("layer_types"), c.Count("num_hidden_layers")
+	if err := c.Err(); err != nil {
+		return err
+	}
+	if int64(len(kinds)) != layers {
+		return fmt.Errorf("config.json: layer_types has %d entries, num_hidden_layers is %d", len(kinds), layers)
+	}
+	for i, kind := range kinds {
+		if !slices.Contains(known, kind) {
+			return &gguf.UnsupportedError{Msg: fmt.Sprintf("config.json: layer_types: layer %d is %q, supported are %q", i, kind, known)}
+		}
+	}
+	return nil
 }

@@ -109,6 +109,16 @@ func (d dims) bias(b int, r names.Role, shape ...int64) gguf.TensorInfo {
 	return gguf.TensorInfo{Name: names.Name{Role: r, Block: b, Suffix: "bias"}.String(), Shape: shape}
 }
 
+// scale is a role's scale in a block: a vector.
+func (d dims) scale(b int, r names.Role, n int64) gguf.TensorInfo {
+	return gguf.TensorInfo{Name: names.Name{Role: r, Block: b, Suffix: "scale"}.String(), Shape: gguf.Shape{n}}
+}
+
+// cube is a block's matrix of in columns and out rows, for each routed expert.
+func (d dims) cube(b int, r names.Role, in, out int64) gguf.TensorInfo {
+	return gguf.TensorInfo{Name: r.In(b), Shape: gguf.Shape{in, out, d.expert}}
+}
+
 // frame is what surrounds the blocks.
 func (d dims) frame() []gguf.TensorInfo {
 	return []gguf.TensorInfo{

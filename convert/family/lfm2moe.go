@@ -45,17 +45,8 @@ func checkLfm2Moe(c Config) error {
 	c.counts("vocab_size", "intermediate_size", "moe_intermediate_size", "max_position_embeddings", "conv_L_cache", "num_key_value_heads")
 	c.Int("num_dense_layers")
 	c.Float("norm_eps")
-	kinds := c.Strings("layer_types")
-	if err := c.Err(); err != nil {
+	if err := c.checkLayerKinds("conv", "full_attention"); err != nil {
 		return err
-	}
-	if layers := c.Count("num_hidden_layers"); int64(len(kinds)) != layers {
-		return fmt.Errorf("config.json: layer_types has %d entries, num_hidden_layers is %d", len(kinds), layers)
-	}
-	for i, kind := range kinds {
-		if kind != "conv" && kind != "full_attention" {
-			return &gguf.UnsupportedError{Msg: fmt.Sprintf("config.json: layer_types: layer %d is %q, conv and full_attention are supported", i, kind)}
-		}
 	}
 	return c.checkRopeType()
 }

@@ -32,6 +32,10 @@ func apply(o family.Op, in view) (view, error) {
 		return newFlatten(in)
 	case family.Reshape:
 		return newReshape(in, o)
+	case family.Swap:
+		return newSwap(in)
+	case family.Join:
+		return newJoin(in, o)
 	case family.Map:
 		return newMap(in, o)
 	case family.Normalize:

@@ -8,9 +8,10 @@ import (
 
 	"github.com/moeconv/moeconv/convert/family"
 	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/quantize/block"
 )
 
-// mapped changes each value by itself, in F32.
+// mapped changes each value by itself, in F32. The reference computes with F16 tensors in F16, so their results are rounded to that.
 type mapped struct {
 	in view
 	f  func(float32) float32
@@ -19,6 +20,9 @@ type mapped struct {
 func newMap(in view, o family.Map) (view, error) {
 	if in.elem().BlockLen() > 1 || o.Func == nil {
 		return nil, fmt.Errorf("values of %v cannot be computed with", in.elem())
+	}
+	if in.elem() == gguf.F16 {
+		return mapped{in, func(v float32) float32 { return block.F16ToF32(block.F32ToF16(o.Func(v))) }}, nil
 	}
 	return mapped{in, o.Func}, nil
 }

@@ -49,6 +49,12 @@ var ops = []struct {
 	{"large transpose", family.Transpose{}, []int64{70, 45}, []int64{45, 70}, func(i []int64) int64 { return i[1]*45 + i[0] }},
 	{"reshape", family.Reshape{Dims: []int64{0, 4}}, []int64{6, 2}, []int64{3, 4}, func(i []int64) int64 { return i[0]*4 + i[1] }},
 	{"squeeze", family.Reshape{Dims: []int64{0, 3}}, []int64{4, 1, 3}, []int64{4, 3}, func(i []int64) int64 { return i[0]*3 + i[1] }},
+	{"swap", family.Swap{}, []int64{2, 3, 4, 5}, []int64{2, 4, 3, 5}, func(i []int64) int64 { return ((i[0]*3+i[2])*4+i[1])*5 + i[3] }},
+	{"swap of columns", family.Chain{family.Reshape{Dims: []int64{4, 2, 3, 2}}, family.Swap{}, family.Reshape{Dims: []int64{4, 0}}}, []int64{4, 12}, []int64{4, 12},
+		func(i []int64) int64 { return i[0]*12 + (i[1]/2%2*3+i[1]/4)*2 + i[1]%2 }},
+	{"swap of a vector", family.Chain{family.Reshape{Dims: []int64{2, 3, 1}}, family.Swap{}, family.Reshape{Dims: []int64{0}}}, []int64{6}, []int64{6},
+		func(i []int64) int64 { return i[0]%2*3 + i[0]/2 }},
+	{"join", family.Join{family.Rows{From: 5}, family.Rows{Count: 2}, family.Rows{From: 2, Count: 3}}, []int64{7, 4}, []int64{7, 4}, func(i []int64) int64 { return (i[0]+5)%7*4 + i[1] }},
 	{"map", family.Map{Func: func(v float32) float32 { return v }}, []int64{2, 3}, []int64{2, 3}, func(i []int64) int64 { return i[0]*3 + i[1] }},
 	{"heads of a key", family.Chain{family.Group{Heads: 2}, family.Rows{Count: 2}, family.Transpose{}}, []int64{10, 4}, []int64{2, 4, 2},
 		func(i []int64) int64 { return (i[0]*5+i[2])*4 + i[1] }},
@@ -125,6 +131,8 @@ func TestOpShapes(t *testing.T) {
 		{family.Rows{From: 4}, []int64{4, 2}}, {family.Rows{From: 1, Count: 4}, []int64{4, 2}}, {family.Rows{From: -1}, []int64{4, 2}},
 		{family.Columns{Count: 3}, []int64{4, 2}}, {family.Transpose{}, []int64{4}}, {family.Group{Heads: 3}, []int64{4, 2}}, {family.Group{}, []int64{4, 2}},
 		{family.Flatten{}, []int64{4}}, {family.Reshape{Dims: []int64{0, 3}}, []int64{4, 2}}, {family.Normalize{}, []int64{4}},
+		{family.Swap{}, []int64{4, 2}}, {family.Join{}, []int64{4, 2}}, {family.Join{family.Copy{}}, []int64{4}}, {family.Join{family.Copy{}, family.Transpose{}}, []int64{4, 2}},
+		{family.Join{family.Rows{Count: 5}}, []int64{4, 2}}, {family.Join{family.Copy{}, family.Map{Func: func(v float32) float32 { return v }}, family.Group{Heads: 2}}, []int64{4, 2}},
 	} {
 		if _, err := apply(tt.op, counted(tt.shape)); err == nil {
 			t.Errorf("%T%v of shape %v: no error", tt.op, tt.op, tt.shape)

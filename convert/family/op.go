@@ -40,7 +40,13 @@ type Flatten struct{}
 // Reshape gives other dimensions, outermost first, of which one may be 0: what remains.
 type Reshape struct{ Dims []int64 }
 
-// Map computes each value anew, in F32.
+// Swap exchanges the second- and the third-innermost dimension.
+type Swap struct{}
+
+// Join puts what each op makes of the tensor one below the other.
+type Join []Op
+
+// Map computes each value anew, in F32, rounded to F16 where the checkpoint has that.
 type Map struct{ Func func(float32) float32 }
 
 // Normalize divides each column by its Euclidean norm over the rows, in F32.
@@ -79,6 +85,8 @@ func (Transpose) op()   {}
 func (Group) op()       {}
 func (Flatten) op()     {}
 func (Reshape) op()     {}
+func (Swap) op()        {}
+func (Join) op()        {}
 func (Map) op()         {}
 func (Normalize) op()   {}
 func (Chain) op()       {}

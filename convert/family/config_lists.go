@@ -67,3 +67,20 @@ func (c Config) checkLayerKinds(known ...string) error {
 	}
 	return nil
 }
+
+// checkSameInts refuses a list of numbers, one for each layer, that are not all the same.
+func (c Config) checkSameInts(key string) error {
+	list := c.Ints(key)
+	if err := c.Err(); err != nil {
+		return err
+	}
+	if len(list) == 0 || list[0] == 0 {
+		return fmt.Errorf("config.json: %s must be a list with a positive number for each layer", key)
+	}
+	for _, n := range list {
+		if n != list[0] {
+			return &gguf.UnsupportedError{Msg: fmt.Sprintf("config.json: %s %s is not supported: llama.cpp takes one value for all layers", key, show(c.Raw(key)))}
+		}
+	}
+	return nil
+}

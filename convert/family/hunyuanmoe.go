@@ -3,7 +3,6 @@ package family
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/gguf/names"
@@ -17,6 +16,7 @@ func init() {
 		Example:  "tencent/Hunyuan-A13B-Instruct",
 		Only:     hunyuanMoeOnly,
 		Check:    checkHunyuanMoe,
+		Adjust:   hunyuanMoeDefaults,
 		Keys:     hunyuanMoeKeys,
 		Rules:    hunyuanMoeRules,
 		Contract: hunyuanMoeContract,
@@ -35,7 +35,6 @@ var hunyuanMoeOnly = []Only{
 	{"use_mixed_mlp_moe", true, "llama.cpp needs a shared expert"},
 	{"norm_topk_prob", true, "llama.cpp always renormalises the experts' weights in this architecture"},
 	{"moe_layer_num_skipped", int64(0), "every block must be a mixture of experts"},
-	{"use_rotary_pos_emb", true, ""},
 	{"position_embedding_xdrope", false, ""},
 	{"add_classification_head", false, ""},
 	{"group_limited_greedy", false, "experts are not grouped in this architecture"},
@@ -44,17 +43,19 @@ var hunyuanMoeOnly = []Only{
 	{"q_lora_rank", nil, ""},
 }
 
+// hunyuanMoeDefaults are those of the class in transformers, through which the reference reads config.json.
+func hunyuanMoeDefaults(c Config) Config {
+	return defaults{"rms_norm_eps": "1e-05"}.fill(c).withTheta("10000.0")
+}
+
 func checkHunyuanMoe(c Config) error {
+	c = hunyuanMoeDefaults(c)
 	if err := c.checkAttention(); err != nil {
 		return err
 	}
 	for _, key := range []string{"moe_intermediate_size", "moe_topk", "num_shared_expert"} {
-		list := c.Ints(key)
-		if c.Err() == nil && (len(list) == 0 || list[0] == 0) {
-			return fmt.Errorf("config.json: %s must be a list with a positive number for each layer", key)
-		}
-		if slices.ContainsFunc(list, func(n int64) bool { return n != list[0] }) {
-			return &gguf.UnsupportedError{Msg: fmt.Sprintf("config.json: %s %s is not supported: llama.cpp takes one value for all layers", key, show(c.Raw(key)))}
+		if err := c.checkSameInts(key); err != nil {
+			return err
 		}
 	}
 	c.counts("vocab_size", "intermediate_size", "max_position_embeddings", "num_experts")
@@ -110,12 +111,12 @@ func hunyuanMoeKeys(c Config, md *gguf.Metadata) error {
 }
 
 func hunyuanMoeRules(c Config) []Rule {
-	stack := Stack{Experts: c.Count("num_experts"), Group: "experts"}
 	var head Op = Copy{}
 	if c.Tied() {
 		head = Drop{}
 	}
-	return []Rule{
+	stack := Stack{Experts: c.Count("num_experts"), Group: "experts"}
+	return append(sharedRules("shared_mlp"), []Rule{
 		{"model.embed_tokens.weight", names.TokenEmbd, Copy{}},
 		{"model.norm.weight", names.OutputNorm, Copy{}},
 		{"lm_head.weight", names.OutputWeight, head},
@@ -131,10 +132,7 @@ func hunyuanMoeRules(c Config) []Rule {
 		{"model.layers.{b}.mlp.experts.{x}.down_proj.weight", names.FFNDownExps, stack},
 		{"model.layers.{b}.mlp.experts.{x}.gate_proj.weight", names.FFNGateExps, stack},
 		{"model.layers.{b}.mlp.experts.{x}.up_proj.weight", names.FFNUpExps, stack},
-		{"model.layers.{b}.mlp.shared_mlp.gate_proj.weight", names.FFNGateShexp, Copy{}},
-		{"model.layers.{b}.mlp.shared_mlp.up_proj.weight", names.FFNUpShexp, Copy{}},
-		{"model.layers.{b}.mlp.shared_mlp.down_proj.weight", names.FFNDownShexp, Copy{}},
-	}
+	}...)
 }
 
 func hunyuanMoeContract(md *gguf.Metadata) []gguf.TensorInfo {

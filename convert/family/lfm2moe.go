@@ -15,6 +15,7 @@ func init() {
 		Example:  "LiquidAI/LFM2-8B-A1B",
 		Only:     lfm2MoeOnly,
 		Check:    checkLfm2Moe,
+		Adjust:   lfm2MoeDefaults,
 		Keys:     lfm2MoeKeys,
 		Rules:    lfm2MoeRules,
 		Contract: lfm2MoeContract,
@@ -32,7 +33,13 @@ var lfm2MoeOnly = []Only{
 	{"conv_bias", false, "llama.cpp's convolutions have no biases"},
 }
 
+var lfm2MoeClass = defaults{"max_position_embeddings": "128000", "norm_eps": "1e-05", "num_dense_layers": "2", "num_experts_per_tok": "4", "conv_L_cache": "3"}
+
+// lfm2MoeDefaults are those of the class in transformers, through which the reference reads config.json.
+func lfm2MoeDefaults(c Config) Config { return lfm2MoeClass.fill(c).withTheta("1000000.0") }
+
 func checkLfm2Moe(c Config) error {
+	c = lfm2MoeDefaults(c)
 	if err := c.checkAttention(); err != nil {
 		return err
 	}
@@ -52,6 +59,7 @@ func checkLfm2Moe(c Config) error {
 }
 
 func lfm2MoeKeys(c Config, md *gguf.Metadata) error {
+	c = lfm2MoeDefaults(c)
 	kinds := c.Strings("layer_types")
 	kv := make([]int32, len(kinds))
 	for i, kind := range kinds {
@@ -82,7 +90,7 @@ func lfm2MoeRules(c Config) []Rule {
 		{"model.layers.{b}.self_attn.out_proj.weight", names.AttnOutput, Copy{}},
 		{"model.layers.{b}.self_attn.q_layernorm.weight", "attn_q_norm", Copy{}},
 		{"model.layers.{b}.self_attn.k_layernorm.weight", "attn_k_norm", Copy{}},
-		{"model.layers.{b}.conv.conv.weight", "shortconv.conv", Reshape{Dims: []int64{0, c.Count("conv_L_cache")}}},
+		{"model.layers.{b}.conv.conv.weight", "shortconv.conv", Reshape{Dims: []int64{0, lfm2MoeDefaults(c).Count("conv_L_cache")}}},
 		{"model.layers.{b}.conv.in_proj.weight", "shortconv.in_proj", Copy{}},
 		{"model.layers.{b}.conv.out_proj.weight", "shortconv.out_proj", Copy{}},
 		{"model.layers.{b}.feed_forward.w1.weight", names.FFNGate, Copy{}},

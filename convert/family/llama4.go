@@ -19,7 +19,7 @@ func init() {
 		Adjust:   adjustLlama4,
 		Keys:     llama4Keys,
 		Rules:    llama4Rules,
-		Computed: llama3Rope,
+		Computed: func(c Config) []Computed { return llama3Rope(llama4Defaults(c)) },
 		Contract: llama4Contract,
 		Required: []string{"feed_forward_length", "expert_count", "expert_used_count", "expert_feed_forward_length", "interleave_moe_layer_step"},
 		Optional: []names.Role{names.OutputWeight, names.RopeFreqs},
@@ -37,7 +37,13 @@ var llama4Only = []Only{
 	{"for_llm_compressor", false, ""},
 }
 
+var llama4Class = defaults{"rms_norm_eps": "1e-05", "num_experts_per_tok": "1", "interleave_moe_layer_step": "1", "head_dim": "128", "max_position_embeddings": "131072"}
+
+// llama4Defaults fills in those of the class in transformers, through which the reference reads config.json.
+func llama4Defaults(c Config) Config { return llama4Class.fill(c).withTheta("500000.0") }
+
 func checkLlama4(c Config) error {
+	c = llama4Defaults(c)
 	if err := c.checkAttention(); err != nil {
 		return err
 	}
@@ -85,12 +91,13 @@ func checkLlama4Layers(c Config, layers, step int64) error {
 	})
 }
 
-// adjustLlama4 gives the dense feed-forward size its usual name, and the head's size where it is left out.
+// adjustLlama4 gives the dense feed-forward size its usual name.
 func adjustLlama4(c Config) Config {
-	return c.WithInt("intermediate_size", c.Count("intermediate_size_mlp")).WithInt("head_dim", c.headDim())
+	return llama4Defaults(c).WithInt("intermediate_size", c.Count("intermediate_size_mlp"))
 }
 
 func llama4Keys(c Config, md *gguf.Metadata) error {
+	c = llama4Defaults(c)
 	md.Set(md.ArchKey("vocab_size"), uint32(c.Count("vocab_size")))
 	md.Set(md.ArchKey("rope.dimension_count"), uint32(c.headDim()))
 	md.Set(md.ArchKey("interleave_moe_layer_step"), uint32(c.Count("interleave_moe_layer_step")))

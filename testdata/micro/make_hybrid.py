@@ -1,4 +1,4 @@
-"""Makes the checkpoints micro/FAMILY of llama4, hunyuan-moe, bailing-moe, bailing-moe2, lfm2-moe, afmoe, grovemoe, jamba, nemotron-h and gemma4.
+"""Makes the checkpoints micro/FAMILY of llama4, hunyuan-moe, bailing-moe, bailing-moe2, lfm2-moe and gemma4.
 
     python testdata/micro/make_hybrid.py FIXTURES [FAMILY...]     (FIXTURES: the full fixture set, whose tokenizers are cut short here)
 
@@ -244,6 +244,44 @@ def lfm2_moe():
             for x in range(X):
                 c.mlp(f"{p}.feed_forward.experts.{x}", H, FF, names=("w1", "w2", "w3"))
         c.norm(f"{p}.operator_norm.weight", f"{p}.ffn_norm.weight", n=H)
+    return c
+
+
+@family
+def gemma4():
+    """The wrapper of text and images; the blocks that attend to everything have other heads and no values of their own."""
+    c = Checkpoint("gemma4", "gemma-4-3B-A1B-it", "default", "Gemma4ForConditionalGeneration", "mixtral", 300)
+    H, HEADS, KV, DIM, FULL, FF, DENSE, X, KINDS = 36, 4, 2, 12, 20, 16, 64, 3, ["sliding_attention", "sliding_attention", "full_attention"]
+    c.config |= {
+        "model_type": "gemma4", "tie_word_embeddings": True, "image_token_id": 3, "audio_config": None, "vision_config": {"model_type": "gemma4_vision", "hidden_size": 8, "num_hidden_layers": 1},
+        "text_config": {
+            "model_type": "gemma4_text", "attention_bias": False, "attention_k_eq_v": True, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "enable_moe_block": True, "final_logit_softcapping": 30.0,
+            "global_head_dim": FULL, "head_dim": DIM, "hidden_activation": "gelu_pytorch_tanh", "hidden_size": H, "hidden_size_per_layer_input": 0, "intermediate_size": DENSE, "layer_types": KINDS,
+            "max_position_embeddings": 262144, "moe_intermediate_size": FF, "num_attention_heads": HEADS, "num_experts": X, "num_global_key_value_heads": 1, "num_hidden_layers": 3, "num_key_value_heads": KV,
+            "num_kv_shared_layers": 0, "rms_norm_eps": 1e-6, "rope_parameters": {
+                "full_attention": {"partial_rotary_factor": 0.25, "rope_theta": 1000000.0, "rope_type": "proportional"}, "sliding_attention": {"rope_theta": 10000.0, "rope_type": "default"}},
+            "sliding_window": 64, "tie_word_embeddings": True, "top_k_experts": 2, "use_bidirectional_attention": "vision", "use_double_wide_mlp": False, "vocab_size": c.vocab}}
+    c.put("model.vision_tower.patch_embedder.input_proj.weight", 8, 3)
+    c.put("model.embed_vision.embedding_projection.weight", H, 8)
+    c.put("model.language_model.embed_tokens.weight", c.vocab, H)
+    for i, kind in enumerate(KINDS):
+        p = f"model.language_model.layers.{i}"
+        dim, kv = (DIM, KV) if kind == "sliding_attention" else (FULL, 1)
+        c.attention(f"{p}.self_attn", H, HEADS, kv, dim)
+        if kind == "full_attention":
+            del c.t[f"{p}.self_attn.v_proj.weight"]
+        c.norm(f"{p}.self_attn.q_norm.weight", f"{p}.self_attn.k_norm.weight", n=dim)
+        c.mlp(f"{p}.mlp", H, DENSE)
+        c.put(f"{p}.router.proj.weight", X, H)
+        c.norm(f"{p}.router.scale", n=H)
+        c.norm(f"{p}.router.per_expert_scale", n=X)
+        c.put(f"{p}.experts.gate_up_proj", X, 2 * FF, H)
+        c.put(f"{p}.experts.down_proj", X, H, FF)
+        c.norm(f"{p}.layer_scalar", n=1)
+        c.norm(*(f"{p}.{n}.weight" for n in ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm", "pre_feedforward_layernorm_2",
+                                             "post_feedforward_layernorm_1", "post_feedforward_layernorm_2")), n=H)
+    c.norm("model.language_model.norm.weight", n=H)
+    c.shards = 2
     return c
 
 

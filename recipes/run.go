@@ -69,6 +69,9 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 	if !j.reaches("quantize") {
 		return j.report, nil
 	}
+	if err := j.provable(); err != nil { // before hours of quantizing
+		return nil, err
+	}
 	if err := j.restore(); err != nil {
 		return nil, err
 	}

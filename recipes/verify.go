@@ -91,6 +91,31 @@ func (v *Verify) text(r *Recipe) (string, error) {
 	return testdata.ValidText(), nil
 }
 
+// provable fails where the gate wants the model to run and the runtime cannot run it.
+func (j *job) provable() error {
+	if !j.reaches("verify") || j.r.Verify.Reference == "none" {
+		return nil
+	}
+	if err := runtime.Check(j.source.Metadata()); err != nil {
+		return &notRunnableError{err}
+	}
+	return nil
+}
+
+// notRunnableError says that files of this model would be held back, since nothing could prove them.
+type notRunnableError struct{ error }
+
+func (e *notRunnableError) Unwrap() error { return e.error }
+
+func (e *notRunnableError) Error() string {
+	return fmt.Sprintf("recipes: the files would be held back: %v", e.error)
+}
+
+// Hint is advice for the user.
+func (e *notRunnableError) Hint() string {
+	return "--until quantize writes them without this proof; `moeconv verify FILE --source DIR` then makes the checks that need no run"
+}
+
 // baseline runs the checkpoint over the text, with activations as they are.
 func (j *job) baseline(ctx context.Context, text string) (*verify.Baseline, func(), error) {
 	nothing := func() {}

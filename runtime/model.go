@@ -20,6 +20,14 @@ type Model struct {
 	tokenizer func() (*token.Tokenizer, error)
 }
 
+// Check fails with a *gguf.UnsupportedError for a model whose metadata says that Load could not run it.
+func Check(md *gguf.Metadata) error {
+	if _, err := nn.ReadParams(md); err != nil {
+		return fmt.Errorf("runtime: %w", err)
+	}
+	return nil
+}
+
 // Load reads src's tensors into memory and checks that they are what the architecture's graph needs: every shape,
 // every metadata key, nothing missing and nothing left over. src may be closed when Load has returned.
 // An architecture, or a type of weights, that cannot be run is a *gguf.UnsupportedError.

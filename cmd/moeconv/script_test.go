@@ -16,10 +16,14 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// TestScripts drives the command end to end. Scripts find fixtures below $FIXTURES;
+// TestScripts drives the command end to end. Scripts find fixtures below $FIXTURES and $MICRO;
 // status N CMD... runs a command and demands its exit status, which `! exec` cannot tell apart.
 func TestScripts(t *testing.T) {
 	fixtures, err := filepath.Abs(testdata.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	micro, err := filepath.Abs(filepath.Join("..", "..", "testdata", "micro"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +37,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("FIXTURES", fixtures)
+			e.Setenv("MICRO", micro)
 			e.Setenv("CONVERT", goldens)
 			e.Setenv("HF_ENDPOINT", hub.hub.URL)
 			return nil

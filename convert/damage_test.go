@@ -200,7 +200,7 @@ func TestDamagedTinyConfig(t *testing.T) {
 		{"architectures", "-", "no architectures", false},
 		{"architectures", []any{}, "architectures must be a list of names, got []", false},
 		{"architectures", []any{"FooMoeForCausalLM"}, "FooMoeForCausalLM is not supported", true},
-		{"architectures", []any{"DeepseekV2ForCausalLM"}, "DeepseekV2ForCausalLM is not supported", true},
+		{"architectures", []any{"DeepseekV9ForCausalLM"}, "DeepseekV9ForCausalLM is not supported", true},
 		{"norm_topk_prob", true, "norm_topk_prob true is not supported", true},
 		{"norm_topk_prob", "yes", `norm_topk_prob must be true or false, got "yes"`, false},
 		{"moe_layer_freq", number("2"), "moe_layer_freq 2 is not supported", true},

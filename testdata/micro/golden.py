@@ -2,13 +2,13 @@
 
     python testdata/micro/golden.py LLAMA_CPP_DIR [FAMILY...]
 
-A micro checkpoint is testdata/micro/FAMILY/REPO/ with a fixture.json {"pre": name, "args": further arguments} beside REPO: a model of the family
+A micro checkpoint is testdata/micro/FAMILY/REPO/ with a fixture.json {"pre": name, "args": further arguments, "config": changed fields} beside REPO: a model of the family
 small enough to live in this repository. golden/gguf-bf16.json lists metadata and tensors as shared fixtures do,
 golden/files.json has the SHA-256 and size of each output type's file, or {"error": text} where the converter fails.
 Oracle: convert_hf_to_gguf.py of llama.cpp 0.5.0 (0c1e57098, as in llama-cpp-python 0.3.36), transformers 5.23, torch 2.15.
 Where the converter's table of hashes does not know a (truncated) tokenizer, the name in fixture.json is given.
 """
-import hashlib, json, os, subprocess, sys, tempfile
+import hashlib, json, os, shutil, subprocess, sys, tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OUTTYPES = ("f32", "f16", "bf16", "auto", "q8_0")
@@ -32,6 +32,15 @@ if os.path.exists(sys.argv[2] + "/hy.tiktoken"):  # read by code of the model's 
         def encode(self, text):
             raise NotImplementedError
     transformers.AutoTokenizer.from_pretrained = staticmethod(lambda *a, **k: Tokenizer())
+else:  # a type of model that transformers does not know, which its author's code would load
+    import transformers
+    load = transformers.AutoTokenizer.from_pretrained
+    def tokenizer(d, **k):
+        try:
+            return load(d, **k)
+        except AttributeError:
+            return transformers.PreTrainedTokenizerFast.from_pretrained(d)
+    transformers.AutoTokenizer.from_pretrained = staticmethod(tokenizer)
 import convert_hf_to_gguf as c
 sys.argv = ["convert", sys.argv[2], "--outfile", sys.argv[4], "--outtype", sys.argv[3]] + sys.argv[6:]
 c.main()
@@ -77,12 +86,17 @@ def main():
         root = os.path.join(HERE, fam)
         repo = next(d for d in sorted(os.listdir(root)) if os.path.exists(os.path.join(root, d, "config.json")))
         fixture = json.load(open(os.path.join(root, "fixture.json")))
-        pre, more = fixture.get("pre", "default"), fixture.get("args", [])
+        pre, more, checkpoint = fixture.get("pre", "default"), fixture.get("args", []), os.path.join(root, repo)
+        if "config" in fixture:  # fields that are changed because the converter refuses the config as it is
+            temp = tempfile.mkdtemp()
+            checkpoint = shutil.copytree(checkpoint, os.path.join(temp, repo))
+            config = json.load(open(os.path.join(checkpoint, "config.json"))) | fixture["config"]
+            json.dump(config, open(os.path.join(checkpoint, "config.json"), "w"))
         os.makedirs(os.path.join(root, "golden"), exist_ok=True)
         files = {"oracle": "convert_hf_to_gguf.py, llama.cpp 0.5.0 (0c1e57098); see ../../golden.py"}
         for outtype in OUTTYPES:
             out = tempfile.mktemp(suffix=".gguf")
-            r = subprocess.run([sys.executable, "-c", CHILD, llama, os.path.join(root, repo), outtype, out, pre, *more], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            r = subprocess.run([sys.executable, "-c", CHILD, llama, checkpoint, outtype, out, pre, *more], stdin=subprocess.DEVNULL, capture_output=True, text=True)
             if r.returncode:
                 files[outtype] = {"error": r.stderr.strip().splitlines()[-1]}
                 print(fam, outtype, r.stderr[-1500:])

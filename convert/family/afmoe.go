@@ -46,6 +46,9 @@ func checkAfmoe(c Config) error {
 	c.Int("num_shared_experts")
 	c.Float("rms_norm_eps")
 	c.Float("route_scale")
+	if !c.Rope().Full().Has("rope_theta") {
+		c.fail("rope_theta is missing")
+	}
 	if _, ok := c.get("route_norm"); !ok {
 		c.fail("route_norm is missing: it says whether the experts' weights are renormalised")
 	}

@@ -47,6 +47,9 @@ func checkGroveMoe(c Config) error {
 	}
 	c.counts("vocab_size", "intermediate_size", "moe_intermediate_size", "max_position_embeddings", "num_key_value_heads")
 	c.Float("rms_norm_eps")
+	if !c.Rope().Full().Has("rope_theta") {
+		c.fail("rope_theta is missing")
+	}
 	dense := c.Ints("mlp_only_layers")
 	if err := c.Err(); err != nil {
 		return err

@@ -17,7 +17,7 @@ func init() {
 		Example:  "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16",
 		Only:     nemotronHOnly,
 		Check:    checkNemotronH,
-		Adjust:   func(c Config) Config { return c.With("head_dim", nil) }, // it follows later
+		Adjust:   adjustNemotronH,
 		Keys:     nemotronHKeys,
 		Rules:    nemotronHRules,
 		Contract: nemotronHContract,
@@ -33,8 +33,7 @@ var nemotronHOnly = []Only{
 	{"mlp_hidden_act", "relu2", "llama.cpp squares a ReLU in this architecture"},
 	{"mamba_hidden_act", "silu", ""},
 	{"num_nextn_predict_layers", int64(0), "blocks of multi-token prediction are not implemented for this architecture"},
-	{"mamba_proj_bias", false, "llama.cpp has no biases of the projections in this architecture"},
-	{"use_bias", false, "llama.cpp has no such biases in this architecture"},
+	{"mamba_proj_bias", false, "llama.cpp has no biases of the projections in this architecture"}, {"use_bias", false, ""},
 	{"mlp_bias", false, "llama.cpp's experts have no biases in this architecture"},
 	{"sliding_window", nil, "llama.cpp attends to everything in this architecture"},
 	{"moe_latent_size", nil, "experts of another width than the model are not implemented"},
@@ -54,11 +53,10 @@ func checkNemotronH(c Config) error {
 		"max_position_embeddings", "head_dim", "mamba_num_heads", "mamba_head_dim", "n_groups", "ssm_state_size", "conv_kernel")
 	c.Float("layer_norm_epsilon")
 	c.BoolOr("use_conv_bias", true)
-	kinds, layers := nemotronHKinds(c), c.CountOr("num_hidden_layers", 0)
-	if err := c.Err(); err != nil {
-		return err
-	}
-	if layers != int64(len(kinds)) {
+	kinds := nemotronHKinds(c)
+	if layers := c.CountOr("num_hidden_layers", int64(len(kinds))); c.Err() != nil {
+		return c.Err()
+	} else if layers != int64(len(kinds)) {
 		return fmt.Errorf("config.json: num_hidden_layers %d is not the number of blocks in hybrid_override_pattern or layers_block_type, %d", layers, len(kinds))
 	}
 	if b := strings.IndexFunc(kinds, func(kind rune) bool { return !strings.ContainsRune("M*E", kind) }); b >= 0 {
@@ -73,14 +71,18 @@ func checkNemotronH(c Config) error {
 	return nil
 }
 
+// adjustNemotronH fills in the number of layers, and leaves out the heads' size, which follows later.
+func adjustNemotronH(c Config) Config {
+	return c.WithInt("num_hidden_layers", int64(len(nemotronHKinds(c)))).With("head_dim", nil)
+}
+
 func nemotronHKeys(c Config, md *gguf.Metadata) error {
 	kinds := nemotronHKinds(c)
 	kv, ff := make([]int32, len(kinds)), make([]int32, len(kinds))
 	for i, kind := range kinds {
-		switch kind {
-		case '*':
+		if kind == '*' {
 			kv[i] = int32(c.Count("num_key_value_heads"))
-		case 'E':
+		} else if kind == 'E' {
 			ff[i] = int32(c.Count("moe_intermediate_size"))
 		}
 	}

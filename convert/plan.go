@@ -87,6 +87,7 @@ func supported() string {
 }
 
 func (p *Plan) plan(fsys fs.FS, opts Options, config family.Config, class string) error {
+	config = p.infer(config)
 	keys, err := p.planModel(opts.OutType, config, class)
 	if err != nil {
 		return err
@@ -139,6 +140,18 @@ func (p *Plan) planModel(outType string, config family.Config, class string) (*g
 	return keys, p.planTensors(config, keys, ot)
 }
 
+// infer completes the config by what the checkpoint's tensors tell.
+func (p *Plan) infer(config family.Config) family.Config {
+	if p.Family.Infer == nil {
+		return config
+	}
+	var names []string
+	for _, t := range p.ckpt.Tensors() {
+		names = append(names, familyName(t.Name))
+	}
+	return p.Family.Infer(config, names)
+}
+
 // wrap names the package on an error that does not say what kind it is.
 func wrap(err error) error {
 	var unsupported *gguf.UnsupportedError
@@ -157,6 +170,11 @@ func (p *Plan) planTensors(config family.Config, keys *gguf.Metadata, ot outType
 	sources, err := resolveSources(config, p.ckpt)
 	if err != nil {
 		return err
+	}
+	if p.Family.Rename != nil {
+		for i := range sources {
+			sources[i].name = p.Family.Rename(config, sources[i].name)
+		}
 	}
 	g, err := gather(rules, blocks, p.Family.BeyondBlocks(config), sources)
 	if err == nil {

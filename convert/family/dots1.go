@@ -15,7 +15,7 @@ func init() {
 		Example:  "rednote-hilab/dots.llm1.inst",
 		Only:     dots1Only,
 		Check:    checkDots1,
-		Adjust:   qwenDefaults.fillRope,
+		Adjust:   dots1Defaults.fillRope,
 		Keys:     dots1Keys,
 		Rules:    dots1Rules,
 		Contract: dots1Contract,
@@ -33,6 +33,8 @@ var dots1Only = []Only{
 	{"attention_bias", false, "llama.cpp has no bias of the attention's output in this architecture"},
 }
 
+var dots1Defaults = defaults{"rms_norm_eps": "1e-06", "n_group": "1", "topk_group": "1"}
+
 func checkDots1(c Config) error {
 	if err := checkQwen(c); err != nil {
 		return err
@@ -44,7 +46,7 @@ func checkDots1(c Config) error {
 		return &gguf.UnsupportedError{Msg: "config.json: num_key_value_heads is not num_attention_heads: llama.cpp cannot load this architecture with grouped queries"}
 	}
 	if c.StringOr("scoring_func", "") == "" {
-		c.fail("scoring_func is missing: files of this architecture must say how experts are gated")
+		c.fail("scoring_func is missing: files of this architecture must say how experts are gated, write sigmoid into it")
 	}
 	c.counts("intermediate_size", "moe_intermediate_size", "n_shared_experts")
 	if n := c.IntOr("first_k_dense_replace", 0); c.Err() == nil && n > c.Count("num_hidden_layers") {

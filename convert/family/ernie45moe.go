@@ -45,12 +45,12 @@ func checkErnie45Moe(c Config) error {
 	if err := c.checkAttention(); err != nil {
 		return err
 	}
-	c.counts("vocab_size", "intermediate_size", "moe_intermediate_size", "max_position_embeddings", "num_key_value_heads", "moe_num_experts", "moe_k", "moe_layer_interval", "num_hidden_layers")
+	c.counts("vocab_size", "intermediate_size", "moe_intermediate_size", "max_position_embeddings", "num_key_value_heads", "moe_num_experts", "moe_k", "num_hidden_layers")
 	layers, experts, used := c.Count("num_hidden_layers"), c.Count("moe_num_experts"), c.Count("moe_k")
 	if used > experts {
 		c.fail("moe_k %d exceeds the %d experts of moe_num_experts", used, experts)
 	}
-	if start := c.Int("moe_layer_start_index"); start > layers {
+	if start := c.IntOr("moe_layer_start_index", 1); start > layers {
 		c.fail("moe_layer_start_index %d exceeds num_hidden_layers %d", start, layers)
 	}
 	if v := c.Raw("moe_layer_end_index"); v != nil && !equalValue(v, int64(-1)) && c.Err() == nil && c.Int("moe_layer_end_index") < layers-1 {
@@ -66,14 +66,13 @@ func checkErnie45Moe(c Config) error {
 func ernie45MoeKeys(c Config, md *gguf.Metadata) error {
 	md.Set(md.ArchKey("expert_count"), uint32(c.Count("moe_num_experts")))
 	md.Set(md.ArchKey("expert_used_count"), uint32(c.Count("moe_k")))
-	md.Set(md.ArchKey("interleave_moe_layer_step"), uint32(c.Count("moe_layer_interval")))
-	md.Set(md.ArchKey("leading_dense_block_count"), uint32(c.Int("moe_layer_start_index")))
+	md.Set(md.ArchKey("interleave_moe_layer_step"), uint32(c.CountOr("moe_layer_interval", 1)))
+	md.Set(md.ArchKey("leading_dense_block_count"), uint32(c.IntOr("moe_layer_start_index", 1)))
 	md.Set(md.ArchKey("expert_feed_forward_length"), uint32(c.Count("moe_intermediate_size")))
-	if shared := c.IntOr("moe_num_shared_experts", 2); c.Has("moe_num_shared_experts") {
-		md.Set(md.ArchKey("expert_shared_count"), uint32(shared))
-		if shared > 0 { // the reference's way to the width of the shared experts; the contract says whether it is the right one
-			md.Set(md.ArchKey("expert_shared_feed_forward_length"), uint32(c.Count("intermediate_size")/max(1, c.Count("num_key_value_heads"))))
-		}
+	shared := c.IntOr("moe_num_shared_experts", 2)
+	md.Set(md.ArchKey("expert_shared_count"), uint32(shared))
+	if shared > 0 { // the reference's way to the width of the shared experts; the contract says whether it is the right one
+		md.Set(md.ArchKey("expert_shared_feed_forward_length"), uint32(c.Count("intermediate_size")/max(1, c.Count("num_key_value_heads"))))
 	}
 	return c.Err()
 }

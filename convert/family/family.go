@@ -25,6 +25,10 @@ type Family struct {
 	Only []Only
 	// Check fails on a config that contradicts itself (top-k above the number of experts).
 	Check func(Config) error
+	// Infer adds to the config what only the names of the checkpoint's tensors tell (nil: nothing).
+	Infer func(Config, []string) Config
+	// Rename gives a source tensor the name that Rules know it by (nil: its own).
+	Rename func(Config, string) string
 	// Adjust changes what the common keys are made of, where the reference does (nil: nothing). Rules and Check see the config as it is.
 	Adjust func(Config) Config
 	// Common writes other keys in place of those common to all families (nil: those).

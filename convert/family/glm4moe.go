@@ -46,7 +46,7 @@ func checkGlm4Moe(c Config) error {
 		return err
 	}
 	c.counts("vocab_size", "intermediate_size", "moe_intermediate_size", "max_position_embeddings", "num_key_value_heads", "n_shared_experts", "num_hidden_layers")
-	if n := c.Int("first_k_dense_replace"); c.Err() == nil && n > c.Count("num_hidden_layers") {
+	if n := c.IntOr("first_k_dense_replace", 1); c.Err() == nil && n > c.Count("num_hidden_layers") {
 		c.fail("first_k_dense_replace %d exceeds num_hidden_layers %d", n, c.Count("num_hidden_layers"))
 	}
 	c.nextn()
@@ -84,7 +84,7 @@ func glm4MoeKeys(c Config, md *gguf.Metadata) error {
 	md.Set(md.ArchKey("expert_count"), uint32(c.Count("n_routed_experts")))
 	md.Set(md.ArchKey("expert_feed_forward_length"), uint32(c.Count("moe_intermediate_size")))
 	md.Set(md.ArchKey("expert_shared_count"), uint32(c.Count("n_shared_experts")))
-	md.Set(md.ArchKey("leading_dense_block_count"), uint32(c.Int("first_k_dense_replace")))
+	md.Set(md.ArchKey("leading_dense_block_count"), uint32(c.IntOr("first_k_dense_replace", 1)))
 	md.Set(md.ArchKey("expert_gating_func"), uint32(2)) // sigmoid
 	md.Set(md.ArchKey("expert_weights_scale"), float32(defaults{"routed_scaling_factor": "1.0"}.fill(c).Float("routed_scaling_factor")))
 	md.Set(md.ArchKey("expert_weights_norm"), c.BoolOr("norm_topk_prob", true))

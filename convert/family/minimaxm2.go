@@ -60,7 +60,7 @@ func checkMinimaxM2(c Config) error {
 		c.fail("rotary_dim %d does not fit heads of %d elements", r, c.headDim())
 	}
 	if c.StringOr("scoring_func", "") == "" {
-		c.fail("scoring_func is missing: files of this architecture must say how experts are gated")
+		c.fail("scoring_func is missing: files of this architecture must say how experts are gated, write sigmoid into it")
 	}
 	for _, key := range []string{"use_mtp", "num_mtp_modules", "mtp_transformer_layers"} {
 		c.Has(key) // the published checkpoints have no tensors of multi-token prediction

@@ -276,4 +276,5 @@ def main():
         save(repo, t, shards)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -61,7 +61,7 @@ func New(src gguf.Source, s Scheme, o Options) (*Job, error) {
 		t := ts[from]
 		j.index[t.Name] = i
 		j.items = append(j.items, item{src: from, from: t.Type})
-		t.Type = a.Types[i]
+		t.Type, t.Shape = a.Types[i], trimmed(t.Shape)
 		j.tensors = append(j.tensors, t)
 	}
 	if err := j.matchImportance(o.Imatrix); err != nil {
@@ -72,6 +72,14 @@ func New(src gguf.Source, s Scheme, o Options) (*Job, error) {
 	}
 	j.md = metadata(src.Metadata(), ts, a.Order, s, o)
 	return j, nil
+}
+
+// trimmed is a shape without outermost dimensions of 1, which llama-quantize's writer does not know of.
+func trimmed(s gguf.Shape) gguf.Shape {
+	for len(s) > 1 && s[len(s)-1] == 1 {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // checkTypes finds tensors that cannot be decoded or encoded, or should not be.

@@ -38,7 +38,7 @@ func testRow(name string) []float32 {
 var rmseCeiling = map[gguf.Type]float64{
 	gguf.F32: 0, gguf.F16: 0.00022, gguf.BF16: 0.0018, gguf.Q8_0: 0.0062, gguf.Q8_1: 0.0062, gguf.Q8_K: 0.0078,
 	gguf.Q6_K: 0.021, gguf.Q5_K: 0.041, gguf.Q5_1: 0.041, gguf.Q5_0: 0.048, gguf.Q4_K: 0.077, gguf.Q4_1: 0.084, gguf.Q4_0: 0.093,
-	gguf.Q3_K: 0.17, gguf.Q2_K: 0.31,
+	gguf.Q3_K: 0.17, gguf.Q2_K: 0.31, gguf.MXFP4: 0.12,
 }
 
 func TestRMSE(t *testing.T) {
@@ -178,7 +178,7 @@ var beyond = map[gguf.Type]float32{
 func TestBeyondRange(t *testing.T) {
 	eachCodec(t, func(t *testing.T, c Codec) {
 		limit, ok := beyond[c.Type]
-		if !ok && c.Type != gguf.F32 && c.Type != gguf.Q8_K {
+		if !ok && c.Type != gguf.F32 && c.Type != gguf.Q8_K && c.Type != gguf.MXFP4 {
 			t.Fatal("no value beyond the range stated")
 		}
 		for _, importance := range [][]float32{nil, testRow("positive")} {
@@ -238,6 +238,8 @@ func TestValidate(t *testing.T) {
 		switch c.Type {
 		case gguf.F32, gguf.Q8_K:
 			offsets, patterns = []int{0}, [][]byte{{0, 0, 0x80, 0x7f}, {0, 0, 0x80, 0xff}, {0, 0, 0xc0, 0x7f}, {1, 0, 0x80, 0x7f}}
+		case gguf.MXFP4:
+			offsets, patterns = []int{0}, [][]byte{{0xff}}
 		case gguf.BF16:
 			offsets, patterns = []int{0}, [][]byte{{0x80, 0x7f}, {0x80, 0xff}, {0xc0, 0x7f}, {0x81, 0x7f}}
 		}

@@ -12,10 +12,10 @@ Other seeds and sizes are checked with: go test -run TestGolden -golden FILE
 import argparse, ctypes as C, hashlib, struct, sys
 import numpy as np
 
-TYPES = dict(F32=0, F16=1, BF16=30, Q8_0=8, Q4_0=2, Q4_1=3, Q5_0=6, Q5_1=7, Q2_K=10, Q3_K=11, Q4_K=12, Q5_K=13, Q6_K=14, Q8_1=9, Q8_K=15)
-IGNORES = ("F32", "F16", "BF16", "Q8_0", "Q8_1", "Q8_K")      # no use for importance
+TYPES = dict(F32=0, F16=1, BF16=30, Q8_0=8, Q4_0=2, Q4_1=3, Q5_0=6, Q5_1=7, Q2_K=10, Q3_K=11, Q4_K=12, Q5_K=13, Q6_K=14, Q8_1=9, Q8_K=15, MXFP4=39)
+IGNORES = ("F32", "F16", "BF16", "Q8_0", "Q8_1", "Q8_K", "MXFP4")      # no use for importance
 BLOCK = dict(F32=(1, 4), F16=(1, 2), BF16=(1, 2), Q8_0=(32, 34), Q4_0=(32, 18), Q4_1=(32, 20), Q5_0=(32, 22), Q5_1=(32, 24), Q2_K=(256, 84),
-             Q3_K=(256, 110), Q4_K=(256, 144), Q5_K=(256, 176), Q6_K=(256, 210), Q8_1=(32, 36), Q8_K=(256, 292))
+             Q3_K=(256, 110), Q4_K=(256, 144), Q5_K=(256, 176), Q6_K=(256, 210), Q8_1=(32, 36), Q8_K=(256, 292), MXFP4=(32, 17))
 SCALES = dict(Q8_0=(0,), Q4_0=(0,), Q4_1=(0, 2), Q5_0=(0,), Q5_1=(0, 2), Q2_K=(80, 82), Q3_K=(108,), Q4_K=(0, 2), Q5_K=(0, 2), Q6_K=(208,))
 
 U64 = np.uint64

@@ -115,6 +115,9 @@ func (a *app) convert(cmd *cobra.Command, args []string, c *convertFlags) error 
 		doc.Quirks = append(doc.Quirks, quirkDoc{q.Key, q.What})
 		a.diag("note: reproduced a defect of the reference: %s: %s", q.Key, q.What)
 	}
+	if n, _ := p.Metadata().Int(p.Metadata().ArchKey("expert_count")); n == 0 {
+		a.diag("note: this model has no experts: it is dense, and there is nothing to offload by expert")
+	}
 	name, err := outputName(c.name, p)
 	if err != nil {
 		return err

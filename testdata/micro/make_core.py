@@ -234,6 +234,48 @@ def grin():
     c.write()
 
 
+def dense(c, L, H, HEADS, KV, DIM, FF, bias=False, **config):
+    c.config |= {"hidden_act": "silu", "hidden_size": H, "intermediate_size": FF, "num_attention_heads": HEADS, "num_hidden_layers": L, "num_key_value_heads": KV, "vocab_size": c.vocab} | config
+    c.put("model.embed_tokens.weight", c.vocab, H)
+    for i in range(L):
+        p = f"model.layers.{i}"
+        c.attention(f"{p}.self_attn", H, HEADS, KV, DIM)
+        if bias:
+            for n, rows in (("q_proj", HEADS * DIM), ("k_proj", KV * DIM), ("v_proj", KV * DIM), ("o_proj", H)):
+                c.put(f"{p}.self_attn.{n}.bias", rows)
+        c.mlp(f"{p}.mlp", H, FF)
+        c.norm(f"{p}.input_layernorm.weight", f"{p}.post_attention_layernorm.weight", n=H)
+    c.norm("model.norm.weight", n=H)
+    if not c.config.get("tie_word_embeddings"):
+        c.put("lm_head.weight", c.vocab, H)
+    c.write()
+
+
+@family
+def llama():
+    """Llama 3.2: factors for rotary embedding of all three kinds, tied embeddings."""
+    dense(Checkpoint("llama", "Llama-3.2-1B-Instruct", "llama-bpe", "LlamaForCausalLM", "glm4-moe", 280), 2, 48, 3, 1, 32, 72, bias=True, attention_bias=True, mlp_bias=False, head_dim=32, max_position_embeddings=131072,
+          model_type="llama", rms_norm_eps=1e-5, rope_theta=500000.0, tie_word_embeddings=True,
+          rope_scaling={"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 8192, "rope_type": "llama3"})
+
+
+@family
+def llama2():
+    """Of the first years: config.json says next to nothing."""
+    dense(Spm("llama2", "Llama-2-7b-hf", "default", "LlamaForCausalLM", "mixtral", 300), 2, 40, 2, 2, 20, 56, model_type="llama", rms_norm_eps=1e-5, max_position_embeddings=4096)
+    path = os.path.join(HERE, "llama2", "Llama-2-7b-hf", "config.json")
+    config = json.load(open(path))
+    del config["num_key_value_heads"]
+    with open(path, "w") as f:
+        json.dump(config, f, indent=1)
+
+
+@family
+def mistral():
+    dense(Spm("mistral", "Mistral-7B-Instruct-v0.3", "default", "MistralForCausalLM", "mixtral", 310), 2, 36, 3, 1, 16, 44, model_type="mistral", head_dim=16, rms_norm_eps=1e-5, rope_theta=1000000.0,
+          max_position_embeddings=32768, sliding_window=None, tie_word_embeddings=False)
+
+
 if __name__ == "__main__":
     for name in sys.argv[2:] or FAMILIES:
         FAMILIES[name]()

@@ -300,3 +300,41 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+// A family is one short file of data: what is shared by several lies elsewhere.
+func TestFamilyFilesAreShort(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	families := 0
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), "\tregister(Family{") {
+			continue
+		}
+		families++
+		if lines := strings.Count(string(text), "\n"); lines >= 150 {
+			t.Errorf("%s has %d lines", name, lines)
+		}
+	}
+	if families < len(byArch) {
+		t.Errorf("%d files for %d architectures", families, len(byArch))
+	}
+}
+
+// Every fixture's class is converted.
+func TestEveryFixtureHasAFamily(t *testing.T) {
+	have := map[string]bool{}
+	for _, s := range samples(t) {
+		have[s.name] = true
+	}
+	for _, ck := range testdata.Checkpoints() {
+		if !have[ck.Family] {
+			t.Errorf("%s: no family converts it", ck.Family)
+		}
+	}
+}

@@ -2,7 +2,6 @@ package family
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/gguf/names"
@@ -54,16 +53,10 @@ func checkPhimoe(c Config) error {
 		return fmt.Errorf("config.json: original_max_position_embeddings is %d", n)
 	}
 	r.positive("rope_theta")
-	if err := c.checkRopeType("su", "longrope", "yarn"); err != nil || !r.Has("long_factor") {
+	if err := c.checkRopeType("su", "longrope", "yarn"); err != nil {
 		return err
 	}
-	if long, short, want := len(r.Floats("long_factor")), len(r.Floats("short_factor")), c.headDim()/2; c.Err() == nil && (int64(long) != want || int64(short) != want) {
-		return fmt.Errorf("config.json: %s: long_factor and short_factor have %d and %d numbers, heads of %d need %d", r.name, long, short, 2*want, want)
-	}
-	if r.Type() == "" || r.Type() == "default" {
-		return fmt.Errorf("config.json: %s: long_factor without a type", r.name)
-	}
-	return c.Err()
+	return r.checkLong(c.headDim())
 }
 
 // phimoeRope is the rotary embedding, where GRIN's is as long as it was in training.
@@ -80,14 +73,7 @@ func phimoeFactor(c Config, md *gguf.Metadata) error {
 	if !r.Has("long_factor") {
 		return c.Err()
 	}
-	original, factor := float64(r.Int("original_max_position_embeddings")), 1.0
-	if scale := float64(c.Count("max_position_embeddings")) / original; scale > 1 {
-		factor = math.Sqrt(1 + math.Log(scale)/math.Log(original))
-		if r.Type() == "yarn" {
-			factor = 0.1*math.Log(scale) + 1
-		}
-	}
-	md.Set(md.ArchKey("rope.scaling.attn_factor"), float32(factor))
+	md.Set(md.ArchKey("rope.scaling.attn_factor"), float32(r.longAttention(c.Count("max_position_embeddings"))))
 	return c.Err()
 }
 
@@ -132,21 +118,7 @@ func phimoeRules(c Config) []Rule {
 	}
 }
 
-func phimoeComputed(c Config) []Computed {
-	r := c.phimoeRope()
-	if !r.Has("long_factor") {
-		return nil
-	}
-	return []Computed{{"rope_factors_long", float32s(r.Floats("long_factor"))}, {"rope_factors_short", float32s(r.Floats("short_factor"))}}
-}
-
-func float32s(list []float64) []float32 {
-	out := make([]float32, len(list))
-	for i, v := range list {
-		out[i] = float32(v)
-	}
-	return out
-}
+func phimoeComputed(c Config) []Computed { return c.phimoeRope().longComputed() }
 
 func phimoeContract(md *gguf.Metadata) []gguf.TensorInfo {
 	d := readDims(md)

@@ -86,7 +86,8 @@ func (e *MissingLayersError) Hint() string {
 	case len(e.Strays) > 0:
 		return strayHint(e.Strays)
 	case e.Last >= e.Layers-e.Extra-1:
-		return "the checkpoint has no layers of multi-token prediction: set num_nextn_predict_layers of config.json (mtp_num_hidden_layers for Qwen) to 0"
+		n := e.Last + 1 - (e.Layers - e.Extra)
+		return fmt.Sprintf("the checkpoint has %d layers of multi-token prediction: set num_nextn_predict_layers of config.json (mtp_num_hidden_layers for Qwen) to %[1]d", n)
 	}
 	return "shards are missing, or config.json is not the one of these weights"
 }

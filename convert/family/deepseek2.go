@@ -9,7 +9,7 @@ import (
 func init() {
 	register(Family{
 		Arch:     "deepseek2",
-		Classes:  []string{"DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM", "KimiVLForConditionalGeneration", "KimiK25ForConditionalGeneration"},
+		Classes:  []string{"DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM"},
 		Example:  "deepseek-ai/DeepSeek-V3",
 		Only:     deepseek2Only,
 		Check:    checkLatent,
@@ -37,7 +37,7 @@ var deepseek2Only = []Only{
 func deepseek2Common(c Config) Config {
 	c = deepseek2Filled(c).WithInt("num_key_value_heads", 1)
 	switch c.StringOr("model_type", "") {
-	case "deepseek_v2", "deepseek_v3": // transformers calls the rotated part head_dim; the keys this makes get other values later
+	case "deepseek_v2", "deepseek_v3", "mistral4": // transformers calls the rotated part head_dim; the keys this makes get other values later
 		c = c.WithInt("head_dim", c.Int("qk_rope_head_dim"))
 	}
 	return c
@@ -47,6 +47,7 @@ func deepseek2Common(c Config) Config {
 var deepseek2Defaults = map[string]defaults{
 	"deepseek_v3":   {"n_group": "8", "topk_group": "4", "norm_topk_prob": "true", "routed_scaling_factor": "2.5"},
 	"deepseek_v2":   {"routed_scaling_factor": "1.0"},
+	"mistral4":      {"n_group": "1", "topk_group": "1", "norm_topk_prob": "true", "routed_scaling_factor": "1.0"},
 	"glm4_moe_lite": {"n_group": "1", "topk_group": "1", "norm_topk_prob": "true", "routed_scaling_factor": "1.8", "rms_norm_eps": "1e-5"},
 }
 

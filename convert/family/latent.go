@@ -81,7 +81,8 @@ func checkGroups(c Config) error {
 func checkGating(c Config) error {
 	class, _ := c.Class()
 	known := c.Int("num_hidden_layers") == 47 && c.Int("vocab_size") == 154880
-	if class == "DeepseekV2ForCausalLM" || c.Has("scoring_func") || known {
+	softmax := class == "DeepseekV2ForCausalLM" || c.StringOr("model_type", "") == "mistral4"
+	if softmax || c.Has("scoring_func") || known {
 		return c.Err()
 	}
 	return &gguf.UnsupportedError{Msg: "config.json: without scoring_func llama.cpp takes the gating function for softmax; " + class + " means sigmoid"}

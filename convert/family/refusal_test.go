@@ -103,6 +103,7 @@ var refusals = []struct {
 	{"llama", "rope_scaling", `{"rope_type": "dynamic", "factor": 2.0}`, false},
 	{"llama", "draft_vocab_size", "100", false},
 	{"mistral", "sliding_window", "4096", false},
+	{"mistral4", "model_type", `"ministral3"`, false},
 }
 
 // A config that means another model is refused: as damaged, or as not supported.

@@ -276,6 +276,28 @@ def mistral():
           max_position_embeddings=32768, sliding_window=None, tie_word_embeddings=False)
 
 
+@family
+def mistral4():
+    """The wrapper of text and images; experts in one tensor."""
+    c = latent("mistral4", "Mistral-Small-4-119B-2603", "deepseek-v3", "Mistral3ForConditionalGeneration", "deepseek-v3", 270, L=2, H=28, HEADS=2, Q=14, RANK=20, NOPE=8, ROPE=8, V=12, FF=40, MOE=18, X=3, SHARED=1, DENSE=0, MTP=0,
+               model_type="mistral4", n_group=1, topk_group=1, num_experts_per_tok=2, routed_scaling_factor=1.0, tie_word_embeddings=False, rope_interleave=True,
+               rope_parameters={"beta_fast": 32.0, "beta_slow": 1.0, "factor": 128.0, "llama_4_scaling_beta": 0.1, "mscale": 1.0, "mscale_all_dim": 1.0, "original_max_position_embeddings": 8192,
+                                "max_position_embeddings": 131072, "partial_rotary_factor": 0.5, "rope_theta": 10000.0, "rope_type": "yarn", "type": "yarn"})
+    text = {k: v for k, v in c.config.items() if k not in ("architectures", "torch_dtype", "rope_theta", "moe_layer_freq", "topk_method")}
+    c.config = {"architectures": c.config["architectures"], "model_type": "mistral3", "torch_dtype": "bfloat16", "image_token_index": 10, "text_config": text,
+                "vision_config": {"model_type": "pixtral", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "head_dim": 8, "intermediate_size": 8, "image_size": 16, "patch_size": 8}}
+    for i in range(2):
+        p = f"model.layers.{i}.mlp.experts"
+        one = lambda n: torch.stack([c.t.pop(f"{p}.{x}.{n}.weight") for x in range(3)])
+        gate, up = one("gate_proj"), one("up_proj")
+        c.t |= {f"{p}.gate_up_proj": torch.cat([gate, up], 1), f"{p}.down_proj": one("down_proj")}
+        del c.t[f"model.layers.{i}.mlp.gate.e_score_correction_bias"]
+    c.t = {"language_model." + k: v for k, v in c.t.items()}
+    c.put("vision_tower.patch_conv.weight", 8, 3, 8, 8)
+    c.put("multi_modal_projector.linear_1.weight", 28, 8)
+    c.write()
+
+
 if __name__ == "__main__":
     for name in sys.argv[2:] or FAMILIES:
         FAMILIES[name]()

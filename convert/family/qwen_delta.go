@@ -2,7 +2,6 @@ package family
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/moeconv/moeconv/gguf"
@@ -129,7 +128,7 @@ func deltaRules(c Config, linear []Rule) []Rule {
 }
 
 // decay is what the state of a gated delta net is multiplied by, of its logarithm.
-var decay = Map{Func: func(v float32) float32 { return -float32(math.Exp(float64(v))) }}
+var decay = Map{Func: negExp}
 
 // deltaContract is the contract; linear are a gated delta net's own projections.
 func deltaContract(md *gguf.Metadata, linear func(d dims, b int, heads int64) []gguf.TensorInfo) []gguf.TensorInfo {

@@ -19,7 +19,7 @@ func families(t *testing.T) []string {
 	out := []string{deepseekDir}
 	for _, f := range []string{"mixtral", "mixtral-8"} {
 		dir := "families/" + f + "/Mixtral-8x7B-Instruct-v0.1"
-		if _, err := os.Stat(testdata.Path(dir)); err == nil {
+		if _, err := os.Stat(testdata.Path(dir, "config.json")); err == nil {
 			out = append(out, dir)
 		} else if testdata.Full() {
 			t.Fatal(err)

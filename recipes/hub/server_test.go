@@ -65,7 +65,10 @@ func (h *testHub) client(env map[string]string) (*Client, *[]time.Duration) {
 		h.t.Fatal(err)
 	}
 	var waits []time.Duration
+	var mu sync.Mutex // shards are fetched side by side
 	c.pause = func(d time.Duration) <-chan time.Time {
+		mu.Lock()
+		defer mu.Unlock()
 		waits = append(waits, d)
 		return time.After(0)
 	}

@@ -24,7 +24,7 @@ var imports = map[string]string{
 	"convert/safetensors": "github.com/nlpodyssey/safetensors",
 	"convert/vocab":       "gguf gguf/pretoken",
 	"convert/family":      "gguf gguf/names",
-	"quantize/block":      "gguf",
+	"quantize/block":      "gguf golang.org/x/sys/cpu",
 	"convert":             "gguf gguf/names gguf/expert convert/safetensors convert/vocab convert/family quantize/block go.yaml.in/yaml/v3",
 	"quantize/imatrix":    "gguf",
 	"quantize":            "gguf gguf/names quantize/block quantize/imatrix",

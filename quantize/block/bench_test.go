@@ -24,40 +24,55 @@ func BenchmarkEncode(b *testing.B) {
 			continue
 		}
 		for _, w := range [][]float32{nil, importance} {
-			b.Run(fmt.Sprintf("type=%v/importance=%v", t, w != nil), func(b *testing.B) {
-				dst := make([]byte, benchWeights/t.BlockLen()*t.BlockSize())
-				b.SetBytes(4 * benchWeights)
-				b.ReportAllocs()
-				for b.Loop() {
-					if err := c.Encode(dst, src, w); err != nil {
-						b.Fatal(err)
-					}
+			if c.NeedsImportance && w == nil {
+				continue
+			}
+			for f := generic; f <= best; f++ {
+				if k := codecs[t].kernels[f]; f != generic && k.encode == nil {
+					continue
 				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchWeights, "ns/weight")
-			})
+				c := codecs[t].in(f)
+				b.Run(fmt.Sprintf("type=%v/importance=%v/form=%s", t, w != nil, formNames[f]), func(b *testing.B) {
+					dst := make([]byte, benchWeights/t.BlockLen()*t.BlockSize())
+					b.SetBytes(4 * benchWeights)
+					b.ReportAllocs()
+					for b.Loop() {
+						if err := c.Encode(dst, src, w); err != nil {
+							b.Fatal(err)
+						}
+					}
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchWeights, "ns/weight")
+				})
+			}
 		}
 	}
 }
 
 // BenchmarkDecode reports ns per weight of one core.
 func BenchmarkDecode(b *testing.B) {
-	src, _ := benchRow()
+	src, importance := benchRow()
 	for _, t := range gguf.AllTypes() {
 		c, ok := For(t)
 		if !ok {
 			continue
 		}
-		b.Run(fmt.Sprintf("type=%v", t), func(b *testing.B) {
-			enc := make([]byte, benchWeights/t.BlockLen()*t.BlockSize())
-			if err := c.Encode(enc, src, nil); err != nil {
-				b.Fatal(err)
+		enc := make([]byte, benchWeights/t.BlockLen()*t.BlockSize())
+		if err := c.Encode(enc, src, importance); err != nil {
+			b.Fatal(err)
+		}
+		for f := generic; f <= best; f++ {
+			if k := codecs[t].kernels[f]; f != generic && k.decode == nil {
+				continue
 			}
-			dst := make([]float32, benchWeights)
-			b.SetBytes(4 * benchWeights)
-			for b.Loop() {
-				c.Decode(dst, enc)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchWeights, "ns/weight")
-		})
+			c := codecs[t].in(f)
+			b.Run(fmt.Sprintf("type=%v/form=%s", t, formNames[f]), func(b *testing.B) {
+				dst := make([]float32, benchWeights)
+				b.SetBytes(4 * benchWeights)
+				for b.Loop() {
+					c.Decode(dst, enc)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchWeights, "ns/weight")
+			})
+		}
 	}
 }

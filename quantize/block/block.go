@@ -31,15 +31,20 @@ type Codec struct {
 	NeedsImportance bool
 }
 
-var codecs = map[gguf.Type]Codec{}
+var codecs = map[gguf.Type]*codec{}
 
 // register adds a codec. Encode, as registered, may rely on lengths that fit and on finite values and weights.
 func register(c Codec) {
-	if _, ok := codecs[c.Type]; ok {
+	known := codecs[c.Type]
+	switch {
+	case known == nil:
+		known = new(codec)
+		codecs[c.Type] = known
+	case known.Encode != nil:
 		panic(fmt.Sprintf("block: %v registered twice", c.Type))
 	}
 	c.Encode = checked(c.Type, c.Encode)
-	codecs[c.Type] = c
+	known.Codec = c
 }
 
 // checked puts the checks that all types share before a codec's encoder.
@@ -65,8 +70,11 @@ func checked(t gguf.Type, encode func(dst []byte, src, importance []float32) err
 	}
 }
 
-// For finds the codec of a type.
+// For finds the codec of a type, in the form in use (see Implementation).
 func For(t gguf.Type) (Codec, bool) {
 	c, ok := codecs[t]
-	return c, ok
+	if !ok {
+		return Codec{}, false
+	}
+	return c.in(using), true
 }

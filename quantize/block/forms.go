@@ -1,0 +1,91 @@
+package block
+
+import (
+	"os"
+
+	"github.com/moeconv/moeconv/gguf"
+)
+
+// form is an instruction set for which a codec may have kernels; later ones have what earlier ones have.
+type form int
+
+const (
+	generic form = iota // portable Go, the specification
+	avx2                // with FMA and BMI2 (and so F16C)
+	avx512              // F, BW, DQ, VL, VBMI: Ice Lake, Zen 4 and later
+	forms
+)
+
+var formNames = [forms]string{"generic", "avx2", "avx512"}
+
+// kernels are a codec's functions for one form. A nil function leaves the one of the form before.
+// encode has the contract of a registered Codec.Encode: lengths fit, values and weights are finite.
+// Kernels give up on blocks where they could differ from the portable form (sums that overflow,
+// roundings out of range, scales that are not finite), and leave those to it, errors too.
+type kernels struct {
+	encode func(dst []byte, src, importance []float32) error
+	decode func(dst []float32, src []byte)
+}
+
+// best is the fastest form of this CPU, using the one in use.
+var best, using form
+
+// MOECONV_SIMD names the form to use, where the CPU has it; the best one otherwise.
+func init() {
+	best = detect()
+	using = best
+	Use(os.Getenv("MOECONV_SIMD"))
+}
+
+// Implementations lists the forms that this CPU can run; generic is the first.
+func Implementations() []string { return formNames[:best+1] }
+
+// Implementation is the name of the form in use.
+func Implementation() string { return formNames[using] }
+
+// Use switches to the named form, for tests and benchmarks, and returns what switches back.
+// ok is false, and nothing is changed, if the CPU cannot run it. Not for concurrent use with codecs.
+func Use(name string) (restore func(), ok bool) {
+	for f := generic; f <= best; f++ {
+		if formNames[f] == name {
+			old := using
+			using = f
+			return func() { using = old }, true
+		}
+	}
+	return func() {}, false
+}
+
+// accelerate gives the codec of t kernels of a form; init functions of files name_amd64.go call it.
+// The codec itself may be registered before or after.
+func accelerate(t gguf.Type, f form, k kernels) {
+	c := codecs[t]
+	if c == nil {
+		c = new(codec)
+		codecs[t] = c
+	}
+	if k.encode != nil {
+		k.encode = checked(t, k.encode)
+	}
+	c.kernels[f] = k
+}
+
+// codec is a registered type with all its forms; those of generic are the portable ones.
+type codec struct {
+	Codec
+	kernels [forms]kernels
+}
+
+// in is the codec as form f has it.
+func (c *codec) in(f form) Codec {
+	out := c.Codec
+	for g := avx2; g <= f; g++ {
+		if k := c.kernels[g]; k.encode != nil {
+			out.Encode = k.encode
+		}
+		if k := c.kernels[g]; k.decode != nil {
+			out.Decode = k.decode
+		}
+	}
+	return out
+}

@@ -13,15 +13,16 @@ import (
 
 // eachCodec runs a test for every registered type.
 func eachCodec(t *testing.T, f func(t *testing.T, c Codec)) {
-	n := 0
-	for _, typ := range gguf.AllTypes() {
-		if c, ok := For(typ); ok {
-			n++
-			t.Run(typ.String(), func(t *testing.T) { f(t, c) })
+	for typ := range facts {
+		c, ok := For(typ)
+		if !ok {
+			t.Errorf("%v is not registered", typ)
+			continue
 		}
+		t.Run(typ.String(), func(t *testing.T) { f(t, c) })
 	}
-	if n < 15 {
-		t.Errorf("%d codecs are registered, want at least the 15 of this list", n)
+	if len(facts) != len(codecs) {
+		t.Errorf("facts of %d types, %d are registered", len(facts), len(codecs))
 	}
 }
 
@@ -34,23 +35,12 @@ func testRow(name string) []float32 {
 	return generate("conformance/"+name, conformanceLen, conformanceLen, rowGenerators[name])
 }
 
-// rmseCeiling bounds the error of decode(encode(x)) for normal x of variance 1, about 5 % above ggml's own.
-var rmseCeiling = map[gguf.Type]float64{
-	gguf.F32: 0, gguf.F16: 0.00022, gguf.BF16: 0.0018, gguf.Q8_0: 0.0062, gguf.Q8_1: 0.0062, gguf.Q8_K: 0.0078,
-	gguf.Q6_K: 0.021, gguf.Q5_K: 0.041, gguf.Q5_1: 0.041, gguf.Q5_0: 0.048, gguf.Q4_K: 0.077, gguf.Q4_1: 0.084, gguf.Q4_0: 0.093,
-	gguf.Q3_K: 0.17, gguf.Q2_K: 0.31, gguf.MXFP4: 0.12,
-}
-
 func TestRMSE(t *testing.T) {
 	ones := make([]float32, conformanceLen)
 	for i := range ones {
 		ones[i] = 1
 	}
 	eachCodec(t, func(t *testing.T, c Codec) {
-		ceiling, ok := rmseCeiling[c.Type]
-		if !ok {
-			t.Fatal("no RMSE ceiling stated")
-		}
 		for _, importance := range [][]float32{nil, ones} {
 			src, enc, dec := testRow("normal"), rowOf(c, conformanceLen), make([]float32, conformanceLen)
 			if err := c.Encode(enc, src, importance); err != nil {
@@ -62,8 +52,8 @@ func TestRMSE(t *testing.T) {
 				d := float64(dec[i] - src[i])
 				sum += d * d
 			}
-			if rmse := math.Sqrt(sum / conformanceLen); rmse > ceiling {
-				t.Errorf("RMSE %v, want at most %v", rmse, ceiling)
+			if rmse := math.Sqrt(sum / conformanceLen); rmse > facts[c.Type].rmse {
+				t.Errorf("RMSE %v, want at most %v", rmse, facts[c.Type].rmse)
 			}
 		}
 	})
@@ -167,20 +157,12 @@ func TestNotFinite(t *testing.T) {
 	})
 }
 
-// beyond is a weight too large for the type, among others near 1; types that hold every float32 are left out.
-var beyond = map[gguf.Type]float32{
-	gguf.F16: 65520, gguf.BF16: 3.4e38, gguf.Q8_0: 8.4e6, gguf.Q8_1: 1e5, gguf.Q4_0: 5.3e5, gguf.Q4_1: 1e6, gguf.Q5_0: 1.1e6, gguf.Q5_1: 2.1e6,
-	gguf.Q2_K: 3.2e6, gguf.Q3_K: 1e7, gguf.Q4_K: 6.3e7, gguf.Q5_K: 1.3e8, gguf.Q6_K: 2.8e8,
-}
-
 // TestBeyondRange: a weight that makes a scale f16 cannot hold is refused by position and value, a somewhat smaller one
 // is not, and magnitudes up to the largest float32 never pass for zeros.
 func TestBeyondRange(t *testing.T) {
 	eachCodec(t, func(t *testing.T, c Codec) {
-		limit, ok := beyond[c.Type]
-		if !ok && c.Type != gguf.F32 && c.Type != gguf.Q8_K && c.Type != gguf.MXFP4 {
-			t.Fatal("no value beyond the range stated")
-		}
+		limit := facts[c.Type].beyond
+		ok := limit != 0
 		for _, importance := range [][]float32{nil, testRow("positive")} {
 			for v := limit; ok && v < math.MaxFloat32/100; v *= 100 {
 				checkRefused(t, c, v, importance)
@@ -217,10 +199,6 @@ func checkRefusedIf(t *testing.T, c Codec, v float32, importance []float32, want
 
 // TestValidate: a NaN or Inf in any scale is found, and its block named; encoded rows are valid.
 func TestValidate(t *testing.T) {
-	scales := map[gguf.Type][]int{ // byte offsets of the f16 scales
-		gguf.F16: {0}, gguf.Q8_0: {0}, gguf.Q4_0: {0}, gguf.Q5_0: {0}, gguf.Q4_1: {0, 2}, gguf.Q5_1: {0, 2}, gguf.Q8_1: {0, 2},
-		gguf.Q2_K: {80, 82}, gguf.Q3_K: {108}, gguf.Q4_K: {0, 2}, gguf.Q5_K: {0, 2}, gguf.Q6_K: {208},
-	}
 	eachCodec(t, func(t *testing.T, c Codec) {
 		enc := rowOf(c, conformanceLen)
 		if err := c.Encode(enc, testRow("normal"), nil); err != nil {
@@ -234,17 +212,9 @@ func TestValidate(t *testing.T) {
 				t.Error("a cut block passes")
 			}
 		}
-		offsets, patterns := scales[c.Type], [][]byte{{0, 0x7c}, {0, 0xfc}, {1, 0x7c}, {0, 0x7e}, {0xff, 0xff}}
-		switch c.Type {
-		case gguf.F32, gguf.Q8_K:
-			offsets, patterns = []int{0}, [][]byte{{0, 0, 0x80, 0x7f}, {0, 0, 0x80, 0xff}, {0, 0, 0xc0, 0x7f}, {1, 0, 0x80, 0x7f}}
-		case gguf.MXFP4:
-			offsets, patterns = []int{0}, [][]byte{{0xff}}
-		case gguf.BF16:
-			offsets, patterns = []int{0}, [][]byte{{0x80, 0x7f}, {0x80, 0xff}, {0xc0, 0x7f}, {0x81, 0x7f}}
-		}
-		if len(offsets) == 0 {
-			t.Fatal("no scale offsets stated")
+		offsets, patterns := facts[c.Type].scales, facts[c.Type].bad
+		if patterns == nil {
+			patterns = bad16
 		}
 		last := len(enc)/c.Type.BlockSize() - 1
 		for _, o := range offsets {

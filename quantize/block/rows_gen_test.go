@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"sync"
 	"testing"
 
 	"github.com/moeconv/moeconv/testdata"
@@ -130,13 +131,17 @@ func generate(key string, n, cols int, f func(v *cell) float64) []float32 {
 	return out
 }
 
+// sources are the goldens' rows by key: every type encodes the same.
+var sources sync.Map
+
 // source makes the golden's rows of a distribution; "real" ones are weights of the trained model.
 func (g golden) source(t *testing.T, name string) []float32 {
 	t.Helper()
-	if made, ok := g.made.Load(name); ok {
+	n, key := g.rows*g.cols, fmt.Sprintf("%d/%s", g.seed, name)
+	shape := fmt.Sprint(key, n, g.cols)
+	if made, ok := sources.Load(shape); ok {
 		return made.([]float32)
 	}
-	n, key := g.rows*g.cols, fmt.Sprintf("%d/%s", g.seed, name)
 	var out []float32
 	if name == "real" {
 		out = realWeights(t, n, fnv64(key))
@@ -145,7 +150,7 @@ func (g golden) source(t *testing.T, name string) []float32 {
 	} else {
 		t.Fatalf("no generator of rows %q", name)
 	}
-	g.made.Store(name, out)
+	sources.Store(shape, out)
 	return out
 }
 

@@ -1,22 +1,25 @@
 #!/usr/bin/env python3
-"""Writes ../golden.txt: what ggml makes of rows that both this script and golden_test.go can generate.
+"""Writes ../golden/TYPE.txt: what ggml makes of rows that both this script and golden_test.go can generate.
 
-  golden.py LIBGGML_BASE MODEL.safetensors [--seed N] [--rows N] [--cols N] > ../golden.txt
+  golden.py LIBGGML_BASE MODEL.safetensors ../golden [--types A,B] [--seed N] [--rows N] [--cols N]
 
 LIBGGML_BASE is libggml-base.so of the reference (npm @node-llama-cpp/linux-x64 3.22.1, bins/linux-x64), MODEL the
-trained model in testdata/tiny. A line is TYPE ROWS IMPORTANCE ENCODED DECODED: the first 16 hexadecimal digits of the
+trained model in testdata/tiny. A line is ROWS IMPORTANCE ENCODED DECODED: the first 16 hexadecimal digits of the
 SHA-256 of ggml_quantize_chunk's bytes and of the float32s ggml decodes from them; "refused" where
-ggml_validate_row_data rejects the bytes. Rows named bytes-* are random bytes, only decoded.
-Other seeds and sizes are checked with: go test -run TestGolden -golden FILE
+ggml_validate_row_data rejects the bytes, "aborted" where the encoder fails an assertion. Rows named bytes-* are random bytes, only decoded.
+Other seeds and sizes are checked with: go test -run TestGolden -golden FOLDER
 """
-import argparse, ctypes as C, hashlib, struct, sys
+import argparse, ctypes as C, hashlib, os, struct
 import numpy as np
 
-TYPES = dict(F32=0, F16=1, BF16=30, Q8_0=8, Q4_0=2, Q4_1=3, Q5_0=6, Q5_1=7, Q2_K=10, Q3_K=11, Q4_K=12, Q5_K=13, Q6_K=14, Q8_1=9, Q8_K=15, MXFP4=39)
-IGNORES = ("F32", "F16", "BF16", "Q8_0", "Q8_1", "Q8_K", "MXFP4")      # no use for importance
-BLOCK = dict(F32=(1, 4), F16=(1, 2), BF16=(1, 2), Q8_0=(32, 34), Q4_0=(32, 18), Q4_1=(32, 20), Q5_0=(32, 22), Q5_1=(32, 24), Q2_K=(256, 84),
-             Q3_K=(256, 110), Q4_K=(256, 144), Q5_K=(256, 176), Q6_K=(256, 210), Q8_1=(32, 36), Q8_K=(256, 292), MXFP4=(32, 17))
-SCALES = dict(Q8_0=(0,), Q4_0=(0,), Q4_1=(0, 2), Q5_0=(0,), Q5_1=(0, 2), Q2_K=(80, 82), Q3_K=(108,), Q4_K=(0, 2), Q5_K=(0, 2), Q6_K=(208,))
+# type: number, elements and bytes of a block, offsets of its f16 scales, and whether importance plays a part
+TYPES = dict(
+    F32=(0, 1, 4, (), False), F16=(1, 1, 2, (0,), False), BF16=(30, 1, 2, (0,), False), Q8_0=(8, 32, 34, (0,), False), Q8_1=(9, 32, 36, (0, 2), False), Q8_K=(15, 256, 292, (), False),
+    Q4_0=(2, 32, 18, (0,), True), Q4_1=(3, 32, 20, (0, 2), True), Q5_0=(6, 32, 22, (0,), True), Q5_1=(7, 32, 24, (0, 2), True),
+    Q2_K=(10, 256, 84, (80, 82), True), Q3_K=(11, 256, 110, (108,), True), Q4_K=(12, 256, 144, (0, 2), True), Q5_K=(13, 256, 176, (0, 2), True), Q6_K=(14, 256, 210, (208,), True),
+    MXFP4=(39, 32, 17, (0,), False),
+    IQ4_NL=(20, 32, 18, (0,), True), IQ4_XS=(23, 256, 136, (0,), True), IQ3_XXS=(18, 256, 98, (0,), True), IQ3_S=(21, 256, 110, (0,), True),
+)
 
 U64 = np.uint64
 def fnv(s):
@@ -67,9 +70,10 @@ class Values:
         self.n, self.n2, self.u = normal(self.h), normal(self.g), uniform(self.h)
 
 def main():
-    p = argparse.ArgumentParser(); p.add_argument("lib"); p.add_argument("model")
+    p = argparse.ArgumentParser(); p.add_argument("lib"); p.add_argument("model"); p.add_argument("out")
     p.add_argument("--seed", type=int, default=1); p.add_argument("--rows", type=int, default=4); p.add_argument("--cols", type=int, default=1792)
     p.add_argument("--types", default=",".join(TYPES)); a = p.parse_args()
+    os.environ["GGML_NO_BACKTRACE"] = "1"
     lib = C.CDLL(a.lib)
     lib.ggml_version.restype = lib.ggml_commit.restype = C.c_char_p
     chunk = lib.ggml_quantize_chunk; chunk.restype = C.c_size_t
@@ -85,36 +89,48 @@ def main():
             return (np.frombuffer(data, np.uint16, n, 2 * at).astype(np.uint32) << 16).view(np.float32)
         return np.ascontiguousarray(ROWS[name](Values(key, a.rows, a.cols)).astype(np.float32))
 
+    def survives(f):                                         # assertions of the IQ encoders abort the process
+        child = os.fork()
+        if child == 0:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2); f(); os._exit(0)
+        return os.waitpid(child, 0)[1] == 0
+
     def encode(t, x, im):
-        out = np.zeros(a.rows * a.cols // BLOCK[t][0] * BLOCK[t][1], np.uint8)
+        out = np.zeros(a.rows * a.cols // TYPES[t][1] * TYPES[t][2], np.uint8)
         if t in ("Q8_1", "Q8_K"):
             f = getattr(lib, f"quantize_row_{t.lower().replace('_k', '_K')}_ref"); f.argtypes = row; f(x.ctypes.data, out.ctypes.data, x.size)
-        else: assert chunk(TYPES[t], x.ctypes.data, out.ctypes.data, 0, a.rows, a.cols, im.ctypes.data if im is not None else None) == out.size
+        else: assert chunk(TYPES[t][0], x.ctypes.data, out.ctypes.data, 0, a.rows, a.cols, im.ctypes.data if im is not None else None) == out.size
         return out
-    def valid(t, out): return bool(np.isfinite(out.reshape(-1, 36)[:, :4].copy().view(np.float16)).all()) if t == "Q8_1" else lib.ggml_validate_row_data(TYPES[t], out.ctypes.data, out.size)
+    def valid(t, out): return bool(np.isfinite(out.reshape(-1, 36)[:, :4].copy().view(np.float16)).all()) if t == "Q8_1" else lib.ggml_validate_row_data(TYPES[t][0], out.ctypes.data, out.size)
     def decode(t, out):
         if t == "Q8_1": return np.zeros(0, np.float32)       # ggml has no decoder for it
         if t == "F32": return out.view(np.float32)
-        y = np.zeros(out.size // BLOCK[t][1] * BLOCK[t][0], np.float32)
+        y = np.zeros(out.size // TYPES[t][2] * TYPES[t][1], np.float32)
         f = getattr(lib, {"F16": "ggml_fp16_to_fp32_row", "BF16": "ggml_bf16_to_fp32_row"}.get(t, f"dequantize_row_{t.lower().replace('_k', '_K')}"))
         f.argtypes = row; f.restype = None; f(out.ctypes.data, y.ctypes.data, y.size); return y
     def digest(x): return hashlib.sha256(x.tobytes()).hexdigest()[:16]
 
-    print(f"# oracle: ggml {lib.ggml_version().decode()} ({lib.ggml_commit().decode()}), libggml-base of npm @node-llama-cpp/linux-x64 3.22.1")
-    print(f"# generator: gen/golden.py, numpy {np.__version__}")
-    print(f"# seed {a.seed} rows {a.rows} cols {a.cols}")
-    for t in a.types.split(","):
+    def lines(t):
+        number, length, size, scales, weighs = TYPES[t]
         for name in ROWS:
             x = source(name)
-            for iname in ["-"] + (["random"] if t in IGNORES else list(IMPORTANCE)):
+            for iname in ["-"] + (list(IMPORTANCE) if weighs else ["random"]):
                 im = None if iname == "-" else np.ascontiguousarray(IMPORTANCE[iname](Values(f"{a.seed}/importance/{iname}", 1, a.cols)).astype(np.float32))
+                if t.startswith("IQ") and not survives(lambda: encode(t, x, im)):
+                    yield f"{name} {iname} aborted -"; continue
                 with np.errstate(all="ignore"): out = encode(t, x, im)
-                if valid(t, out): print(t, name, iname, digest(out), digest(decode(t, out)))
-                else: print(t, name, iname, "refused", "-")
-        if t in ("F32", "Q8_1", "Q8_K"): continue
-        size = a.rows * a.cols // BLOCK[t][0] * BLOCK[t][1]
-        b = (stream(f"{a.seed}/bytes/{t}", np.arange(size, dtype=U64)) & U64(255)).astype(np.uint8).reshape(-1, BLOCK[t][1])
-        for o in SCALES.get(t, (0,)): b[:, o + 1] &= 0xbf    # no exponent of all ones
-        print(t, "bytes", "-", "-", digest(decode(t, np.ascontiguousarray(b).reshape(-1))))
+                if valid(t, out): yield f"{name} {iname} {digest(out)} {digest(decode(t, out))}"
+                else: yield f"{name} {iname} refused -"
+        if t in ("F32", "Q8_1", "Q8_K"): return
+        b = (stream(f"{a.seed}/bytes/{t}", np.arange(a.rows * a.cols // length * size, dtype=U64)) & U64(255)).astype(np.uint8).reshape(-1, size)
+        for o in scales: b[:, o + 1] &= 0xbf    # no exponent of all ones
+        yield f"bytes - - {digest(decode(t, np.ascontiguousarray(b).reshape(-1)))}"
+
+    for t in a.types.split(","):
+        with open(os.path.join(a.out, t + ".txt"), "w") as f:
+            print(f"# oracle: ggml {lib.ggml_version().decode()} ({lib.ggml_commit().decode()}), libggml-base of npm @node-llama-cpp/linux-x64 3.22.1", file=f)
+            print(f"# generator: gen/golden.py, numpy {np.__version__}", file=f)
+            print(f"# seed {a.seed} rows {a.rows} cols {a.cols}", file=f)
+            for line in lines(t): print(line, file=f)
 
 if __name__ == "__main__": main()

@@ -23,6 +23,18 @@ func each32(t gguf.Type, dst []byte, src []float32, encode func(y []byte, x *[le
 	return nil
 }
 
+// eachBlock is each32 for any type whose blocks stand by themselves.
+func eachBlock(t gguf.Type, dst []byte, src []float32, encode func(y []byte, x []float32) float32) error {
+	n, size := t.BlockLen(), t.BlockSize()
+	for b := 0; b < len(src)/n; b++ {
+		x := src[b*n : (b+1)*n]
+		if bad := encode(dst[b*size:(b+1)*size], x); bad != 0 {
+			return badScale(t, x, b*n, bad)
+		}
+	}
+	return nil
+}
+
 // each32Weighted is each32 under importance: encode gets the weights of the block's errors, which depend on the
 // mean square of the whole row.
 func each32Weighted(t gguf.Type, dst []byte, src, importance []float32, encode func(y []byte, x, w *[len32]float32) float32) error {
@@ -112,6 +124,17 @@ func extreme(x *[len32]float32) float32 {
 		}
 	}
 	return top
+}
+
+// maxAbs is the largest magnitude.
+func maxAbs(x []float32) float32 {
+	var m float32
+	for _, v := range x {
+		if a := abs32(v); a > m {
+			m = a
+		}
+	}
+	return m
 }
 
 // bounds are the least and the greatest value.

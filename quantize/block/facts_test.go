@@ -37,4 +37,10 @@ var facts = map[gguf.Type]fact{
 	gguf.Q6_K: {rmse: 0.021, beyond: 2.8e8, scales: []int{208}},
 
 	gguf.MXFP4: {rmse: 0.12, scales: []int{0}, bad: [][]byte{{0xff}}},
+	gguf.NVFP4: {rmse: 0.104}, // all bytes are valid scales
+
+	gguf.Q1_0:  {rmse: 0.62, beyond: 8.4e6, scales: []int{0}},
+	gguf.Q2_0:  {rmse: 0.75, beyond: 65520, scales: []int{0}},
+	gguf.TQ1_0: {rmse: 0.8, beyond: 65520, scales: []int{52}},
+	gguf.TQ2_0: {rmse: 0.8, beyond: 65520, scales: []int{64}},
 }

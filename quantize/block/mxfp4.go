@@ -31,7 +31,7 @@ func encodeMXFP4(dst []byte, src, _ []float32) error {
 }
 
 func blockMXFP4(y []byte, x *[len32]float32) (bad float32) {
-	m := maxAbs32(x)
+	m := maxAbs(x[:])
 	e := mxfp4Exponent(m)
 	if e == 0xff { // what the reference makes of it, it refuses afterwards
 		return m

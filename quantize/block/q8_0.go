@@ -15,7 +15,7 @@ func encodeQ8_0(dst []byte, src, _ []float32) error {
 }
 
 func blockQ8_0(y []byte, x *[len32]float32) (bad float32) {
-	d := maxAbs32(x) / 127
+	d := maxAbs(x[:]) / 127
 	if _, bad := storeScale(y[:2], d); bad != 0 {
 		return bad
 	}
@@ -33,17 +33,6 @@ func round32(q *[len32]byte, x *[len32]float32, d float32) {
 	for i, v := range x {
 		q[i] = byte(roundSmall(float32(v * id)))
 	}
-}
-
-// maxAbs32 is the largest magnitude of a block.
-func maxAbs32(x *[len32]float32) float32 {
-	var m float32
-	for _, v := range x {
-		if a := abs32(v); a > m {
-			m = a
-		}
-	}
-	return m
 }
 
 func decodeQ8_0(dst []float32, src []byte) {

@@ -16,7 +16,7 @@ func encodeQ8_1(dst []byte, src, _ []float32) error {
 }
 
 func blockQ8_1(y []byte, x *[len32]float32) (bad float32) {
-	d := maxAbs32(x) / 127
+	d := maxAbs(x[:]) / 127
 	if _, bad := storeScale(y[:2], d); bad != 0 {
 		return bad
 	}

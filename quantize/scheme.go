@@ -3,6 +3,7 @@ package quantize
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/moeconv/moeconv/gguf"
@@ -105,14 +106,15 @@ var aliases = map[string]string{"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_
 // Schemes lists every scheme, COPY last.
 func Schemes() []Scheme { return slices.Clone(schemes) }
 
-// ParseScheme finds a scheme by name or alias (Q4_K for Q4_K_M), in any case.
+// ParseScheme finds a scheme by name or alias (Q4_K for Q4_K_M) in any case, or by its file type's number, as llama-quantize does.
 func ParseScheme(name string) (Scheme, error) {
 	up := strings.ToUpper(name)
 	if full, ok := aliases[up]; ok {
 		up = full
 	}
+	n, err := strconv.ParseUint(name, 10, 32)
 	for _, s := range schemes {
-		if s.Name == up {
+		if s.Name == up || err == nil && !s.Copy && s.FileType == fileType(n) {
 			return s, nil
 		}
 	}

@@ -8,12 +8,12 @@ import (
 )
 
 func TestParseScheme(t *testing.T) {
-	for name, want := range map[string]string{"q4_k_m": "Q4_K_M", "Q4_K": "Q4_K_M", "q3_k": "Q3_K_M", "Q5_k": "Q5_K_M", "mxfp4_moe": "MXFP4_MOE", "Copy": "COPY", "bf16": "BF16"} {
+	for name, want := range map[string]string{"q4_k_m": "Q4_K_M", "Q4_K": "Q4_K_M", "q3_k": "Q3_K_M", "Q5_k": "Q5_K_M", "mxfp4_moe": "MXFP4_MOE", "Copy": "COPY", "bf16": "BF16", "15": "Q4_K_M", "0": "F32", "38": "MXFP4_MOE"} {
 		if s, err := ParseScheme(name); err != nil || s.Name != want {
 			t.Errorf("%s: %v, %v; want %s", name, s, err, want)
 		}
 	}
-	for _, name := range []string{"", "Q4", "NVFP4", "Q4_K_M ", "15"} {
+	for _, name := range []string{"", "Q4", "NVFP4", "Q4_K_M ", "4", "39", "15.gguf", "-1", "+15"} {
 		if s, err := ParseScheme(name); err == nil {
 			t.Errorf("%q: %v, want an error", name, s)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ func quantizeCmd(a *app) *cobra.Command {
 		dry    bool
 	)
 	cmd := &cobra.Command{
-		Use:   "quantize SRC -o FILE --type SCHEME",
+		Use:   "quantize SRC -o FILE --type SCHEME | quantize IN [OUT] TYPE [NTHREADS]",
 		Short: "Quantize a GGUF file, or a checkpoint in one pass",
 		Long: `quantize writes the bytes that llama-quantize would write. SRC is a GGUF file or a
 checkpoint directory; a checkpoint is converted on the way, without an intermediate file.
@@ -31,8 +32,19 @@ A GGUF file of an architecture that moeconv does not know is quantized by llama-
 general rules, with one warning: what they ask of a model (blocks, experts, heads) is found
 by the last part of the keys, or else counted in the tensors. The rules llama-quantize has
 for some architectures alone (falcon, glm5-next, models of the 70B class) go by name.`,
-		Args: exactArgs(1),
+		Args: usageArgs(cobra.RangeArgs(1, 4)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			line, err := parseQuantizeArgs(args)
+			if err != nil {
+				return err
+			}
+			if line.llama {
+				if flags.scheme != "" || name != "" {
+					return usageError{errors.New("IN [OUT] TYPE goes without -o and --type")}
+				}
+				flags.scheme, name = line.scheme, line.out
+				output.threads = cmp.Or(line.threads, output.threads)
+			}
 			if flags.scheme == "" || name == "" && !dry {
 				return usageError{errors.New("quantize needs --type SCHEME and -o FILE")}
 			}
@@ -44,10 +56,10 @@ for some architectures alone (falcon, glm5-next, models of the 70B class) go by 
 			if err != nil {
 				return err
 			}
-			if sameFile(args[0], name) {
+			if !dry && sameFile(line.src, name) {
 				return usageError{fmt.Errorf("%s is both input and output", name)}
 			}
-			src, err := a.open(args[0], sourceFlags{outType: flags.via, pre: flags.pre})
+			src, err := a.open(line.src, sourceFlags{outType: flags.via, pre: flags.pre})
 			if err != nil {
 				return err
 			}

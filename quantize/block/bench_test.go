@@ -48,6 +48,36 @@ func BenchmarkEncode(b *testing.B) {
 	}
 }
 
+// BenchmarkValidate reports ns per weight of one core.
+func BenchmarkValidate(b *testing.B) {
+	src, importance := benchRow()
+	for _, t := range gguf.AllTypes() {
+		c, ok := For(t)
+		if !ok || c.Validate == nil {
+			continue
+		}
+		enc := make([]byte, benchWeights/t.BlockLen()*t.BlockSize())
+		if err := c.Encode(enc, src, importance); err != nil {
+			b.Fatal(err)
+		}
+		for f := generic; f <= best; f++ {
+			if k := codecs[t].kernels[f]; f != generic && k.validate == nil {
+				continue
+			}
+			c := codecs[t].in(f)
+			b.Run(fmt.Sprintf("type=%v/form=%s", t, formNames[f]), func(b *testing.B) {
+				b.SetBytes(int64(len(enc)))
+				for b.Loop() {
+					if err := c.Validate(enc); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchWeights, "ns/weight")
+			})
+		}
+	}
+}
+
 // BenchmarkDecode reports ns per weight of one core.
 func BenchmarkDecode(b *testing.B) {
 	src, importance := benchRow()

@@ -25,6 +25,8 @@ var formNames = [forms]string{"generic", "avx2", "avx512"}
 type kernels struct {
 	encode func(dst []byte, src, importance []float32) error
 	decode func(dst []float32, src []byte)
+	// validate has the contract of Codec.Validate.
+	validate func(src []byte) error
 }
 
 // best is the fastest form of this CPU, using the one in use.
@@ -85,6 +87,9 @@ func (c *codec) in(f form) Codec {
 		}
 		if k := c.kernels[g]; k.decode != nil {
 			out.Decode = k.decode
+		}
+		if k := c.kernels[g]; k.validate != nil {
+			out.Validate = k.validate
 		}
 	}
 	return out

@@ -97,6 +97,34 @@ func sameDecoded(t *testing.T, portable, kernel Codec, what string, enc []byte, 
 	}
 }
 
+// TestKernelsValidate: every form finds the same first bad value or scale, wherever it stands.
+func TestKernelsValidate(t *testing.T) {
+	eachKernel(t, func(t *testing.T, portable, kernel Codec) {
+		size := portable.Type.BlockSize()
+		for _, blocks := range []int{0, 1, 255, 256, 257, 700} {
+			enc := make([]byte, blocks*size)
+			for at := -1; at < blocks; at += 1 + blocks/50 {
+				bad := bytes.Clone(enc)
+				for b := at; b >= 0 && b < blocks; b += 3 {
+					for _, o := range facts[portable.Type].scales {
+						copy(bad[b*size+o:], []byte{0xff, 0xff}[:min(2, size)])
+					}
+				}
+				if want, got := portable.validated(bad), kernel.validated(bad); want != got {
+					t.Fatalf("%d blocks, bad from %d: %s, want %s", blocks, at, got, want)
+				}
+			}
+		}
+	})
+}
+
+func (c Codec) validated(src []byte) string {
+	if c.Validate == nil {
+		return ""
+	}
+	return fmt.Sprint(c.Validate(src))
+}
+
 // FuzzKernels holds kernels against the portable form on arbitrary floats, as source, importance and encoded bytes.
 func FuzzKernels(f *testing.F) {
 	f.Add([]byte{0, 0, 128, 63}, []byte{0, 0, 0, 64})

@@ -15,6 +15,7 @@ import (
 	"github.com/moeconv/moeconv/convert"
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/quantize"
+	"github.com/moeconv/moeconv/quantize/block"
 	"github.com/moeconv/moeconv/quantize/imatrix"
 	"github.com/moeconv/moeconv/testdata"
 )
@@ -88,8 +89,37 @@ func (m multi) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// plain are the schemes that every codec is there for without an importance matrix.
-var plain = strings.Fields("F32 F16 BF16 Q8_0 Q6_K Q5_1 Q5_0 Q5_K_M Q5_K_S Q4_1 Q4_0 Q4_K_M Q4_K_S Q3_K_L Q3_K_M Q3_K_S Q2_K")
+// awaited are the types that have goldens here but no codec yet.
+var awaited = []gguf.Type{gguf.IQ1_S, gguf.IQ1_M, gguf.IQ2_XXS, gguf.IQ2_XS, gguf.IQ2_S}
+
+// TestAwaited: types leave the list with their codec.
+func TestAwaited(t *testing.T) {
+	for _, typ := range awaited {
+		if _, ok := block.For(typ); ok {
+			t.Errorf("%v is encoded now", typ)
+		}
+	}
+}
+
+// awaits reports whether a job failed for want of a codec that is awaited.
+func awaits(err error) bool {
+	unsupported := (*gguf.UnsupportedError)(nil)
+	return errors.As(err, &unsupported) && slices.ContainsFunc(awaited, func(typ gguf.Type) bool {
+		return strings.HasSuffix(unsupported.Msg, "no codec for "+typ.String())
+	})
+}
+
+// schemesOf are the schemes that goldens with, or without, an importance matrix are labelled with.
+func schemesOf[V any](goldens map[string]V, matrix bool) []string {
+	var schemes []string
+	for label := range goldens {
+		if scheme, withMatrix := strings.CutSuffix(label, "+im"); withMatrix == matrix {
+			schemes = append(schemes, scheme)
+		}
+	}
+	slices.Sort(schemes)
+	return schemes
+}
 
 // Oracle: llama-quantize over llama.cpp's bf16 conversion. In one pass, from the checkpoint.
 func TestTinyFiles(t *testing.T) {
@@ -100,15 +130,15 @@ func TestTinyFiles(t *testing.T) {
 		}
 	}
 	readJSON(t, testdata.Path("tiny", "golden", "files.json"), &files)
-	schemes := plain
+	schemes := schemesOf(files.Quantize, false)
+	if len(schemes) != 20 {
+		t.Errorf("goldens of %d schemes", len(schemes))
+	}
 	if testing.Short() {
 		schemes = []string{"Q8_0"}
 	}
 	for _, scheme := range schemes {
 		want := files.Quantize[scheme]
-		if want.SHA256 == "" {
-			t.Fatalf("no golden for %s", scheme)
-		}
 		j := job(t, open(t, testdata.Path("tiny", testdata.TinyName), "auto"), scheme, quantize.Options{})
 		if sum, err := j.Summary(); err != nil || sum.FileBytes != want.Bytes {
 			t.Errorf("%s: predicted %d bytes (%v), want %d", scheme, sum.FileBytes, err, want.Bytes)
@@ -124,13 +154,26 @@ func TestTinyImportance(t *testing.T) {
 	var tensors map[string]map[string][2]string // scheme -> tensor -> type, SHA-256
 	readJSON(t, testdata.Path("tiny", "golden", "tensors.json"), &tensors)
 	o := quantize.Options{Imatrix: openMatrix(t, testdata.Path("tiny", "golden", "imatrix.gguf"))}
-	schemes := []string{"Q4_K_M", "Q3_K_M", "Q2_K", "Q2_K_S"}
+	schemes := schemesOf(tensors, true)
+	if len(schemes) != 14 {
+		t.Errorf("goldens of %d schemes", len(schemes))
+	}
 	if testing.Short() {
-		schemes = schemes[:1]
+		schemes = []string{"Q4_K_M"}
 	}
 	for _, scheme := range schemes {
 		want := tensors[scheme+"+im"]
-		j := job(t, open(t, testdata.Path("tiny", testdata.TinyName), "auto"), scheme, o)
+		s, err := quantize.ParseScheme(scheme)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j, err := quantize.New(open(t, testdata.Path("tiny", testdata.TinyName), "auto"), s, o)
+		if awaits(err) {
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", scheme, err)
+		}
 		if len(want) != len(j.Tensors()) || len(want) == 0 {
 			t.Fatalf("%s: %d tensors, want %d", scheme, len(j.Tensors()), len(want))
 		}
@@ -160,7 +203,7 @@ func TestFamilyFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	checked := map[string]int{}
-	least := 8
+	least := 13
 	if testing.Short() {
 		names, least = slices.DeleteFunc(names, func(s string) bool { return !strings.Contains(s, "Q4_K_M-") }), 1
 	}
@@ -209,7 +252,7 @@ func checkFamilyFile(t *testing.T, plan *convert.Plan, name string) bool {
 		t.Fatal(err)
 	}
 	j, err := quantize.New(plan, s, o)
-	if unsupported := (*gguf.UnsupportedError)(nil); errors.As(err, &unsupported) {
+	if awaits(err) {
 		return false
 	}
 	if (err != nil) != (want.Error != nil) {

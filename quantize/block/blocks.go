@@ -86,12 +86,14 @@ func firstBad(scales []float32) float32 {
 }
 
 // meanSquare is the sum of squares in order, over n.
-func meanSquare(x []float32, n float32) float32 {
+func meanSquare(x []float32, n float32) float32 { return sumSquares(x) / n }
+
+func sumSquares(x []float32) float32 {
 	var sum float32
 	for _, v := range x {
 		sum += float32(v * v)
 	}
-	return sum / n
+	return sum
 }
 
 // weigh writes w[i]*sqrt(sigma2 + x[i]^2), the reference's weights under an importance matrix, and returns their sum.

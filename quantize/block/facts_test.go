@@ -36,6 +36,11 @@ var facts = map[gguf.Type]fact{
 	gguf.Q5_K: {rmse: 0.041, beyond: 1.3e8, scales: []int{0, 2}},
 	gguf.Q6_K: {rmse: 0.021, beyond: 2.8e8, scales: []int{208}},
 
+	gguf.IQ3_XXS: {rmse: 0.226, beyond: 4e7, scales: []int{0}},
+	gguf.IQ3_S:   {rmse: 0.178, beyond: 4e7, scales: []int{0}},
+	gguf.IQ4_NL:  {rmse: 0.0795, beyond: 9e6, scales: []int{0}},
+	gguf.IQ4_XS:  {rmse: 0.0801, beyond: 3e8, scales: []int{0}},
+
 	gguf.MXFP4: {rmse: 0.12, scales: []int{0}, bad: [][]byte{{0xff}}},
 	gguf.NVFP4: {rmse: 0.104}, // all bytes are valid scales
 

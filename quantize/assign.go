@@ -2,9 +2,9 @@ package quantize
 
 import (
 	"fmt"
-	"regexp"
 
 	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/gguf/names"
 )
 
 // Assignment is the outcome of a scheme on one model: which type every tensor gets.
@@ -14,13 +14,14 @@ type Assignment struct {
 	Fallbacks []Fallback  // in that order too
 	// Importance names the tensors that the reference encodes only with an importance matrix.
 	Importance []string
+	Matches    []Match // of Options.TensorTypes, rule by rule
 }
 
 // Assign chooses the type of every tensor, in llama-quantize's order, which its counters depend on.
 // It looks at names, shapes and types only. It fails when the metadata lacks what the rules need,
 // when a rule of o.TensorTypes matches nothing, and when a type fits a tensor in no way.
 func Assign(md *gguf.Metadata, ts []gguf.TensorInfo, s Scheme, o Options) (Assignment, error) {
-	m, err := readModel(md, ts, o.CountTensors)
+	m, err := readModel(overridden(md, o.KV), ts, o.CountTensors)
 	if err != nil && !s.Copy {
 		return Assignment{}, err
 	}
@@ -50,6 +51,9 @@ func assign(m model, ts []gguf.TensorInfo, s Scheme, o Options) (Assignment, err
 		}
 		out.Types = append(out.Types, got)
 	}
+	for _, r := range a.rules {
+		out.Matches = append(out.Matches, r.Match)
+	}
 	return out, a.unmatched()
 }
 
@@ -66,9 +70,8 @@ type assigner struct {
 }
 
 type rule struct {
-	Override
-	re   *regexp.Regexp
-	used bool
+	Match
+	matches func(name string) bool
 }
 
 func newAssigner(m model, ts []gguf.TensorInfo, s Scheme, o Options) (*assigner, error) {
@@ -85,11 +88,11 @@ func newAssigner(m model, ts []gguf.TensorInfo, s Scheme, o Options) (*assigner,
 		if !ov.Type.Known() {
 			return nil, fmt.Errorf("quantize: tensor type %s=%v: no such type", ov.Pattern, ov.Type)
 		}
-		re, err := ov.compile()
+		matches, err := ov.matcher()
 		if err != nil {
 			return nil, err
 		}
-		a.rules = append(a.rules, rule{Override: ov, re: re})
+		a.rules = append(a.rules, rule{Match{Override: ov}, matches})
 	}
 	for _, t := range ts {
 		c := CategoryOf(t.Name)
@@ -117,13 +120,18 @@ func (a *assigner) choose(t gguf.TensorInfo) (want, got gguf.Type, err error) {
 	if o := a.options.OutputTensorType; o != nil && c == Output {
 		return *o, *o, nil
 	}
+	if a.options.KeepNative && forced == nil && native(t) {
+		a.count(c)
+		return t.Type, t.Type, nil
+	}
 	want = a.scheme.Base
 	if !want.Quantized() {
 		return want, want, nil
 	}
 	switch {
 	case forced != nil:
-		want = *forced
+		forced.Decided++
+		want = forced.Type
 	case !a.options.Pure:
 		if want, err = a.mixed(t, c); err != nil {
 			return 0, 0, err
@@ -131,6 +139,21 @@ func (a *assigner) choose(t gguf.TensorInfo) (want, got gguf.Type, err error) {
 	}
 	got, err = fit(want, t.Shape.NE(0))
 	return want, got, err
+}
+
+// native reports whether a tensor holds routed experts in the four bits they were trained in.
+func native(t gguf.TensorInfo) bool {
+	return t.Type == gguf.MXFP4 && names.ClassOf(t.Name) == names.RoutedExpert
+}
+
+// count is the running number of a tensor among those of its kind.
+func (a *assigner) count(c Category) int {
+	if c.VLike() {
+		c = AttnV
+	}
+	i := a.seen[c]
+	a.seen[c]++
+	return i
 }
 
 // mixed asks the policy and counts the tensor.
@@ -141,12 +164,7 @@ func (a *assigner) mixed(t gguf.TensorInfo, c Category) (gguf.Type, error) {
 	if byBlock && !a.options.CountTensors && (block < 0 || block >= a.blocks) {
 		return 0, fmt.Errorf("block %d of %d: the scheme's rules need a block that exists", block, a.blocks)
 	}
-	kind := c
-	if c.VLike() {
-		kind = AttnV
-	}
-	i := a.seen[kind]
-	a.seen[kind]++
+	i := a.count(c)
 	return a.mix(Target{
 		Scheme: a.scheme, Tensor: t, Category: c, Block: block, Index: i,
 		Arch: a.arch, Blocks: a.blocks, VLike: a.vlike, Experts: a.experts, GQA: a.gqa, Is70B: a.is70B,
@@ -155,25 +173,25 @@ func (a *assigner) mixed(t gguf.TensorInfo, c Category) (gguf.Type, error) {
 	}), nil
 }
 
-// match is the type that the first matching rule forces, nil if none matches. Every matching rule counts as used.
-func (a *assigner) match(name string) *gguf.Type {
-	var forced *gguf.Type
+// match is the first rule that matches, nil if none does. Every matching rule counts the tensor.
+func (a *assigner) match(name string) *rule {
+	var first *rule
 	for i := range a.rules {
 		r := &a.rules[i]
-		if !r.re.MatchString(name) {
+		if !r.matches(name) {
 			continue
 		}
-		r.used = true
-		if forced == nil {
-			forced = &r.Type
+		r.Tensors++
+		if first == nil {
+			first = r
 		}
 	}
-	return forced
+	return first
 }
 
 func (a *assigner) unmatched() error {
 	for _, r := range a.rules {
-		if !r.used && !a.scheme.Copy {
+		if r.Tensors == 0 && !a.scheme.Copy {
 			return fmt.Errorf("quantize: tensor type %s=%v matches no tensor that %v may quantize", r.Pattern, r.Type, a.scheme)
 		}
 	}

@@ -22,7 +22,9 @@ type Job struct {
 	index    map[string]int // of tensors by name
 	assigned Assignment
 	coverage Coverage
-	scratch  sync.Pool // of *scratch
+	// obstacles would stop the job; there are none unless it is a plan only
+	obstacles []error
+	scratch   sync.Pool // of *scratch
 }
 
 // item is how one tensor is made.
@@ -64,13 +66,19 @@ func New(src gguf.Source, s Scheme, o Options) (*Job, error) {
 		t.Type, t.Shape = a.Types[i], trimmed(t.Shape)
 		j.tensors = append(j.tensors, t)
 	}
-	if err := j.matchImportance(o.Imatrix); err != nil {
-		return nil, err
-	}
-	if err := j.checkTypes(o); err != nil {
-		return nil, err
+	for _, check := range []func(Options) error{j.matchImportance, j.checkTypes} {
+		if err := check(o); err != nil && !o.PlanOnly {
+			return nil, err
+		} else if err != nil {
+			j.obstacles = append(j.obstacles, err)
+		}
 	}
 	j.md = metadata(src.Metadata(), ts, a.Order, s, o)
+	if p, ok := src.(*Pruned); ok {
+		key := j.md.ModelKey("block_count")
+		j.md.Delete(key)
+		j.md.Set(key, uint32(p.blocks))
+	}
 	return j, nil
 }
 
@@ -106,6 +114,9 @@ func (j *Job) Metadata() *gguf.Metadata { return j.md }
 
 // Tensors lists the output's tensors in llama-quantize's order.
 func (j *Job) Tensors() []gguf.TensorInfo { return j.tensors }
+
+// Obstacles are what would stop the job if it were run; only a plan has any.
+func (j *Job) Obstacles() []error { return j.obstacles }
 
 // Assignment is how the types came about.
 func (j *Job) Assignment() Assignment { return j.assigned }

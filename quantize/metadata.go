@@ -1,6 +1,10 @@
 package quantize
 
-import "github.com/moeconv/moeconv/gguf"
+import (
+	"strings"
+
+	"github.com/moeconv/moeconv/gguf"
+)
 
 // quantizationVersion is the generation of ggml's block formats (GGML_QNT_VERSION).
 const quantizationVersion = 2
@@ -22,6 +26,9 @@ func metadata(src *gguf.Metadata, ts []gguf.TensorInfo, order []int, s Scheme, o
 	for _, key := range []string{"split.no", "split.count", "split.tensors.count"} {
 		md.Delete(key)
 	}
+	for _, kv := range o.KV {
+		set(kv.Key, kv.Value)
+	}
 	if o.Imatrix.Len() == 0 {
 		return md
 	}
@@ -29,9 +36,9 @@ func metadata(src *gguf.Metadata, ts []gguf.TensorInfo, order []int, s Scheme, o
 	if name == "" {
 		name = o.Imatrix.Name()
 	}
-	set("quantize.imatrix.file", clip(name))
+	set("quantize.imatrix.file", clip(base(name)))
 	if d := o.Imatrix.Datasets(); len(d) > 0 {
-		set("quantize.imatrix.dataset", clip(d[0]))
+		set("quantize.imatrix.dataset", clip(base(d[0])))
 	}
 	set("quantize.imatrix.entries_count", uint32(o.Imatrix.Len()))
 	if n := o.Imatrix.Chunks(); n > 0 {
@@ -39,6 +46,9 @@ func metadata(src *gguf.Metadata, ts []gguf.TensorInfo, order []int, s Scheme, o
 	}
 	return md
 }
+
+// base is the last part of a path, of whichever system it is: a published file says nothing of the machine that made it.
+func base(path string) string { return path[strings.LastIndexAny(path, `/\`)+1:] }
 
 // clip cuts at 127 bytes, the room that the reference has for a value.
 func clip(s string) string { return s[:min(len(s), 127)] }

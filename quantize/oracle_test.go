@@ -196,7 +196,7 @@ func (c oracleCase) options(t *testing.T) Options {
 		o.Imatrix = someMatrix(t)
 	}
 	for _, p := range c.Options.Tensors {
-		o.TensorTypes = append(o.TensorTypes, Override{p[0], *typeOrNil(t, p[1])})
+		o.TensorTypes = append(o.TensorTypes, Override{Pattern: p[0], Type: *typeOrNil(t, p[1])})
 	}
 	return o
 }

@@ -4,6 +4,7 @@ package imatrix
 
 import (
 	"slices"
+	"strings"
 )
 
 // Matrix is an importance matrix. It is safe for concurrent use; a nil Matrix has no entries.
@@ -17,7 +18,7 @@ type Matrix struct {
 
 type entry struct {
 	values []float32 // one matrix' columns after the other's
-	counts []int64   // activations seen by each matrix
+	counts []int64   // activations seen by each matrix; nil in the older form, which does not say
 }
 
 // Name is the file name the matrix was opened by.
@@ -44,7 +45,8 @@ func (m *Matrix) Names() []string {
 }
 
 // Entry is the importance of each column of a tensor: row length times number of experts values, expert by
-// expert. An expert that no token reached weighs all columns alike, with 1. Callers must not change it.
+// expert. An expert that no token reached weighs all columns alike, with 1 (in the older form with what was stored).
+// Callers must not change it.
 func (m *Matrix) Entry(tensor string) ([]float32, bool) {
 	if m == nil {
 		return nil, false
@@ -53,7 +55,7 @@ func (m *Matrix) Entry(tensor string) ([]float32, bool) {
 	return e.values, ok
 }
 
-// Counts is the number of activations that each expert of a tensor has seen; nil without an entry.
+// Counts is the number of activations that each expert of a tensor has seen; nil without an entry, and in the older form.
 func (m *Matrix) Counts(tensor string) []int64 {
 	if m == nil {
 		return nil
@@ -69,3 +71,16 @@ func (m *Matrix) Chunks() int64 { return m.chunks }
 
 // ChunkSize is the number of tokens of a chunk.
 func (m *Matrix) ChunkSize() int64 { return m.chunkSize }
+
+// Select keeps the entries whose names contain one of include (all of them if it is empty) and none of exclude.
+func (m *Matrix) Select(include, exclude []string) *Matrix {
+	c := *m
+	c.entries = map[string]entry{}
+	for name, e := range m.entries {
+		in := func(part string) bool { return strings.Contains(name, part) }
+		if (len(include) == 0 || slices.ContainsFunc(include, in)) && !slices.ContainsFunc(exclude, in) {
+			c.entries[name] = e
+		}
+	}
+	return &c
+}

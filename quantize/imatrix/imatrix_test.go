@@ -3,7 +3,6 @@ package imatrix
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -144,14 +143,14 @@ func TestOpenErrors(t *testing.T) {
 		}
 		return name
 	}
-	legacy := write("old.dat", "\x01\x00\x00\x00\x04\x00\x00\x00name\x01\x00\x00\x00")
-	var unsupported *gguf.UnsupportedError
-	if _, err := Open(legacy); !errors.As(err, &unsupported) || !strings.Contains(err.Error(), "old.dat") || !strings.Contains(err.Error(), ".dat form") {
-		t.Errorf("legacy: %v", err)
-	}
 	for _, c := range []struct{ name, want string }{
 		{filepath.Join(dir, "nowhere.gguf"), "no such file"},
 		{write("short.gguf", "GG"), "2 bytes are no importance matrix"},
+		{write("cut.dat", "\x01\x00\x00\x00\x04\x00\x00\x00name\x01\x00\x00\x00"), "entry 1 of 1 (older form): 4 bytes of 0 that are left"},
+		{write("none.dat", "\x00\x00\x00\x00"), "neither a GGUF file nor an importance matrix"},
+		{write("text.txt", "some text that somebody took for one"), "entry 1 of 1701670771"},
+		{write("empty.dat", "\x01\x00\x00\x00\x01\x00\x00\x00x\x01\x00\x00\x00\x00\x00\x00\x00"), `tensor "x": 0 values`},
+		{write("nan.dat", "\x01\x00\x00\x00\x01\x00\x00\x00x\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\xc0\x7f"), `tensor "x": value 0 is NaN`},
 		{write("cut.gguf", "GGUF\x03\x00\x00\x00"), "cut.gguf"},
 		{testdata.Path("bad", "_good.gguf"), "no importance matrix"},
 	} {
@@ -159,5 +158,75 @@ func TestOpenErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Count(err.Error(), filepath.Base(c.name)) < 1 {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
+	}
+}
+
+// The layout is that of the reference's loader (common/imatrix-loader.cpp).
+func TestLegacy(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "old.dat")
+	le := binary.LittleEndian
+	var b []byte
+	text := func(s string) { b = append(le.AppendUint32(b, uint32(len(s))), s...) }
+	add := func(tensor string, calls uint32, values ...float32) {
+		text(tensor)
+		b = le.AppendUint32(le.AppendUint32(b, calls), uint32(len(values)))
+		for _, v := range values {
+			b = le.AppendUint32(b, math.Float32bits(v))
+		}
+	}
+	b = le.AppendUint32(b, 3)
+	add("x", 3, 10, 1)
+	add("y", 0, 0.5) // as stored
+	add("x", 2, 7)   // the last of two counts
+	short := len(b)
+	b = le.AppendUint32(b, 8)
+	text("dir/calib.txt")
+	for _, c := range []struct {
+		n        int
+		chunks   int64
+		datasets []string
+	}{{len(b), 8, []string{"dir/calib.txt"}}, {short, 0, nil}, {short + 4, 8, nil}} {
+		if err := os.WriteFile(name, b[:c.n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m, err := Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, _ := m.Entry("x")
+		y, _ := m.Entry("y")
+		if !slices.Equal(x, []float32{3.5}) || !slices.Equal(y, []float32{0.5}) || m.Counts("x") != nil || m.Len() != 2 {
+			t.Errorf("entries %v and %v", x, y)
+		}
+		if m.Chunks() != c.chunks || !slices.Equal(m.Datasets(), c.datasets) {
+			t.Errorf("%d chunks of %q", m.Chunks(), m.Datasets())
+		}
+	}
+}
+
+func TestSelect(t *testing.T) {
+	src := empty()
+	for _, n := range []string{"blk.0.attn_v.weight", "blk.0.ffn_down.weight", "blk.0.ffn_up.weight"} {
+		src.add(n+".in_sum2", gguf.Shape{1}, 4).add(n+".counts", gguf.Shape{1}, 2)
+	}
+	m, err := Read(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		include, exclude []string
+		want             string
+	}{
+		{nil, nil, "blk.0.attn_v.weight blk.0.ffn_down.weight blk.0.ffn_up.weight"},
+		{[]string{"attn_v", "ffn_down"}, nil, "blk.0.attn_v.weight blk.0.ffn_down.weight"},
+		{nil, []string{"ffn"}, "blk.0.attn_v.weight"},
+		{[]string{"nothing"}, nil, ""},
+	} {
+		if got := strings.Join(m.Select(c.include, c.exclude).Names(), " "); got != c.want {
+			t.Errorf("%q without %q: %s, want %s", c.include, c.exclude, got, c.want)
+		}
+	}
+	if m.Len() != 3 {
+		t.Error("the matrix itself was changed")
 	}
 }

@@ -17,17 +17,9 @@ const (
 	countsSuffix = ".counts"  // their number
 )
 
-// Open reads an importance matrix in llama.cpp's GGUF form. The older .dat form is a *gguf.UnsupportedError.
+// Open reads an importance matrix in llama.cpp's GGUF form or in the older .dat form.
 func Open(name string) (*Matrix, error) {
-	if err := checkMagic(name); err != nil {
-		return nil, fmt.Errorf("imatrix: %s: %w", name, err)
-	}
-	f, err := gguf.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("imatrix: %s: %w", name, err)
-	}
-	defer f.Close()
-	m, err := Read(f)
+	m, err := open(name)
 	if err != nil {
 		return nil, fmt.Errorf("imatrix: %s: %w", name, err)
 	}
@@ -35,24 +27,32 @@ func Open(name string) (*Matrix, error) {
 	return m, nil
 }
 
-func checkMagic(name string) error {
+func open(name string) (*Matrix, error) {
 	f, err := os.Open(name)
+	if pe := (*os.PathError)(nil); errors.As(err, &pe) {
+		return nil, pe.Err // the name is in the message already
+	}
 	if err != nil {
-		var pe *os.PathError
-		if errors.As(err, &pe) {
-			return pe.Err // the name is in the message already
-		}
-		return err
+		return nil, err
 	}
 	defer f.Close()
 	var magic [4]byte
 	if n, _ := f.ReadAt(magic[:], 0); n < len(magic) {
-		return fmt.Errorf("%d bytes are no importance matrix", n)
+		return nil, fmt.Errorf("%d bytes are no importance matrix", n)
 	}
 	if string(magic[:]) != "GGUF" {
-		return &gguf.UnsupportedError{Msg: "no GGUF file; importance matrices of the older .dat form are not supported (llama-imatrix converts them: --in-file OLD.dat -o NEW.gguf)"}
+		info, err := f.Stat()
+		if err != nil {
+			return nil, err
+		}
+		return readLegacy(f, info.Size())
 	}
-	return nil
+	g, err := gguf.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer g.Close()
+	return Read(g)
 }
 
 // Read takes an importance matrix from src: for every NAME a pair of tensors NAME.in_sum2 (F32, row length x experts)

@@ -20,6 +20,7 @@ type Summary struct {
 	FileBytes     int64 // the whole file, as one
 	BitsPerWeight float64
 	Fallbacks     []Fallback
+	Rules         []Match // of Options.TensorTypes
 }
 
 // TensorSummary is one tensor's part.
@@ -56,7 +57,7 @@ func (j *Job) Summary() (Summary, error) {
 	if err != nil {
 		return Summary{}, fmt.Errorf("quantize: %w", err)
 	}
-	s := Summary{Scheme: j.scheme.Name, FileBytes: plan.Size, Fallbacks: j.assigned.Fallbacks}
+	s := Summary{Scheme: j.scheme.Name, FileBytes: plan.Size, Fallbacks: j.assigned.Fallbacks, Rules: j.assigned.Matches}
 	wanted, required := map[string]gguf.Type{}, map[string]bool{}
 	for _, f := range s.Fallbacks {
 		wanted[f.Tensor] = f.Want
@@ -116,4 +117,31 @@ func (s Summary) Warning() string {
 		return ""
 	}
 	return fmt.Sprintf("%d of %d tensors required fallback quantization", len(s.Fallbacks), len(s.Tensors))
+}
+
+// Misleading says so when fallbacks make the file another than its name promises: when more than a quarter of the
+// weights are of a type that they took for want of a better one.
+func (s Summary) Misleading() string {
+	var fell int64
+	var intended float64 // bytes
+	instead := map[gguf.Type]int64{}
+	for _, t := range s.Tensors {
+		n := t.Shape.Elements()
+		intended += t.FallbackFrom.BitsPerWeight() * float64(n) / 8
+		if t.FallbackFrom != t.Type {
+			fell += n
+			instead[t.Type] += n
+		}
+	}
+	if fell*4 <= s.Elements {
+		return ""
+	}
+	most := gguf.F32
+	for typ, n := range instead {
+		if n > instead[most] || n == instead[most] && typ < most {
+			most = typ
+		}
+	}
+	return fmt.Sprintf("named %s, but %.0f%% of the weights are in rows that do not divide into the blocks of its types, and most of these became %v: %.2f bits per weight instead of %.2f",
+		s.Scheme, 100*float64(fell)/float64(s.Elements), most, s.BitsPerWeight, 8*intended/float64(s.Elements))
 }

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +29,13 @@ checkpoint directory; a checkpoint is converted on the way, without an intermedi
 A GGUF file of an architecture that moeconv does not know is quantized by llama-quantize's
 general rules, with one warning: what they ask of a model (blocks, experts, heads) is found
 by the last part of the keys, or else counted in the tensors. The rules llama-quantize has
-for some architectures alone (falcon, glm5-next, models of the 70B class) go by name.`,
+for some architectures alone (falcon, glm5-next, models of the 70B class) go by name.
+
+llama-quantize's command lines work: quantize IN [OUT] TYPE [NTHREADS] with its flags, OUT
+being ggml-model-TYPE.gguf beside IN; only that an existing output is not replaced without
+--force.
+
+` + quantizeHelp,
 		Args: usageArgs(cobra.RangeArgs(1, 4)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			line, err := parseQuantizeArgs(args)
@@ -56,6 +60,12 @@ for some architectures alone (falcon, glm5-next, models of the 70B class) go by 
 			if err != nil {
 				return err
 			}
+			if cmd.Flags().Changed("max-buffer-size") {
+				if flags.bufferMiB <= 0 {
+					return usageError{fmt.Errorf("--max-buffer-size %d: want a number of MiB", flags.bufferMiB)}
+				}
+				output.memory = fmt.Sprintf("%dMiB", flags.bufferMiB)
+			}
 			if !dry && sameFile(line.src, name) {
 				return usageError{fmt.Errorf("%s is both input and output", name)}
 			}
@@ -65,6 +75,9 @@ for some architectures alone (falcon, glm5-next, models of the 70B class) go by 
 			}
 			defer src.Close()
 			opts.CountTensors = !knows(src.Metadata())
+			if src.Source, err = a.pruned(src.Source, flags.prune); err != nil {
+				return err
+			}
 			return a.quantize(cmd, src, scheme, opts, output, name, dry)
 		},
 	}
@@ -81,48 +94,15 @@ func sameFile(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(x, y)
 }
 
-type quantizeDoc struct {
-	writtenDoc
-	Scheme    string          `json:"type"`
-	BPW       float64         `json:"bits_per_weight"`
-	Fallbacks int             `json:"fallbacks"`
-	Roles     []roleDoc       `json:"roles"`
-	Types     []tensorTypeDoc `json:"tensor_types,omitempty"`
-}
-
-type roleDoc struct {
-	Role  string  `json:"role"`
-	Bytes int64   `json:"bytes"`
-	BPW   float64 `json:"bits_per_weight"`
-}
-
-type tensorTypeDoc struct {
-	Name string `json:"name"`
-	Type string `json:"type"`
-}
-
 func (a *app) quantize(cmd *cobra.Command, src *model, scheme quantize.Scheme, opts quantize.Options, output outputFlags, name string, dry bool) error {
+	opts.PlanOnly = dry
 	job, err := quantize.New(src.Source, scheme, opts)
 	if err != nil {
 		return err
 	}
-	sum, err := job.Summary()
-	if err != nil {
+	doc := quantizeDoc{writtenDoc: writtenDoc{envelope: a.envelope(), Tensors: len(job.Tensors()), DryRun: dry}}
+	if doc.jobDoc, err = a.describe(job); err != nil {
 		return err
-	}
-	if w := sum.Warning(); w != "" {
-		a.diag("warning: %s", w)
-	}
-	doc := quantizeDoc{writtenDoc: writtenDoc{envelope: a.envelope(), Tensors: len(sum.Tensors), DryRun: dry, Bytes: sum.FileBytes},
-		Scheme: scheme.Name, BPW: sum.BitsPerWeight, Fallbacks: len(sum.Fallbacks)}
-	for _, c := range sum.Classes {
-		doc.Roles = append(doc.Roles, roleDoc{c.Class.String(), c.Bytes, c.BitsPerWeight})
-	}
-	if dry {
-		for _, t := range sum.Tensors {
-			doc.Types = append(doc.Types, tensorTypeDoc{t.Name, t.Type.String()})
-		}
-		return a.emit(doc, doc.printPlan)
 	}
 	out := gguf.Source(job)
 	if _, marked := job.Metadata().Get(expert.KeyNames); marked { // the marks record bytes, which have changed
@@ -130,22 +110,17 @@ func (a *app) quantize(cmd *cobra.Command, src *model, scheme quantize.Scheme, o
 			return err
 		}
 	}
+	layout, err := gguf.Layout(out.Metadata(), out.Tensors())
+	if err != nil {
+		return err
+	}
+	doc.Bytes = layout.Size
+	if dry {
+		return a.emit(doc, doc.printPlan)
+	}
+	doc.Types = nil
 	if doc.Files, err = a.write(cmd, name, out, output); err != nil {
 		return err
 	}
 	return a.emit(doc, doc.print)
-}
-
-func (d *quantizeDoc) printPlan(w io.Writer) error {
-	var b strings.Builder
-	for _, t := range d.Types {
-		fmt.Fprintf(&b, "%-8s %s\n", t.Type, t.Name)
-	}
-	b.WriteString("\n")
-	for _, r := range d.Roles {
-		fmt.Fprintf(&b, "%-16s %8.4f bits per weight  %s\n", r.Role, r.BPW, formatBytes(r.Bytes))
-	}
-	fmt.Fprintf(&b, "%-16s %8.4f bits per weight  %s\n", d.Scheme, d.BPW, formatBytes(d.Bytes))
-	_, err := io.WriteString(w, b.String())
-	return err
 }

@@ -31,6 +31,10 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	lines, err := filepath.Abs(filepath.Join("testdata", "quantize"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	hub := startHub(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -39,6 +43,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("FIXTURES", fixtures)
 			e.Setenv("MICRO", micro)
 			e.Setenv("CONVERT", goldens)
+			e.Setenv("QUANTIZE", lines)
 			e.Setenv("HF_ENDPOINT", hub.hub.URL)
 			return nil
 		},

@@ -110,25 +110,84 @@ func (s isa) xor(a, b Op) reg.VecVirtual {
 
 // Predicates of VCMPPS that are false of NaNs and do not signal.
 const (
-	cmpEQ = 0x00
-	cmpLT = 0x11
-	cmpGE = 0x1d
-	cmpGT = 0x1e
+	cmpEQ  = 0x00
+	cmpLT  = 0x11
+	cmpNEQ = 0x0c
+	cmpGE  = 0x1d
+	cmpGT  = 0x1e
 )
 
-// jumpIf jumps if the predicate holds between any lanes of a and b.
-func (s isa) jumpIf(predicate uint8, a, b reg.VecVirtual, label string) {
+// mask is the outcome of a comparison: a mask register of AVX-512, or a vector of lanes of all ones and zeros.
+type mask struct{ reg.Register }
+
+// compare is a mask of the lanes where the predicate holds between a and b.
+func (s isa) compare(predicate uint8, a reg.VecVirtual, b Op) mask {
+	var m mask
 	if s.wide() {
-		k := K()
-		VCMPPS(Imm(uint64(predicate)), b, a, k)
-		KORTESTW(k, k)
+		m.Register = K()
 	} else {
-		m, r := s.vec(), GP32()
-		VCMPPS(Imm(uint64(predicate)), b, a, m)
+		m.Register = s.vec()
+	}
+	VCMPPS(Imm(uint64(predicate)), b, a, m)
+	return m
+}
+
+// both is the mask of lanes in a and b.
+func (s isa) both(a, b mask) mask {
+	if s.wide() {
+		m := mask{K()}
+		KANDW(b, a, m)
+		return m
+	}
+	return mask{s.and(a, b)}
+}
+
+// bits copies a mask to the low bits of a register.
+func (s isa) bits(m mask) reg.GPVirtual {
+	r := GP32()
+	if s.wide() {
+		KMOVW(m, r)
+	} else {
 		VMOVMSKPS(m, r)
+	}
+	return r
+}
+
+// jumpAny jumps if the mask has any lanes.
+func (s isa) jumpAny(m mask, label string) {
+	if s.wide() {
+		KORTESTW(m, m)
+	} else {
+		r := s.bits(m)
 		TESTL(r, r)
 	}
 	JNE(LabelRef(label))
+}
+
+// jumpIf jumps if the predicate holds between any lanes of a and b.
+func (s isa) jumpIf(predicate uint8, a reg.VecVirtual, b Op, label string) {
+	s.jumpAny(s.compare(predicate, a, b), label)
+}
+
+// choose is a in the lanes of m, b in the others.
+func (s isa) choose(m mask, a, b reg.VecVirtual) reg.VecVirtual {
+	v := s.vec()
+	if s.wide() {
+		VBLENDMPS(a, b, m, v)
+	} else {
+		VBLENDVPS(m, a, b, v)
+	}
+	return v
+}
+
+// only is a in the lanes of m, 0 in the others.
+func (s isa) only(m mask, a reg.VecVirtual) reg.VecVirtual {
+	if s.wide() {
+		v := s.vec()
+		VMOVAPS_Z(a, m, v)
+		return v
+	}
+	return s.and(m, a)
 }
 
 // abs is the magnitude of a.

@@ -1,0 +1,239 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// add, sub, mul, div and and are vector operations on new registers.
+func (s simd) add(a reg.VecVirtual, b Op) reg.VecVirtual { return s.op(VADDPS, a, b) }
+func (s simd) sub(a reg.VecVirtual, b Op) reg.VecVirtual { return s.op(VSUBPS, a, b) }
+func (s simd) mul(a reg.VecVirtual, b Op) reg.VecVirtual { return s.op(VMULPS, a, b) }
+func (s simd) div(a reg.VecVirtual, b Op) reg.VecVirtual { return s.op(VDIVPS, a, b) }
+
+// start finds range, weights and sums of the groups, and the loss of the fit that maps the range to all quants.
+func (m *minSearch) start() {
+	m.magnitude = m.splat(word(0x7fffffff))
+	sumW, sumX, least, high := m.weights()
+	VMOVUPS(sumW, m.found(fitSum))
+	VMOVUPS(sumX, m.lane(offSumX))
+
+	zero := m.zero()
+	low := m.vec()
+	VMINPS(least, zero, low)
+	width := m.sub(high, low)
+	VMOVUPS(width, m.lane(offWidth))
+	sign := m.splat(word(0x80000000))
+	low2 := m.vec()
+	VXORPS(sign, low, low2)
+	VMOVUPS(low2, m.found(fitMin))
+	// Constant groups are done, but their lanes run on, with the range 0 to 1.
+	same := m.cmp(cmpEQ, high, low)
+	low = m.choose(same, zero, low)
+	least = m.choose(same, zero, least)
+	high = m.choose(same, m.constant(1), high)
+	VMOVUPS(least, m.lane(offLeast))
+	VMOVUPS(high, m.lane(offHigh))
+	VMOVUPS(low, m.lane(offLow))
+
+	width = m.sub(high, low)
+	inverse := m.div(m.splat(m.trial(trialsTop)), width)
+	scale := m.div(m.constant(1), inverse)
+	VMOVUPS(inverse, m.found(fitInverse))
+	VMOVUPS(low, m.found(fitAt))
+	VMOVUPS(scale, m.found(fitScale))
+	m.orBits(m.outside(m.mul(m.sub(least, low), inverse), m.mul(width, inverse)), Mem{Base: m.flags})
+	e := m.zero()
+	m.elements(func(x, w, _ Mem) {
+		v := m.load(x)
+		q := m.mul(m.sub(v, low), inverse)
+		m.round(q)
+		m.addLoss(e, v, w, m.mul(q, scale), low)
+	})
+	VMOVUPS(e, m.lane(offBest))
+}
+
+// outside is the mask of lanes where the least or the largest argument of a rounding is out of the range of inMagic.
+func (m *minSearch) outside(least, largest reg.VecVirtual) reg.Register {
+	return m.or(m.cmp(cmpNGE, least, m.constant(-4194303)), m.cmp(cmpNLE, largest, m.constant(4194303)))
+}
+
+// addLoss adds the loss of the value scaled + low for x to e.
+func (m *minSearch) addLoss(e, x reg.VecVirtual, w Op, scaled, low reg.VecVirtual) {
+	diff := m.sub(m.add(scaled, low), x)
+	if m.abs {
+		VANDPS(m.magnitude, diff, diff)
+	} else {
+		VMULPS(diff, diff, diff)
+	}
+	VMULPS(w, diff, diff)
+	VADDPS(diff, e, e)
+}
+
+// sums quantizes with the trial's inverse scale and solves for scale and low.
+func (m *minSearch) sums() {
+	low := m.state(offLow)
+	width := m.sub(m.state(offHigh), low)
+	inverse := m.div(m.splat(Mem{Base: m.trials, Index: m.is, Scale: 4, Disp: trialsInverse}), width)
+	VMOVUPS(inverse, m.lane(offTry))
+	least := m.mul(m.sub(m.state(offLeast), low), inverse)
+	largest := m.mul(width, inverse)
+	done := label("solve")
+	sumL, sumL2, sumXL := m.zero(), m.zero(), m.zero()
+	var inside string
+	if m.high {
+		inside = label("inside")
+		m.ifNone(m.or(m.cmp(cmpNGE, least, m.constant(-0.5)), m.cmp(cmpNLE, largest, m.constant(4194303))), inside)
+	}
+	m.orBits(m.outside(least, largest), Mem{Base: m.flags})
+	m.sumsWithin(true, done, low, inverse, sumL, sumL2, sumXL)
+	if m.high {
+		Label(inside)
+		m.sumsWithin(false, done, low, inverse, sumL, sumL2, sumXL)
+	}
+	Label(done)
+	m.solve(sumL, sumL2, sumXL)
+}
+
+// sumsWithin adds up the sums with a clamp at 0, or without, and with a clamp at the largest quant where the trial needs it.
+func (m *minSearch) sumsWithin(clampLow bool, done string, low, inverse, sumL, sumL2, sumXL reg.VecVirtual) {
+	inside := label("inside")
+	CMPL(m.is.As32(), m.trial(trialsInside))
+	JL(LabelRef(inside))
+	for _, clampHigh := range []bool{true, false} {
+		if !clampHigh {
+			Label(inside)
+		}
+		var zero, top reg.VecVirtual
+		if clampLow {
+			zero = m.zero()
+		}
+		if clampHigh {
+			top = m.splat(m.trial(trialsTop))
+		}
+		m.elements(func(x, w, q Mem) {
+			v := m.load(x)
+			l := m.mul(m.sub(v, low), inverse)
+			m.round(l)
+			// Floats of one sign are ordered as their bits, and the units of integers are the less busy ones.
+			if clampLow {
+				VPMAXSD(zero, l, l)
+			}
+			if clampHigh {
+				VPMINSD(top, l, l)
+			}
+			VMOVUPS(l, q)
+			wl := m.mul(l, w)
+			VADDPS(wl, sumL, sumL)
+			VADDPS(m.mul(wl, l), sumL2, sumL2)
+			VADDPS(m.mul(wl, v), sumXL, sumXL)
+		})
+		JMP(LabelRef(done))
+	}
+}
+
+// solve finds scale and low of the trial by least squares.
+func (m *minSearch) solve(sumL, sumL2, sumXL reg.VecVirtual) {
+	sumW, sumX := m.load(m.found(fitSum)), m.state(offSumX)
+	det := m.sub(m.mul(sumW, sumL2), m.mul(sumL, sumL))
+	scale := m.div(m.sub(m.mul(sumW, sumXL), m.mul(sumX, sumL)), det)
+	low := m.div(m.sub(m.mul(sumL2, sumX), m.mul(sumL, sumXL)), det)
+	zero := m.zero()
+	positive := m.cmp(cmpGT, low, zero)
+	below := label("below")
+	VMOVUPS(scale, m.lane(offTryScale))
+	m.ifNone(positive, below)
+	m.storeWhere(positive, m.div(sumXL, sumL2), m.lane(offTryScale))
+	VMOVAPS(m.choose(positive, zero, low), low)
+	Label(below)
+	VMOVUPS(m.choose(m.cmp(cmpGT, det, zero), low, m.splat(word(0x7fc00000))), m.lane(offTryLow))
+}
+
+// loss keeps the trial where its loss is less than the best one.
+func (m *minSearch) loss() {
+	if m.abs {
+		m.magnitude = m.splat(word(0x7fffffff))
+	}
+	scale, low, e := m.state(offTryScale), m.state(offTryLow), m.zero()
+	m.elements(func(x, w, q Mem) {
+		m.addLoss(e, m.load(x), w, m.mul(scale, q), low)
+	})
+	better := m.cmp(cmpLT, e, m.lane(offBest))
+	m.storeWhere(better, e, m.lane(offBest))
+	m.storeWhere(better, scale, m.found(fitScale))
+	m.storeWhere(better, m.state(offTry), m.found(fitInverse))
+	m.storeWhere(better, m.state(offLow), m.found(fitAt))
+	m.storeWhere(better, low, m.lane(offLow))
+}
+
+// finish gives constant groups their fit, and flags those that are not finite.
+func (m *minSearch) finish() {
+	zero := m.zero()
+	same := m.cmp(cmpEQ, zero, m.lane(offWidth))
+	low := m.vec()
+	VXORPS(m.splat(word(0x80000000)), m.state(offLow), low)
+	low = m.choose(same, m.found(fitMin), low)
+	VMOVUPS(low, m.found(fitMin))
+	for _, off := range []int{fitScale, fitInverse, fitAt} {
+		m.storeWhere(same, zero, m.found(off))
+	}
+	scale := m.load(m.found(fitScale))
+	bad := m.bits(m.or(m.notFinite(scale), m.notFinite(low)))
+	keep := m.bits(same)
+	NOTL(keep)
+	if m.lanes == 16 {
+		ANDW(keep.As16(), Mem{Base: m.flags})
+		ORW(bad.As16(), Mem{Base: m.flags})
+	} else {
+		ANDB(keep.As8(), Mem{Base: m.flags})
+		ORB(bad.As8(), Mem{Base: m.flags})
+	}
+}
+
+// notFinite is the mask of lanes with NaN or Inf.
+func (s simd) notFinite(v reg.VecVirtual) reg.Register {
+	d := s.sub(v, v)
+	return s.cmp(cmpUNO, d, d)
+}
+
+// weights writes the weights and returns the sums of w and w*x and the least and the largest x.
+func (m *minSearch) weights() (sumW, sumX, least, high reg.VecVirtual) {
+	var mean, sigma reg.VecVirtual
+	switch m.weigh {
+	case weighMean:
+		mean = m.zero()
+		m.elements(func(x, _, _ Mem) {
+			v := m.load(x)
+			VADDPS(m.mul(v, v), mean, mean)
+		})
+		VMULPS(m.constant(1.0/32), mean, mean)
+		VSQRTPS(mean, mean)
+	case weighImportance:
+		sigma = m.state(offSigma)
+	}
+	// Sums begin with the first term, not with 0, but -0 is lost without effect.
+	sumW, sumX = m.zero(), m.zero()
+	least, high = m.state(offX), m.state(offX)
+	m.elements(func(x, w, _ Mem) {
+		v := m.load(x)
+		var weight reg.VecVirtual
+		if m.weigh == weighImportance {
+			weight = m.add(m.mul(v, v), sigma)
+			VSQRTPS(weight, weight)
+			VMULPS(w, weight, weight)
+		} else {
+			weight = m.vec()
+			VANDPS(m.magnitude, v, weight)
+		}
+		if m.weigh == weighMean {
+			VADDPS(mean, weight, weight)
+		}
+		VMOVUPS(weight, w)
+		VADDPS(weight, sumW, sumW)
+		VADDPS(m.mul(weight, v), sumX, sumX)
+		VMINPS(least, v, least) // v < least ? v : least
+		VMAXPS(high, v, high)
+	})
+	return sumW, sumX, least, high
+}

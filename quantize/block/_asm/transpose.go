@@ -1,0 +1,69 @@
+package main
+
+import (
+	"github.com/mmcloughlin/avo/attr"
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+func init() {
+	generators["transpose"] = func() {
+		for _, s := range []simd{avx2, avx512} {
+			s.transpose()
+		}
+	}
+}
+
+// columns loads elements 4*i to 4*i+3 of as many rows as there are lanes, the first of which is row number first of
+// the offsets, and returns a vector for each element. i counts bytes: 16*i is in index.
+func (s simd) columns(src, offsets, index reg.GPVirtual, first int) [4]reg.VecVirtual {
+	var z, out [4]reg.VecVirtual
+	for r := range 4 {
+		z[r] = s.vec()
+		for k := range s.lanes / 4 { // 128 bits of the rows r, r+4 ...
+			p := GP64()
+			MOVQ(Mem{Base: offsets, Disp: 8 * (first + r + 4*k)}, p)
+			ADDQ(src, p)
+			m := Mem{Base: p, Index: index, Scale: 1}
+			switch {
+			case k == 0:
+				VMOVUPS(m, z[r].AsX())
+			case s.lanes == 16:
+				VINSERTF32X4(U8(k), m, z[r], z[r])
+			default:
+				VINSERTF128(U8(k), m, z[r], z[r])
+			}
+		}
+	}
+	a, b := s.op(VUNPCKLPS, z[0], z[1]), s.op(VUNPCKHPS, z[0], z[1])
+	c, d := s.op(VUNPCKLPS, z[2], z[3]), s.op(VUNPCKHPS, z[2], z[3])
+	out[0], out[1] = s.op(VUNPCKLPD, a, c), s.op(VUNPCKHPD, a, c)
+	out[2], out[3] = s.op(VUNPCKLPD, b, d), s.op(VUNPCKHPD, b, d)
+	return out
+}
+
+func (s simd) transpose() {
+	TEXT("transpose"+s.suffix, attr.NOSPLIT, "func(dst, src *float32, offsets *[16]int, n int)")
+	Pragma("noescape")
+	Doc("transpose"+s.suffix+" writes n elements, a multiple of four, of the 16 rows at the given byte offsets from src: element i of row r",
+		"to dst[32*i+r].")
+	dst, src := Load(Param("dst"), GP64()).(reg.GPVirtual), Load(Param("src"), GP64()).(reg.GPVirtual)
+	offsets, n := Load(Param("offsets"), GP64()).(reg.GPVirtual), Load(Param("n"), GP64()).(reg.GPVirtual)
+	index := GP64()
+	XORQ(index, index)
+	SHLQ(U8(2), n)
+	l := label("quad")
+	Label(l)
+	for first := 0; first < 16; first += s.lanes {
+		for i, v := range s.columns(src, offsets, index, first) {
+			VMOVUPS(v, Mem{Base: dst, Disp: i*row + 4*first})
+		}
+	}
+	ADDQ(U32(4*row), dst)
+	ADDQ(U8(16), index)
+	CMPQ(index, n)
+	JL(LabelRef(l))
+	VZEROUPPER()
+	RET()
+}

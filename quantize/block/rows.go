@@ -21,6 +21,13 @@ func EncodeRows(t gguf.Type, dst []byte, src []float32, ne0 int, importance []fl
 	if importance != nil && len(importance) != ne0 {
 		return fmt.Errorf("block: %v: %d importance weights given for rows of %d elements", t, len(importance), ne0)
 	}
+	if importance == nil { // blocks do not know of rows, and kernels like many of them
+		err := c.Encode(dst, src, nil)
+		if ve := (*ValueError)(nil); errors.As(err, &ve) {
+			ve.Row, ve.Column = ve.Column/ne0, ve.Column%ne0
+		}
+		return err
+	}
 	for r := range rows {
 		err := c.Encode(dst[r*size:(r+1)*size:(r+1)*size], src[r*ne0:(r+1)*ne0], importance)
 		if ve := (*ValueError)(nil); errors.As(err, &ve) {

@@ -10,6 +10,8 @@ import (
 
 //go:generate go run -C _asm . -gen search_min -out ../search_min_amd64.s -stubs ../search_min_stubs_amd64.go -pkg block
 //go:generate go run -C _asm . -gen transpose -out ../transpose_amd64.s -stubs ../transpose_stubs_amd64.go -pkg block
+//go:generate go run -C _asm . -gen round_scales -out ../round_scales_amd64.s -stubs ../round_scales_stubs_amd64.go -pkg block
+//go:generate go run -C _asm . -gen requant -out ../requant_amd64.s -stubs ../requant_stubs_amd64.go -pkg block
 
 // searchBuffer holds up to 32 groups side by side: element i of group g at [i][g]. Groups of 16 use half of it.
 type searchBuffer struct {

@@ -4,6 +4,1248 @@
 
 #include "textflag.h"
 
+// func requantQ4_KAVX512(dst *byte, src *float32, f *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·requantQ4_KAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ f+16(FP), DX
+	MOVQ n+24(FP), BX
+
+block1:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	MOVL         5120(DX), SI
+	ADDL         SI, SI
+	JZ           fitted2
+	VBROADCASTSS 5120(DX), Z2
+	VBROADCASTSS 6144(DX), Z3
+	VADDPS       Z3, Z0, Z0
+	VDIVPS       Z2, Z0, Z0
+	VADDPS       Z3, Z1, Z1
+	VDIVPS       Z2, Z1, Z1
+	JMP          fit3
+
+fitted2:
+	VBROADCASTSS 2048(DX), Z2
+	VBROADCASTSS 3072(DX), Z3
+	VSUBPS       Z3, Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VSUBPS       Z3, Z1, Z1
+	VMULPS       Z2, Z1, Z1
+
+fit3:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z2
+	VBROADCASTSS bits_007fffff<>+0(SB), Z3
+	VBROADCASTSS bits_00400000<>+0(SB), Z4
+	VXORPS       Z5, Z5, Z5
+	VBROADCASTSS bits_0000000f<>+0(SB), Z6
+	VADDPS       Z2, Z0, Z0
+	VANDPS       Z3, Z0, Z0
+	VPSUBD       Z4, Z0, Z0
+	VPMAXSD      Z5, Z0, Z0
+	VPMINSD      Z6, Z0, Z0
+	VADDPS       Z2, Z1, Z1
+	VANDPS       Z3, Z1, Z1
+	VPSUBD       Z4, Z1, Z1
+	VPMAXSD      Z5, Z1, Z1
+	VPMINSD      Z6, Z1, Z1
+	VMOVUPS      128(CX), Z2
+	VMOVUPS      192(CX), Z3
+	MOVL         5124(DX), SI
+	ADDL         SI, SI
+	JZ           fitted4
+	VBROADCASTSS 5124(DX), Z4
+	VBROADCASTSS 6148(DX), Z5
+	VADDPS       Z5, Z2, Z2
+	VDIVPS       Z4, Z2, Z2
+	VADDPS       Z5, Z3, Z3
+	VDIVPS       Z4, Z3, Z3
+	JMP          fit5
+
+fitted4:
+	VBROADCASTSS 2052(DX), Z4
+	VBROADCASTSS 3076(DX), Z5
+	VSUBPS       Z5, Z2, Z2
+	VMULPS       Z4, Z2, Z2
+	VSUBPS       Z5, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+
+fit5:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z4
+	VBROADCASTSS bits_007fffff<>+0(SB), Z5
+	VBROADCASTSS bits_00400000<>+0(SB), Z6
+	VXORPS       Z7, Z7, Z7
+	VBROADCASTSS bits_0000000f<>+0(SB), Z8
+	VADDPS       Z4, Z2, Z2
+	VANDPS       Z5, Z2, Z2
+	VPSUBD       Z6, Z2, Z2
+	VPMAXSD      Z7, Z2, Z2
+	VPMINSD      Z8, Z2, Z2
+	VADDPS       Z4, Z3, Z3
+	VANDPS       Z5, Z3, Z3
+	VPSUBD       Z6, Z3, Z3
+	VPMAXSD      Z7, Z3, Z3
+	VPMINSD      Z8, Z3, Z3
+	VPSLLD       $0x04, Z2, Z2
+	VORPS        Z2, Z0, Z0
+	VPSLLD       $0x04, Z3, Z3
+	VORPS        Z3, Z1, Z1
+	VPMOVDB      Z0, 16(AX)
+	VPMOVDB      Z1, 32(AX)
+	VMOVUPS      256(CX), Z0
+	VMOVUPS      320(CX), Z1
+	MOVL         5128(DX), SI
+	ADDL         SI, SI
+	JZ           fitted6
+	VBROADCASTSS 5128(DX), Z2
+	VBROADCASTSS 6152(DX), Z3
+	VADDPS       Z3, Z0, Z0
+	VDIVPS       Z2, Z0, Z0
+	VADDPS       Z3, Z1, Z1
+	VDIVPS       Z2, Z1, Z1
+	JMP          fit7
+
+fitted6:
+	VBROADCASTSS 2056(DX), Z2
+	VBROADCASTSS 3080(DX), Z3
+	VSUBPS       Z3, Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VSUBPS       Z3, Z1, Z1
+	VMULPS       Z2, Z1, Z1
+
+fit7:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z2
+	VBROADCASTSS bits_007fffff<>+0(SB), Z3
+	VBROADCASTSS bits_00400000<>+0(SB), Z4
+	VXORPS       Z5, Z5, Z5
+	VBROADCASTSS bits_0000000f<>+0(SB), Z6
+	VADDPS       Z2, Z0, Z0
+	VANDPS       Z3, Z0, Z0
+	VPSUBD       Z4, Z0, Z0
+	VPMAXSD      Z5, Z0, Z0
+	VPMINSD      Z6, Z0, Z0
+	VADDPS       Z2, Z1, Z1
+	VANDPS       Z3, Z1, Z1
+	VPSUBD       Z4, Z1, Z1
+	VPMAXSD      Z5, Z1, Z1
+	VPMINSD      Z6, Z1, Z1
+	VMOVUPS      384(CX), Z2
+	VMOVUPS      448(CX), Z3
+	MOVL         5132(DX), SI
+	ADDL         SI, SI
+	JZ           fitted8
+	VBROADCASTSS 5132(DX), Z4
+	VBROADCASTSS 6156(DX), Z5
+	VADDPS       Z5, Z2, Z2
+	VDIVPS       Z4, Z2, Z2
+	VADDPS       Z5, Z3, Z3
+	VDIVPS       Z4, Z3, Z3
+	JMP          fit9
+
+fitted8:
+	VBROADCASTSS 2060(DX), Z4
+	VBROADCASTSS 3084(DX), Z5
+	VSUBPS       Z5, Z2, Z2
+	VMULPS       Z4, Z2, Z2
+	VSUBPS       Z5, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+
+fit9:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z4
+	VBROADCASTSS bits_007fffff<>+0(SB), Z5
+	VBROADCASTSS bits_00400000<>+0(SB), Z6
+	VXORPS       Z7, Z7, Z7
+	VBROADCASTSS bits_0000000f<>+0(SB), Z8
+	VADDPS       Z4, Z2, Z2
+	VANDPS       Z5, Z2, Z2
+	VPSUBD       Z6, Z2, Z2
+	VPMAXSD      Z7, Z2, Z2
+	VPMINSD      Z8, Z2, Z2
+	VADDPS       Z4, Z3, Z3
+	VANDPS       Z5, Z3, Z3
+	VPSUBD       Z6, Z3, Z3
+	VPMAXSD      Z7, Z3, Z3
+	VPMINSD      Z8, Z3, Z3
+	VPSLLD       $0x04, Z2, Z2
+	VORPS        Z2, Z0, Z0
+	VPSLLD       $0x04, Z3, Z3
+	VORPS        Z3, Z1, Z1
+	VPMOVDB      Z0, 48(AX)
+	VPMOVDB      Z1, 64(AX)
+	VMOVUPS      512(CX), Z0
+	VMOVUPS      576(CX), Z1
+	MOVL         5136(DX), SI
+	ADDL         SI, SI
+	JZ           fitted10
+	VBROADCASTSS 5136(DX), Z2
+	VBROADCASTSS 6160(DX), Z3
+	VADDPS       Z3, Z0, Z0
+	VDIVPS       Z2, Z0, Z0
+	VADDPS       Z3, Z1, Z1
+	VDIVPS       Z2, Z1, Z1
+	JMP          fit11
+
+fitted10:
+	VBROADCASTSS 2064(DX), Z2
+	VBROADCASTSS 3088(DX), Z3
+	VSUBPS       Z3, Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VSUBPS       Z3, Z1, Z1
+	VMULPS       Z2, Z1, Z1
+
+fit11:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z2
+	VBROADCASTSS bits_007fffff<>+0(SB), Z3
+	VBROADCASTSS bits_00400000<>+0(SB), Z4
+	VXORPS       Z5, Z5, Z5
+	VBROADCASTSS bits_0000000f<>+0(SB), Z6
+	VADDPS       Z2, Z0, Z0
+	VANDPS       Z3, Z0, Z0
+	VPSUBD       Z4, Z0, Z0
+	VPMAXSD      Z5, Z0, Z0
+	VPMINSD      Z6, Z0, Z0
+	VADDPS       Z2, Z1, Z1
+	VANDPS       Z3, Z1, Z1
+	VPSUBD       Z4, Z1, Z1
+	VPMAXSD      Z5, Z1, Z1
+	VPMINSD      Z6, Z1, Z1
+	VMOVUPS      640(CX), Z2
+	VMOVUPS      704(CX), Z3
+	MOVL         5140(DX), SI
+	ADDL         SI, SI
+	JZ           fitted12
+	VBROADCASTSS 5140(DX), Z4
+	VBROADCASTSS 6164(DX), Z5
+	VADDPS       Z5, Z2, Z2
+	VDIVPS       Z4, Z2, Z2
+	VADDPS       Z5, Z3, Z3
+	VDIVPS       Z4, Z3, Z3
+	JMP          fit13
+
+fitted12:
+	VBROADCASTSS 2068(DX), Z4
+	VBROADCASTSS 3092(DX), Z5
+	VSUBPS       Z5, Z2, Z2
+	VMULPS       Z4, Z2, Z2
+	VSUBPS       Z5, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+
+fit13:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z4
+	VBROADCASTSS bits_007fffff<>+0(SB), Z5
+	VBROADCASTSS bits_00400000<>+0(SB), Z6
+	VXORPS       Z7, Z7, Z7
+	VBROADCASTSS bits_0000000f<>+0(SB), Z8
+	VADDPS       Z4, Z2, Z2
+	VANDPS       Z5, Z2, Z2
+	VPSUBD       Z6, Z2, Z2
+	VPMAXSD      Z7, Z2, Z2
+	VPMINSD      Z8, Z2, Z2
+	VADDPS       Z4, Z3, Z3
+	VANDPS       Z5, Z3, Z3
+	VPSUBD       Z6, Z3, Z3
+	VPMAXSD      Z7, Z3, Z3
+	VPMINSD      Z8, Z3, Z3
+	VPSLLD       $0x04, Z2, Z2
+	VORPS        Z2, Z0, Z0
+	VPSLLD       $0x04, Z3, Z3
+	VORPS        Z3, Z1, Z1
+	VPMOVDB      Z0, 80(AX)
+	VPMOVDB      Z1, 96(AX)
+	VMOVUPS      768(CX), Z0
+	VMOVUPS      832(CX), Z1
+	MOVL         5144(DX), SI
+	ADDL         SI, SI
+	JZ           fitted14
+	VBROADCASTSS 5144(DX), Z2
+	VBROADCASTSS 6168(DX), Z3
+	VADDPS       Z3, Z0, Z0
+	VDIVPS       Z2, Z0, Z0
+	VADDPS       Z3, Z1, Z1
+	VDIVPS       Z2, Z1, Z1
+	JMP          fit15
+
+fitted14:
+	VBROADCASTSS 2072(DX), Z2
+	VBROADCASTSS 3096(DX), Z3
+	VSUBPS       Z3, Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VSUBPS       Z3, Z1, Z1
+	VMULPS       Z2, Z1, Z1
+
+fit15:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z2
+	VBROADCASTSS bits_007fffff<>+0(SB), Z3
+	VBROADCASTSS bits_00400000<>+0(SB), Z4
+	VXORPS       Z5, Z5, Z5
+	VBROADCASTSS bits_0000000f<>+0(SB), Z6
+	VADDPS       Z2, Z0, Z0
+	VANDPS       Z3, Z0, Z0
+	VPSUBD       Z4, Z0, Z0
+	VPMAXSD      Z5, Z0, Z0
+	VPMINSD      Z6, Z0, Z0
+	VADDPS       Z2, Z1, Z1
+	VANDPS       Z3, Z1, Z1
+	VPSUBD       Z4, Z1, Z1
+	VPMAXSD      Z5, Z1, Z1
+	VPMINSD      Z6, Z1, Z1
+	VMOVUPS      896(CX), Z2
+	VMOVUPS      960(CX), Z3
+	MOVL         5148(DX), SI
+	ADDL         SI, SI
+	JZ           fitted16
+	VBROADCASTSS 5148(DX), Z4
+	VBROADCASTSS 6172(DX), Z5
+	VADDPS       Z5, Z2, Z2
+	VDIVPS       Z4, Z2, Z2
+	VADDPS       Z5, Z3, Z3
+	VDIVPS       Z4, Z3, Z3
+	JMP          fit17
+
+fitted16:
+	VBROADCASTSS 2076(DX), Z4
+	VBROADCASTSS 3100(DX), Z5
+	VSUBPS       Z5, Z2, Z2
+	VMULPS       Z4, Z2, Z2
+	VSUBPS       Z5, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+
+fit17:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z4
+	VBROADCASTSS bits_007fffff<>+0(SB), Z5
+	VBROADCASTSS bits_00400000<>+0(SB), Z6
+	VXORPS       Z7, Z7, Z7
+	VBROADCASTSS bits_0000000f<>+0(SB), Z8
+	VADDPS       Z4, Z2, Z2
+	VANDPS       Z5, Z2, Z2
+	VPSUBD       Z6, Z2, Z2
+	VPMAXSD      Z7, Z2, Z2
+	VPMINSD      Z8, Z2, Z2
+	VADDPS       Z4, Z3, Z3
+	VANDPS       Z5, Z3, Z3
+	VPSUBD       Z6, Z3, Z3
+	VPMAXSD      Z7, Z3, Z3
+	VPMINSD      Z8, Z3, Z3
+	VPSLLD       $0x04, Z2, Z2
+	VORPS        Z2, Z0, Z0
+	VPSLLD       $0x04, Z3, Z3
+	VORPS        Z3, Z1, Z1
+	VPMOVDB      Z0, 112(AX)
+	VPMOVDB      Z1, 128(AX)
+	ADDQ         $0x00000090, AX
+	ADDQ         $0x00000400, CX
+	ADDQ         $0x20, DX
+	DECQ         BX
+	JNZ          block1
+	VZEROUPPER
+	RET
+
+DATA bits_4b400000<>+0(SB)/4, $0x4b400000
+GLOBL bits_4b400000<>(SB), RODATA|NOPTR, $4
+
+DATA bits_007fffff<>+0(SB)/4, $0x007fffff
+GLOBL bits_007fffff<>(SB), RODATA|NOPTR, $4
+
+DATA bits_00400000<>+0(SB)/4, $0x00400000
+GLOBL bits_00400000<>(SB), RODATA|NOPTR, $4
+
+DATA bits_0000000f<>+0(SB)/4, $0x0000000f
+GLOBL bits_0000000f<>(SB), RODATA|NOPTR, $4
+
+// func requantQ5_KAVX512(dst *byte, src *float32, f *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·requantQ5_KAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ f+16(FP), DX
+	MOVQ n+24(FP), BX
+
+block18:
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VBROADCASTSS bits_0000000f<>+0(SB), Z2
+	VBROADCASTSS bits_00000010<>+0(SB), Z3
+	VMOVUPS      (CX), Z4
+	VMOVUPS      64(CX), Z5
+	MOVL         5120(DX), SI
+	ADDL         SI, SI
+	JZ           fitted19
+	VBROADCASTSS 5120(DX), Z6
+	VBROADCASTSS 6144(DX), Z7
+	VADDPS       Z7, Z4, Z4
+	VDIVPS       Z6, Z4, Z4
+	VADDPS       Z7, Z5, Z5
+	VDIVPS       Z6, Z5, Z5
+	JMP          fit20
+
+fitted19:
+	VBROADCASTSS 2048(DX), Z6
+	VBROADCASTSS 3072(DX), Z7
+	VSUBPS       Z7, Z4, Z4
+	VMULPS       Z6, Z4, Z4
+	VSUBPS       Z7, Z5, Z5
+	VMULPS       Z6, Z5, Z5
+
+fit20:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z6
+	VBROADCASTSS bits_007fffff<>+0(SB), Z7
+	VBROADCASTSS bits_00400000<>+0(SB), Z8
+	VXORPS       Z9, Z9, Z9
+	VBROADCASTSS bits_0000001f<>+0(SB), Z10
+	VADDPS       Z6, Z4, Z4
+	VANDPS       Z7, Z4, Z4
+	VPSUBD       Z8, Z4, Z4
+	VPMAXSD      Z9, Z4, Z4
+	VPMINSD      Z10, Z4, Z4
+	VADDPS       Z6, Z5, Z5
+	VANDPS       Z7, Z5, Z5
+	VPSUBD       Z8, Z5, Z5
+	VPMAXSD      Z9, Z5, Z5
+	VPMINSD      Z10, Z5, Z5
+	VMOVUPS      128(CX), Z6
+	VMOVUPS      192(CX), Z7
+	MOVL         5124(DX), SI
+	ADDL         SI, SI
+	JZ           fitted21
+	VBROADCASTSS 5124(DX), Z8
+	VBROADCASTSS 6148(DX), Z9
+	VADDPS       Z9, Z6, Z6
+	VDIVPS       Z8, Z6, Z6
+	VADDPS       Z9, Z7, Z7
+	VDIVPS       Z8, Z7, Z7
+	JMP          fit22
+
+fitted21:
+	VBROADCASTSS 2052(DX), Z8
+	VBROADCASTSS 3076(DX), Z9
+	VSUBPS       Z9, Z6, Z6
+	VMULPS       Z8, Z6, Z6
+	VSUBPS       Z9, Z7, Z7
+	VMULPS       Z8, Z7, Z7
+
+fit22:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z8
+	VBROADCASTSS bits_007fffff<>+0(SB), Z9
+	VBROADCASTSS bits_00400000<>+0(SB), Z10
+	VXORPS       Z11, Z11, Z11
+	VBROADCASTSS bits_0000001f<>+0(SB), Z12
+	VADDPS       Z8, Z6, Z6
+	VANDPS       Z9, Z6, Z6
+	VPSUBD       Z10, Z6, Z6
+	VPMAXSD      Z11, Z6, Z6
+	VPMINSD      Z12, Z6, Z6
+	VADDPS       Z8, Z7, Z7
+	VANDPS       Z9, Z7, Z7
+	VPSUBD       Z10, Z7, Z7
+	VPMAXSD      Z11, Z7, Z7
+	VPMINSD      Z12, Z7, Z7
+	VANDPS       Z3, Z4, Z8
+	VPSRLD       $0x04, Z8, Z8
+	VORPS        Z8, Z0, Z0
+	VANDPS       Z2, Z4, Z4
+	VANDPS       Z3, Z5, Z8
+	VPSRLD       $0x04, Z8, Z8
+	VORPS        Z8, Z1, Z1
+	VANDPS       Z2, Z5, Z5
+	VANDPS       Z3, Z6, Z8
+	VPSRLD       $0x03, Z8, Z8
+	VORPS        Z8, Z0, Z0
+	VANDPS       Z2, Z6, Z6
+	VANDPS       Z3, Z7, Z8
+	VPSRLD       $0x03, Z8, Z8
+	VORPS        Z8, Z1, Z1
+	VANDPS       Z2, Z7, Z7
+	VPSLLD       $0x04, Z6, Z6
+	VORPS        Z6, Z4, Z4
+	VPSLLD       $0x04, Z7, Z7
+	VORPS        Z7, Z5, Z5
+	VPMOVDB      Z4, 48(AX)
+	VPMOVDB      Z5, 64(AX)
+	VMOVUPS      256(CX), Z4
+	VMOVUPS      320(CX), Z5
+	MOVL         5128(DX), SI
+	ADDL         SI, SI
+	JZ           fitted23
+	VBROADCASTSS 5128(DX), Z6
+	VBROADCASTSS 6152(DX), Z7
+	VADDPS       Z7, Z4, Z4
+	VDIVPS       Z6, Z4, Z4
+	VADDPS       Z7, Z5, Z5
+	VDIVPS       Z6, Z5, Z5
+	JMP          fit24
+
+fitted23:
+	VBROADCASTSS 2056(DX), Z6
+	VBROADCASTSS 3080(DX), Z7
+	VSUBPS       Z7, Z4, Z4
+	VMULPS       Z6, Z4, Z4
+	VSUBPS       Z7, Z5, Z5
+	VMULPS       Z6, Z5, Z5
+
+fit24:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z6
+	VBROADCASTSS bits_007fffff<>+0(SB), Z7
+	VBROADCASTSS bits_00400000<>+0(SB), Z8
+	VXORPS       Z9, Z9, Z9
+	VBROADCASTSS bits_0000001f<>+0(SB), Z10
+	VADDPS       Z6, Z4, Z4
+	VANDPS       Z7, Z4, Z4
+	VPSUBD       Z8, Z4, Z4
+	VPMAXSD      Z9, Z4, Z4
+	VPMINSD      Z10, Z4, Z4
+	VADDPS       Z6, Z5, Z5
+	VANDPS       Z7, Z5, Z5
+	VPSUBD       Z8, Z5, Z5
+	VPMAXSD      Z9, Z5, Z5
+	VPMINSD      Z10, Z5, Z5
+	VMOVUPS      384(CX), Z6
+	VMOVUPS      448(CX), Z7
+	MOVL         5132(DX), SI
+	ADDL         SI, SI
+	JZ           fitted25
+	VBROADCASTSS 5132(DX), Z8
+	VBROADCASTSS 6156(DX), Z9
+	VADDPS       Z9, Z6, Z6
+	VDIVPS       Z8, Z6, Z6
+	VADDPS       Z9, Z7, Z7
+	VDIVPS       Z8, Z7, Z7
+	JMP          fit26
+
+fitted25:
+	VBROADCASTSS 2060(DX), Z8
+	VBROADCASTSS 3084(DX), Z9
+	VSUBPS       Z9, Z6, Z6
+	VMULPS       Z8, Z6, Z6
+	VSUBPS       Z9, Z7, Z7
+	VMULPS       Z8, Z7, Z7
+
+fit26:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z8
+	VBROADCASTSS bits_007fffff<>+0(SB), Z9
+	VBROADCASTSS bits_00400000<>+0(SB), Z10
+	VXORPS       Z11, Z11, Z11
+	VBROADCASTSS bits_0000001f<>+0(SB), Z12
+	VADDPS       Z8, Z6, Z6
+	VANDPS       Z9, Z6, Z6
+	VPSUBD       Z10, Z6, Z6
+	VPMAXSD      Z11, Z6, Z6
+	VPMINSD      Z12, Z6, Z6
+	VADDPS       Z8, Z7, Z7
+	VANDPS       Z9, Z7, Z7
+	VPSUBD       Z10, Z7, Z7
+	VPMAXSD      Z11, Z7, Z7
+	VPMINSD      Z12, Z7, Z7
+	VANDPS       Z3, Z4, Z8
+	VPSRLD       $0x02, Z8, Z8
+	VORPS        Z8, Z0, Z0
+	VANDPS       Z2, Z4, Z4
+	VANDPS       Z3, Z5, Z8
+	VPSRLD       $0x02, Z8, Z8
+	VORPS        Z8, Z1, Z1
+	VANDPS       Z2, Z5, Z5
+	VANDPS       Z3, Z6, Z8
+	VPSRLD       $0x01, Z8, Z8
+	VORPS        Z8, Z0, Z0
+	VANDPS       Z2, Z6, Z6
+	VANDPS       Z3, Z7, Z8
+	VPSRLD       $0x01, Z8, Z8
+	VORPS        Z8, Z1, Z1
+	VANDPS       Z2, Z7, Z7
+	VPSLLD       $0x04, Z6, Z6
+	VORPS        Z6, Z4, Z4
+	VPSLLD       $0x04, Z7, Z7
+	VORPS        Z7, Z5, Z5
+	VPMOVDB      Z4, 80(AX)
+	VPMOVDB      Z5, 96(AX)
+	VMOVUPS      512(CX), Z4
+	VMOVUPS      576(CX), Z5
+	MOVL         5136(DX), SI
+	ADDL         SI, SI
+	JZ           fitted27
+	VBROADCASTSS 5136(DX), Z6
+	VBROADCASTSS 6160(DX), Z7
+	VADDPS       Z7, Z4, Z4
+	VDIVPS       Z6, Z4, Z4
+	VADDPS       Z7, Z5, Z5
+	VDIVPS       Z6, Z5, Z5
+	JMP          fit28
+
+fitted27:
+	VBROADCASTSS 2064(DX), Z6
+	VBROADCASTSS 3088(DX), Z7
+	VSUBPS       Z7, Z4, Z4
+	VMULPS       Z6, Z4, Z4
+	VSUBPS       Z7, Z5, Z5
+	VMULPS       Z6, Z5, Z5
+
+fit28:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z6
+	VBROADCASTSS bits_007fffff<>+0(SB), Z7
+	VBROADCASTSS bits_00400000<>+0(SB), Z8
+	VXORPS       Z9, Z9, Z9
+	VBROADCASTSS bits_0000001f<>+0(SB), Z10
+	VADDPS       Z6, Z4, Z4
+	VANDPS       Z7, Z4, Z4
+	VPSUBD       Z8, Z4, Z4
+	VPMAXSD      Z9, Z4, Z4
+	VPMINSD      Z10, Z4, Z4
+	VADDPS       Z6, Z5, Z5
+	VANDPS       Z7, Z5, Z5
+	VPSUBD       Z8, Z5, Z5
+	VPMAXSD      Z9, Z5, Z5
+	VPMINSD      Z10, Z5, Z5
+	VMOVUPS      640(CX), Z6
+	VMOVUPS      704(CX), Z7
+	MOVL         5140(DX), SI
+	ADDL         SI, SI
+	JZ           fitted29
+	VBROADCASTSS 5140(DX), Z8
+	VBROADCASTSS 6164(DX), Z9
+	VADDPS       Z9, Z6, Z6
+	VDIVPS       Z8, Z6, Z6
+	VADDPS       Z9, Z7, Z7
+	VDIVPS       Z8, Z7, Z7
+	JMP          fit30
+
+fitted29:
+	VBROADCASTSS 2068(DX), Z8
+	VBROADCASTSS 3092(DX), Z9
+	VSUBPS       Z9, Z6, Z6
+	VMULPS       Z8, Z6, Z6
+	VSUBPS       Z9, Z7, Z7
+	VMULPS       Z8, Z7, Z7
+
+fit30:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z8
+	VBROADCASTSS bits_007fffff<>+0(SB), Z9
+	VBROADCASTSS bits_00400000<>+0(SB), Z10
+	VXORPS       Z11, Z11, Z11
+	VBROADCASTSS bits_0000001f<>+0(SB), Z12
+	VADDPS       Z8, Z6, Z6
+	VANDPS       Z9, Z6, Z6
+	VPSUBD       Z10, Z6, Z6
+	VPMAXSD      Z11, Z6, Z6
+	VPMINSD      Z12, Z6, Z6
+	VADDPS       Z8, Z7, Z7
+	VANDPS       Z9, Z7, Z7
+	VPSUBD       Z10, Z7, Z7
+	VPMAXSD      Z11, Z7, Z7
+	VPMINSD      Z12, Z7, Z7
+	VANDPS       Z3, Z4, Z8
+	VPSLLD       $0x00, Z8, Z8
+	VORPS        Z8, Z0, Z0
+	VANDPS       Z2, Z4, Z4
+	VANDPS       Z3, Z5, Z8
+	VPSLLD       $0x00, Z8, Z8
+	VORPS        Z8, Z1, Z1
+	VANDPS       Z2, Z5, Z5
+	VANDPS       Z3, Z6, Z8
+	VPSLLD       $0x01, Z8, Z8
+	VORPS        Z8, Z0, Z0
+	VANDPS       Z2, Z6, Z6
+	VANDPS       Z3, Z7, Z8
+	VPSLLD       $0x01, Z8, Z8
+	VORPS        Z8, Z1, Z1
+	VANDPS       Z2, Z7, Z7
+	VPSLLD       $0x04, Z6, Z6
+	VORPS        Z6, Z4, Z4
+	VPSLLD       $0x04, Z7, Z7
+	VORPS        Z7, Z5, Z5
+	VPMOVDB      Z4, 112(AX)
+	VPMOVDB      Z5, 128(AX)
+	VMOVUPS      768(CX), Z4
+	VMOVUPS      832(CX), Z5
+	MOVL         5144(DX), SI
+	ADDL         SI, SI
+	JZ           fitted31
+	VBROADCASTSS 5144(DX), Z6
+	VBROADCASTSS 6168(DX), Z7
+	VADDPS       Z7, Z4, Z4
+	VDIVPS       Z6, Z4, Z4
+	VADDPS       Z7, Z5, Z5
+	VDIVPS       Z6, Z5, Z5
+	JMP          fit32
+
+fitted31:
+	VBROADCASTSS 2072(DX), Z6
+	VBROADCASTSS 3096(DX), Z7
+	VSUBPS       Z7, Z4, Z4
+	VMULPS       Z6, Z4, Z4
+	VSUBPS       Z7, Z5, Z5
+	VMULPS       Z6, Z5, Z5
+
+fit32:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z6
+	VBROADCASTSS bits_007fffff<>+0(SB), Z7
+	VBROADCASTSS bits_00400000<>+0(SB), Z8
+	VXORPS       Z9, Z9, Z9
+	VBROADCASTSS bits_0000001f<>+0(SB), Z10
+	VADDPS       Z6, Z4, Z4
+	VANDPS       Z7, Z4, Z4
+	VPSUBD       Z8, Z4, Z4
+	VPMAXSD      Z9, Z4, Z4
+	VPMINSD      Z10, Z4, Z4
+	VADDPS       Z6, Z5, Z5
+	VANDPS       Z7, Z5, Z5
+	VPSUBD       Z8, Z5, Z5
+	VPMAXSD      Z9, Z5, Z5
+	VPMINSD      Z10, Z5, Z5
+	VMOVUPS      896(CX), Z6
+	VMOVUPS      960(CX), Z7
+	MOVL         5148(DX), SI
+	ADDL         SI, SI
+	JZ           fitted33
+	VBROADCASTSS 5148(DX), Z8
+	VBROADCASTSS 6172(DX), Z9
+	VADDPS       Z9, Z6, Z6
+	VDIVPS       Z8, Z6, Z6
+	VADDPS       Z9, Z7, Z7
+	VDIVPS       Z8, Z7, Z7
+	JMP          fit34
+
+fitted33:
+	VBROADCASTSS 2076(DX), Z8
+	VBROADCASTSS 3100(DX), Z9
+	VSUBPS       Z9, Z6, Z6
+	VMULPS       Z8, Z6, Z6
+	VSUBPS       Z9, Z7, Z7
+	VMULPS       Z8, Z7, Z7
+
+fit34:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z8
+	VBROADCASTSS bits_007fffff<>+0(SB), Z9
+	VBROADCASTSS bits_00400000<>+0(SB), Z10
+	VXORPS       Z11, Z11, Z11
+	VBROADCASTSS bits_0000001f<>+0(SB), Z12
+	VADDPS       Z8, Z6, Z6
+	VANDPS       Z9, Z6, Z6
+	VPSUBD       Z10, Z6, Z6
+	VPMAXSD      Z11, Z6, Z6
+	VPMINSD      Z12, Z6, Z6
+	VADDPS       Z8, Z7, Z7
+	VANDPS       Z9, Z7, Z7
+	VPSUBD       Z10, Z7, Z7
+	VPMAXSD      Z11, Z7, Z7
+	VPMINSD      Z12, Z7, Z7
+	VANDPS       Z3, Z4, Z8
+	VPSLLD       $0x02, Z8, Z8
+	VORPS        Z8, Z0, Z0
+	VANDPS       Z2, Z4, Z4
+	VANDPS       Z3, Z5, Z8
+	VPSLLD       $0x02, Z8, Z8
+	VORPS        Z8, Z1, Z1
+	VANDPS       Z2, Z5, Z5
+	VANDPS       Z3, Z6, Z8
+	VPSLLD       $0x03, Z8, Z8
+	VORPS        Z8, Z0, Z0
+	VANDPS       Z2, Z6, Z6
+	VANDPS       Z3, Z7, Z3
+	VPSLLD       $0x03, Z3, Z3
+	VORPS        Z3, Z1, Z1
+	VANDPS       Z2, Z7, Z7
+	VPSLLD       $0x04, Z6, Z6
+	VORPS        Z6, Z4, Z4
+	VPSLLD       $0x04, Z7, Z7
+	VORPS        Z7, Z5, Z5
+	VPMOVDB      Z4, 144(AX)
+	VPMOVDB      Z5, 160(AX)
+	VPMOVDB      Z0, 16(AX)
+	VPMOVDB      Z1, 32(AX)
+	ADDQ         $0x000000b0, AX
+	ADDQ         $0x00000400, CX
+	ADDQ         $0x20, DX
+	DECQ         BX
+	JNZ          block18
+	VZEROUPPER
+	RET
+
+DATA bits_00000010<>+0(SB)/4, $0x00000010
+GLOBL bits_00000010<>(SB), RODATA|NOPTR, $4
+
+DATA bits_0000001f<>+0(SB)/4, $0x0000001f
+GLOBL bits_0000001f<>(SB), RODATA|NOPTR, $4
+
+// func requantQ2_KAVX512(dst *byte, src *float32, f *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·requantQ2_KAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ f+16(FP), DX
+	MOVQ n+24(FP), BX
+
+block35:
+	VMOVUPS      (CX), Z0
+	MOVL         5120(DX), SI
+	ADDL         SI, SI
+	JZ           fitted36
+	VBROADCASTSS 5120(DX), Z1
+	VBROADCASTSS 6144(DX), Z2
+	VADDPS       Z2, Z0, Z0
+	VDIVPS       Z1, Z0, Z0
+	JMP          fit37
+
+fitted36:
+	VBROADCASTSS 2048(DX), Z1
+	VBROADCASTSS 3072(DX), Z2
+	VSUBPS       Z2, Z0, Z0
+	VMULPS       Z1, Z0, Z0
+
+fit37:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z1
+	VBROADCASTSS bits_007fffff<>+0(SB), Z2
+	VBROADCASTSS bits_00400000<>+0(SB), Z3
+	VXORPS       Z4, Z4, Z4
+	VBROADCASTSS bits_00000003<>+0(SB), Z5
+	VADDPS       Z1, Z0, Z0
+	VANDPS       Z2, Z0, Z0
+	VPSUBD       Z3, Z0, Z0
+	VPMAXSD      Z4, Z0, Z0
+	VPMINSD      Z5, Z0, Z0
+	VMOVUPS      64(CX), Z1
+	MOVL         5124(DX), SI
+	ADDL         SI, SI
+	JZ           fitted38
+	VBROADCASTSS 5124(DX), Z2
+	VBROADCASTSS 6148(DX), Z3
+	VADDPS       Z3, Z1, Z1
+	VDIVPS       Z2, Z1, Z1
+	JMP          fit39
+
+fitted38:
+	VBROADCASTSS 2052(DX), Z2
+	VBROADCASTSS 3076(DX), Z3
+	VSUBPS       Z3, Z1, Z1
+	VMULPS       Z2, Z1, Z1
+
+fit39:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z2
+	VBROADCASTSS bits_007fffff<>+0(SB), Z3
+	VBROADCASTSS bits_00400000<>+0(SB), Z4
+	VXORPS       Z5, Z5, Z5
+	VBROADCASTSS bits_00000003<>+0(SB), Z6
+	VADDPS       Z2, Z1, Z1
+	VANDPS       Z3, Z1, Z1
+	VPSUBD       Z4, Z1, Z1
+	VPMAXSD      Z5, Z1, Z1
+	VPMINSD      Z6, Z1, Z1
+	VMOVUPS      128(CX), Z2
+	MOVL         5128(DX), SI
+	ADDL         SI, SI
+	JZ           fitted40
+	VBROADCASTSS 5128(DX), Z3
+	VBROADCASTSS 6152(DX), Z4
+	VADDPS       Z4, Z2, Z2
+	VDIVPS       Z3, Z2, Z2
+	JMP          fit41
+
+fitted40:
+	VBROADCASTSS 2056(DX), Z3
+	VBROADCASTSS 3080(DX), Z4
+	VSUBPS       Z4, Z2, Z2
+	VMULPS       Z3, Z2, Z2
+
+fit41:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z3
+	VBROADCASTSS bits_007fffff<>+0(SB), Z4
+	VBROADCASTSS bits_00400000<>+0(SB), Z5
+	VXORPS       Z6, Z6, Z6
+	VBROADCASTSS bits_00000003<>+0(SB), Z7
+	VADDPS       Z3, Z2, Z2
+	VANDPS       Z4, Z2, Z2
+	VPSUBD       Z5, Z2, Z2
+	VPMAXSD      Z6, Z2, Z2
+	VPMINSD      Z7, Z2, Z2
+	VMOVUPS      192(CX), Z3
+	MOVL         5132(DX), SI
+	ADDL         SI, SI
+	JZ           fitted42
+	VBROADCASTSS 5132(DX), Z4
+	VBROADCASTSS 6156(DX), Z5
+	VADDPS       Z5, Z3, Z3
+	VDIVPS       Z4, Z3, Z3
+	JMP          fit43
+
+fitted42:
+	VBROADCASTSS 2060(DX), Z4
+	VBROADCASTSS 3084(DX), Z5
+	VSUBPS       Z5, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+
+fit43:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z4
+	VBROADCASTSS bits_007fffff<>+0(SB), Z5
+	VBROADCASTSS bits_00400000<>+0(SB), Z6
+	VXORPS       Z7, Z7, Z7
+	VBROADCASTSS bits_00000003<>+0(SB), Z8
+	VADDPS       Z4, Z3, Z3
+	VANDPS       Z5, Z3, Z3
+	VPSUBD       Z6, Z3, Z3
+	VPMAXSD      Z7, Z3, Z3
+	VPMINSD      Z8, Z3, Z3
+	VPSLLD       $0x02, Z2, Z2
+	VORPS        Z2, Z0, Z0
+	VPSLLD       $0x02, Z3, Z3
+	VORPS        Z3, Z1, Z1
+	VMOVUPS      256(CX), Z2
+	MOVL         5136(DX), SI
+	ADDL         SI, SI
+	JZ           fitted44
+	VBROADCASTSS 5136(DX), Z3
+	VBROADCASTSS 6160(DX), Z4
+	VADDPS       Z4, Z2, Z2
+	VDIVPS       Z3, Z2, Z2
+	JMP          fit45
+
+fitted44:
+	VBROADCASTSS 2064(DX), Z3
+	VBROADCASTSS 3088(DX), Z4
+	VSUBPS       Z4, Z2, Z2
+	VMULPS       Z3, Z2, Z2
+
+fit45:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z3
+	VBROADCASTSS bits_007fffff<>+0(SB), Z4
+	VBROADCASTSS bits_00400000<>+0(SB), Z5
+	VXORPS       Z6, Z6, Z6
+	VBROADCASTSS bits_00000003<>+0(SB), Z7
+	VADDPS       Z3, Z2, Z2
+	VANDPS       Z4, Z2, Z2
+	VPSUBD       Z5, Z2, Z2
+	VPMAXSD      Z6, Z2, Z2
+	VPMINSD      Z7, Z2, Z2
+	VMOVUPS      320(CX), Z3
+	MOVL         5140(DX), SI
+	ADDL         SI, SI
+	JZ           fitted46
+	VBROADCASTSS 5140(DX), Z4
+	VBROADCASTSS 6164(DX), Z5
+	VADDPS       Z5, Z3, Z3
+	VDIVPS       Z4, Z3, Z3
+	JMP          fit47
+
+fitted46:
+	VBROADCASTSS 2068(DX), Z4
+	VBROADCASTSS 3092(DX), Z5
+	VSUBPS       Z5, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+
+fit47:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z4
+	VBROADCASTSS bits_007fffff<>+0(SB), Z5
+	VBROADCASTSS bits_00400000<>+0(SB), Z6
+	VXORPS       Z7, Z7, Z7
+	VBROADCASTSS bits_00000003<>+0(SB), Z8
+	VADDPS       Z4, Z3, Z3
+	VANDPS       Z5, Z3, Z3
+	VPSUBD       Z6, Z3, Z3
+	VPMAXSD      Z7, Z3, Z3
+	VPMINSD      Z8, Z3, Z3
+	VPSLLD       $0x04, Z2, Z2
+	VORPS        Z2, Z0, Z0
+	VPSLLD       $0x04, Z3, Z3
+	VORPS        Z3, Z1, Z1
+	VMOVUPS      384(CX), Z2
+	MOVL         5144(DX), SI
+	ADDL         SI, SI
+	JZ           fitted48
+	VBROADCASTSS 5144(DX), Z3
+	VBROADCASTSS 6168(DX), Z4
+	VADDPS       Z4, Z2, Z2
+	VDIVPS       Z3, Z2, Z2
+	JMP          fit49
+
+fitted48:
+	VBROADCASTSS 2072(DX), Z3
+	VBROADCASTSS 3096(DX), Z4
+	VSUBPS       Z4, Z2, Z2
+	VMULPS       Z3, Z2, Z2
+
+fit49:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z3
+	VBROADCASTSS bits_007fffff<>+0(SB), Z4
+	VBROADCASTSS bits_00400000<>+0(SB), Z5
+	VXORPS       Z6, Z6, Z6
+	VBROADCASTSS bits_00000003<>+0(SB), Z7
+	VADDPS       Z3, Z2, Z2
+	VANDPS       Z4, Z2, Z2
+	VPSUBD       Z5, Z2, Z2
+	VPMAXSD      Z6, Z2, Z2
+	VPMINSD      Z7, Z2, Z2
+	VMOVUPS      448(CX), Z3
+	MOVL         5148(DX), SI
+	ADDL         SI, SI
+	JZ           fitted50
+	VBROADCASTSS 5148(DX), Z4
+	VBROADCASTSS 6172(DX), Z5
+	VADDPS       Z5, Z3, Z3
+	VDIVPS       Z4, Z3, Z3
+	JMP          fit51
+
+fitted50:
+	VBROADCASTSS 2076(DX), Z4
+	VBROADCASTSS 3100(DX), Z5
+	VSUBPS       Z5, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+
+fit51:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z4
+	VBROADCASTSS bits_007fffff<>+0(SB), Z5
+	VBROADCASTSS bits_00400000<>+0(SB), Z6
+	VXORPS       Z7, Z7, Z7
+	VBROADCASTSS bits_00000003<>+0(SB), Z8
+	VADDPS       Z4, Z3, Z3
+	VANDPS       Z5, Z3, Z3
+	VPSUBD       Z6, Z3, Z3
+	VPMAXSD      Z7, Z3, Z3
+	VPMINSD      Z8, Z3, Z3
+	VPSLLD       $0x06, Z2, Z2
+	VORPS        Z2, Z0, Z0
+	VPSLLD       $0x06, Z3, Z3
+	VORPS        Z3, Z1, Z1
+	VPMOVDB      Z0, 16(AX)
+	VPMOVDB      Z1, 32(AX)
+	VMOVUPS      512(CX), Z0
+	MOVL         5152(DX), SI
+	ADDL         SI, SI
+	JZ           fitted52
+	VBROADCASTSS 5152(DX), Z1
+	VBROADCASTSS 6176(DX), Z2
+	VADDPS       Z2, Z0, Z0
+	VDIVPS       Z1, Z0, Z0
+	JMP          fit53
+
+fitted52:
+	VBROADCASTSS 2080(DX), Z1
+	VBROADCASTSS 3104(DX), Z2
+	VSUBPS       Z2, Z0, Z0
+	VMULPS       Z1, Z0, Z0
+
+fit53:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z1
+	VBROADCASTSS bits_007fffff<>+0(SB), Z2
+	VBROADCASTSS bits_00400000<>+0(SB), Z3
+	VXORPS       Z4, Z4, Z4
+	VBROADCASTSS bits_00000003<>+0(SB), Z5
+	VADDPS       Z1, Z0, Z0
+	VANDPS       Z2, Z0, Z0
+	VPSUBD       Z3, Z0, Z0
+	VPMAXSD      Z4, Z0, Z0
+	VPMINSD      Z5, Z0, Z0
+	VMOVUPS      576(CX), Z1
+	MOVL         5156(DX), SI
+	ADDL         SI, SI
+	JZ           fitted54
+	VBROADCASTSS 5156(DX), Z2
+	VBROADCASTSS 6180(DX), Z3
+	VADDPS       Z3, Z1, Z1
+	VDIVPS       Z2, Z1, Z1
+	JMP          fit55
+
+fitted54:
+	VBROADCASTSS 2084(DX), Z2
+	VBROADCASTSS 3108(DX), Z3
+	VSUBPS       Z3, Z1, Z1
+	VMULPS       Z2, Z1, Z1
+
+fit55:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z2
+	VBROADCASTSS bits_007fffff<>+0(SB), Z3
+	VBROADCASTSS bits_00400000<>+0(SB), Z4
+	VXORPS       Z5, Z5, Z5
+	VBROADCASTSS bits_00000003<>+0(SB), Z6
+	VADDPS       Z2, Z1, Z1
+	VANDPS       Z3, Z1, Z1
+	VPSUBD       Z4, Z1, Z1
+	VPMAXSD      Z5, Z1, Z1
+	VPMINSD      Z6, Z1, Z1
+	VMOVUPS      640(CX), Z2
+	MOVL         5160(DX), SI
+	ADDL         SI, SI
+	JZ           fitted56
+	VBROADCASTSS 5160(DX), Z3
+	VBROADCASTSS 6184(DX), Z4
+	VADDPS       Z4, Z2, Z2
+	VDIVPS       Z3, Z2, Z2
+	JMP          fit57
+
+fitted56:
+	VBROADCASTSS 2088(DX), Z3
+	VBROADCASTSS 3112(DX), Z4
+	VSUBPS       Z4, Z2, Z2
+	VMULPS       Z3, Z2, Z2
+
+fit57:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z3
+	VBROADCASTSS bits_007fffff<>+0(SB), Z4
+	VBROADCASTSS bits_00400000<>+0(SB), Z5
+	VXORPS       Z6, Z6, Z6
+	VBROADCASTSS bits_00000003<>+0(SB), Z7
+	VADDPS       Z3, Z2, Z2
+	VANDPS       Z4, Z2, Z2
+	VPSUBD       Z5, Z2, Z2
+	VPMAXSD      Z6, Z2, Z2
+	VPMINSD      Z7, Z2, Z2
+	VMOVUPS      704(CX), Z3
+	MOVL         5164(DX), SI
+	ADDL         SI, SI
+	JZ           fitted58
+	VBROADCASTSS 5164(DX), Z4
+	VBROADCASTSS 6188(DX), Z5
+	VADDPS       Z5, Z3, Z3
+	VDIVPS       Z4, Z3, Z3
+	JMP          fit59
+
+fitted58:
+	VBROADCASTSS 2092(DX), Z4
+	VBROADCASTSS 3116(DX), Z5
+	VSUBPS       Z5, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+
+fit59:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z4
+	VBROADCASTSS bits_007fffff<>+0(SB), Z5
+	VBROADCASTSS bits_00400000<>+0(SB), Z6
+	VXORPS       Z7, Z7, Z7
+	VBROADCASTSS bits_00000003<>+0(SB), Z8
+	VADDPS       Z4, Z3, Z3
+	VANDPS       Z5, Z3, Z3
+	VPSUBD       Z6, Z3, Z3
+	VPMAXSD      Z7, Z3, Z3
+	VPMINSD      Z8, Z3, Z3
+	VPSLLD       $0x02, Z2, Z2
+	VORPS        Z2, Z0, Z0
+	VPSLLD       $0x02, Z3, Z3
+	VORPS        Z3, Z1, Z1
+	VMOVUPS      768(CX), Z2
+	MOVL         5168(DX), SI
+	ADDL         SI, SI
+	JZ           fitted60
+	VBROADCASTSS 5168(DX), Z3
+	VBROADCASTSS 6192(DX), Z4
+	VADDPS       Z4, Z2, Z2
+	VDIVPS       Z3, Z2, Z2
+	JMP          fit61
+
+fitted60:
+	VBROADCASTSS 2096(DX), Z3
+	VBROADCASTSS 3120(DX), Z4
+	VSUBPS       Z4, Z2, Z2
+	VMULPS       Z3, Z2, Z2
+
+fit61:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z3
+	VBROADCASTSS bits_007fffff<>+0(SB), Z4
+	VBROADCASTSS bits_00400000<>+0(SB), Z5
+	VXORPS       Z6, Z6, Z6
+	VBROADCASTSS bits_00000003<>+0(SB), Z7
+	VADDPS       Z3, Z2, Z2
+	VANDPS       Z4, Z2, Z2
+	VPSUBD       Z5, Z2, Z2
+	VPMAXSD      Z6, Z2, Z2
+	VPMINSD      Z7, Z2, Z2
+	VMOVUPS      832(CX), Z3
+	MOVL         5172(DX), SI
+	ADDL         SI, SI
+	JZ           fitted62
+	VBROADCASTSS 5172(DX), Z4
+	VBROADCASTSS 6196(DX), Z5
+	VADDPS       Z5, Z3, Z3
+	VDIVPS       Z4, Z3, Z3
+	JMP          fit63
+
+fitted62:
+	VBROADCASTSS 2100(DX), Z4
+	VBROADCASTSS 3124(DX), Z5
+	VSUBPS       Z5, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+
+fit63:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z4
+	VBROADCASTSS bits_007fffff<>+0(SB), Z5
+	VBROADCASTSS bits_00400000<>+0(SB), Z6
+	VXORPS       Z7, Z7, Z7
+	VBROADCASTSS bits_00000003<>+0(SB), Z8
+	VADDPS       Z4, Z3, Z3
+	VANDPS       Z5, Z3, Z3
+	VPSUBD       Z6, Z3, Z3
+	VPMAXSD      Z7, Z3, Z3
+	VPMINSD      Z8, Z3, Z3
+	VPSLLD       $0x04, Z2, Z2
+	VORPS        Z2, Z0, Z0
+	VPSLLD       $0x04, Z3, Z3
+	VORPS        Z3, Z1, Z1
+	VMOVUPS      896(CX), Z2
+	MOVL         5176(DX), SI
+	ADDL         SI, SI
+	JZ           fitted64
+	VBROADCASTSS 5176(DX), Z3
+	VBROADCASTSS 6200(DX), Z4
+	VADDPS       Z4, Z2, Z2
+	VDIVPS       Z3, Z2, Z2
+	JMP          fit65
+
+fitted64:
+	VBROADCASTSS 2104(DX), Z3
+	VBROADCASTSS 3128(DX), Z4
+	VSUBPS       Z4, Z2, Z2
+	VMULPS       Z3, Z2, Z2
+
+fit65:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z3
+	VBROADCASTSS bits_007fffff<>+0(SB), Z4
+	VBROADCASTSS bits_00400000<>+0(SB), Z5
+	VXORPS       Z6, Z6, Z6
+	VBROADCASTSS bits_00000003<>+0(SB), Z7
+	VADDPS       Z3, Z2, Z2
+	VANDPS       Z4, Z2, Z2
+	VPSUBD       Z5, Z2, Z2
+	VPMAXSD      Z6, Z2, Z2
+	VPMINSD      Z7, Z2, Z2
+	VMOVUPS      960(CX), Z3
+	MOVL         5180(DX), SI
+	ADDL         SI, SI
+	JZ           fitted66
+	VBROADCASTSS 5180(DX), Z4
+	VBROADCASTSS 6204(DX), Z5
+	VADDPS       Z5, Z3, Z3
+	VDIVPS       Z4, Z3, Z3
+	JMP          fit67
+
+fitted66:
+	VBROADCASTSS 2108(DX), Z4
+	VBROADCASTSS 3132(DX), Z5
+	VSUBPS       Z5, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+
+fit67:
+	VBROADCASTSS bits_4b400000<>+0(SB), Z4
+	VBROADCASTSS bits_007fffff<>+0(SB), Z5
+	VBROADCASTSS bits_00400000<>+0(SB), Z6
+	VXORPS       Z7, Z7, Z7
+	VBROADCASTSS bits_00000003<>+0(SB), Z8
+	VADDPS       Z4, Z3, Z3
+	VANDPS       Z5, Z3, Z3
+	VPSUBD       Z6, Z3, Z3
+	VPMAXSD      Z7, Z3, Z3
+	VPMINSD      Z8, Z3, Z3
+	VPSLLD       $0x06, Z2, Z2
+	VORPS        Z2, Z0, Z0
+	VPSLLD       $0x06, Z3, Z3
+	VORPS        Z3, Z1, Z1
+	VPMOVDB      Z0, 48(AX)
+	VPMOVDB      Z1, 64(AX)
+	ADDQ         $0x00000054, AX
+	ADDQ         $0x00000400, CX
+	ADDQ         $0x40, DX
+	DECQ         BX
+	JNZ          block35
+	VZEROUPPER
+	RET
+
+DATA bits_00000003<>+0(SB)/4, $0x00000003
+GLOBL bits_00000003<>(SB), RODATA|NOPTR, $4
+
 // func requantQ4_KAVX2(dst *byte, src *float32, f *float32, n int)
 // Requires: AVX, AVX2
 TEXT ·requantQ4_KAVX2(SB), NOSPLIT, $0-32
@@ -12,14 +1254,14 @@ TEXT ·requantQ4_KAVX2(SB), NOSPLIT, $0-32
 	MOVQ f+16(FP), DX
 	MOVQ n+24(FP), BX
 
-block1:
+block68:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      32(CX), Y1
 	VMOVUPS      64(CX), Y2
 	VMOVUPS      96(CX), Y3
 	MOVL         5120(DX), SI
 	ADDL         SI, SI
-	JZ           fitted2
+	JZ           fitted69
 	VBROADCASTSS 5120(DX), Y4
 	VBROADCASTSS 6144(DX), Y5
 	VADDPS       Y5, Y0, Y0
@@ -30,9 +1272,9 @@ block1:
 	VDIVPS       Y4, Y2, Y2
 	VADDPS       Y5, Y3, Y3
 	VDIVPS       Y4, Y3, Y3
-	JMP          fit3
+	JMP          fit70
 
-fitted2:
+fitted69:
 	VBROADCASTSS 2048(DX), Y4
 	VBROADCASTSS 3072(DX), Y5
 	VSUBPS       Y5, Y0, Y0
@@ -44,12 +1286,12 @@ fitted2:
 	VSUBPS       Y5, Y3, Y3
 	VMULPS       Y4, Y3, Y3
 
-fit3:
-	VBROADCASTSS word4b400000<>+0(SB), Y4
-	VBROADCASTSS word007fffff<>+0(SB), Y5
-	VBROADCASTSS word00400000<>+0(SB), Y6
+fit70:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y4
+	VBROADCASTSS bits_007fffff<>+0(SB), Y5
+	VBROADCASTSS bits_00400000<>+0(SB), Y6
 	VXORPS       Y7, Y7, Y7
-	VBROADCASTSS word0000000f<>+0(SB), Y8
+	VBROADCASTSS bits_0000000f<>+0(SB), Y8
 	VADDPS       Y4, Y0, Y0
 	VANDPS       Y5, Y0, Y0
 	VPSUBD       Y6, Y0, Y0
@@ -76,7 +1318,7 @@ fit3:
 	VMOVUPS      224(CX), Y7
 	MOVL         5124(DX), SI
 	ADDL         SI, SI
-	JZ           fitted4
+	JZ           fitted71
 	VBROADCASTSS 5124(DX), Y8
 	VBROADCASTSS 6148(DX), Y9
 	VADDPS       Y9, Y4, Y4
@@ -87,9 +1329,9 @@ fit3:
 	VDIVPS       Y8, Y6, Y6
 	VADDPS       Y9, Y7, Y7
 	VDIVPS       Y8, Y7, Y7
-	JMP          fit5
+	JMP          fit72
 
-fitted4:
+fitted71:
 	VBROADCASTSS 2052(DX), Y8
 	VBROADCASTSS 3076(DX), Y9
 	VSUBPS       Y9, Y4, Y4
@@ -101,12 +1343,12 @@ fitted4:
 	VSUBPS       Y9, Y7, Y7
 	VMULPS       Y8, Y7, Y7
 
-fit5:
-	VBROADCASTSS word4b400000<>+0(SB), Y8
-	VBROADCASTSS word007fffff<>+0(SB), Y9
-	VBROADCASTSS word00400000<>+0(SB), Y10
+fit72:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y8
+	VBROADCASTSS bits_007fffff<>+0(SB), Y9
+	VBROADCASTSS bits_00400000<>+0(SB), Y10
 	VXORPS       Y11, Y11, Y11
-	VBROADCASTSS word0000000f<>+0(SB), Y12
+	VBROADCASTSS bits_0000000f<>+0(SB), Y12
 	VADDPS       Y8, Y4, Y4
 	VANDPS       Y9, Y4, Y4
 	VPSUBD       Y10, Y4, Y4
@@ -147,7 +1389,7 @@ fit5:
 	VMOVUPS      352(CX), Y3
 	MOVL         5128(DX), SI
 	ADDL         SI, SI
-	JZ           fitted6
+	JZ           fitted73
 	VBROADCASTSS 5128(DX), Y4
 	VBROADCASTSS 6152(DX), Y5
 	VADDPS       Y5, Y0, Y0
@@ -158,9 +1400,9 @@ fit5:
 	VDIVPS       Y4, Y2, Y2
 	VADDPS       Y5, Y3, Y3
 	VDIVPS       Y4, Y3, Y3
-	JMP          fit7
+	JMP          fit74
 
-fitted6:
+fitted73:
 	VBROADCASTSS 2056(DX), Y4
 	VBROADCASTSS 3080(DX), Y5
 	VSUBPS       Y5, Y0, Y0
@@ -172,12 +1414,12 @@ fitted6:
 	VSUBPS       Y5, Y3, Y3
 	VMULPS       Y4, Y3, Y3
 
-fit7:
-	VBROADCASTSS word4b400000<>+0(SB), Y4
-	VBROADCASTSS word007fffff<>+0(SB), Y5
-	VBROADCASTSS word00400000<>+0(SB), Y6
+fit74:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y4
+	VBROADCASTSS bits_007fffff<>+0(SB), Y5
+	VBROADCASTSS bits_00400000<>+0(SB), Y6
 	VXORPS       Y7, Y7, Y7
-	VBROADCASTSS word0000000f<>+0(SB), Y8
+	VBROADCASTSS bits_0000000f<>+0(SB), Y8
 	VADDPS       Y4, Y0, Y0
 	VANDPS       Y5, Y0, Y0
 	VPSUBD       Y6, Y0, Y0
@@ -204,7 +1446,7 @@ fit7:
 	VMOVUPS      480(CX), Y7
 	MOVL         5132(DX), SI
 	ADDL         SI, SI
-	JZ           fitted8
+	JZ           fitted75
 	VBROADCASTSS 5132(DX), Y8
 	VBROADCASTSS 6156(DX), Y9
 	VADDPS       Y9, Y4, Y4
@@ -215,9 +1457,9 @@ fit7:
 	VDIVPS       Y8, Y6, Y6
 	VADDPS       Y9, Y7, Y7
 	VDIVPS       Y8, Y7, Y7
-	JMP          fit9
+	JMP          fit76
 
-fitted8:
+fitted75:
 	VBROADCASTSS 2060(DX), Y8
 	VBROADCASTSS 3084(DX), Y9
 	VSUBPS       Y9, Y4, Y4
@@ -229,12 +1471,12 @@ fitted8:
 	VSUBPS       Y9, Y7, Y7
 	VMULPS       Y8, Y7, Y7
 
-fit9:
-	VBROADCASTSS word4b400000<>+0(SB), Y8
-	VBROADCASTSS word007fffff<>+0(SB), Y9
-	VBROADCASTSS word00400000<>+0(SB), Y10
+fit76:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y8
+	VBROADCASTSS bits_007fffff<>+0(SB), Y9
+	VBROADCASTSS bits_00400000<>+0(SB), Y10
 	VXORPS       Y11, Y11, Y11
-	VBROADCASTSS word0000000f<>+0(SB), Y12
+	VBROADCASTSS bits_0000000f<>+0(SB), Y12
 	VADDPS       Y8, Y4, Y4
 	VANDPS       Y9, Y4, Y4
 	VPSUBD       Y10, Y4, Y4
@@ -275,7 +1517,7 @@ fit9:
 	VMOVUPS      608(CX), Y3
 	MOVL         5136(DX), SI
 	ADDL         SI, SI
-	JZ           fitted10
+	JZ           fitted77
 	VBROADCASTSS 5136(DX), Y4
 	VBROADCASTSS 6160(DX), Y5
 	VADDPS       Y5, Y0, Y0
@@ -286,9 +1528,9 @@ fit9:
 	VDIVPS       Y4, Y2, Y2
 	VADDPS       Y5, Y3, Y3
 	VDIVPS       Y4, Y3, Y3
-	JMP          fit11
+	JMP          fit78
 
-fitted10:
+fitted77:
 	VBROADCASTSS 2064(DX), Y4
 	VBROADCASTSS 3088(DX), Y5
 	VSUBPS       Y5, Y0, Y0
@@ -300,12 +1542,12 @@ fitted10:
 	VSUBPS       Y5, Y3, Y3
 	VMULPS       Y4, Y3, Y3
 
-fit11:
-	VBROADCASTSS word4b400000<>+0(SB), Y4
-	VBROADCASTSS word007fffff<>+0(SB), Y5
-	VBROADCASTSS word00400000<>+0(SB), Y6
+fit78:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y4
+	VBROADCASTSS bits_007fffff<>+0(SB), Y5
+	VBROADCASTSS bits_00400000<>+0(SB), Y6
 	VXORPS       Y7, Y7, Y7
-	VBROADCASTSS word0000000f<>+0(SB), Y8
+	VBROADCASTSS bits_0000000f<>+0(SB), Y8
 	VADDPS       Y4, Y0, Y0
 	VANDPS       Y5, Y0, Y0
 	VPSUBD       Y6, Y0, Y0
@@ -332,7 +1574,7 @@ fit11:
 	VMOVUPS      736(CX), Y7
 	MOVL         5140(DX), SI
 	ADDL         SI, SI
-	JZ           fitted12
+	JZ           fitted79
 	VBROADCASTSS 5140(DX), Y8
 	VBROADCASTSS 6164(DX), Y9
 	VADDPS       Y9, Y4, Y4
@@ -343,9 +1585,9 @@ fit11:
 	VDIVPS       Y8, Y6, Y6
 	VADDPS       Y9, Y7, Y7
 	VDIVPS       Y8, Y7, Y7
-	JMP          fit13
+	JMP          fit80
 
-fitted12:
+fitted79:
 	VBROADCASTSS 2068(DX), Y8
 	VBROADCASTSS 3092(DX), Y9
 	VSUBPS       Y9, Y4, Y4
@@ -357,12 +1599,12 @@ fitted12:
 	VSUBPS       Y9, Y7, Y7
 	VMULPS       Y8, Y7, Y7
 
-fit13:
-	VBROADCASTSS word4b400000<>+0(SB), Y8
-	VBROADCASTSS word007fffff<>+0(SB), Y9
-	VBROADCASTSS word00400000<>+0(SB), Y10
+fit80:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y8
+	VBROADCASTSS bits_007fffff<>+0(SB), Y9
+	VBROADCASTSS bits_00400000<>+0(SB), Y10
 	VXORPS       Y11, Y11, Y11
-	VBROADCASTSS word0000000f<>+0(SB), Y12
+	VBROADCASTSS bits_0000000f<>+0(SB), Y12
 	VADDPS       Y8, Y4, Y4
 	VANDPS       Y9, Y4, Y4
 	VPSUBD       Y10, Y4, Y4
@@ -403,7 +1645,7 @@ fit13:
 	VMOVUPS      864(CX), Y3
 	MOVL         5144(DX), SI
 	ADDL         SI, SI
-	JZ           fitted14
+	JZ           fitted81
 	VBROADCASTSS 5144(DX), Y4
 	VBROADCASTSS 6168(DX), Y5
 	VADDPS       Y5, Y0, Y0
@@ -414,9 +1656,9 @@ fit13:
 	VDIVPS       Y4, Y2, Y2
 	VADDPS       Y5, Y3, Y3
 	VDIVPS       Y4, Y3, Y3
-	JMP          fit15
+	JMP          fit82
 
-fitted14:
+fitted81:
 	VBROADCASTSS 2072(DX), Y4
 	VBROADCASTSS 3096(DX), Y5
 	VSUBPS       Y5, Y0, Y0
@@ -428,12 +1670,12 @@ fitted14:
 	VSUBPS       Y5, Y3, Y3
 	VMULPS       Y4, Y3, Y3
 
-fit15:
-	VBROADCASTSS word4b400000<>+0(SB), Y4
-	VBROADCASTSS word007fffff<>+0(SB), Y5
-	VBROADCASTSS word00400000<>+0(SB), Y6
+fit82:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y4
+	VBROADCASTSS bits_007fffff<>+0(SB), Y5
+	VBROADCASTSS bits_00400000<>+0(SB), Y6
 	VXORPS       Y7, Y7, Y7
-	VBROADCASTSS word0000000f<>+0(SB), Y8
+	VBROADCASTSS bits_0000000f<>+0(SB), Y8
 	VADDPS       Y4, Y0, Y0
 	VANDPS       Y5, Y0, Y0
 	VPSUBD       Y6, Y0, Y0
@@ -460,7 +1702,7 @@ fit15:
 	VMOVUPS      992(CX), Y7
 	MOVL         5148(DX), SI
 	ADDL         SI, SI
-	JZ           fitted16
+	JZ           fitted83
 	VBROADCASTSS 5148(DX), Y8
 	VBROADCASTSS 6172(DX), Y9
 	VADDPS       Y9, Y4, Y4
@@ -471,9 +1713,9 @@ fit15:
 	VDIVPS       Y8, Y6, Y6
 	VADDPS       Y9, Y7, Y7
 	VDIVPS       Y8, Y7, Y7
-	JMP          fit17
+	JMP          fit84
 
-fitted16:
+fitted83:
 	VBROADCASTSS 2076(DX), Y8
 	VBROADCASTSS 3100(DX), Y9
 	VSUBPS       Y9, Y4, Y4
@@ -485,12 +1727,12 @@ fitted16:
 	VSUBPS       Y9, Y7, Y7
 	VMULPS       Y8, Y7, Y7
 
-fit17:
-	VBROADCASTSS word4b400000<>+0(SB), Y8
-	VBROADCASTSS word007fffff<>+0(SB), Y9
-	VBROADCASTSS word00400000<>+0(SB), Y10
+fit84:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y8
+	VBROADCASTSS bits_007fffff<>+0(SB), Y9
+	VBROADCASTSS bits_00400000<>+0(SB), Y10
 	VXORPS       Y11, Y11, Y11
-	VBROADCASTSS word0000000f<>+0(SB), Y12
+	VBROADCASTSS bits_0000000f<>+0(SB), Y12
 	VADDPS       Y8, Y4, Y4
 	VANDPS       Y9, Y4, Y4
 	VPSUBD       Y10, Y4, Y4
@@ -529,21 +1771,9 @@ fit17:
 	ADDQ         $0x00000400, CX
 	ADDQ         $0x20, DX
 	DECQ         BX
-	JNZ          block1
+	JNZ          block68
 	VZEROUPPER
 	RET
-
-DATA word4b400000<>+0(SB)/4, $0x4b400000
-GLOBL word4b400000<>(SB), RODATA|NOPTR, $4
-
-DATA word007fffff<>+0(SB)/4, $0x007fffff
-GLOBL word007fffff<>(SB), RODATA|NOPTR, $4
-
-DATA word00400000<>+0(SB)/4, $0x00400000
-GLOBL word00400000<>(SB), RODATA|NOPTR, $4
-
-DATA word0000000f<>+0(SB)/4, $0x0000000f
-GLOBL word0000000f<>(SB), RODATA|NOPTR, $4
 
 DATA order<>+0(SB)/4, $0x00000000
 DATA order<>+4(SB)/4, $0x00000004
@@ -563,20 +1793,20 @@ TEXT ·requantQ5_KAVX2(SB), NOSPLIT, $0-32
 	MOVQ f+16(FP), DX
 	MOVQ n+24(FP), BX
 
-block18:
+block85:
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
-	VBROADCASTSS word0000000f<>+0(SB), Y4
-	VBROADCASTSS word00000010<>+0(SB), Y5
+	VBROADCASTSS bits_0000000f<>+0(SB), Y4
+	VBROADCASTSS bits_00000010<>+0(SB), Y5
 	VMOVUPS      (CX), Y6
 	VMOVUPS      32(CX), Y7
 	VMOVUPS      64(CX), Y8
 	VMOVUPS      96(CX), Y9
 	MOVL         5120(DX), SI
 	ADDL         SI, SI
-	JZ           fitted19
+	JZ           fitted86
 	VBROADCASTSS 5120(DX), Y10
 	VBROADCASTSS 6144(DX), Y11
 	VADDPS       Y11, Y6, Y6
@@ -587,9 +1817,9 @@ block18:
 	VDIVPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VDIVPS       Y10, Y9, Y9
-	JMP          fit20
+	JMP          fit87
 
-fitted19:
+fitted86:
 	VBROADCASTSS 2048(DX), Y10
 	VBROADCASTSS 3072(DX), Y11
 	VSUBPS       Y11, Y6, Y6
@@ -601,12 +1831,12 @@ fitted19:
 	VSUBPS       Y11, Y9, Y9
 	VMULPS       Y10, Y9, Y9
 
-fit20:
-	VBROADCASTSS word4b400000<>+0(SB), Y10
-	VBROADCASTSS word007fffff<>+0(SB), Y11
-	VBROADCASTSS word00400000<>+0(SB), Y12
+fit87:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y10
+	VBROADCASTSS bits_007fffff<>+0(SB), Y11
+	VBROADCASTSS bits_00400000<>+0(SB), Y12
 	VXORPS       Y13, Y13, Y13
-	VBROADCASTSS word0000001f<>+0(SB), Y14
+	VBROADCASTSS bits_0000001f<>+0(SB), Y14
 	VADDPS       Y10, Y6, Y6
 	VANDPS       Y11, Y6, Y6
 	VPSUBD       Y12, Y6, Y6
@@ -633,7 +1863,7 @@ fit20:
 	VMOVUPS      224(CX), Y13
 	MOVL         5124(DX), SI
 	ADDL         SI, SI
-	JZ           fitted21
+	JZ           fitted88
 	VBROADCASTSS 5124(DX), Y14
 	VBROADCASTSS 6148(DX), Y15
 	VADDPS       Y15, Y10, Y10
@@ -644,9 +1874,9 @@ fit20:
 	VDIVPS       Y14, Y12, Y12
 	VADDPS       Y15, Y13, Y13
 	VDIVPS       Y14, Y13, Y13
-	JMP          fit22
+	JMP          fit89
 
-fitted21:
+fitted88:
 	VBROADCASTSS 2052(DX), Y14
 	VBROADCASTSS 3076(DX), Y15
 	VSUBPS       Y15, Y10, Y10
@@ -658,12 +1888,12 @@ fitted21:
 	VSUBPS       Y15, Y13, Y13
 	VMULPS       Y14, Y13, Y13
 
-fit22:
-	VBROADCASTSS word4b400000<>+0(SB), Y14
-	VBROADCASTSS word007fffff<>+0(SB), Y15
-	VBROADCASTSS word00400000<>+0(SB), Y16
+fit89:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y14
+	VBROADCASTSS bits_007fffff<>+0(SB), Y15
+	VBROADCASTSS bits_00400000<>+0(SB), Y16
 	VXORPS       Y17, Y17, Y17
-	VBROADCASTSS word0000001f<>+0(SB), Y18
+	VBROADCASTSS bits_0000001f<>+0(SB), Y18
 	VADDPS       Y14, Y10, Y10
 	VANDPS       Y15, Y10, Y10
 	VPSUBD       Y16, Y10, Y10
@@ -736,7 +1966,7 @@ fit22:
 	VMOVUPS      352(CX), Y9
 	MOVL         5128(DX), SI
 	ADDL         SI, SI
-	JZ           fitted23
+	JZ           fitted90
 	VBROADCASTSS 5128(DX), Y10
 	VBROADCASTSS 6152(DX), Y11
 	VADDPS       Y11, Y6, Y6
@@ -747,9 +1977,9 @@ fit22:
 	VDIVPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VDIVPS       Y10, Y9, Y9
-	JMP          fit24
+	JMP          fit91
 
-fitted23:
+fitted90:
 	VBROADCASTSS 2056(DX), Y10
 	VBROADCASTSS 3080(DX), Y11
 	VSUBPS       Y11, Y6, Y6
@@ -761,12 +1991,12 @@ fitted23:
 	VSUBPS       Y11, Y9, Y9
 	VMULPS       Y10, Y9, Y9
 
-fit24:
-	VBROADCASTSS word4b400000<>+0(SB), Y10
-	VBROADCASTSS word007fffff<>+0(SB), Y11
-	VBROADCASTSS word00400000<>+0(SB), Y12
+fit91:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y10
+	VBROADCASTSS bits_007fffff<>+0(SB), Y11
+	VBROADCASTSS bits_00400000<>+0(SB), Y12
 	VXORPS       Y13, Y13, Y13
-	VBROADCASTSS word0000001f<>+0(SB), Y14
+	VBROADCASTSS bits_0000001f<>+0(SB), Y14
 	VADDPS       Y10, Y6, Y6
 	VANDPS       Y11, Y6, Y6
 	VPSUBD       Y12, Y6, Y6
@@ -793,7 +2023,7 @@ fit24:
 	VMOVUPS      480(CX), Y13
 	MOVL         5132(DX), SI
 	ADDL         SI, SI
-	JZ           fitted25
+	JZ           fitted92
 	VBROADCASTSS 5132(DX), Y14
 	VBROADCASTSS 6156(DX), Y15
 	VADDPS       Y15, Y10, Y10
@@ -804,9 +2034,9 @@ fit24:
 	VDIVPS       Y14, Y12, Y12
 	VADDPS       Y15, Y13, Y13
 	VDIVPS       Y14, Y13, Y13
-	JMP          fit26
+	JMP          fit93
 
-fitted25:
+fitted92:
 	VBROADCASTSS 2060(DX), Y14
 	VBROADCASTSS 3084(DX), Y15
 	VSUBPS       Y15, Y10, Y10
@@ -818,12 +2048,12 @@ fitted25:
 	VSUBPS       Y15, Y13, Y13
 	VMULPS       Y14, Y13, Y13
 
-fit26:
-	VBROADCASTSS word4b400000<>+0(SB), Y14
-	VBROADCASTSS word007fffff<>+0(SB), Y15
-	VBROADCASTSS word00400000<>+0(SB), Y16
+fit93:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y14
+	VBROADCASTSS bits_007fffff<>+0(SB), Y15
+	VBROADCASTSS bits_00400000<>+0(SB), Y16
 	VXORPS       Y17, Y17, Y17
-	VBROADCASTSS word0000001f<>+0(SB), Y18
+	VBROADCASTSS bits_0000001f<>+0(SB), Y18
 	VADDPS       Y14, Y10, Y10
 	VANDPS       Y15, Y10, Y10
 	VPSUBD       Y16, Y10, Y10
@@ -896,7 +2126,7 @@ fit26:
 	VMOVUPS      608(CX), Y9
 	MOVL         5136(DX), SI
 	ADDL         SI, SI
-	JZ           fitted27
+	JZ           fitted94
 	VBROADCASTSS 5136(DX), Y10
 	VBROADCASTSS 6160(DX), Y11
 	VADDPS       Y11, Y6, Y6
@@ -907,9 +2137,9 @@ fit26:
 	VDIVPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VDIVPS       Y10, Y9, Y9
-	JMP          fit28
+	JMP          fit95
 
-fitted27:
+fitted94:
 	VBROADCASTSS 2064(DX), Y10
 	VBROADCASTSS 3088(DX), Y11
 	VSUBPS       Y11, Y6, Y6
@@ -921,12 +2151,12 @@ fitted27:
 	VSUBPS       Y11, Y9, Y9
 	VMULPS       Y10, Y9, Y9
 
-fit28:
-	VBROADCASTSS word4b400000<>+0(SB), Y10
-	VBROADCASTSS word007fffff<>+0(SB), Y11
-	VBROADCASTSS word00400000<>+0(SB), Y12
+fit95:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y10
+	VBROADCASTSS bits_007fffff<>+0(SB), Y11
+	VBROADCASTSS bits_00400000<>+0(SB), Y12
 	VXORPS       Y13, Y13, Y13
-	VBROADCASTSS word0000001f<>+0(SB), Y14
+	VBROADCASTSS bits_0000001f<>+0(SB), Y14
 	VADDPS       Y10, Y6, Y6
 	VANDPS       Y11, Y6, Y6
 	VPSUBD       Y12, Y6, Y6
@@ -953,7 +2183,7 @@ fit28:
 	VMOVUPS      736(CX), Y13
 	MOVL         5140(DX), SI
 	ADDL         SI, SI
-	JZ           fitted29
+	JZ           fitted96
 	VBROADCASTSS 5140(DX), Y14
 	VBROADCASTSS 6164(DX), Y15
 	VADDPS       Y15, Y10, Y10
@@ -964,9 +2194,9 @@ fit28:
 	VDIVPS       Y14, Y12, Y12
 	VADDPS       Y15, Y13, Y13
 	VDIVPS       Y14, Y13, Y13
-	JMP          fit30
+	JMP          fit97
 
-fitted29:
+fitted96:
 	VBROADCASTSS 2068(DX), Y14
 	VBROADCASTSS 3092(DX), Y15
 	VSUBPS       Y15, Y10, Y10
@@ -978,12 +2208,12 @@ fitted29:
 	VSUBPS       Y15, Y13, Y13
 	VMULPS       Y14, Y13, Y13
 
-fit30:
-	VBROADCASTSS word4b400000<>+0(SB), Y14
-	VBROADCASTSS word007fffff<>+0(SB), Y15
-	VBROADCASTSS word00400000<>+0(SB), Y16
+fit97:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y14
+	VBROADCASTSS bits_007fffff<>+0(SB), Y15
+	VBROADCASTSS bits_00400000<>+0(SB), Y16
 	VXORPS       Y17, Y17, Y17
-	VBROADCASTSS word0000001f<>+0(SB), Y18
+	VBROADCASTSS bits_0000001f<>+0(SB), Y18
 	VADDPS       Y14, Y10, Y10
 	VANDPS       Y15, Y10, Y10
 	VPSUBD       Y16, Y10, Y10
@@ -1056,7 +2286,7 @@ fit30:
 	VMOVUPS      864(CX), Y9
 	MOVL         5144(DX), SI
 	ADDL         SI, SI
-	JZ           fitted31
+	JZ           fitted98
 	VBROADCASTSS 5144(DX), Y10
 	VBROADCASTSS 6168(DX), Y11
 	VADDPS       Y11, Y6, Y6
@@ -1067,9 +2297,9 @@ fit30:
 	VDIVPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VDIVPS       Y10, Y9, Y9
-	JMP          fit32
+	JMP          fit99
 
-fitted31:
+fitted98:
 	VBROADCASTSS 2072(DX), Y10
 	VBROADCASTSS 3096(DX), Y11
 	VSUBPS       Y11, Y6, Y6
@@ -1081,12 +2311,12 @@ fitted31:
 	VSUBPS       Y11, Y9, Y9
 	VMULPS       Y10, Y9, Y9
 
-fit32:
-	VBROADCASTSS word4b400000<>+0(SB), Y10
-	VBROADCASTSS word007fffff<>+0(SB), Y11
-	VBROADCASTSS word00400000<>+0(SB), Y12
+fit99:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y10
+	VBROADCASTSS bits_007fffff<>+0(SB), Y11
+	VBROADCASTSS bits_00400000<>+0(SB), Y12
 	VXORPS       Y13, Y13, Y13
-	VBROADCASTSS word0000001f<>+0(SB), Y14
+	VBROADCASTSS bits_0000001f<>+0(SB), Y14
 	VADDPS       Y10, Y6, Y6
 	VANDPS       Y11, Y6, Y6
 	VPSUBD       Y12, Y6, Y6
@@ -1113,7 +2343,7 @@ fit32:
 	VMOVUPS      992(CX), Y13
 	MOVL         5148(DX), SI
 	ADDL         SI, SI
-	JZ           fitted33
+	JZ           fitted100
 	VBROADCASTSS 5148(DX), Y14
 	VBROADCASTSS 6172(DX), Y15
 	VADDPS       Y15, Y10, Y10
@@ -1124,9 +2354,9 @@ fit32:
 	VDIVPS       Y14, Y12, Y12
 	VADDPS       Y15, Y13, Y13
 	VDIVPS       Y14, Y13, Y13
-	JMP          fit34
+	JMP          fit101
 
-fitted33:
+fitted100:
 	VBROADCASTSS 2076(DX), Y14
 	VBROADCASTSS 3100(DX), Y15
 	VSUBPS       Y15, Y10, Y10
@@ -1138,12 +2368,12 @@ fitted33:
 	VSUBPS       Y15, Y13, Y13
 	VMULPS       Y14, Y13, Y13
 
-fit34:
-	VBROADCASTSS word4b400000<>+0(SB), Y14
-	VBROADCASTSS word007fffff<>+0(SB), Y15
-	VBROADCASTSS word00400000<>+0(SB), Y16
+fit101:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y14
+	VBROADCASTSS bits_007fffff<>+0(SB), Y15
+	VBROADCASTSS bits_00400000<>+0(SB), Y16
 	VXORPS       Y17, Y17, Y17
-	VBROADCASTSS word0000001f<>+0(SB), Y18
+	VBROADCASTSS bits_0000001f<>+0(SB), Y18
 	VADDPS       Y14, Y10, Y10
 	VANDPS       Y15, Y10, Y10
 	VPSUBD       Y16, Y10, Y10
@@ -1220,15 +2450,9 @@ fit34:
 	ADDQ         $0x00000400, CX
 	ADDQ         $0x20, DX
 	DECQ         BX
-	JNZ          block18
+	JNZ          block85
 	VZEROUPPER
 	RET
-
-DATA word00000010<>+0(SB)/4, $0x00000010
-GLOBL word00000010<>(SB), RODATA|NOPTR, $4
-
-DATA word0000001f<>+0(SB)/4, $0x0000001f
-GLOBL word0000001f<>(SB), RODATA|NOPTR, $4
 
 // func requantQ2_KAVX2(dst *byte, src *float32, f *float32, n int)
 // Requires: AVX, AVX2
@@ -1238,21 +2462,21 @@ TEXT ·requantQ2_KAVX2(SB), NOSPLIT, $0-32
 	MOVQ f+16(FP), DX
 	MOVQ n+24(FP), BX
 
-block35:
+block102:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      32(CX), Y1
 	MOVL         5120(DX), SI
 	ADDL         SI, SI
-	JZ           fitted36
+	JZ           fitted103
 	VBROADCASTSS 5120(DX), Y2
 	VBROADCASTSS 6144(DX), Y3
 	VADDPS       Y3, Y0, Y0
 	VDIVPS       Y2, Y0, Y0
 	VADDPS       Y3, Y1, Y1
 	VDIVPS       Y2, Y1, Y1
-	JMP          fit37
+	JMP          fit104
 
-fitted36:
+fitted103:
 	VBROADCASTSS 2048(DX), Y2
 	VBROADCASTSS 3072(DX), Y3
 	VSUBPS       Y3, Y0, Y0
@@ -1260,12 +2484,12 @@ fitted36:
 	VSUBPS       Y3, Y1, Y1
 	VMULPS       Y2, Y1, Y1
 
-fit37:
-	VBROADCASTSS word4b400000<>+0(SB), Y2
-	VBROADCASTSS word007fffff<>+0(SB), Y3
-	VBROADCASTSS word00400000<>+0(SB), Y4
+fit104:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y2
+	VBROADCASTSS bits_007fffff<>+0(SB), Y3
+	VBROADCASTSS bits_00400000<>+0(SB), Y4
 	VXORPS       Y5, Y5, Y5
-	VBROADCASTSS word00000003<>+0(SB), Y6
+	VBROADCASTSS bits_00000003<>+0(SB), Y6
 	VADDPS       Y2, Y0, Y0
 	VANDPS       Y3, Y0, Y0
 	VPSUBD       Y4, Y0, Y0
@@ -1280,16 +2504,16 @@ fit37:
 	VMOVUPS      96(CX), Y3
 	MOVL         5124(DX), SI
 	ADDL         SI, SI
-	JZ           fitted38
+	JZ           fitted105
 	VBROADCASTSS 5124(DX), Y4
 	VBROADCASTSS 6148(DX), Y5
 	VADDPS       Y5, Y2, Y2
 	VDIVPS       Y4, Y2, Y2
 	VADDPS       Y5, Y3, Y3
 	VDIVPS       Y4, Y3, Y3
-	JMP          fit39
+	JMP          fit106
 
-fitted38:
+fitted105:
 	VBROADCASTSS 2052(DX), Y4
 	VBROADCASTSS 3076(DX), Y5
 	VSUBPS       Y5, Y2, Y2
@@ -1297,12 +2521,12 @@ fitted38:
 	VSUBPS       Y5, Y3, Y3
 	VMULPS       Y4, Y3, Y3
 
-fit39:
-	VBROADCASTSS word4b400000<>+0(SB), Y4
-	VBROADCASTSS word007fffff<>+0(SB), Y5
-	VBROADCASTSS word00400000<>+0(SB), Y6
+fit106:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y4
+	VBROADCASTSS bits_007fffff<>+0(SB), Y5
+	VBROADCASTSS bits_00400000<>+0(SB), Y6
 	VXORPS       Y7, Y7, Y7
-	VBROADCASTSS word00000003<>+0(SB), Y8
+	VBROADCASTSS bits_00000003<>+0(SB), Y8
 	VADDPS       Y4, Y2, Y2
 	VANDPS       Y5, Y2, Y2
 	VPSUBD       Y6, Y2, Y2
@@ -1317,16 +2541,16 @@ fit39:
 	VMOVUPS      160(CX), Y5
 	MOVL         5128(DX), SI
 	ADDL         SI, SI
-	JZ           fitted40
+	JZ           fitted107
 	VBROADCASTSS 5128(DX), Y6
 	VBROADCASTSS 6152(DX), Y7
 	VADDPS       Y7, Y4, Y4
 	VDIVPS       Y6, Y4, Y4
 	VADDPS       Y7, Y5, Y5
 	VDIVPS       Y6, Y5, Y5
-	JMP          fit41
+	JMP          fit108
 
-fitted40:
+fitted107:
 	VBROADCASTSS 2056(DX), Y6
 	VBROADCASTSS 3080(DX), Y7
 	VSUBPS       Y7, Y4, Y4
@@ -1334,12 +2558,12 @@ fitted40:
 	VSUBPS       Y7, Y5, Y5
 	VMULPS       Y6, Y5, Y5
 
-fit41:
-	VBROADCASTSS word4b400000<>+0(SB), Y6
-	VBROADCASTSS word007fffff<>+0(SB), Y7
-	VBROADCASTSS word00400000<>+0(SB), Y8
+fit108:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y6
+	VBROADCASTSS bits_007fffff<>+0(SB), Y7
+	VBROADCASTSS bits_00400000<>+0(SB), Y8
 	VXORPS       Y9, Y9, Y9
-	VBROADCASTSS word00000003<>+0(SB), Y10
+	VBROADCASTSS bits_00000003<>+0(SB), Y10
 	VADDPS       Y6, Y4, Y4
 	VANDPS       Y7, Y4, Y4
 	VPSUBD       Y8, Y4, Y4
@@ -1354,16 +2578,16 @@ fit41:
 	VMOVUPS      224(CX), Y7
 	MOVL         5132(DX), SI
 	ADDL         SI, SI
-	JZ           fitted42
+	JZ           fitted109
 	VBROADCASTSS 5132(DX), Y8
 	VBROADCASTSS 6156(DX), Y9
 	VADDPS       Y9, Y6, Y6
 	VDIVPS       Y8, Y6, Y6
 	VADDPS       Y9, Y7, Y7
 	VDIVPS       Y8, Y7, Y7
-	JMP          fit43
+	JMP          fit110
 
-fitted42:
+fitted109:
 	VBROADCASTSS 2060(DX), Y8
 	VBROADCASTSS 3084(DX), Y9
 	VSUBPS       Y9, Y6, Y6
@@ -1371,12 +2595,12 @@ fitted42:
 	VSUBPS       Y9, Y7, Y7
 	VMULPS       Y8, Y7, Y7
 
-fit43:
-	VBROADCASTSS word4b400000<>+0(SB), Y8
-	VBROADCASTSS word007fffff<>+0(SB), Y9
-	VBROADCASTSS word00400000<>+0(SB), Y10
+fit110:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y8
+	VBROADCASTSS bits_007fffff<>+0(SB), Y9
+	VBROADCASTSS bits_00400000<>+0(SB), Y10
 	VXORPS       Y11, Y11, Y11
-	VBROADCASTSS word00000003<>+0(SB), Y12
+	VBROADCASTSS bits_00000003<>+0(SB), Y12
 	VADDPS       Y8, Y6, Y6
 	VANDPS       Y9, Y6, Y6
 	VPSUBD       Y10, Y6, Y6
@@ -1399,16 +2623,16 @@ fit43:
 	VMOVUPS      288(CX), Y5
 	MOVL         5136(DX), SI
 	ADDL         SI, SI
-	JZ           fitted44
+	JZ           fitted111
 	VBROADCASTSS 5136(DX), Y6
 	VBROADCASTSS 6160(DX), Y7
 	VADDPS       Y7, Y4, Y4
 	VDIVPS       Y6, Y4, Y4
 	VADDPS       Y7, Y5, Y5
 	VDIVPS       Y6, Y5, Y5
-	JMP          fit45
+	JMP          fit112
 
-fitted44:
+fitted111:
 	VBROADCASTSS 2064(DX), Y6
 	VBROADCASTSS 3088(DX), Y7
 	VSUBPS       Y7, Y4, Y4
@@ -1416,12 +2640,12 @@ fitted44:
 	VSUBPS       Y7, Y5, Y5
 	VMULPS       Y6, Y5, Y5
 
-fit45:
-	VBROADCASTSS word4b400000<>+0(SB), Y6
-	VBROADCASTSS word007fffff<>+0(SB), Y7
-	VBROADCASTSS word00400000<>+0(SB), Y8
+fit112:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y6
+	VBROADCASTSS bits_007fffff<>+0(SB), Y7
+	VBROADCASTSS bits_00400000<>+0(SB), Y8
 	VXORPS       Y9, Y9, Y9
-	VBROADCASTSS word00000003<>+0(SB), Y10
+	VBROADCASTSS bits_00000003<>+0(SB), Y10
 	VADDPS       Y6, Y4, Y4
 	VANDPS       Y7, Y4, Y4
 	VPSUBD       Y8, Y4, Y4
@@ -1436,16 +2660,16 @@ fit45:
 	VMOVUPS      352(CX), Y7
 	MOVL         5140(DX), SI
 	ADDL         SI, SI
-	JZ           fitted46
+	JZ           fitted113
 	VBROADCASTSS 5140(DX), Y8
 	VBROADCASTSS 6164(DX), Y9
 	VADDPS       Y9, Y6, Y6
 	VDIVPS       Y8, Y6, Y6
 	VADDPS       Y9, Y7, Y7
 	VDIVPS       Y8, Y7, Y7
-	JMP          fit47
+	JMP          fit114
 
-fitted46:
+fitted113:
 	VBROADCASTSS 2068(DX), Y8
 	VBROADCASTSS 3092(DX), Y9
 	VSUBPS       Y9, Y6, Y6
@@ -1453,12 +2677,12 @@ fitted46:
 	VSUBPS       Y9, Y7, Y7
 	VMULPS       Y8, Y7, Y7
 
-fit47:
-	VBROADCASTSS word4b400000<>+0(SB), Y8
-	VBROADCASTSS word007fffff<>+0(SB), Y9
-	VBROADCASTSS word00400000<>+0(SB), Y10
+fit114:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y8
+	VBROADCASTSS bits_007fffff<>+0(SB), Y9
+	VBROADCASTSS bits_00400000<>+0(SB), Y10
 	VXORPS       Y11, Y11, Y11
-	VBROADCASTSS word00000003<>+0(SB), Y12
+	VBROADCASTSS bits_00000003<>+0(SB), Y12
 	VADDPS       Y8, Y6, Y6
 	VANDPS       Y9, Y6, Y6
 	VPSUBD       Y10, Y6, Y6
@@ -1481,16 +2705,16 @@ fit47:
 	VMOVUPS      416(CX), Y5
 	MOVL         5144(DX), SI
 	ADDL         SI, SI
-	JZ           fitted48
+	JZ           fitted115
 	VBROADCASTSS 5144(DX), Y6
 	VBROADCASTSS 6168(DX), Y7
 	VADDPS       Y7, Y4, Y4
 	VDIVPS       Y6, Y4, Y4
 	VADDPS       Y7, Y5, Y5
 	VDIVPS       Y6, Y5, Y5
-	JMP          fit49
+	JMP          fit116
 
-fitted48:
+fitted115:
 	VBROADCASTSS 2072(DX), Y6
 	VBROADCASTSS 3096(DX), Y7
 	VSUBPS       Y7, Y4, Y4
@@ -1498,12 +2722,12 @@ fitted48:
 	VSUBPS       Y7, Y5, Y5
 	VMULPS       Y6, Y5, Y5
 
-fit49:
-	VBROADCASTSS word4b400000<>+0(SB), Y6
-	VBROADCASTSS word007fffff<>+0(SB), Y7
-	VBROADCASTSS word00400000<>+0(SB), Y8
+fit116:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y6
+	VBROADCASTSS bits_007fffff<>+0(SB), Y7
+	VBROADCASTSS bits_00400000<>+0(SB), Y8
 	VXORPS       Y9, Y9, Y9
-	VBROADCASTSS word00000003<>+0(SB), Y10
+	VBROADCASTSS bits_00000003<>+0(SB), Y10
 	VADDPS       Y6, Y4, Y4
 	VANDPS       Y7, Y4, Y4
 	VPSUBD       Y8, Y4, Y4
@@ -1518,16 +2742,16 @@ fit49:
 	VMOVUPS      480(CX), Y7
 	MOVL         5148(DX), SI
 	ADDL         SI, SI
-	JZ           fitted50
+	JZ           fitted117
 	VBROADCASTSS 5148(DX), Y8
 	VBROADCASTSS 6172(DX), Y9
 	VADDPS       Y9, Y6, Y6
 	VDIVPS       Y8, Y6, Y6
 	VADDPS       Y9, Y7, Y7
 	VDIVPS       Y8, Y7, Y7
-	JMP          fit51
+	JMP          fit118
 
-fitted50:
+fitted117:
 	VBROADCASTSS 2076(DX), Y8
 	VBROADCASTSS 3100(DX), Y9
 	VSUBPS       Y9, Y6, Y6
@@ -1535,12 +2759,12 @@ fitted50:
 	VSUBPS       Y9, Y7, Y7
 	VMULPS       Y8, Y7, Y7
 
-fit51:
-	VBROADCASTSS word4b400000<>+0(SB), Y8
-	VBROADCASTSS word007fffff<>+0(SB), Y9
-	VBROADCASTSS word00400000<>+0(SB), Y10
+fit118:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y8
+	VBROADCASTSS bits_007fffff<>+0(SB), Y9
+	VBROADCASTSS bits_00400000<>+0(SB), Y10
 	VXORPS       Y11, Y11, Y11
-	VBROADCASTSS word00000003<>+0(SB), Y12
+	VBROADCASTSS bits_00000003<>+0(SB), Y12
 	VADDPS       Y8, Y6, Y6
 	VANDPS       Y9, Y6, Y6
 	VPSUBD       Y10, Y6, Y6
@@ -1569,16 +2793,16 @@ fit51:
 	VMOVUPS      544(CX), Y1
 	MOVL         5152(DX), SI
 	ADDL         SI, SI
-	JZ           fitted52
+	JZ           fitted119
 	VBROADCASTSS 5152(DX), Y2
 	VBROADCASTSS 6176(DX), Y3
 	VADDPS       Y3, Y0, Y0
 	VDIVPS       Y2, Y0, Y0
 	VADDPS       Y3, Y1, Y1
 	VDIVPS       Y2, Y1, Y1
-	JMP          fit53
+	JMP          fit120
 
-fitted52:
+fitted119:
 	VBROADCASTSS 2080(DX), Y2
 	VBROADCASTSS 3104(DX), Y3
 	VSUBPS       Y3, Y0, Y0
@@ -1586,12 +2810,12 @@ fitted52:
 	VSUBPS       Y3, Y1, Y1
 	VMULPS       Y2, Y1, Y1
 
-fit53:
-	VBROADCASTSS word4b400000<>+0(SB), Y2
-	VBROADCASTSS word007fffff<>+0(SB), Y3
-	VBROADCASTSS word00400000<>+0(SB), Y4
+fit120:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y2
+	VBROADCASTSS bits_007fffff<>+0(SB), Y3
+	VBROADCASTSS bits_00400000<>+0(SB), Y4
 	VXORPS       Y5, Y5, Y5
-	VBROADCASTSS word00000003<>+0(SB), Y6
+	VBROADCASTSS bits_00000003<>+0(SB), Y6
 	VADDPS       Y2, Y0, Y0
 	VANDPS       Y3, Y0, Y0
 	VPSUBD       Y4, Y0, Y0
@@ -1606,16 +2830,16 @@ fit53:
 	VMOVUPS      608(CX), Y3
 	MOVL         5156(DX), SI
 	ADDL         SI, SI
-	JZ           fitted54
+	JZ           fitted121
 	VBROADCASTSS 5156(DX), Y4
 	VBROADCASTSS 6180(DX), Y5
 	VADDPS       Y5, Y2, Y2
 	VDIVPS       Y4, Y2, Y2
 	VADDPS       Y5, Y3, Y3
 	VDIVPS       Y4, Y3, Y3
-	JMP          fit55
+	JMP          fit122
 
-fitted54:
+fitted121:
 	VBROADCASTSS 2084(DX), Y4
 	VBROADCASTSS 3108(DX), Y5
 	VSUBPS       Y5, Y2, Y2
@@ -1623,12 +2847,12 @@ fitted54:
 	VSUBPS       Y5, Y3, Y3
 	VMULPS       Y4, Y3, Y3
 
-fit55:
-	VBROADCASTSS word4b400000<>+0(SB), Y4
-	VBROADCASTSS word007fffff<>+0(SB), Y5
-	VBROADCASTSS word00400000<>+0(SB), Y6
+fit122:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y4
+	VBROADCASTSS bits_007fffff<>+0(SB), Y5
+	VBROADCASTSS bits_00400000<>+0(SB), Y6
 	VXORPS       Y7, Y7, Y7
-	VBROADCASTSS word00000003<>+0(SB), Y8
+	VBROADCASTSS bits_00000003<>+0(SB), Y8
 	VADDPS       Y4, Y2, Y2
 	VANDPS       Y5, Y2, Y2
 	VPSUBD       Y6, Y2, Y2
@@ -1643,16 +2867,16 @@ fit55:
 	VMOVUPS      672(CX), Y5
 	MOVL         5160(DX), SI
 	ADDL         SI, SI
-	JZ           fitted56
+	JZ           fitted123
 	VBROADCASTSS 5160(DX), Y6
 	VBROADCASTSS 6184(DX), Y7
 	VADDPS       Y7, Y4, Y4
 	VDIVPS       Y6, Y4, Y4
 	VADDPS       Y7, Y5, Y5
 	VDIVPS       Y6, Y5, Y5
-	JMP          fit57
+	JMP          fit124
 
-fitted56:
+fitted123:
 	VBROADCASTSS 2088(DX), Y6
 	VBROADCASTSS 3112(DX), Y7
 	VSUBPS       Y7, Y4, Y4
@@ -1660,12 +2884,12 @@ fitted56:
 	VSUBPS       Y7, Y5, Y5
 	VMULPS       Y6, Y5, Y5
 
-fit57:
-	VBROADCASTSS word4b400000<>+0(SB), Y6
-	VBROADCASTSS word007fffff<>+0(SB), Y7
-	VBROADCASTSS word00400000<>+0(SB), Y8
+fit124:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y6
+	VBROADCASTSS bits_007fffff<>+0(SB), Y7
+	VBROADCASTSS bits_00400000<>+0(SB), Y8
 	VXORPS       Y9, Y9, Y9
-	VBROADCASTSS word00000003<>+0(SB), Y10
+	VBROADCASTSS bits_00000003<>+0(SB), Y10
 	VADDPS       Y6, Y4, Y4
 	VANDPS       Y7, Y4, Y4
 	VPSUBD       Y8, Y4, Y4
@@ -1680,16 +2904,16 @@ fit57:
 	VMOVUPS      736(CX), Y7
 	MOVL         5164(DX), SI
 	ADDL         SI, SI
-	JZ           fitted58
+	JZ           fitted125
 	VBROADCASTSS 5164(DX), Y8
 	VBROADCASTSS 6188(DX), Y9
 	VADDPS       Y9, Y6, Y6
 	VDIVPS       Y8, Y6, Y6
 	VADDPS       Y9, Y7, Y7
 	VDIVPS       Y8, Y7, Y7
-	JMP          fit59
+	JMP          fit126
 
-fitted58:
+fitted125:
 	VBROADCASTSS 2092(DX), Y8
 	VBROADCASTSS 3116(DX), Y9
 	VSUBPS       Y9, Y6, Y6
@@ -1697,12 +2921,12 @@ fitted58:
 	VSUBPS       Y9, Y7, Y7
 	VMULPS       Y8, Y7, Y7
 
-fit59:
-	VBROADCASTSS word4b400000<>+0(SB), Y8
-	VBROADCASTSS word007fffff<>+0(SB), Y9
-	VBROADCASTSS word00400000<>+0(SB), Y10
+fit126:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y8
+	VBROADCASTSS bits_007fffff<>+0(SB), Y9
+	VBROADCASTSS bits_00400000<>+0(SB), Y10
 	VXORPS       Y11, Y11, Y11
-	VBROADCASTSS word00000003<>+0(SB), Y12
+	VBROADCASTSS bits_00000003<>+0(SB), Y12
 	VADDPS       Y8, Y6, Y6
 	VANDPS       Y9, Y6, Y6
 	VPSUBD       Y10, Y6, Y6
@@ -1725,16 +2949,16 @@ fit59:
 	VMOVUPS      800(CX), Y5
 	MOVL         5168(DX), SI
 	ADDL         SI, SI
-	JZ           fitted60
+	JZ           fitted127
 	VBROADCASTSS 5168(DX), Y6
 	VBROADCASTSS 6192(DX), Y7
 	VADDPS       Y7, Y4, Y4
 	VDIVPS       Y6, Y4, Y4
 	VADDPS       Y7, Y5, Y5
 	VDIVPS       Y6, Y5, Y5
-	JMP          fit61
+	JMP          fit128
 
-fitted60:
+fitted127:
 	VBROADCASTSS 2096(DX), Y6
 	VBROADCASTSS 3120(DX), Y7
 	VSUBPS       Y7, Y4, Y4
@@ -1742,12 +2966,12 @@ fitted60:
 	VSUBPS       Y7, Y5, Y5
 	VMULPS       Y6, Y5, Y5
 
-fit61:
-	VBROADCASTSS word4b400000<>+0(SB), Y6
-	VBROADCASTSS word007fffff<>+0(SB), Y7
-	VBROADCASTSS word00400000<>+0(SB), Y8
+fit128:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y6
+	VBROADCASTSS bits_007fffff<>+0(SB), Y7
+	VBROADCASTSS bits_00400000<>+0(SB), Y8
 	VXORPS       Y9, Y9, Y9
-	VBROADCASTSS word00000003<>+0(SB), Y10
+	VBROADCASTSS bits_00000003<>+0(SB), Y10
 	VADDPS       Y6, Y4, Y4
 	VANDPS       Y7, Y4, Y4
 	VPSUBD       Y8, Y4, Y4
@@ -1762,16 +2986,16 @@ fit61:
 	VMOVUPS      864(CX), Y7
 	MOVL         5172(DX), SI
 	ADDL         SI, SI
-	JZ           fitted62
+	JZ           fitted129
 	VBROADCASTSS 5172(DX), Y8
 	VBROADCASTSS 6196(DX), Y9
 	VADDPS       Y9, Y6, Y6
 	VDIVPS       Y8, Y6, Y6
 	VADDPS       Y9, Y7, Y7
 	VDIVPS       Y8, Y7, Y7
-	JMP          fit63
+	JMP          fit130
 
-fitted62:
+fitted129:
 	VBROADCASTSS 2100(DX), Y8
 	VBROADCASTSS 3124(DX), Y9
 	VSUBPS       Y9, Y6, Y6
@@ -1779,12 +3003,12 @@ fitted62:
 	VSUBPS       Y9, Y7, Y7
 	VMULPS       Y8, Y7, Y7
 
-fit63:
-	VBROADCASTSS word4b400000<>+0(SB), Y8
-	VBROADCASTSS word007fffff<>+0(SB), Y9
-	VBROADCASTSS word00400000<>+0(SB), Y10
+fit130:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y8
+	VBROADCASTSS bits_007fffff<>+0(SB), Y9
+	VBROADCASTSS bits_00400000<>+0(SB), Y10
 	VXORPS       Y11, Y11, Y11
-	VBROADCASTSS word00000003<>+0(SB), Y12
+	VBROADCASTSS bits_00000003<>+0(SB), Y12
 	VADDPS       Y8, Y6, Y6
 	VANDPS       Y9, Y6, Y6
 	VPSUBD       Y10, Y6, Y6
@@ -1807,16 +3031,16 @@ fit63:
 	VMOVUPS      928(CX), Y5
 	MOVL         5176(DX), SI
 	ADDL         SI, SI
-	JZ           fitted64
+	JZ           fitted131
 	VBROADCASTSS 5176(DX), Y6
 	VBROADCASTSS 6200(DX), Y7
 	VADDPS       Y7, Y4, Y4
 	VDIVPS       Y6, Y4, Y4
 	VADDPS       Y7, Y5, Y5
 	VDIVPS       Y6, Y5, Y5
-	JMP          fit65
+	JMP          fit132
 
-fitted64:
+fitted131:
 	VBROADCASTSS 2104(DX), Y6
 	VBROADCASTSS 3128(DX), Y7
 	VSUBPS       Y7, Y4, Y4
@@ -1824,12 +3048,12 @@ fitted64:
 	VSUBPS       Y7, Y5, Y5
 	VMULPS       Y6, Y5, Y5
 
-fit65:
-	VBROADCASTSS word4b400000<>+0(SB), Y6
-	VBROADCASTSS word007fffff<>+0(SB), Y7
-	VBROADCASTSS word00400000<>+0(SB), Y8
+fit132:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y6
+	VBROADCASTSS bits_007fffff<>+0(SB), Y7
+	VBROADCASTSS bits_00400000<>+0(SB), Y8
 	VXORPS       Y9, Y9, Y9
-	VBROADCASTSS word00000003<>+0(SB), Y10
+	VBROADCASTSS bits_00000003<>+0(SB), Y10
 	VADDPS       Y6, Y4, Y4
 	VANDPS       Y7, Y4, Y4
 	VPSUBD       Y8, Y4, Y4
@@ -1844,16 +3068,16 @@ fit65:
 	VMOVUPS      992(CX), Y7
 	MOVL         5180(DX), SI
 	ADDL         SI, SI
-	JZ           fitted66
+	JZ           fitted133
 	VBROADCASTSS 5180(DX), Y8
 	VBROADCASTSS 6204(DX), Y9
 	VADDPS       Y9, Y6, Y6
 	VDIVPS       Y8, Y6, Y6
 	VADDPS       Y9, Y7, Y7
 	VDIVPS       Y8, Y7, Y7
-	JMP          fit67
+	JMP          fit134
 
-fitted66:
+fitted133:
 	VBROADCASTSS 2108(DX), Y8
 	VBROADCASTSS 3132(DX), Y9
 	VSUBPS       Y9, Y6, Y6
@@ -1861,12 +3085,12 @@ fitted66:
 	VSUBPS       Y9, Y7, Y7
 	VMULPS       Y8, Y7, Y7
 
-fit67:
-	VBROADCASTSS word4b400000<>+0(SB), Y8
-	VBROADCASTSS word007fffff<>+0(SB), Y9
-	VBROADCASTSS word00400000<>+0(SB), Y10
+fit134:
+	VBROADCASTSS bits_4b400000<>+0(SB), Y8
+	VBROADCASTSS bits_007fffff<>+0(SB), Y9
+	VBROADCASTSS bits_00400000<>+0(SB), Y10
 	VXORPS       Y11, Y11, Y11
-	VBROADCASTSS word00000003<>+0(SB), Y12
+	VBROADCASTSS bits_00000003<>+0(SB), Y12
 	VADDPS       Y8, Y6, Y6
 	VANDPS       Y9, Y6, Y6
 	VPSUBD       Y10, Y6, Y6
@@ -1891,1230 +3115,6 @@ fit67:
 	VMOVUPS      order<>+0(SB), Y1
 	VPERMD       Y0, Y1, Y0
 	VMOVDQU      Y0, 48(AX)
-	ADDQ         $0x00000054, AX
-	ADDQ         $0x00000400, CX
-	ADDQ         $0x40, DX
-	DECQ         BX
-	JNZ          block35
-	VZEROUPPER
-	RET
-
-DATA word00000003<>+0(SB)/4, $0x00000003
-GLOBL word00000003<>(SB), RODATA|NOPTR, $4
-
-// func requantQ4_KAVX512(dst *byte, src *float32, f *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·requantQ4_KAVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ f+16(FP), DX
-	MOVQ n+24(FP), BX
-
-block68:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z1
-	MOVL         5120(DX), SI
-	ADDL         SI, SI
-	JZ           fitted69
-	VBROADCASTSS 5120(DX), Z2
-	VBROADCASTSS 6144(DX), Z3
-	VADDPS       Z3, Z0, Z0
-	VDIVPS       Z2, Z0, Z0
-	VADDPS       Z3, Z1, Z1
-	VDIVPS       Z2, Z1, Z1
-	JMP          fit70
-
-fitted69:
-	VBROADCASTSS 2048(DX), Z2
-	VBROADCASTSS 3072(DX), Z3
-	VSUBPS       Z3, Z0, Z0
-	VMULPS       Z2, Z0, Z0
-	VSUBPS       Z3, Z1, Z1
-	VMULPS       Z2, Z1, Z1
-
-fit70:
-	VBROADCASTSS word4b400000<>+0(SB), Z2
-	VBROADCASTSS word007fffff<>+0(SB), Z3
-	VBROADCASTSS word00400000<>+0(SB), Z4
-	VXORPS       Z5, Z5, Z5
-	VBROADCASTSS word0000000f<>+0(SB), Z6
-	VADDPS       Z2, Z0, Z0
-	VANDPS       Z3, Z0, Z0
-	VPSUBD       Z4, Z0, Z0
-	VPMAXSD      Z5, Z0, Z0
-	VPMINSD      Z6, Z0, Z0
-	VADDPS       Z2, Z1, Z1
-	VANDPS       Z3, Z1, Z1
-	VPSUBD       Z4, Z1, Z1
-	VPMAXSD      Z5, Z1, Z1
-	VPMINSD      Z6, Z1, Z1
-	VMOVUPS      128(CX), Z2
-	VMOVUPS      192(CX), Z3
-	MOVL         5124(DX), SI
-	ADDL         SI, SI
-	JZ           fitted71
-	VBROADCASTSS 5124(DX), Z4
-	VBROADCASTSS 6148(DX), Z5
-	VADDPS       Z5, Z2, Z2
-	VDIVPS       Z4, Z2, Z2
-	VADDPS       Z5, Z3, Z3
-	VDIVPS       Z4, Z3, Z3
-	JMP          fit72
-
-fitted71:
-	VBROADCASTSS 2052(DX), Z4
-	VBROADCASTSS 3076(DX), Z5
-	VSUBPS       Z5, Z2, Z2
-	VMULPS       Z4, Z2, Z2
-	VSUBPS       Z5, Z3, Z3
-	VMULPS       Z4, Z3, Z3
-
-fit72:
-	VBROADCASTSS word4b400000<>+0(SB), Z4
-	VBROADCASTSS word007fffff<>+0(SB), Z5
-	VBROADCASTSS word00400000<>+0(SB), Z6
-	VXORPS       Z7, Z7, Z7
-	VBROADCASTSS word0000000f<>+0(SB), Z8
-	VADDPS       Z4, Z2, Z2
-	VANDPS       Z5, Z2, Z2
-	VPSUBD       Z6, Z2, Z2
-	VPMAXSD      Z7, Z2, Z2
-	VPMINSD      Z8, Z2, Z2
-	VADDPS       Z4, Z3, Z3
-	VANDPS       Z5, Z3, Z3
-	VPSUBD       Z6, Z3, Z3
-	VPMAXSD      Z7, Z3, Z3
-	VPMINSD      Z8, Z3, Z3
-	VPSLLD       $0x04, Z2, Z2
-	VORPS        Z2, Z0, Z0
-	VPSLLD       $0x04, Z3, Z3
-	VORPS        Z3, Z1, Z1
-	VPMOVDB      Z0, 16(AX)
-	VPMOVDB      Z1, 32(AX)
-	VMOVUPS      256(CX), Z0
-	VMOVUPS      320(CX), Z1
-	MOVL         5128(DX), SI
-	ADDL         SI, SI
-	JZ           fitted73
-	VBROADCASTSS 5128(DX), Z2
-	VBROADCASTSS 6152(DX), Z3
-	VADDPS       Z3, Z0, Z0
-	VDIVPS       Z2, Z0, Z0
-	VADDPS       Z3, Z1, Z1
-	VDIVPS       Z2, Z1, Z1
-	JMP          fit74
-
-fitted73:
-	VBROADCASTSS 2056(DX), Z2
-	VBROADCASTSS 3080(DX), Z3
-	VSUBPS       Z3, Z0, Z0
-	VMULPS       Z2, Z0, Z0
-	VSUBPS       Z3, Z1, Z1
-	VMULPS       Z2, Z1, Z1
-
-fit74:
-	VBROADCASTSS word4b400000<>+0(SB), Z2
-	VBROADCASTSS word007fffff<>+0(SB), Z3
-	VBROADCASTSS word00400000<>+0(SB), Z4
-	VXORPS       Z5, Z5, Z5
-	VBROADCASTSS word0000000f<>+0(SB), Z6
-	VADDPS       Z2, Z0, Z0
-	VANDPS       Z3, Z0, Z0
-	VPSUBD       Z4, Z0, Z0
-	VPMAXSD      Z5, Z0, Z0
-	VPMINSD      Z6, Z0, Z0
-	VADDPS       Z2, Z1, Z1
-	VANDPS       Z3, Z1, Z1
-	VPSUBD       Z4, Z1, Z1
-	VPMAXSD      Z5, Z1, Z1
-	VPMINSD      Z6, Z1, Z1
-	VMOVUPS      384(CX), Z2
-	VMOVUPS      448(CX), Z3
-	MOVL         5132(DX), SI
-	ADDL         SI, SI
-	JZ           fitted75
-	VBROADCASTSS 5132(DX), Z4
-	VBROADCASTSS 6156(DX), Z5
-	VADDPS       Z5, Z2, Z2
-	VDIVPS       Z4, Z2, Z2
-	VADDPS       Z5, Z3, Z3
-	VDIVPS       Z4, Z3, Z3
-	JMP          fit76
-
-fitted75:
-	VBROADCASTSS 2060(DX), Z4
-	VBROADCASTSS 3084(DX), Z5
-	VSUBPS       Z5, Z2, Z2
-	VMULPS       Z4, Z2, Z2
-	VSUBPS       Z5, Z3, Z3
-	VMULPS       Z4, Z3, Z3
-
-fit76:
-	VBROADCASTSS word4b400000<>+0(SB), Z4
-	VBROADCASTSS word007fffff<>+0(SB), Z5
-	VBROADCASTSS word00400000<>+0(SB), Z6
-	VXORPS       Z7, Z7, Z7
-	VBROADCASTSS word0000000f<>+0(SB), Z8
-	VADDPS       Z4, Z2, Z2
-	VANDPS       Z5, Z2, Z2
-	VPSUBD       Z6, Z2, Z2
-	VPMAXSD      Z7, Z2, Z2
-	VPMINSD      Z8, Z2, Z2
-	VADDPS       Z4, Z3, Z3
-	VANDPS       Z5, Z3, Z3
-	VPSUBD       Z6, Z3, Z3
-	VPMAXSD      Z7, Z3, Z3
-	VPMINSD      Z8, Z3, Z3
-	VPSLLD       $0x04, Z2, Z2
-	VORPS        Z2, Z0, Z0
-	VPSLLD       $0x04, Z3, Z3
-	VORPS        Z3, Z1, Z1
-	VPMOVDB      Z0, 48(AX)
-	VPMOVDB      Z1, 64(AX)
-	VMOVUPS      512(CX), Z0
-	VMOVUPS      576(CX), Z1
-	MOVL         5136(DX), SI
-	ADDL         SI, SI
-	JZ           fitted77
-	VBROADCASTSS 5136(DX), Z2
-	VBROADCASTSS 6160(DX), Z3
-	VADDPS       Z3, Z0, Z0
-	VDIVPS       Z2, Z0, Z0
-	VADDPS       Z3, Z1, Z1
-	VDIVPS       Z2, Z1, Z1
-	JMP          fit78
-
-fitted77:
-	VBROADCASTSS 2064(DX), Z2
-	VBROADCASTSS 3088(DX), Z3
-	VSUBPS       Z3, Z0, Z0
-	VMULPS       Z2, Z0, Z0
-	VSUBPS       Z3, Z1, Z1
-	VMULPS       Z2, Z1, Z1
-
-fit78:
-	VBROADCASTSS word4b400000<>+0(SB), Z2
-	VBROADCASTSS word007fffff<>+0(SB), Z3
-	VBROADCASTSS word00400000<>+0(SB), Z4
-	VXORPS       Z5, Z5, Z5
-	VBROADCASTSS word0000000f<>+0(SB), Z6
-	VADDPS       Z2, Z0, Z0
-	VANDPS       Z3, Z0, Z0
-	VPSUBD       Z4, Z0, Z0
-	VPMAXSD      Z5, Z0, Z0
-	VPMINSD      Z6, Z0, Z0
-	VADDPS       Z2, Z1, Z1
-	VANDPS       Z3, Z1, Z1
-	VPSUBD       Z4, Z1, Z1
-	VPMAXSD      Z5, Z1, Z1
-	VPMINSD      Z6, Z1, Z1
-	VMOVUPS      640(CX), Z2
-	VMOVUPS      704(CX), Z3
-	MOVL         5140(DX), SI
-	ADDL         SI, SI
-	JZ           fitted79
-	VBROADCASTSS 5140(DX), Z4
-	VBROADCASTSS 6164(DX), Z5
-	VADDPS       Z5, Z2, Z2
-	VDIVPS       Z4, Z2, Z2
-	VADDPS       Z5, Z3, Z3
-	VDIVPS       Z4, Z3, Z3
-	JMP          fit80
-
-fitted79:
-	VBROADCASTSS 2068(DX), Z4
-	VBROADCASTSS 3092(DX), Z5
-	VSUBPS       Z5, Z2, Z2
-	VMULPS       Z4, Z2, Z2
-	VSUBPS       Z5, Z3, Z3
-	VMULPS       Z4, Z3, Z3
-
-fit80:
-	VBROADCASTSS word4b400000<>+0(SB), Z4
-	VBROADCASTSS word007fffff<>+0(SB), Z5
-	VBROADCASTSS word00400000<>+0(SB), Z6
-	VXORPS       Z7, Z7, Z7
-	VBROADCASTSS word0000000f<>+0(SB), Z8
-	VADDPS       Z4, Z2, Z2
-	VANDPS       Z5, Z2, Z2
-	VPSUBD       Z6, Z2, Z2
-	VPMAXSD      Z7, Z2, Z2
-	VPMINSD      Z8, Z2, Z2
-	VADDPS       Z4, Z3, Z3
-	VANDPS       Z5, Z3, Z3
-	VPSUBD       Z6, Z3, Z3
-	VPMAXSD      Z7, Z3, Z3
-	VPMINSD      Z8, Z3, Z3
-	VPSLLD       $0x04, Z2, Z2
-	VORPS        Z2, Z0, Z0
-	VPSLLD       $0x04, Z3, Z3
-	VORPS        Z3, Z1, Z1
-	VPMOVDB      Z0, 80(AX)
-	VPMOVDB      Z1, 96(AX)
-	VMOVUPS      768(CX), Z0
-	VMOVUPS      832(CX), Z1
-	MOVL         5144(DX), SI
-	ADDL         SI, SI
-	JZ           fitted81
-	VBROADCASTSS 5144(DX), Z2
-	VBROADCASTSS 6168(DX), Z3
-	VADDPS       Z3, Z0, Z0
-	VDIVPS       Z2, Z0, Z0
-	VADDPS       Z3, Z1, Z1
-	VDIVPS       Z2, Z1, Z1
-	JMP          fit82
-
-fitted81:
-	VBROADCASTSS 2072(DX), Z2
-	VBROADCASTSS 3096(DX), Z3
-	VSUBPS       Z3, Z0, Z0
-	VMULPS       Z2, Z0, Z0
-	VSUBPS       Z3, Z1, Z1
-	VMULPS       Z2, Z1, Z1
-
-fit82:
-	VBROADCASTSS word4b400000<>+0(SB), Z2
-	VBROADCASTSS word007fffff<>+0(SB), Z3
-	VBROADCASTSS word00400000<>+0(SB), Z4
-	VXORPS       Z5, Z5, Z5
-	VBROADCASTSS word0000000f<>+0(SB), Z6
-	VADDPS       Z2, Z0, Z0
-	VANDPS       Z3, Z0, Z0
-	VPSUBD       Z4, Z0, Z0
-	VPMAXSD      Z5, Z0, Z0
-	VPMINSD      Z6, Z0, Z0
-	VADDPS       Z2, Z1, Z1
-	VANDPS       Z3, Z1, Z1
-	VPSUBD       Z4, Z1, Z1
-	VPMAXSD      Z5, Z1, Z1
-	VPMINSD      Z6, Z1, Z1
-	VMOVUPS      896(CX), Z2
-	VMOVUPS      960(CX), Z3
-	MOVL         5148(DX), SI
-	ADDL         SI, SI
-	JZ           fitted83
-	VBROADCASTSS 5148(DX), Z4
-	VBROADCASTSS 6172(DX), Z5
-	VADDPS       Z5, Z2, Z2
-	VDIVPS       Z4, Z2, Z2
-	VADDPS       Z5, Z3, Z3
-	VDIVPS       Z4, Z3, Z3
-	JMP          fit84
-
-fitted83:
-	VBROADCASTSS 2076(DX), Z4
-	VBROADCASTSS 3100(DX), Z5
-	VSUBPS       Z5, Z2, Z2
-	VMULPS       Z4, Z2, Z2
-	VSUBPS       Z5, Z3, Z3
-	VMULPS       Z4, Z3, Z3
-
-fit84:
-	VBROADCASTSS word4b400000<>+0(SB), Z4
-	VBROADCASTSS word007fffff<>+0(SB), Z5
-	VBROADCASTSS word00400000<>+0(SB), Z6
-	VXORPS       Z7, Z7, Z7
-	VBROADCASTSS word0000000f<>+0(SB), Z8
-	VADDPS       Z4, Z2, Z2
-	VANDPS       Z5, Z2, Z2
-	VPSUBD       Z6, Z2, Z2
-	VPMAXSD      Z7, Z2, Z2
-	VPMINSD      Z8, Z2, Z2
-	VADDPS       Z4, Z3, Z3
-	VANDPS       Z5, Z3, Z3
-	VPSUBD       Z6, Z3, Z3
-	VPMAXSD      Z7, Z3, Z3
-	VPMINSD      Z8, Z3, Z3
-	VPSLLD       $0x04, Z2, Z2
-	VORPS        Z2, Z0, Z0
-	VPSLLD       $0x04, Z3, Z3
-	VORPS        Z3, Z1, Z1
-	VPMOVDB      Z0, 112(AX)
-	VPMOVDB      Z1, 128(AX)
-	ADDQ         $0x00000090, AX
-	ADDQ         $0x00000400, CX
-	ADDQ         $0x20, DX
-	DECQ         BX
-	JNZ          block68
-	VZEROUPPER
-	RET
-
-// func requantQ5_KAVX512(dst *byte, src *float32, f *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·requantQ5_KAVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ f+16(FP), DX
-	MOVQ n+24(FP), BX
-
-block85:
-	VXORPS       Z0, Z0, Z0
-	VXORPS       Z1, Z1, Z1
-	VBROADCASTSS word0000000f<>+0(SB), Z2
-	VBROADCASTSS word00000010<>+0(SB), Z3
-	VMOVUPS      (CX), Z4
-	VMOVUPS      64(CX), Z5
-	MOVL         5120(DX), SI
-	ADDL         SI, SI
-	JZ           fitted86
-	VBROADCASTSS 5120(DX), Z6
-	VBROADCASTSS 6144(DX), Z7
-	VADDPS       Z7, Z4, Z4
-	VDIVPS       Z6, Z4, Z4
-	VADDPS       Z7, Z5, Z5
-	VDIVPS       Z6, Z5, Z5
-	JMP          fit87
-
-fitted86:
-	VBROADCASTSS 2048(DX), Z6
-	VBROADCASTSS 3072(DX), Z7
-	VSUBPS       Z7, Z4, Z4
-	VMULPS       Z6, Z4, Z4
-	VSUBPS       Z7, Z5, Z5
-	VMULPS       Z6, Z5, Z5
-
-fit87:
-	VBROADCASTSS word4b400000<>+0(SB), Z6
-	VBROADCASTSS word007fffff<>+0(SB), Z7
-	VBROADCASTSS word00400000<>+0(SB), Z8
-	VXORPS       Z9, Z9, Z9
-	VBROADCASTSS word0000001f<>+0(SB), Z10
-	VADDPS       Z6, Z4, Z4
-	VANDPS       Z7, Z4, Z4
-	VPSUBD       Z8, Z4, Z4
-	VPMAXSD      Z9, Z4, Z4
-	VPMINSD      Z10, Z4, Z4
-	VADDPS       Z6, Z5, Z5
-	VANDPS       Z7, Z5, Z5
-	VPSUBD       Z8, Z5, Z5
-	VPMAXSD      Z9, Z5, Z5
-	VPMINSD      Z10, Z5, Z5
-	VMOVUPS      128(CX), Z6
-	VMOVUPS      192(CX), Z7
-	MOVL         5124(DX), SI
-	ADDL         SI, SI
-	JZ           fitted88
-	VBROADCASTSS 5124(DX), Z8
-	VBROADCASTSS 6148(DX), Z9
-	VADDPS       Z9, Z6, Z6
-	VDIVPS       Z8, Z6, Z6
-	VADDPS       Z9, Z7, Z7
-	VDIVPS       Z8, Z7, Z7
-	JMP          fit89
-
-fitted88:
-	VBROADCASTSS 2052(DX), Z8
-	VBROADCASTSS 3076(DX), Z9
-	VSUBPS       Z9, Z6, Z6
-	VMULPS       Z8, Z6, Z6
-	VSUBPS       Z9, Z7, Z7
-	VMULPS       Z8, Z7, Z7
-
-fit89:
-	VBROADCASTSS word4b400000<>+0(SB), Z8
-	VBROADCASTSS word007fffff<>+0(SB), Z9
-	VBROADCASTSS word00400000<>+0(SB), Z10
-	VXORPS       Z11, Z11, Z11
-	VBROADCASTSS word0000001f<>+0(SB), Z12
-	VADDPS       Z8, Z6, Z6
-	VANDPS       Z9, Z6, Z6
-	VPSUBD       Z10, Z6, Z6
-	VPMAXSD      Z11, Z6, Z6
-	VPMINSD      Z12, Z6, Z6
-	VADDPS       Z8, Z7, Z7
-	VANDPS       Z9, Z7, Z7
-	VPSUBD       Z10, Z7, Z7
-	VPMAXSD      Z11, Z7, Z7
-	VPMINSD      Z12, Z7, Z7
-	VANDPS       Z3, Z4, Z8
-	VPSRLD       $0x04, Z8, Z8
-	VORPS        Z8, Z0, Z0
-	VANDPS       Z2, Z4, Z4
-	VANDPS       Z3, Z5, Z8
-	VPSRLD       $0x04, Z8, Z8
-	VORPS        Z8, Z1, Z1
-	VANDPS       Z2, Z5, Z5
-	VANDPS       Z3, Z6, Z8
-	VPSRLD       $0x03, Z8, Z8
-	VORPS        Z8, Z0, Z0
-	VANDPS       Z2, Z6, Z6
-	VANDPS       Z3, Z7, Z8
-	VPSRLD       $0x03, Z8, Z8
-	VORPS        Z8, Z1, Z1
-	VANDPS       Z2, Z7, Z7
-	VPSLLD       $0x04, Z6, Z6
-	VORPS        Z6, Z4, Z4
-	VPSLLD       $0x04, Z7, Z7
-	VORPS        Z7, Z5, Z5
-	VPMOVDB      Z4, 48(AX)
-	VPMOVDB      Z5, 64(AX)
-	VMOVUPS      256(CX), Z4
-	VMOVUPS      320(CX), Z5
-	MOVL         5128(DX), SI
-	ADDL         SI, SI
-	JZ           fitted90
-	VBROADCASTSS 5128(DX), Z6
-	VBROADCASTSS 6152(DX), Z7
-	VADDPS       Z7, Z4, Z4
-	VDIVPS       Z6, Z4, Z4
-	VADDPS       Z7, Z5, Z5
-	VDIVPS       Z6, Z5, Z5
-	JMP          fit91
-
-fitted90:
-	VBROADCASTSS 2056(DX), Z6
-	VBROADCASTSS 3080(DX), Z7
-	VSUBPS       Z7, Z4, Z4
-	VMULPS       Z6, Z4, Z4
-	VSUBPS       Z7, Z5, Z5
-	VMULPS       Z6, Z5, Z5
-
-fit91:
-	VBROADCASTSS word4b400000<>+0(SB), Z6
-	VBROADCASTSS word007fffff<>+0(SB), Z7
-	VBROADCASTSS word00400000<>+0(SB), Z8
-	VXORPS       Z9, Z9, Z9
-	VBROADCASTSS word0000001f<>+0(SB), Z10
-	VADDPS       Z6, Z4, Z4
-	VANDPS       Z7, Z4, Z4
-	VPSUBD       Z8, Z4, Z4
-	VPMAXSD      Z9, Z4, Z4
-	VPMINSD      Z10, Z4, Z4
-	VADDPS       Z6, Z5, Z5
-	VANDPS       Z7, Z5, Z5
-	VPSUBD       Z8, Z5, Z5
-	VPMAXSD      Z9, Z5, Z5
-	VPMINSD      Z10, Z5, Z5
-	VMOVUPS      384(CX), Z6
-	VMOVUPS      448(CX), Z7
-	MOVL         5132(DX), SI
-	ADDL         SI, SI
-	JZ           fitted92
-	VBROADCASTSS 5132(DX), Z8
-	VBROADCASTSS 6156(DX), Z9
-	VADDPS       Z9, Z6, Z6
-	VDIVPS       Z8, Z6, Z6
-	VADDPS       Z9, Z7, Z7
-	VDIVPS       Z8, Z7, Z7
-	JMP          fit93
-
-fitted92:
-	VBROADCASTSS 2060(DX), Z8
-	VBROADCASTSS 3084(DX), Z9
-	VSUBPS       Z9, Z6, Z6
-	VMULPS       Z8, Z6, Z6
-	VSUBPS       Z9, Z7, Z7
-	VMULPS       Z8, Z7, Z7
-
-fit93:
-	VBROADCASTSS word4b400000<>+0(SB), Z8
-	VBROADCASTSS word007fffff<>+0(SB), Z9
-	VBROADCASTSS word00400000<>+0(SB), Z10
-	VXORPS       Z11, Z11, Z11
-	VBROADCASTSS word0000001f<>+0(SB), Z12
-	VADDPS       Z8, Z6, Z6
-	VANDPS       Z9, Z6, Z6
-	VPSUBD       Z10, Z6, Z6
-	VPMAXSD      Z11, Z6, Z6
-	VPMINSD      Z12, Z6, Z6
-	VADDPS       Z8, Z7, Z7
-	VANDPS       Z9, Z7, Z7
-	VPSUBD       Z10, Z7, Z7
-	VPMAXSD      Z11, Z7, Z7
-	VPMINSD      Z12, Z7, Z7
-	VANDPS       Z3, Z4, Z8
-	VPSRLD       $0x02, Z8, Z8
-	VORPS        Z8, Z0, Z0
-	VANDPS       Z2, Z4, Z4
-	VANDPS       Z3, Z5, Z8
-	VPSRLD       $0x02, Z8, Z8
-	VORPS        Z8, Z1, Z1
-	VANDPS       Z2, Z5, Z5
-	VANDPS       Z3, Z6, Z8
-	VPSRLD       $0x01, Z8, Z8
-	VORPS        Z8, Z0, Z0
-	VANDPS       Z2, Z6, Z6
-	VANDPS       Z3, Z7, Z8
-	VPSRLD       $0x01, Z8, Z8
-	VORPS        Z8, Z1, Z1
-	VANDPS       Z2, Z7, Z7
-	VPSLLD       $0x04, Z6, Z6
-	VORPS        Z6, Z4, Z4
-	VPSLLD       $0x04, Z7, Z7
-	VORPS        Z7, Z5, Z5
-	VPMOVDB      Z4, 80(AX)
-	VPMOVDB      Z5, 96(AX)
-	VMOVUPS      512(CX), Z4
-	VMOVUPS      576(CX), Z5
-	MOVL         5136(DX), SI
-	ADDL         SI, SI
-	JZ           fitted94
-	VBROADCASTSS 5136(DX), Z6
-	VBROADCASTSS 6160(DX), Z7
-	VADDPS       Z7, Z4, Z4
-	VDIVPS       Z6, Z4, Z4
-	VADDPS       Z7, Z5, Z5
-	VDIVPS       Z6, Z5, Z5
-	JMP          fit95
-
-fitted94:
-	VBROADCASTSS 2064(DX), Z6
-	VBROADCASTSS 3088(DX), Z7
-	VSUBPS       Z7, Z4, Z4
-	VMULPS       Z6, Z4, Z4
-	VSUBPS       Z7, Z5, Z5
-	VMULPS       Z6, Z5, Z5
-
-fit95:
-	VBROADCASTSS word4b400000<>+0(SB), Z6
-	VBROADCASTSS word007fffff<>+0(SB), Z7
-	VBROADCASTSS word00400000<>+0(SB), Z8
-	VXORPS       Z9, Z9, Z9
-	VBROADCASTSS word0000001f<>+0(SB), Z10
-	VADDPS       Z6, Z4, Z4
-	VANDPS       Z7, Z4, Z4
-	VPSUBD       Z8, Z4, Z4
-	VPMAXSD      Z9, Z4, Z4
-	VPMINSD      Z10, Z4, Z4
-	VADDPS       Z6, Z5, Z5
-	VANDPS       Z7, Z5, Z5
-	VPSUBD       Z8, Z5, Z5
-	VPMAXSD      Z9, Z5, Z5
-	VPMINSD      Z10, Z5, Z5
-	VMOVUPS      640(CX), Z6
-	VMOVUPS      704(CX), Z7
-	MOVL         5140(DX), SI
-	ADDL         SI, SI
-	JZ           fitted96
-	VBROADCASTSS 5140(DX), Z8
-	VBROADCASTSS 6164(DX), Z9
-	VADDPS       Z9, Z6, Z6
-	VDIVPS       Z8, Z6, Z6
-	VADDPS       Z9, Z7, Z7
-	VDIVPS       Z8, Z7, Z7
-	JMP          fit97
-
-fitted96:
-	VBROADCASTSS 2068(DX), Z8
-	VBROADCASTSS 3092(DX), Z9
-	VSUBPS       Z9, Z6, Z6
-	VMULPS       Z8, Z6, Z6
-	VSUBPS       Z9, Z7, Z7
-	VMULPS       Z8, Z7, Z7
-
-fit97:
-	VBROADCASTSS word4b400000<>+0(SB), Z8
-	VBROADCASTSS word007fffff<>+0(SB), Z9
-	VBROADCASTSS word00400000<>+0(SB), Z10
-	VXORPS       Z11, Z11, Z11
-	VBROADCASTSS word0000001f<>+0(SB), Z12
-	VADDPS       Z8, Z6, Z6
-	VANDPS       Z9, Z6, Z6
-	VPSUBD       Z10, Z6, Z6
-	VPMAXSD      Z11, Z6, Z6
-	VPMINSD      Z12, Z6, Z6
-	VADDPS       Z8, Z7, Z7
-	VANDPS       Z9, Z7, Z7
-	VPSUBD       Z10, Z7, Z7
-	VPMAXSD      Z11, Z7, Z7
-	VPMINSD      Z12, Z7, Z7
-	VANDPS       Z3, Z4, Z8
-	VPSLLD       $0x00, Z8, Z8
-	VORPS        Z8, Z0, Z0
-	VANDPS       Z2, Z4, Z4
-	VANDPS       Z3, Z5, Z8
-	VPSLLD       $0x00, Z8, Z8
-	VORPS        Z8, Z1, Z1
-	VANDPS       Z2, Z5, Z5
-	VANDPS       Z3, Z6, Z8
-	VPSLLD       $0x01, Z8, Z8
-	VORPS        Z8, Z0, Z0
-	VANDPS       Z2, Z6, Z6
-	VANDPS       Z3, Z7, Z8
-	VPSLLD       $0x01, Z8, Z8
-	VORPS        Z8, Z1, Z1
-	VANDPS       Z2, Z7, Z7
-	VPSLLD       $0x04, Z6, Z6
-	VORPS        Z6, Z4, Z4
-	VPSLLD       $0x04, Z7, Z7
-	VORPS        Z7, Z5, Z5
-	VPMOVDB      Z4, 112(AX)
-	VPMOVDB      Z5, 128(AX)
-	VMOVUPS      768(CX), Z4
-	VMOVUPS      832(CX), Z5
-	MOVL         5144(DX), SI
-	ADDL         SI, SI
-	JZ           fitted98
-	VBROADCASTSS 5144(DX), Z6
-	VBROADCASTSS 6168(DX), Z7
-	VADDPS       Z7, Z4, Z4
-	VDIVPS       Z6, Z4, Z4
-	VADDPS       Z7, Z5, Z5
-	VDIVPS       Z6, Z5, Z5
-	JMP          fit99
-
-fitted98:
-	VBROADCASTSS 2072(DX), Z6
-	VBROADCASTSS 3096(DX), Z7
-	VSUBPS       Z7, Z4, Z4
-	VMULPS       Z6, Z4, Z4
-	VSUBPS       Z7, Z5, Z5
-	VMULPS       Z6, Z5, Z5
-
-fit99:
-	VBROADCASTSS word4b400000<>+0(SB), Z6
-	VBROADCASTSS word007fffff<>+0(SB), Z7
-	VBROADCASTSS word00400000<>+0(SB), Z8
-	VXORPS       Z9, Z9, Z9
-	VBROADCASTSS word0000001f<>+0(SB), Z10
-	VADDPS       Z6, Z4, Z4
-	VANDPS       Z7, Z4, Z4
-	VPSUBD       Z8, Z4, Z4
-	VPMAXSD      Z9, Z4, Z4
-	VPMINSD      Z10, Z4, Z4
-	VADDPS       Z6, Z5, Z5
-	VANDPS       Z7, Z5, Z5
-	VPSUBD       Z8, Z5, Z5
-	VPMAXSD      Z9, Z5, Z5
-	VPMINSD      Z10, Z5, Z5
-	VMOVUPS      896(CX), Z6
-	VMOVUPS      960(CX), Z7
-	MOVL         5148(DX), SI
-	ADDL         SI, SI
-	JZ           fitted100
-	VBROADCASTSS 5148(DX), Z8
-	VBROADCASTSS 6172(DX), Z9
-	VADDPS       Z9, Z6, Z6
-	VDIVPS       Z8, Z6, Z6
-	VADDPS       Z9, Z7, Z7
-	VDIVPS       Z8, Z7, Z7
-	JMP          fit101
-
-fitted100:
-	VBROADCASTSS 2076(DX), Z8
-	VBROADCASTSS 3100(DX), Z9
-	VSUBPS       Z9, Z6, Z6
-	VMULPS       Z8, Z6, Z6
-	VSUBPS       Z9, Z7, Z7
-	VMULPS       Z8, Z7, Z7
-
-fit101:
-	VBROADCASTSS word4b400000<>+0(SB), Z8
-	VBROADCASTSS word007fffff<>+0(SB), Z9
-	VBROADCASTSS word00400000<>+0(SB), Z10
-	VXORPS       Z11, Z11, Z11
-	VBROADCASTSS word0000001f<>+0(SB), Z12
-	VADDPS       Z8, Z6, Z6
-	VANDPS       Z9, Z6, Z6
-	VPSUBD       Z10, Z6, Z6
-	VPMAXSD      Z11, Z6, Z6
-	VPMINSD      Z12, Z6, Z6
-	VADDPS       Z8, Z7, Z7
-	VANDPS       Z9, Z7, Z7
-	VPSUBD       Z10, Z7, Z7
-	VPMAXSD      Z11, Z7, Z7
-	VPMINSD      Z12, Z7, Z7
-	VANDPS       Z3, Z4, Z8
-	VPSLLD       $0x02, Z8, Z8
-	VORPS        Z8, Z0, Z0
-	VANDPS       Z2, Z4, Z4
-	VANDPS       Z3, Z5, Z8
-	VPSLLD       $0x02, Z8, Z8
-	VORPS        Z8, Z1, Z1
-	VANDPS       Z2, Z5, Z5
-	VANDPS       Z3, Z6, Z8
-	VPSLLD       $0x03, Z8, Z8
-	VORPS        Z8, Z0, Z0
-	VANDPS       Z2, Z6, Z6
-	VANDPS       Z3, Z7, Z3
-	VPSLLD       $0x03, Z3, Z3
-	VORPS        Z3, Z1, Z1
-	VANDPS       Z2, Z7, Z7
-	VPSLLD       $0x04, Z6, Z6
-	VORPS        Z6, Z4, Z4
-	VPSLLD       $0x04, Z7, Z7
-	VORPS        Z7, Z5, Z5
-	VPMOVDB      Z4, 144(AX)
-	VPMOVDB      Z5, 160(AX)
-	VPMOVDB      Z0, 16(AX)
-	VPMOVDB      Z1, 32(AX)
-	ADDQ         $0x000000b0, AX
-	ADDQ         $0x00000400, CX
-	ADDQ         $0x20, DX
-	DECQ         BX
-	JNZ          block85
-	VZEROUPPER
-	RET
-
-// func requantQ2_KAVX512(dst *byte, src *float32, f *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·requantQ2_KAVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ f+16(FP), DX
-	MOVQ n+24(FP), BX
-
-block102:
-	VMOVUPS      (CX), Z0
-	MOVL         5120(DX), SI
-	ADDL         SI, SI
-	JZ           fitted103
-	VBROADCASTSS 5120(DX), Z1
-	VBROADCASTSS 6144(DX), Z2
-	VADDPS       Z2, Z0, Z0
-	VDIVPS       Z1, Z0, Z0
-	JMP          fit104
-
-fitted103:
-	VBROADCASTSS 2048(DX), Z1
-	VBROADCASTSS 3072(DX), Z2
-	VSUBPS       Z2, Z0, Z0
-	VMULPS       Z1, Z0, Z0
-
-fit104:
-	VBROADCASTSS word4b400000<>+0(SB), Z1
-	VBROADCASTSS word007fffff<>+0(SB), Z2
-	VBROADCASTSS word00400000<>+0(SB), Z3
-	VXORPS       Z4, Z4, Z4
-	VBROADCASTSS word00000003<>+0(SB), Z5
-	VADDPS       Z1, Z0, Z0
-	VANDPS       Z2, Z0, Z0
-	VPSUBD       Z3, Z0, Z0
-	VPMAXSD      Z4, Z0, Z0
-	VPMINSD      Z5, Z0, Z0
-	VMOVUPS      64(CX), Z1
-	MOVL         5124(DX), SI
-	ADDL         SI, SI
-	JZ           fitted105
-	VBROADCASTSS 5124(DX), Z2
-	VBROADCASTSS 6148(DX), Z3
-	VADDPS       Z3, Z1, Z1
-	VDIVPS       Z2, Z1, Z1
-	JMP          fit106
-
-fitted105:
-	VBROADCASTSS 2052(DX), Z2
-	VBROADCASTSS 3076(DX), Z3
-	VSUBPS       Z3, Z1, Z1
-	VMULPS       Z2, Z1, Z1
-
-fit106:
-	VBROADCASTSS word4b400000<>+0(SB), Z2
-	VBROADCASTSS word007fffff<>+0(SB), Z3
-	VBROADCASTSS word00400000<>+0(SB), Z4
-	VXORPS       Z5, Z5, Z5
-	VBROADCASTSS word00000003<>+0(SB), Z6
-	VADDPS       Z2, Z1, Z1
-	VANDPS       Z3, Z1, Z1
-	VPSUBD       Z4, Z1, Z1
-	VPMAXSD      Z5, Z1, Z1
-	VPMINSD      Z6, Z1, Z1
-	VMOVUPS      128(CX), Z2
-	MOVL         5128(DX), SI
-	ADDL         SI, SI
-	JZ           fitted107
-	VBROADCASTSS 5128(DX), Z3
-	VBROADCASTSS 6152(DX), Z4
-	VADDPS       Z4, Z2, Z2
-	VDIVPS       Z3, Z2, Z2
-	JMP          fit108
-
-fitted107:
-	VBROADCASTSS 2056(DX), Z3
-	VBROADCASTSS 3080(DX), Z4
-	VSUBPS       Z4, Z2, Z2
-	VMULPS       Z3, Z2, Z2
-
-fit108:
-	VBROADCASTSS word4b400000<>+0(SB), Z3
-	VBROADCASTSS word007fffff<>+0(SB), Z4
-	VBROADCASTSS word00400000<>+0(SB), Z5
-	VXORPS       Z6, Z6, Z6
-	VBROADCASTSS word00000003<>+0(SB), Z7
-	VADDPS       Z3, Z2, Z2
-	VANDPS       Z4, Z2, Z2
-	VPSUBD       Z5, Z2, Z2
-	VPMAXSD      Z6, Z2, Z2
-	VPMINSD      Z7, Z2, Z2
-	VMOVUPS      192(CX), Z3
-	MOVL         5132(DX), SI
-	ADDL         SI, SI
-	JZ           fitted109
-	VBROADCASTSS 5132(DX), Z4
-	VBROADCASTSS 6156(DX), Z5
-	VADDPS       Z5, Z3, Z3
-	VDIVPS       Z4, Z3, Z3
-	JMP          fit110
-
-fitted109:
-	VBROADCASTSS 2060(DX), Z4
-	VBROADCASTSS 3084(DX), Z5
-	VSUBPS       Z5, Z3, Z3
-	VMULPS       Z4, Z3, Z3
-
-fit110:
-	VBROADCASTSS word4b400000<>+0(SB), Z4
-	VBROADCASTSS word007fffff<>+0(SB), Z5
-	VBROADCASTSS word00400000<>+0(SB), Z6
-	VXORPS       Z7, Z7, Z7
-	VBROADCASTSS word00000003<>+0(SB), Z8
-	VADDPS       Z4, Z3, Z3
-	VANDPS       Z5, Z3, Z3
-	VPSUBD       Z6, Z3, Z3
-	VPMAXSD      Z7, Z3, Z3
-	VPMINSD      Z8, Z3, Z3
-	VPSLLD       $0x02, Z2, Z2
-	VORPS        Z2, Z0, Z0
-	VPSLLD       $0x02, Z3, Z3
-	VORPS        Z3, Z1, Z1
-	VMOVUPS      256(CX), Z2
-	MOVL         5136(DX), SI
-	ADDL         SI, SI
-	JZ           fitted111
-	VBROADCASTSS 5136(DX), Z3
-	VBROADCASTSS 6160(DX), Z4
-	VADDPS       Z4, Z2, Z2
-	VDIVPS       Z3, Z2, Z2
-	JMP          fit112
-
-fitted111:
-	VBROADCASTSS 2064(DX), Z3
-	VBROADCASTSS 3088(DX), Z4
-	VSUBPS       Z4, Z2, Z2
-	VMULPS       Z3, Z2, Z2
-
-fit112:
-	VBROADCASTSS word4b400000<>+0(SB), Z3
-	VBROADCASTSS word007fffff<>+0(SB), Z4
-	VBROADCASTSS word00400000<>+0(SB), Z5
-	VXORPS       Z6, Z6, Z6
-	VBROADCASTSS word00000003<>+0(SB), Z7
-	VADDPS       Z3, Z2, Z2
-	VANDPS       Z4, Z2, Z2
-	VPSUBD       Z5, Z2, Z2
-	VPMAXSD      Z6, Z2, Z2
-	VPMINSD      Z7, Z2, Z2
-	VMOVUPS      320(CX), Z3
-	MOVL         5140(DX), SI
-	ADDL         SI, SI
-	JZ           fitted113
-	VBROADCASTSS 5140(DX), Z4
-	VBROADCASTSS 6164(DX), Z5
-	VADDPS       Z5, Z3, Z3
-	VDIVPS       Z4, Z3, Z3
-	JMP          fit114
-
-fitted113:
-	VBROADCASTSS 2068(DX), Z4
-	VBROADCASTSS 3092(DX), Z5
-	VSUBPS       Z5, Z3, Z3
-	VMULPS       Z4, Z3, Z3
-
-fit114:
-	VBROADCASTSS word4b400000<>+0(SB), Z4
-	VBROADCASTSS word007fffff<>+0(SB), Z5
-	VBROADCASTSS word00400000<>+0(SB), Z6
-	VXORPS       Z7, Z7, Z7
-	VBROADCASTSS word00000003<>+0(SB), Z8
-	VADDPS       Z4, Z3, Z3
-	VANDPS       Z5, Z3, Z3
-	VPSUBD       Z6, Z3, Z3
-	VPMAXSD      Z7, Z3, Z3
-	VPMINSD      Z8, Z3, Z3
-	VPSLLD       $0x04, Z2, Z2
-	VORPS        Z2, Z0, Z0
-	VPSLLD       $0x04, Z3, Z3
-	VORPS        Z3, Z1, Z1
-	VMOVUPS      384(CX), Z2
-	MOVL         5144(DX), SI
-	ADDL         SI, SI
-	JZ           fitted115
-	VBROADCASTSS 5144(DX), Z3
-	VBROADCASTSS 6168(DX), Z4
-	VADDPS       Z4, Z2, Z2
-	VDIVPS       Z3, Z2, Z2
-	JMP          fit116
-
-fitted115:
-	VBROADCASTSS 2072(DX), Z3
-	VBROADCASTSS 3096(DX), Z4
-	VSUBPS       Z4, Z2, Z2
-	VMULPS       Z3, Z2, Z2
-
-fit116:
-	VBROADCASTSS word4b400000<>+0(SB), Z3
-	VBROADCASTSS word007fffff<>+0(SB), Z4
-	VBROADCASTSS word00400000<>+0(SB), Z5
-	VXORPS       Z6, Z6, Z6
-	VBROADCASTSS word00000003<>+0(SB), Z7
-	VADDPS       Z3, Z2, Z2
-	VANDPS       Z4, Z2, Z2
-	VPSUBD       Z5, Z2, Z2
-	VPMAXSD      Z6, Z2, Z2
-	VPMINSD      Z7, Z2, Z2
-	VMOVUPS      448(CX), Z3
-	MOVL         5148(DX), SI
-	ADDL         SI, SI
-	JZ           fitted117
-	VBROADCASTSS 5148(DX), Z4
-	VBROADCASTSS 6172(DX), Z5
-	VADDPS       Z5, Z3, Z3
-	VDIVPS       Z4, Z3, Z3
-	JMP          fit118
-
-fitted117:
-	VBROADCASTSS 2076(DX), Z4
-	VBROADCASTSS 3100(DX), Z5
-	VSUBPS       Z5, Z3, Z3
-	VMULPS       Z4, Z3, Z3
-
-fit118:
-	VBROADCASTSS word4b400000<>+0(SB), Z4
-	VBROADCASTSS word007fffff<>+0(SB), Z5
-	VBROADCASTSS word00400000<>+0(SB), Z6
-	VXORPS       Z7, Z7, Z7
-	VBROADCASTSS word00000003<>+0(SB), Z8
-	VADDPS       Z4, Z3, Z3
-	VANDPS       Z5, Z3, Z3
-	VPSUBD       Z6, Z3, Z3
-	VPMAXSD      Z7, Z3, Z3
-	VPMINSD      Z8, Z3, Z3
-	VPSLLD       $0x06, Z2, Z2
-	VORPS        Z2, Z0, Z0
-	VPSLLD       $0x06, Z3, Z3
-	VORPS        Z3, Z1, Z1
-	VPMOVDB      Z0, 16(AX)
-	VPMOVDB      Z1, 32(AX)
-	VMOVUPS      512(CX), Z0
-	MOVL         5152(DX), SI
-	ADDL         SI, SI
-	JZ           fitted119
-	VBROADCASTSS 5152(DX), Z1
-	VBROADCASTSS 6176(DX), Z2
-	VADDPS       Z2, Z0, Z0
-	VDIVPS       Z1, Z0, Z0
-	JMP          fit120
-
-fitted119:
-	VBROADCASTSS 2080(DX), Z1
-	VBROADCASTSS 3104(DX), Z2
-	VSUBPS       Z2, Z0, Z0
-	VMULPS       Z1, Z0, Z0
-
-fit120:
-	VBROADCASTSS word4b400000<>+0(SB), Z1
-	VBROADCASTSS word007fffff<>+0(SB), Z2
-	VBROADCASTSS word00400000<>+0(SB), Z3
-	VXORPS       Z4, Z4, Z4
-	VBROADCASTSS word00000003<>+0(SB), Z5
-	VADDPS       Z1, Z0, Z0
-	VANDPS       Z2, Z0, Z0
-	VPSUBD       Z3, Z0, Z0
-	VPMAXSD      Z4, Z0, Z0
-	VPMINSD      Z5, Z0, Z0
-	VMOVUPS      576(CX), Z1
-	MOVL         5156(DX), SI
-	ADDL         SI, SI
-	JZ           fitted121
-	VBROADCASTSS 5156(DX), Z2
-	VBROADCASTSS 6180(DX), Z3
-	VADDPS       Z3, Z1, Z1
-	VDIVPS       Z2, Z1, Z1
-	JMP          fit122
-
-fitted121:
-	VBROADCASTSS 2084(DX), Z2
-	VBROADCASTSS 3108(DX), Z3
-	VSUBPS       Z3, Z1, Z1
-	VMULPS       Z2, Z1, Z1
-
-fit122:
-	VBROADCASTSS word4b400000<>+0(SB), Z2
-	VBROADCASTSS word007fffff<>+0(SB), Z3
-	VBROADCASTSS word00400000<>+0(SB), Z4
-	VXORPS       Z5, Z5, Z5
-	VBROADCASTSS word00000003<>+0(SB), Z6
-	VADDPS       Z2, Z1, Z1
-	VANDPS       Z3, Z1, Z1
-	VPSUBD       Z4, Z1, Z1
-	VPMAXSD      Z5, Z1, Z1
-	VPMINSD      Z6, Z1, Z1
-	VMOVUPS      640(CX), Z2
-	MOVL         5160(DX), SI
-	ADDL         SI, SI
-	JZ           fitted123
-	VBROADCASTSS 5160(DX), Z3
-	VBROADCASTSS 6184(DX), Z4
-	VADDPS       Z4, Z2, Z2
-	VDIVPS       Z3, Z2, Z2
-	JMP          fit124
-
-fitted123:
-	VBROADCASTSS 2088(DX), Z3
-	VBROADCASTSS 3112(DX), Z4
-	VSUBPS       Z4, Z2, Z2
-	VMULPS       Z3, Z2, Z2
-
-fit124:
-	VBROADCASTSS word4b400000<>+0(SB), Z3
-	VBROADCASTSS word007fffff<>+0(SB), Z4
-	VBROADCASTSS word00400000<>+0(SB), Z5
-	VXORPS       Z6, Z6, Z6
-	VBROADCASTSS word00000003<>+0(SB), Z7
-	VADDPS       Z3, Z2, Z2
-	VANDPS       Z4, Z2, Z2
-	VPSUBD       Z5, Z2, Z2
-	VPMAXSD      Z6, Z2, Z2
-	VPMINSD      Z7, Z2, Z2
-	VMOVUPS      704(CX), Z3
-	MOVL         5164(DX), SI
-	ADDL         SI, SI
-	JZ           fitted125
-	VBROADCASTSS 5164(DX), Z4
-	VBROADCASTSS 6188(DX), Z5
-	VADDPS       Z5, Z3, Z3
-	VDIVPS       Z4, Z3, Z3
-	JMP          fit126
-
-fitted125:
-	VBROADCASTSS 2092(DX), Z4
-	VBROADCASTSS 3116(DX), Z5
-	VSUBPS       Z5, Z3, Z3
-	VMULPS       Z4, Z3, Z3
-
-fit126:
-	VBROADCASTSS word4b400000<>+0(SB), Z4
-	VBROADCASTSS word007fffff<>+0(SB), Z5
-	VBROADCASTSS word00400000<>+0(SB), Z6
-	VXORPS       Z7, Z7, Z7
-	VBROADCASTSS word00000003<>+0(SB), Z8
-	VADDPS       Z4, Z3, Z3
-	VANDPS       Z5, Z3, Z3
-	VPSUBD       Z6, Z3, Z3
-	VPMAXSD      Z7, Z3, Z3
-	VPMINSD      Z8, Z3, Z3
-	VPSLLD       $0x02, Z2, Z2
-	VORPS        Z2, Z0, Z0
-	VPSLLD       $0x02, Z3, Z3
-	VORPS        Z3, Z1, Z1
-	VMOVUPS      768(CX), Z2
-	MOVL         5168(DX), SI
-	ADDL         SI, SI
-	JZ           fitted127
-	VBROADCASTSS 5168(DX), Z3
-	VBROADCASTSS 6192(DX), Z4
-	VADDPS       Z4, Z2, Z2
-	VDIVPS       Z3, Z2, Z2
-	JMP          fit128
-
-fitted127:
-	VBROADCASTSS 2096(DX), Z3
-	VBROADCASTSS 3120(DX), Z4
-	VSUBPS       Z4, Z2, Z2
-	VMULPS       Z3, Z2, Z2
-
-fit128:
-	VBROADCASTSS word4b400000<>+0(SB), Z3
-	VBROADCASTSS word007fffff<>+0(SB), Z4
-	VBROADCASTSS word00400000<>+0(SB), Z5
-	VXORPS       Z6, Z6, Z6
-	VBROADCASTSS word00000003<>+0(SB), Z7
-	VADDPS       Z3, Z2, Z2
-	VANDPS       Z4, Z2, Z2
-	VPSUBD       Z5, Z2, Z2
-	VPMAXSD      Z6, Z2, Z2
-	VPMINSD      Z7, Z2, Z2
-	VMOVUPS      832(CX), Z3
-	MOVL         5172(DX), SI
-	ADDL         SI, SI
-	JZ           fitted129
-	VBROADCASTSS 5172(DX), Z4
-	VBROADCASTSS 6196(DX), Z5
-	VADDPS       Z5, Z3, Z3
-	VDIVPS       Z4, Z3, Z3
-	JMP          fit130
-
-fitted129:
-	VBROADCASTSS 2100(DX), Z4
-	VBROADCASTSS 3124(DX), Z5
-	VSUBPS       Z5, Z3, Z3
-	VMULPS       Z4, Z3, Z3
-
-fit130:
-	VBROADCASTSS word4b400000<>+0(SB), Z4
-	VBROADCASTSS word007fffff<>+0(SB), Z5
-	VBROADCASTSS word00400000<>+0(SB), Z6
-	VXORPS       Z7, Z7, Z7
-	VBROADCASTSS word00000003<>+0(SB), Z8
-	VADDPS       Z4, Z3, Z3
-	VANDPS       Z5, Z3, Z3
-	VPSUBD       Z6, Z3, Z3
-	VPMAXSD      Z7, Z3, Z3
-	VPMINSD      Z8, Z3, Z3
-	VPSLLD       $0x04, Z2, Z2
-	VORPS        Z2, Z0, Z0
-	VPSLLD       $0x04, Z3, Z3
-	VORPS        Z3, Z1, Z1
-	VMOVUPS      896(CX), Z2
-	MOVL         5176(DX), SI
-	ADDL         SI, SI
-	JZ           fitted131
-	VBROADCASTSS 5176(DX), Z3
-	VBROADCASTSS 6200(DX), Z4
-	VADDPS       Z4, Z2, Z2
-	VDIVPS       Z3, Z2, Z2
-	JMP          fit132
-
-fitted131:
-	VBROADCASTSS 2104(DX), Z3
-	VBROADCASTSS 3128(DX), Z4
-	VSUBPS       Z4, Z2, Z2
-	VMULPS       Z3, Z2, Z2
-
-fit132:
-	VBROADCASTSS word4b400000<>+0(SB), Z3
-	VBROADCASTSS word007fffff<>+0(SB), Z4
-	VBROADCASTSS word00400000<>+0(SB), Z5
-	VXORPS       Z6, Z6, Z6
-	VBROADCASTSS word00000003<>+0(SB), Z7
-	VADDPS       Z3, Z2, Z2
-	VANDPS       Z4, Z2, Z2
-	VPSUBD       Z5, Z2, Z2
-	VPMAXSD      Z6, Z2, Z2
-	VPMINSD      Z7, Z2, Z2
-	VMOVUPS      960(CX), Z3
-	MOVL         5180(DX), SI
-	ADDL         SI, SI
-	JZ           fitted133
-	VBROADCASTSS 5180(DX), Z4
-	VBROADCASTSS 6204(DX), Z5
-	VADDPS       Z5, Z3, Z3
-	VDIVPS       Z4, Z3, Z3
-	JMP          fit134
-
-fitted133:
-	VBROADCASTSS 2108(DX), Z4
-	VBROADCASTSS 3132(DX), Z5
-	VSUBPS       Z5, Z3, Z3
-	VMULPS       Z4, Z3, Z3
-
-fit134:
-	VBROADCASTSS word4b400000<>+0(SB), Z4
-	VBROADCASTSS word007fffff<>+0(SB), Z5
-	VBROADCASTSS word00400000<>+0(SB), Z6
-	VXORPS       Z7, Z7, Z7
-	VBROADCASTSS word00000003<>+0(SB), Z8
-	VADDPS       Z4, Z3, Z3
-	VANDPS       Z5, Z3, Z3
-	VPSUBD       Z6, Z3, Z3
-	VPMAXSD      Z7, Z3, Z3
-	VPMINSD      Z8, Z3, Z3
-	VPSLLD       $0x06, Z2, Z2
-	VORPS        Z2, Z0, Z0
-	VPSLLD       $0x06, Z3, Z3
-	VORPS        Z3, Z1, Z1
-	VPMOVDB      Z0, 48(AX)
-	VPMOVDB      Z1, 64(AX)
 	ADDQ         $0x00000054, AX
 	ADDQ         $0x00000400, CX
 	ADDQ         $0x40, DX

@@ -4,21 +4,6 @@
 
 package block
 
-// requantQ4_KAVX2 writes the quants of n super-blocks whose scales and mins are rounded.
-//
-//go:noescape
-func requantQ4_KAVX2(dst *byte, src *float32, f *float32, n int)
-
-// requantQ5_KAVX2 writes the quants of n super-blocks whose scales and mins are rounded.
-//
-//go:noescape
-func requantQ5_KAVX2(dst *byte, src *float32, f *float32, n int)
-
-// requantQ2_KAVX2 writes the quants of n super-blocks whose scales and mins are rounded.
-//
-//go:noescape
-func requantQ2_KAVX2(dst *byte, src *float32, f *float32, n int)
-
 // requantQ4_KAVX512 writes the quants of n super-blocks whose scales and mins are rounded.
 //
 //go:noescape
@@ -33,3 +18,18 @@ func requantQ5_KAVX512(dst *byte, src *float32, f *float32, n int)
 //
 //go:noescape
 func requantQ2_KAVX512(dst *byte, src *float32, f *float32, n int)
+
+// requantQ4_KAVX2 writes the quants of n super-blocks whose scales and mins are rounded.
+//
+//go:noescape
+func requantQ4_KAVX2(dst *byte, src *float32, f *float32, n int)
+
+// requantQ5_KAVX2 writes the quants of n super-blocks whose scales and mins are rounded.
+//
+//go:noescape
+func requantQ5_KAVX2(dst *byte, src *float32, f *float32, n int)
+
+// requantQ2_KAVX2 writes the quants of n super-blocks whose scales and mins are rounded.
+//
+//go:noescape
+func requantQ2_KAVX2(dst *byte, src *float32, f *float32, n int)

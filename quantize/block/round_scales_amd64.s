@@ -4,6 +4,192 @@
 
 #include "textflag.h"
 
+// func roundScales63AVX512(f *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·roundScales63AVX512(SB), NOSPLIT, $0-16
+	MOVQ f+0(FP), AX
+	MOVQ n+8(FP), CX
+	LEAQ 7168(AX), DX
+	LEAQ 7200(AX), BX
+	LEAQ 8224(AX), SI
+
+groups1:
+	VMOVUPS      (AX), Z0
+	VXORPS       Z1, Z1, Z1
+	VMAXPS       Z1, Z0, Z2
+	VPERMILPS    $0xb1, Z2, Z3
+	VMAXPS       Z3, Z2, Z2
+	VPERMILPS    $0x4e, Z2, Z3
+	VMAXPS       Z3, Z2, Z2
+	VSHUFF32X4   $0xb1, Z2, Z2, Z3
+	VMAXPS       Z3, Z2, Z2
+	VBROADCASTSS bits_427c0000<>+0(SB), Z3
+	VCMPPS       $0x1e, Z1, Z2, K1
+	VDIVPS       Z2, Z3, Z6
+	VBLENDMPS    Z6, Z1, K1, Z4
+	VDIVPS       Z3, Z2, Z1
+	VCVTPS2PH    $0x00, Z1, Y2
+	VCVTPH2PS    Y2, Z1
+	VSUBPS       Z1, Z1, Z3
+	VCMPPS       $0x03, Z3, Z3, K1
+	VMULPS       Z4, Z0, Z0
+	VBROADCASTSS bits_4b400000<>+0(SB), Z3
+	VADDPS       Z3, Z0, Z0
+	VBROADCASTSS bits_000000ff<>+0(SB), Z3
+	VANDPS       Z3, Z0, Z0
+	VCVTDQ2PS    Z0, Z3
+	VBROADCASTSS bits_427c0000<>+0(SB), Z6
+	VCMPPS       $0x1e, Z6, Z3, K2
+	KORW         K2, K1, K1
+	KMOVW        K1, DI
+	ORW          DI, (DX)
+	VMULPS       Z1, Z3, Z1
+	VMOVUPS      Z1, 5120(AX)
+	VPMOVDB      Z0, (SI)
+	VMOVUPS      Y2, (BX)
+	VMOVUPS      1024(AX), Z0
+	VXORPS       Z1, Z1, Z1
+	VMAXPS       Z1, Z0, Z2
+	VPERMILPS    $0xb1, Z2, Z3
+	VMAXPS       Z3, Z2, Z2
+	VPERMILPS    $0x4e, Z2, Z3
+	VMAXPS       Z3, Z2, Z2
+	VSHUFF32X4   $0xb1, Z2, Z2, Z3
+	VMAXPS       Z3, Z2, Z2
+	VBROADCASTSS bits_427c0000<>+0(SB), Z3
+	VCMPPS       $0x1e, Z1, Z2, K1
+	VDIVPS       Z2, Z3, Z6
+	VBLENDMPS    Z6, Z1, K1, Z5
+	VDIVPS       Z3, Z2, Z1
+	VCVTPS2PH    $0x00, Z1, Y2
+	VCVTPH2PS    Y2, Z1
+	VSUBPS       Z1, Z1, Z3
+	VCMPPS       $0x03, Z3, Z3, K1
+	VMULPS       Z5, Z0, Z0
+	VBROADCASTSS bits_4b400000<>+0(SB), Z3
+	VADDPS       Z3, Z0, Z0
+	VBROADCASTSS bits_000000ff<>+0(SB), Z3
+	VANDPS       Z3, Z0, Z0
+	VCVTDQ2PS    Z0, Z3
+	VBROADCASTSS bits_427c0000<>+0(SB), Z6
+	VCMPPS       $0x1e, Z6, Z3, K2
+	KORW         K2, K1, K1
+	KMOVW        K1, DI
+	ORW          DI, (DX)
+	VMULPS       Z1, Z3, Z1
+	VMOVUPS      Z1, 6144(AX)
+	VPMOVDB      Z0, 256(SI)
+	VMOVUPS      Y2, 512(BX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x20, BX
+	ADDQ         $0x10, SI
+	ADDQ         $0x02, DX
+	SUBQ         $0x10, CX
+	JG           groups1
+	VZEROUPPER
+	RET
+
+DATA bits_427c0000<>+0(SB)/4, $0x427c0000
+GLOBL bits_427c0000<>(SB), RODATA|NOPTR, $4
+
+DATA bits_4b400000<>+0(SB)/4, $0x4b400000
+GLOBL bits_4b400000<>(SB), RODATA|NOPTR, $4
+
+DATA bits_000000ff<>+0(SB)/4, $0x000000ff
+GLOBL bits_000000ff<>(SB), RODATA|NOPTR, $4
+
+// func roundScales15AVX512(f *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·roundScales15AVX512(SB), NOSPLIT, $0-16
+	MOVQ f+0(FP), AX
+	MOVQ n+8(FP), CX
+	LEAQ 7168(AX), DX
+	LEAQ 7200(AX), BX
+	LEAQ 8224(AX), SI
+
+groups2:
+	VMOVUPS      (AX), Z0
+	VXORPS       Z1, Z1, Z1
+	VMAXPS       Z1, Z0, Z2
+	VPERMILPS    $0xb1, Z2, Z3
+	VMAXPS       Z3, Z2, Z2
+	VPERMILPS    $0x4e, Z2, Z3
+	VMAXPS       Z3, Z2, Z2
+	VSHUFF32X4   $0xb1, Z2, Z2, Z3
+	VMAXPS       Z3, Z2, Z2
+	VSHUFF32X4   $0x4e, Z2, Z2, Z3
+	VMAXPS       Z3, Z2, Z2
+	VBROADCASTSS bits_41700000<>+0(SB), Z3
+	VCMPPS       $0x1e, Z1, Z2, K1
+	VDIVPS       Z2, Z3, Z6
+	VBLENDMPS    Z6, Z1, K1, Z4
+	VDIVPS       Z3, Z2, Z1
+	VCVTPS2PH    $0x00, Z1, Y2
+	VCVTPH2PS    Y2, Z1
+	VSUBPS       Z1, Z1, Z3
+	VCMPPS       $0x03, Z3, Z3, K1
+	VMULPS       Z4, Z0, Z0
+	VBROADCASTSS bits_4b400000<>+0(SB), Z3
+	VADDPS       Z3, Z0, Z0
+	VBROADCASTSS bits_000000ff<>+0(SB), Z3
+	VANDPS       Z3, Z0, Z0
+	VCVTDQ2PS    Z0, Z3
+	VBROADCASTSS bits_41700000<>+0(SB), Z6
+	VCMPPS       $0x1e, Z6, Z3, K2
+	KORW         K2, K1, K1
+	KMOVW        K1, DI
+	ORW          DI, (DX)
+	VMULPS       Z1, Z3, Z1
+	VMOVUPS      Z1, 5120(AX)
+	VPMOVDB      Z0, (SI)
+	VMOVUPS      Y2, (BX)
+	VMOVUPS      1024(AX), Z0
+	VXORPS       Z1, Z1, Z1
+	VMAXPS       Z1, Z0, Z2
+	VPERMILPS    $0xb1, Z2, Z3
+	VMAXPS       Z3, Z2, Z2
+	VPERMILPS    $0x4e, Z2, Z3
+	VMAXPS       Z3, Z2, Z2
+	VSHUFF32X4   $0xb1, Z2, Z2, Z3
+	VMAXPS       Z3, Z2, Z2
+	VSHUFF32X4   $0x4e, Z2, Z2, Z3
+	VMAXPS       Z3, Z2, Z2
+	VBROADCASTSS bits_41700000<>+0(SB), Z3
+	VCMPPS       $0x1e, Z1, Z2, K1
+	VDIVPS       Z2, Z3, Z6
+	VBLENDMPS    Z6, Z1, K1, Z5
+	VDIVPS       Z3, Z2, Z1
+	VCVTPS2PH    $0x00, Z1, Y2
+	VCVTPH2PS    Y2, Z1
+	VSUBPS       Z1, Z1, Z3
+	VCMPPS       $0x03, Z3, Z3, K1
+	VMULPS       Z5, Z0, Z0
+	VBROADCASTSS bits_4b400000<>+0(SB), Z3
+	VADDPS       Z3, Z0, Z0
+	VBROADCASTSS bits_000000ff<>+0(SB), Z3
+	VANDPS       Z3, Z0, Z0
+	VCVTDQ2PS    Z0, Z3
+	VBROADCASTSS bits_41700000<>+0(SB), Z6
+	VCMPPS       $0x1e, Z6, Z3, K2
+	KORW         K2, K1, K1
+	KMOVW        K1, DI
+	ORW          DI, (DX)
+	VMULPS       Z1, Z3, Z1
+	VMOVUPS      Z1, 6144(AX)
+	VPMOVDB      Z0, 256(SI)
+	VMOVUPS      Y2, 512(BX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x20, BX
+	ADDQ         $0x10, SI
+	ADDQ         $0x02, DX
+	SUBQ         $0x10, CX
+	JG           groups2
+	VZEROUPPER
+	RET
+
+DATA bits_41700000<>+0(SB)/4, $0x41700000
+GLOBL bits_41700000<>(SB), RODATA|NOPTR, $4
+
 // func roundScales63AVX2(f *float32, n int)
 // Requires: AVX, AVX2, F16C
 TEXT ·roundScales63AVX2(SB), NOSPLIT, $0-16
@@ -13,7 +199,7 @@ TEXT ·roundScales63AVX2(SB), NOSPLIT, $0-16
 	LEAQ 7200(AX), BX
 	LEAQ 8224(AX), SI
 
-groups1:
+groups3:
 	VMOVUPS      (AX), Y0
 	VXORPS       Y1, Y1, Y1
 	VMAXPS       Y1, Y0, Y2
@@ -23,7 +209,7 @@ groups1:
 	VMAXPS       Y3, Y2, Y2
 	VPERM2F128   $0x01, Y2, Y2, Y3
 	VMAXPS       Y3, Y2, Y2
-	VBROADCASTSS word427c0000<>+0(SB), Y3
+	VBROADCASTSS bits_427c0000<>+0(SB), Y3
 	VCMPPS       $0x1e, Y1, Y2, Y4
 	VDIVPS       Y2, Y3, Y5
 	VBLENDVPS    Y4, Y5, Y1, Y1
@@ -33,14 +219,14 @@ groups1:
 	VSUBPS       Y2, Y2, Y4
 	VCMPPS       $0x03, Y4, Y4, Y4
 	VMULPS       Y1, Y0, Y0
-	VBROADCASTSS word4b400000<>+0(SB), Y1
+	VBROADCASTSS bits_4b400000<>+0(SB), Y1
 	VADDPS       Y1, Y0, Y0
-	VBROADCASTSS word000000ff<>+0(SB), Y1
+	VBROADCASTSS bits_000000ff<>+0(SB), Y1
 	VANDPS       Y1, Y0, Y0
 	VCVTDQ2PS    Y0, Y1
-	VBROADCASTSS word427c0000<>+0(SB), Y5
+	VBROADCASTSS bits_427c0000<>+0(SB), Y5
 	VCMPPS       $0x1e, Y5, Y1, Y5
-	VORPS        Y4, Y5, Y4
+	VPOR         Y4, Y5, Y4
 	VMOVMSKPS    Y4, DI
 	ORB          DI, (DX)
 	VMULPS       Y2, Y1, Y1
@@ -59,7 +245,7 @@ groups1:
 	VMAXPS       Y3, Y2, Y2
 	VPERM2F128   $0x01, Y2, Y2, Y3
 	VMAXPS       Y3, Y2, Y2
-	VBROADCASTSS word427c0000<>+0(SB), Y3
+	VBROADCASTSS bits_427c0000<>+0(SB), Y3
 	VCMPPS       $0x1e, Y1, Y2, Y4
 	VDIVPS       Y2, Y3, Y5
 	VBLENDVPS    Y4, Y5, Y1, Y1
@@ -69,14 +255,14 @@ groups1:
 	VSUBPS       Y2, Y2, Y4
 	VCMPPS       $0x03, Y4, Y4, Y4
 	VMULPS       Y1, Y0, Y0
-	VBROADCASTSS word4b400000<>+0(SB), Y1
+	VBROADCASTSS bits_4b400000<>+0(SB), Y1
 	VADDPS       Y1, Y0, Y0
-	VBROADCASTSS word000000ff<>+0(SB), Y1
+	VBROADCASTSS bits_000000ff<>+0(SB), Y1
 	VANDPS       Y1, Y0, Y0
 	VCVTDQ2PS    Y0, Y1
-	VBROADCASTSS word427c0000<>+0(SB), Y5
+	VBROADCASTSS bits_427c0000<>+0(SB), Y5
 	VCMPPS       $0x1e, Y5, Y1, Y5
-	VORPS        Y4, Y5, Y4
+	VPOR         Y4, Y5, Y4
 	VMOVMSKPS    Y4, DI
 	ORB          DI, (DX)
 	VMULPS       Y2, Y1, Y1
@@ -91,18 +277,9 @@ groups1:
 	ADDQ         $0x08, SI
 	ADDQ         $0x01, DX
 	SUBQ         $0x08, CX
-	JG           groups1
+	JG           groups3
 	VZEROUPPER
 	RET
-
-DATA word427c0000<>+0(SB)/4, $0x427c0000
-GLOBL word427c0000<>(SB), RODATA|NOPTR, $4
-
-DATA word4b400000<>+0(SB)/4, $0x4b400000
-GLOBL word4b400000<>(SB), RODATA|NOPTR, $4
-
-DATA word000000ff<>+0(SB)/4, $0x000000ff
-GLOBL word000000ff<>(SB), RODATA|NOPTR, $4
 
 // func roundScales15AVX2(f *float32, n int)
 // Requires: AVX, AVX2, F16C
@@ -113,7 +290,7 @@ TEXT ·roundScales15AVX2(SB), NOSPLIT, $0-16
 	LEAQ 7200(AX), BX
 	LEAQ 8224(AX), SI
 
-groups2:
+groups4:
 	VMOVUPS      (AX), Y0
 	VMOVUPS      32(AX), Y1
 	VXORPS       Y2, Y2, Y2
@@ -125,7 +302,7 @@ groups2:
 	VMAXPS       Y4, Y3, Y3
 	VPERM2F128   $0x01, Y3, Y3, Y4
 	VMAXPS       Y4, Y3, Y3
-	VBROADCASTSS word41700000<>+0(SB), Y4
+	VBROADCASTSS bits_41700000<>+0(SB), Y4
 	VCMPPS       $0x1e, Y2, Y3, Y5
 	VDIVPS       Y3, Y4, Y6
 	VBLENDVPS    Y5, Y6, Y2, Y2
@@ -135,14 +312,14 @@ groups2:
 	VSUBPS       Y3, Y3, Y5
 	VCMPPS       $0x03, Y5, Y5, Y5
 	VMULPS       Y2, Y0, Y0
-	VBROADCASTSS word4b400000<>+0(SB), Y6
+	VBROADCASTSS bits_4b400000<>+0(SB), Y6
 	VADDPS       Y6, Y0, Y0
-	VBROADCASTSS word000000ff<>+0(SB), Y6
+	VBROADCASTSS bits_000000ff<>+0(SB), Y6
 	VANDPS       Y6, Y0, Y0
 	VCVTDQ2PS    Y0, Y6
-	VBROADCASTSS word41700000<>+0(SB), Y7
+	VBROADCASTSS bits_41700000<>+0(SB), Y7
 	VCMPPS       $0x1e, Y7, Y6, Y7
-	VORPS        Y5, Y7, Y7
+	VPOR         Y5, Y7, Y7
 	VMOVMSKPS    Y7, DI
 	ORB          DI, (DX)
 	VMULPS       Y3, Y6, Y6
@@ -153,14 +330,14 @@ groups2:
 	VMOVQ        X6, (SI)
 	VMOVUPS      X4, (BX)
 	VMULPS       Y2, Y1, Y0
-	VBROADCASTSS word4b400000<>+0(SB), Y1
+	VBROADCASTSS bits_4b400000<>+0(SB), Y1
 	VADDPS       Y1, Y0, Y0
-	VBROADCASTSS word000000ff<>+0(SB), Y1
+	VBROADCASTSS bits_000000ff<>+0(SB), Y1
 	VANDPS       Y1, Y0, Y0
 	VCVTDQ2PS    Y0, Y1
-	VBROADCASTSS word41700000<>+0(SB), Y2
+	VBROADCASTSS bits_41700000<>+0(SB), Y2
 	VCMPPS       $0x1e, Y2, Y1, Y2
-	VORPS        Y5, Y2, Y2
+	VPOR         Y5, Y2, Y2
 	VMOVMSKPS    Y2, DI
 	ORB          DI, 1(DX)
 	VMULPS       Y3, Y1, Y1
@@ -181,7 +358,7 @@ groups2:
 	VMAXPS       Y4, Y3, Y3
 	VPERM2F128   $0x01, Y3, Y3, Y4
 	VMAXPS       Y4, Y3, Y3
-	VBROADCASTSS word41700000<>+0(SB), Y4
+	VBROADCASTSS bits_41700000<>+0(SB), Y4
 	VCMPPS       $0x1e, Y2, Y3, Y5
 	VDIVPS       Y3, Y4, Y6
 	VBLENDVPS    Y5, Y6, Y2, Y2
@@ -191,14 +368,14 @@ groups2:
 	VSUBPS       Y3, Y3, Y5
 	VCMPPS       $0x03, Y5, Y5, Y5
 	VMULPS       Y2, Y0, Y0
-	VBROADCASTSS word4b400000<>+0(SB), Y6
+	VBROADCASTSS bits_4b400000<>+0(SB), Y6
 	VADDPS       Y6, Y0, Y0
-	VBROADCASTSS word000000ff<>+0(SB), Y6
+	VBROADCASTSS bits_000000ff<>+0(SB), Y6
 	VANDPS       Y6, Y0, Y0
 	VCVTDQ2PS    Y0, Y6
-	VBROADCASTSS word41700000<>+0(SB), Y7
+	VBROADCASTSS bits_41700000<>+0(SB), Y7
 	VCMPPS       $0x1e, Y7, Y6, Y7
-	VORPS        Y5, Y7, Y7
+	VPOR         Y5, Y7, Y7
 	VMOVMSKPS    Y7, DI
 	ORB          DI, (DX)
 	VMULPS       Y3, Y6, Y6
@@ -209,14 +386,14 @@ groups2:
 	VMOVQ        X6, 256(SI)
 	VMOVUPS      X4, 512(BX)
 	VMULPS       Y2, Y1, Y0
-	VBROADCASTSS word4b400000<>+0(SB), Y1
+	VBROADCASTSS bits_4b400000<>+0(SB), Y1
 	VADDPS       Y1, Y0, Y0
-	VBROADCASTSS word000000ff<>+0(SB), Y1
+	VBROADCASTSS bits_000000ff<>+0(SB), Y1
 	VANDPS       Y1, Y0, Y0
 	VCVTDQ2PS    Y0, Y1
-	VBROADCASTSS word41700000<>+0(SB), Y2
+	VBROADCASTSS bits_41700000<>+0(SB), Y2
 	VCMPPS       $0x1e, Y2, Y1, Y2
-	VORPS        Y5, Y2, Y2
+	VPOR         Y5, Y2, Y2
 	VMOVMSKPS    Y2, DI
 	ORB          DI, 1(DX)
 	VMULPS       Y3, Y1, Y1
@@ -226,183 +403,6 @@ groups2:
 	VPACKUSWB    X1, X1, X1
 	VMOVQ        X1, 264(SI)
 	VMOVUPS      X4, 528(BX)
-	ADDQ         $0x40, AX
-	ADDQ         $0x20, BX
-	ADDQ         $0x10, SI
-	ADDQ         $0x02, DX
-	SUBQ         $0x10, CX
-	JG           groups2
-	VZEROUPPER
-	RET
-
-DATA word41700000<>+0(SB)/4, $0x41700000
-GLOBL word41700000<>(SB), RODATA|NOPTR, $4
-
-// func roundScales63AVX512(f *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·roundScales63AVX512(SB), NOSPLIT, $0-16
-	MOVQ f+0(FP), AX
-	MOVQ n+8(FP), CX
-	LEAQ 7168(AX), DX
-	LEAQ 7200(AX), BX
-	LEAQ 8224(AX), SI
-
-groups3:
-	VMOVUPS      (AX), Z0
-	VXORPS       Z1, Z1, Z1
-	VMAXPS       Z1, Z0, Z2
-	VPERMILPS    $0xb1, Z2, Z3
-	VMAXPS       Z3, Z2, Z2
-	VPERMILPS    $0x4e, Z2, Z3
-	VMAXPS       Z3, Z2, Z2
-	VSHUFF32X4   $0xb1, Z2, Z2, Z3
-	VMAXPS       Z3, Z2, Z2
-	VBROADCASTSS word427c0000<>+0(SB), Z3
-	VCMPPS       $0x1e, Z1, Z2, K1
-	VDIVPS       Z2, Z3, Z6
-	VBLENDMPS    Z6, Z1, K1, Z4
-	VDIVPS       Z3, Z2, Z1
-	VCVTPS2PH    $0x00, Z1, Y2
-	VCVTPH2PS    Y2, Z1
-	VSUBPS       Z1, Z1, Z3
-	VCMPPS       $0x03, Z3, Z3, K1
-	VMULPS       Z4, Z0, Z0
-	VBROADCASTSS word4b400000<>+0(SB), Z3
-	VADDPS       Z3, Z0, Z0
-	VBROADCASTSS word000000ff<>+0(SB), Z3
-	VANDPS       Z3, Z0, Z0
-	VCVTDQ2PS    Z0, Z3
-	VBROADCASTSS word427c0000<>+0(SB), Z6
-	VCMPPS       $0x1e, Z6, Z3, K2
-	KORW         K1, K2, K1
-	KMOVW        K1, DI
-	ORW          DI, (DX)
-	VMULPS       Z1, Z3, Z1
-	VMOVUPS      Z1, 5120(AX)
-	VPMOVDB      Z0, (SI)
-	VMOVUPS      Y2, (BX)
-	VMOVUPS      1024(AX), Z0
-	VXORPS       Z1, Z1, Z1
-	VMAXPS       Z1, Z0, Z2
-	VPERMILPS    $0xb1, Z2, Z3
-	VMAXPS       Z3, Z2, Z2
-	VPERMILPS    $0x4e, Z2, Z3
-	VMAXPS       Z3, Z2, Z2
-	VSHUFF32X4   $0xb1, Z2, Z2, Z3
-	VMAXPS       Z3, Z2, Z2
-	VBROADCASTSS word427c0000<>+0(SB), Z3
-	VCMPPS       $0x1e, Z1, Z2, K1
-	VDIVPS       Z2, Z3, Z6
-	VBLENDMPS    Z6, Z1, K1, Z5
-	VDIVPS       Z3, Z2, Z1
-	VCVTPS2PH    $0x00, Z1, Y2
-	VCVTPH2PS    Y2, Z1
-	VSUBPS       Z1, Z1, Z3
-	VCMPPS       $0x03, Z3, Z3, K1
-	VMULPS       Z5, Z0, Z0
-	VBROADCASTSS word4b400000<>+0(SB), Z3
-	VADDPS       Z3, Z0, Z0
-	VBROADCASTSS word000000ff<>+0(SB), Z3
-	VANDPS       Z3, Z0, Z0
-	VCVTDQ2PS    Z0, Z3
-	VBROADCASTSS word427c0000<>+0(SB), Z6
-	VCMPPS       $0x1e, Z6, Z3, K2
-	KORW         K1, K2, K1
-	KMOVW        K1, DI
-	ORW          DI, (DX)
-	VMULPS       Z1, Z3, Z1
-	VMOVUPS      Z1, 6144(AX)
-	VPMOVDB      Z0, 256(SI)
-	VMOVUPS      Y2, 512(BX)
-	ADDQ         $0x40, AX
-	ADDQ         $0x20, BX
-	ADDQ         $0x10, SI
-	ADDQ         $0x02, DX
-	SUBQ         $0x10, CX
-	JG           groups3
-	VZEROUPPER
-	RET
-
-// func roundScales15AVX512(f *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·roundScales15AVX512(SB), NOSPLIT, $0-16
-	MOVQ f+0(FP), AX
-	MOVQ n+8(FP), CX
-	LEAQ 7168(AX), DX
-	LEAQ 7200(AX), BX
-	LEAQ 8224(AX), SI
-
-groups4:
-	VMOVUPS      (AX), Z0
-	VXORPS       Z1, Z1, Z1
-	VMAXPS       Z1, Z0, Z2
-	VPERMILPS    $0xb1, Z2, Z3
-	VMAXPS       Z3, Z2, Z2
-	VPERMILPS    $0x4e, Z2, Z3
-	VMAXPS       Z3, Z2, Z2
-	VSHUFF32X4   $0xb1, Z2, Z2, Z3
-	VMAXPS       Z3, Z2, Z2
-	VSHUFF32X4   $0x4e, Z2, Z2, Z3
-	VMAXPS       Z3, Z2, Z2
-	VBROADCASTSS word41700000<>+0(SB), Z3
-	VCMPPS       $0x1e, Z1, Z2, K1
-	VDIVPS       Z2, Z3, Z6
-	VBLENDMPS    Z6, Z1, K1, Z4
-	VDIVPS       Z3, Z2, Z1
-	VCVTPS2PH    $0x00, Z1, Y2
-	VCVTPH2PS    Y2, Z1
-	VSUBPS       Z1, Z1, Z3
-	VCMPPS       $0x03, Z3, Z3, K1
-	VMULPS       Z4, Z0, Z0
-	VBROADCASTSS word4b400000<>+0(SB), Z3
-	VADDPS       Z3, Z0, Z0
-	VBROADCASTSS word000000ff<>+0(SB), Z3
-	VANDPS       Z3, Z0, Z0
-	VCVTDQ2PS    Z0, Z3
-	VBROADCASTSS word41700000<>+0(SB), Z6
-	VCMPPS       $0x1e, Z6, Z3, K2
-	KORW         K1, K2, K1
-	KMOVW        K1, DI
-	ORW          DI, (DX)
-	VMULPS       Z1, Z3, Z1
-	VMOVUPS      Z1, 5120(AX)
-	VPMOVDB      Z0, (SI)
-	VMOVUPS      Y2, (BX)
-	VMOVUPS      1024(AX), Z0
-	VXORPS       Z1, Z1, Z1
-	VMAXPS       Z1, Z0, Z2
-	VPERMILPS    $0xb1, Z2, Z3
-	VMAXPS       Z3, Z2, Z2
-	VPERMILPS    $0x4e, Z2, Z3
-	VMAXPS       Z3, Z2, Z2
-	VSHUFF32X4   $0xb1, Z2, Z2, Z3
-	VMAXPS       Z3, Z2, Z2
-	VSHUFF32X4   $0x4e, Z2, Z2, Z3
-	VMAXPS       Z3, Z2, Z2
-	VBROADCASTSS word41700000<>+0(SB), Z3
-	VCMPPS       $0x1e, Z1, Z2, K1
-	VDIVPS       Z2, Z3, Z6
-	VBLENDMPS    Z6, Z1, K1, Z5
-	VDIVPS       Z3, Z2, Z1
-	VCVTPS2PH    $0x00, Z1, Y2
-	VCVTPH2PS    Y2, Z1
-	VSUBPS       Z1, Z1, Z3
-	VCMPPS       $0x03, Z3, Z3, K1
-	VMULPS       Z5, Z0, Z0
-	VBROADCASTSS word4b400000<>+0(SB), Z3
-	VADDPS       Z3, Z0, Z0
-	VBROADCASTSS word000000ff<>+0(SB), Z3
-	VANDPS       Z3, Z0, Z0
-	VCVTDQ2PS    Z0, Z3
-	VBROADCASTSS word41700000<>+0(SB), Z6
-	VCMPPS       $0x1e, Z6, Z3, K2
-	KORW         K1, K2, K1
-	KMOVW        K1, DI
-	ORW          DI, (DX)
-	VMULPS       Z1, Z3, Z1
-	VMOVUPS      Z1, 6144(AX)
-	VPMOVDB      Z0, 256(SI)
-	VMOVUPS      Y2, 512(BX)
 	ADDQ         $0x40, AX
 	ADDQ         $0x20, BX
 	ADDQ         $0x10, SI

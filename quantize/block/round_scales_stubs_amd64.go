@@ -4,16 +4,6 @@
 
 package block
 
-// roundScales63AVX2 rounds scales and mins of the first n groups, and flags those that the type cannot hold.
-//
-//go:noescape
-func roundScales63AVX2(f *float32, n int)
-
-// roundScales15AVX2 rounds scales and mins of the first n groups, and flags those that the type cannot hold.
-//
-//go:noescape
-func roundScales15AVX2(f *float32, n int)
-
 // roundScales63AVX512 rounds scales and mins of the first n groups, and flags those that the type cannot hold.
 //
 //go:noescape
@@ -23,3 +13,13 @@ func roundScales63AVX512(f *float32, n int)
 //
 //go:noescape
 func roundScales15AVX512(f *float32, n int)
+
+// roundScales63AVX2 rounds scales and mins of the first n groups, and flags those that the type cannot hold.
+//
+//go:noescape
+func roundScales63AVX2(f *float32, n int)
+
+// roundScales15AVX2 rounds scales and mins of the first n groups, and flags those that the type cannot hold.
+//
+//go:noescape
+func roundScales15AVX2(f *float32, n int)

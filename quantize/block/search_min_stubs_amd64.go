@@ -4,26 +4,6 @@
 
 package block
 
-// searchPlain32AVX2 fits the groups in the buffer's first lanes and writes what it finds from position first of f.
-//
-//go:noescape
-func searchPlain32AVX2(b *float32, f *float32, first int, lanes int, t *float32)
-
-// searchWeighted32AVX2 fits the groups in the buffer's first lanes and writes what it finds from position first of f.
-//
-//go:noescape
-func searchWeighted32AVX2(b *float32, f *float32, first int, lanes int, t *float32)
-
-// searchPlain16AVX2 fits the groups in the buffer's first lanes and writes what it finds from position first of f.
-//
-//go:noescape
-func searchPlain16AVX2(b *float32, f *float32, first int, lanes int, t *float32)
-
-// searchWeighted16AVX2 fits the groups in the buffer's first lanes and writes what it finds from position first of f.
-//
-//go:noescape
-func searchWeighted16AVX2(b *float32, f *float32, first int, lanes int, t *float32)
-
 // searchPlain32AVX512 fits the groups in the buffer's first lanes and writes what it finds from position first of f.
 //
 //go:noescape
@@ -43,3 +23,23 @@ func searchPlain16AVX512(b *float32, f *float32, first int, lanes int, t *float3
 //
 //go:noescape
 func searchWeighted16AVX512(b *float32, f *float32, first int, lanes int, t *float32)
+
+// searchPlain32AVX2 fits the groups in the buffer's first lanes and writes what it finds from position first of f.
+//
+//go:noescape
+func searchPlain32AVX2(b *float32, f *float32, first int, lanes int, t *float32)
+
+// searchWeighted32AVX2 fits the groups in the buffer's first lanes and writes what it finds from position first of f.
+//
+//go:noescape
+func searchWeighted32AVX2(b *float32, f *float32, first int, lanes int, t *float32)
+
+// searchPlain16AVX2 fits the groups in the buffer's first lanes and writes what it finds from position first of f.
+//
+//go:noescape
+func searchPlain16AVX2(b *float32, f *float32, first int, lanes int, t *float32)
+
+// searchWeighted16AVX2 fits the groups in the buffer's first lanes and writes what it finds from position first of f.
+//
+//go:noescape
+func searchWeighted16AVX2(b *float32, f *float32, first int, lanes int, t *float32)

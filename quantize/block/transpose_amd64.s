@@ -4,6 +4,84 @@
 
 #include "textflag.h"
 
+// func transposeAVX512(dst *float32, src *float32, offsets *[16]int, n int)
+// Requires: AVX, AVX512F
+TEXT ·transposeAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ offsets+16(FP), DX
+	MOVQ n+24(FP), BX
+	XORQ SI, SI
+	SHLQ $0x02, BX
+
+quad1:
+	MOVQ         (DX), DI
+	ADDQ         CX, DI
+	VMOVUPS      (DI)(SI*1), X0
+	MOVQ         32(DX), DI
+	ADDQ         CX, DI
+	VINSERTF32X4 $0x01, (DI)(SI*1), Z0, Z0
+	MOVQ         64(DX), DI
+	ADDQ         CX, DI
+	VINSERTF32X4 $0x02, (DI)(SI*1), Z0, Z0
+	MOVQ         96(DX), DI
+	ADDQ         CX, DI
+	VINSERTF32X4 $0x03, (DI)(SI*1), Z0, Z0
+	MOVQ         8(DX), DI
+	ADDQ         CX, DI
+	VMOVUPS      (DI)(SI*1), X1
+	MOVQ         40(DX), DI
+	ADDQ         CX, DI
+	VINSERTF32X4 $0x01, (DI)(SI*1), Z1, Z1
+	MOVQ         72(DX), DI
+	ADDQ         CX, DI
+	VINSERTF32X4 $0x02, (DI)(SI*1), Z1, Z1
+	MOVQ         104(DX), DI
+	ADDQ         CX, DI
+	VINSERTF32X4 $0x03, (DI)(SI*1), Z1, Z1
+	MOVQ         16(DX), DI
+	ADDQ         CX, DI
+	VMOVUPS      (DI)(SI*1), X2
+	MOVQ         48(DX), DI
+	ADDQ         CX, DI
+	VINSERTF32X4 $0x01, (DI)(SI*1), Z2, Z2
+	MOVQ         80(DX), DI
+	ADDQ         CX, DI
+	VINSERTF32X4 $0x02, (DI)(SI*1), Z2, Z2
+	MOVQ         112(DX), DI
+	ADDQ         CX, DI
+	VINSERTF32X4 $0x03, (DI)(SI*1), Z2, Z2
+	MOVQ         24(DX), DI
+	ADDQ         CX, DI
+	VMOVUPS      (DI)(SI*1), X3
+	MOVQ         56(DX), DI
+	ADDQ         CX, DI
+	VINSERTF32X4 $0x01, (DI)(SI*1), Z3, Z3
+	MOVQ         88(DX), DI
+	ADDQ         CX, DI
+	VINSERTF32X4 $0x02, (DI)(SI*1), Z3, Z3
+	MOVQ         120(DX), DI
+	ADDQ         CX, DI
+	VINSERTF32X4 $0x03, (DI)(SI*1), Z3, Z3
+	VUNPCKLPS    Z1, Z0, Z4
+	VUNPCKHPS    Z1, Z0, Z5
+	VUNPCKLPS    Z3, Z2, Z6
+	VUNPCKHPS    Z3, Z2, Z7
+	VUNPCKLPD    Z6, Z4, Z8
+	VUNPCKHPD    Z6, Z4, Z4
+	VUNPCKLPD    Z7, Z5, Z6
+	VUNPCKHPD    Z7, Z5, Z5
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z4, 128(AX)
+	VMOVUPS      Z6, 256(AX)
+	VMOVUPS      Z5, 384(AX)
+	ADDQ         $0x00000200, AX
+	ADDQ         $0x10, SI
+	CMPQ         SI, BX
+	JL           quad1
+	VZEROUPPER
+	RET
+
 // func transposeAVX2(dst *float32, src *float32, offsets *[16]int, n int)
 // Requires: AVX
 TEXT ·transposeAVX2(SB), NOSPLIT, $0-32
@@ -14,7 +92,7 @@ TEXT ·transposeAVX2(SB), NOSPLIT, $0-32
 	XORQ SI, SI
 	SHLQ $0x02, BX
 
-quad1:
+quad2:
 	MOVQ        (DX), DI
 	ADDQ        CX, DI
 	VMOVUPS     (DI)(SI*1), X0
@@ -90,84 +168,6 @@ quad1:
 	ADDQ        $0x00000200, AX
 	ADDQ        $0x10, SI
 	CMPQ        SI, BX
-	JL          quad1
-	VZEROUPPER
-	RET
-
-// func transposeAVX512(dst *float32, src *float32, offsets *[16]int, n int)
-// Requires: AVX, AVX512F
-TEXT ·transposeAVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ offsets+16(FP), DX
-	MOVQ n+24(FP), BX
-	XORQ SI, SI
-	SHLQ $0x02, BX
-
-quad2:
-	MOVQ         (DX), DI
-	ADDQ         CX, DI
-	VMOVUPS      (DI)(SI*1), X0
-	MOVQ         32(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x01, (DI)(SI*1), Z0, Z0
-	MOVQ         64(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x02, (DI)(SI*1), Z0, Z0
-	MOVQ         96(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x03, (DI)(SI*1), Z0, Z0
-	MOVQ         8(DX), DI
-	ADDQ         CX, DI
-	VMOVUPS      (DI)(SI*1), X1
-	MOVQ         40(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x01, (DI)(SI*1), Z1, Z1
-	MOVQ         72(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x02, (DI)(SI*1), Z1, Z1
-	MOVQ         104(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x03, (DI)(SI*1), Z1, Z1
-	MOVQ         16(DX), DI
-	ADDQ         CX, DI
-	VMOVUPS      (DI)(SI*1), X2
-	MOVQ         48(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x01, (DI)(SI*1), Z2, Z2
-	MOVQ         80(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x02, (DI)(SI*1), Z2, Z2
-	MOVQ         112(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x03, (DI)(SI*1), Z2, Z2
-	MOVQ         24(DX), DI
-	ADDQ         CX, DI
-	VMOVUPS      (DI)(SI*1), X3
-	MOVQ         56(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x01, (DI)(SI*1), Z3, Z3
-	MOVQ         88(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x02, (DI)(SI*1), Z3, Z3
-	MOVQ         120(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x03, (DI)(SI*1), Z3, Z3
-	VUNPCKLPS    Z1, Z0, Z4
-	VUNPCKHPS    Z1, Z0, Z5
-	VUNPCKLPS    Z3, Z2, Z6
-	VUNPCKHPS    Z3, Z2, Z7
-	VUNPCKLPD    Z6, Z4, Z8
-	VUNPCKHPD    Z6, Z4, Z4
-	VUNPCKLPD    Z7, Z5, Z6
-	VUNPCKHPD    Z7, Z5, Z5
-	VMOVUPS      Z8, (AX)
-	VMOVUPS      Z4, 128(AX)
-	VMOVUPS      Z6, 256(AX)
-	VMOVUPS      Z5, 384(AX)
-	ADDQ         $0x00000200, AX
-	ADDQ         $0x10, SI
-	CMPQ         SI, BX
-	JL           quad2
+	JL          quad2
 	VZEROUPPER
 	RET

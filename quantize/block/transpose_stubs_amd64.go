@@ -4,14 +4,14 @@
 
 package block
 
-// transposeAVX2 writes n elements, a multiple of four, of the 16 rows at the given byte offsets from src: element i of row r
-// to dst[32*i+r].
-//
-//go:noescape
-func transposeAVX2(dst *float32, src *float32, offsets *[16]int, n int)
-
 // transposeAVX512 writes n elements, a multiple of four, of the 16 rows at the given byte offsets from src: element i of row r
 // to dst[32*i+r].
 //
 //go:noescape
 func transposeAVX512(dst *float32, src *float32, offsets *[16]int, n int)
+
+// transposeAVX2 writes n elements, a multiple of four, of the 16 rows at the given byte offsets from src: element i of row r
+// to dst[32*i+r].
+//
+//go:noescape
+func transposeAVX2(dst *float32, src *float32, offsets *[16]int, n int)

@@ -9,7 +9,7 @@ import (
 
 func init() {
 	generators["requant"] = func() {
-		for _, s := range []simd{avx2, avx512} {
+		for _, s := range isas {
 			requant{s, "Q4_K", 15, 32, 144}.generate(func(r requant, p requantPointers) { r.nibbles(p, 16, nil) })
 			requant{s, "Q5_K", 31, 32, 176}.generate(requant.fiveBits)
 			requant{s, "Q2_K", 3, 16, 84}.generate(requant.pairs)
@@ -19,8 +19,8 @@ func init() {
 
 // requant generates the last step of a type with scales and mins: the quants under the rounded scales, packed.
 type requant struct {
-	simd
-	name string
+	isa
+	typ  string
 	top  int // the largest quant
 	n    int // elements of a group
 	size int // of the encoded super-block
@@ -36,9 +36,9 @@ const (
 type requantPointers struct{ dst, src, fits reg.GPVirtual }
 
 func (r requant) generate(block func(requant, requantPointers)) {
-	TEXT("requant"+r.name+r.suffix, attr.NOSPLIT, "func(dst *byte, src, f *float32, n int)")
+	TEXT("requant"+r.typ+r.name, attr.NOSPLIT, "func(dst *byte, src, f *float32, n int)")
 	Pragma("noescape")
-	Doc("requant" + r.name + r.suffix + " writes the quants of n super-blocks whose scales and mins are rounded.")
+	Doc("requant" + r.typ + r.name + " writes the quants of n super-blocks whose scales and mins are rounded.")
 	p := requantPointers{Load(Param("dst"), GP64()).(reg.GPVirtual), Load(Param("src"), GP64()).(reg.GPVirtual), Load(Param("f"), GP64()).(reg.GPVirtual)}
 	n := Load(Param("n"), GP64()).(reg.GPVirtual)
 	l := label("block")
@@ -65,20 +65,20 @@ func (r requant) quants(p requantPointers, g int) []reg.VecVirtual {
 	MOVL(field(fitD), bits)
 	ADDL(bits, bits) // without the sign
 	JZ(LabelRef(fitted))
-	d, m := r.splat(field(fitD)), r.splat(field(fitM))
+	d, m := r.broadcast(field(fitD)), r.broadcast(field(fitM))
 	for _, v := range q {
 		VADDPS(m, v, v)
 		VDIVPS(d, v, v)
 	}
 	JMP(LabelRef(done))
 	Label(fitted)
-	inverse, at := r.splat(field(fitInverse)), r.splat(field(fitAt))
+	inverse, at := r.broadcast(field(fitInverse)), r.broadcast(field(fitAt))
 	for _, v := range q {
 		VSUBPS(at, v, v)
 		VMULPS(inverse, v, v)
 	}
 	Label(done)
-	magic, low, bias, zero, top := r.constant(12582912), r.splat(word(0x7fffff)), r.splat(word(0x400000)), r.zero(), r.splat(word(uint32(r.top)))
+	magic, low, bias, zero, top := r.eachF32(12582912), r.each32(0x7fffff), r.each32(0x400000), r.zero(), r.each32(uint32(r.top))
 	for _, v := range q { // nearestInt
 		VADDPS(magic, v, v)
 		VANDPS(low, v, v)
@@ -90,8 +90,8 @@ func (r requant) quants(p requantPointers, g int) []reg.VecVirtual {
 }
 
 // storeBytes writes the low bytes of 32-bit integers below 256.
-func (s simd) storeBytes(q []reg.VecVirtual, m Mem) {
-	if s.lanes == 16 {
+func (s isa) storeBytes(q []reg.VecVirtual, m Mem) {
+	if s.wide() {
 		for i, v := range q {
 			VPMOVDB(v, m.Offset(16*i))
 		}
@@ -105,7 +105,7 @@ func (s simd) storeBytes(q []reg.VecVirtual, m Mem) {
 		VMOVQ(high, m)
 		return
 	}
-	order := words("order", 0, 4, 1, 5, 2, 6, 3, 7)
+	order := table("order", 0, 4, 1, 5, 2, 6, 3, 7)
 	a, b := s.op(VPACKUSDW, q[0], q[1]), s.op(VPACKUSDW, q[2], q[3])
 	VPACKUSWB(b, a, a)
 	VPERMD(a, s.load(order), a)
@@ -135,7 +135,7 @@ func (r requant) fiveBits(p requantPointers) {
 	for i := range fifth {
 		fifth[i] = r.zero()
 	}
-	four, one := r.splat(word(15)), r.splat(word(16))
+	four, one := r.each32(15), r.each32(16)
 	r.nibbles(p, 48, func(run int, q []reg.VecVirtual) {
 		for i, v := range q {
 			b := r.op(VANDPS, v, one)

@@ -11,7 +11,7 @@ import (
 
 func init() {
 	generators["round_scales"] = func() {
-		for _, s := range []simd{avx2, avx512} {
+		for _, s := range isas {
 			s.roundScales(63, 8)
 			s.roundScales(15, 16)
 		}
@@ -26,8 +26,8 @@ const (
 )
 
 // roundScales generates the rounding of scales and mins to 0..top under a common scale of each n groups.
-func (s simd) roundScales(top, n int) {
-	name := fmt.Sprintf("roundScales%d%s", top, s.suffix)
+func (s isa) roundScales(top, n int) {
+	name := fmt.Sprintf("roundScales%d%s", top, s.name)
 	TEXT(name, attr.NOSPLIT, "func(f *float32, n int)")
 	Pragma("noescape")
 	Doc(name + " rounds scales and mins of the first n groups, and flags those that the type cannot hold.")
@@ -42,11 +42,11 @@ func (s simd) roundScales(top, n int) {
 	for i, field := range []struct{ from, to int }{{fitScale, fitD}, {fitMin, fitM}} {
 		v := make([]reg.VecVirtual, vectors)
 		for j := range v {
-			v[j] = s.load(Mem{Base: floats, Disp: field.from + j*s.width()})
+			v[j] = s.load(Mem{Base: floats, Disp: field.from + j*s.bytes()})
 		}
 		common, inverse := s.commonScale(v, top, n)
 		half := YMM()
-		if s.lanes == 16 {
+		if s.wide() {
 			VCVTPS2PH(U8(0), common, half)
 			VCVTPH2PS(half, common)
 		} else {
@@ -55,15 +55,15 @@ func (s simd) roundScales(top, n int) {
 		}
 		bad := s.notFinite(common)
 		for j := range v {
-			q := s.add(s.mul(v[j], inverse), s.constant(12582912))
-			VANDPS(s.splat(word(255)), q, q)
+			q := s.add(s.mul(v[j], inverse), s.eachF32(12582912))
+			VANDPS(s.each32(255), q, q)
 			value := s.vec()
 			VCVTDQ2PS(q, value)
-			beyond := s.cmp(cmpGT, value, s.constant(float32(top)))
-			s.orBits(s.or(bad, beyond), Mem{Base: flags, Disp: j * s.lanes / 8})
-			VMOVUPS(s.mul(value, common), Mem{Base: floats, Disp: field.to + j*s.width()})
+			beyond := s.compare(cmpGT, value, s.eachF32(float32(top)))
+			s.orBits(s.either(bad, beyond), Mem{Base: flags, Disp: j * s.lanes / 8})
+			VMOVUPS(s.mul(value, common), Mem{Base: floats, Disp: field.to + j*s.bytes()})
 			s.storeBytes([]reg.VecVirtual{q}, Mem{Base: bytes, Disp: 256*i + j*s.lanes})
-			if m := (Mem{Base: halves, Disp: 512*i + 2*j*s.lanes}); s.lanes == 16 {
+			if m := (Mem{Base: halves, Disp: 512*i + 2*j*s.lanes}); s.wide() {
 				VMOVUPS(half, m)
 			} else {
 				VMOVUPS(half.AsX(), m)
@@ -82,7 +82,7 @@ func (s simd) roundScales(top, n int) {
 }
 
 // commonScale is the largest of each n values, at least 0, over top, and its inverse, 0 for 0.
-func (s simd) commonScale(v []reg.VecVirtual, top, n int) (common, inverse reg.VecVirtual) {
+func (s isa) commonScale(v []reg.VecVirtual, top, n int) (common, inverse reg.VecVirtual) {
 	zero := s.zero()
 	largest := zero
 	for _, x := range v {
@@ -97,7 +97,7 @@ func (s simd) commonScale(v []reg.VecVirtual, top, n int) (common, inverse reg.V
 	}
 	fold(func(out reg.VecVirtual) { VPERMILPS(U8(0xb1), largest, out) })
 	fold(func(out reg.VecVirtual) { VPERMILPS(U8(0x4e), largest, out) })
-	if s.lanes == 16 {
+	if s.wide() {
 		fold(func(out reg.VecVirtual) { VSHUFF32X4(U8(0xb1), largest, largest, out) })
 		if n == 16 {
 			fold(func(out reg.VecVirtual) { VSHUFF32X4(U8(0x4e), largest, largest, out) })
@@ -105,7 +105,7 @@ func (s simd) commonScale(v []reg.VecVirtual, top, n int) (common, inverse reg.V
 	} else {
 		fold(func(out reg.VecVirtual) { VPERM2F128(U8(1), largest, largest, out) })
 	}
-	t := s.constant(float32(top))
-	inverse = s.choose(s.cmp(cmpGT, largest, zero), s.div(t, largest), zero)
+	t := s.eachF32(float32(top))
+	inverse = s.choose(s.compare(cmpGT, largest, zero), s.div(t, largest), zero)
 	return s.div(largest, t), inverse
 }

@@ -9,14 +9,14 @@ import (
 
 func init() {
 	generators["search_min"] = func() {
-		for _, s := range []simd{avx2, avx512} {
+		for _, s := range isas {
 			for _, m := range []minSearch{
-				{name: "Plain32", n: 32, weigh: weighMean, high: true},
-				{name: "Weighted32", n: 32, weigh: weighImportance},
-				{name: "Plain16", n: 16, weigh: weighMagnitude, abs: true},
-				{name: "Weighted16", n: 16, weigh: weighImportance},
+				{search: "Plain32", n: 32, weigh: weighMean, high: true},
+				{search: "Weighted32", n: 32, weigh: weighImportance},
+				{search: "Plain16", n: 16, weigh: weighMagnitude, abs: true},
+				{search: "Weighted16", n: 16, weigh: weighImportance},
 			} {
-				m.simd = s
+				m.isa = s
 				m.generate()
 			}
 		}
@@ -36,12 +36,12 @@ const (
 // minSearch generates the search of minSearch.fit for groups side by side: a lane for each group, which adds in
 // the order of the portable form. Groups whose roundings leave the range in which they are exact are flagged.
 type minSearch struct {
-	simd
-	name  string
-	n     int // elements of a group
-	weigh weighing
-	abs   bool // the loss is of magnitudes, not of squares
-	high  bool // roundings below 0 are rare enough to branch around their clamp
+	isa
+	search string
+	n      int // elements of a group
+	weigh  weighing
+	abs    bool // the loss is of magnitudes, not of squares
+	high   bool // roundings below 0 are rare enough to branch around their clamp
 
 	buf, fit, flags, trials, is, left reg.GPVirtual
 
@@ -86,9 +86,9 @@ const (
 const unroll = 8
 
 func (m *minSearch) generate() {
-	TEXT("search"+m.name+m.suffix, attr.NOSPLIT, "func(b, f *float32, first, lanes int, t *float32)")
+	TEXT("search"+m.search+m.name, attr.NOSPLIT, "func(b, f *float32, first, lanes int, t *float32)")
 	Pragma("noescape")
-	Doc("search" + m.name + m.suffix + " fits the groups in the buffer's first lanes and writes what it finds from position first of f.")
+	Doc("search" + m.search + m.name + " fits the groups in the buffer's first lanes and writes what it finds from position first of f.")
 	base := Load(Param("b"), GP64()).(reg.GPVirtual)
 	fits := Load(Param("f"), GP64()).(reg.GPVirtual)
 	first := Load(Param("first"), GP64()).(reg.GPVirtual)
@@ -109,8 +109,8 @@ func (m *minSearch) generate() {
 		l := label("vector")
 		Label(l)
 		body()
-		ADDQ(U8(m.width()), m.buf)
-		ADDQ(U8(m.width()), m.fit)
+		ADDQ(U8(m.bytes()), m.buf)
+		ADDQ(U8(m.bytes()), m.fit)
 		ADDQ(U8(m.lanes/8), m.flags)
 		SUBQ(U8(m.lanes), m.left)
 		JG(LabelRef(l))

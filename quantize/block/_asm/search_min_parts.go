@@ -6,15 +6,9 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// add, sub, mul, div and and are vector operations on new registers.
-func (s simd) add(a reg.VecVirtual, b Op) reg.VecVirtual { return s.op(VADDPS, a, b) }
-func (s simd) sub(a reg.VecVirtual, b Op) reg.VecVirtual { return s.op(VSUBPS, a, b) }
-func (s simd) mul(a reg.VecVirtual, b Op) reg.VecVirtual { return s.op(VMULPS, a, b) }
-func (s simd) div(a reg.VecVirtual, b Op) reg.VecVirtual { return s.op(VDIVPS, a, b) }
-
 // start finds range, weights and sums of the groups, and the loss of the fit that maps the range to all quants.
 func (m *minSearch) start() {
-	m.magnitude = m.splat(word(0x7fffffff))
+	m.magnitude = m.each32(0x7fffffff)
 	sumW, sumX, least, high := m.weights()
 	VMOVUPS(sumW, m.found(fitSum))
 	VMOVUPS(sumX, m.lane(offSumX))
@@ -24,22 +18,22 @@ func (m *minSearch) start() {
 	VMINPS(least, zero, low)
 	width := m.sub(high, low)
 	VMOVUPS(width, m.lane(offWidth))
-	sign := m.splat(word(0x80000000))
+	sign := m.each32(0x80000000)
 	low2 := m.vec()
 	VXORPS(sign, low, low2)
 	VMOVUPS(low2, m.found(fitMin))
 	// Constant groups are done, but their lanes run on, with the range 0 to 1.
-	same := m.cmp(cmpEQ, high, low)
+	same := m.compare(cmpEQ, high, low)
 	low = m.choose(same, zero, low)
 	least = m.choose(same, zero, least)
-	high = m.choose(same, m.constant(1), high)
+	high = m.choose(same, m.eachF32(1), high)
 	VMOVUPS(least, m.lane(offLeast))
 	VMOVUPS(high, m.lane(offHigh))
 	VMOVUPS(low, m.lane(offLow))
 
 	width = m.sub(high, low)
-	inverse := m.div(m.splat(m.trial(trialsTop)), width)
-	scale := m.div(m.constant(1), inverse)
+	inverse := m.div(m.broadcast(m.trial(trialsTop)), width)
+	scale := m.div(m.eachF32(1), inverse)
 	VMOVUPS(inverse, m.found(fitInverse))
 	VMOVUPS(low, m.found(fitAt))
 	VMOVUPS(scale, m.found(fitScale))
@@ -55,8 +49,8 @@ func (m *minSearch) start() {
 }
 
 // outside is the mask of lanes where the least or the largest argument of a rounding is out of the range of inMagic.
-func (m *minSearch) outside(least, largest reg.VecVirtual) reg.Register {
-	return m.or(m.cmp(cmpNGE, least, m.constant(-4194303)), m.cmp(cmpNLE, largest, m.constant(4194303)))
+func (m *minSearch) outside(least, largest reg.VecVirtual) mask {
+	return m.either(m.compare(cmpNGE, least, m.eachF32(-4194303)), m.compare(cmpNLE, largest, m.eachF32(4194303)))
 }
 
 // addLoss adds the loss of the value scaled + low for x to e.
@@ -75,7 +69,7 @@ func (m *minSearch) addLoss(e, x reg.VecVirtual, w Op, scaled, low reg.VecVirtua
 func (m *minSearch) sums() {
 	low := m.state(offLow)
 	width := m.sub(m.state(offHigh), low)
-	inverse := m.div(m.splat(Mem{Base: m.trials, Index: m.is, Scale: 4, Disp: trialsInverse}), width)
+	inverse := m.div(m.broadcast(Mem{Base: m.trials, Index: m.is, Scale: 4, Disp: trialsInverse}), width)
 	VMOVUPS(inverse, m.lane(offTry))
 	least := m.mul(m.sub(m.state(offLeast), low), inverse)
 	largest := m.mul(width, inverse)
@@ -84,7 +78,7 @@ func (m *minSearch) sums() {
 	var inside string
 	if m.high {
 		inside = label("inside")
-		m.ifNone(m.or(m.cmp(cmpNGE, least, m.constant(-0.5)), m.cmp(cmpNLE, largest, m.constant(4194303))), inside)
+		m.jumpNone(m.either(m.compare(cmpNGE, least, m.eachF32(-0.5)), m.compare(cmpNLE, largest, m.eachF32(4194303))), inside)
 	}
 	m.orBits(m.outside(least, largest), Mem{Base: m.flags})
 	m.sumsWithin(true, done, low, inverse, sumL, sumL2, sumXL)
@@ -110,7 +104,7 @@ func (m *minSearch) sumsWithin(clampLow bool, done string, low, inverse, sumL, s
 			zero = m.zero()
 		}
 		if clampHigh {
-			top = m.splat(m.trial(trialsTop))
+			top = m.broadcast(m.trial(trialsTop))
 		}
 		m.elements(func(x, w, q Mem) {
 			v := m.load(x)
@@ -140,26 +134,26 @@ func (m *minSearch) solve(sumL, sumL2, sumXL reg.VecVirtual) {
 	scale := m.div(m.sub(m.mul(sumW, sumXL), m.mul(sumX, sumL)), det)
 	low := m.div(m.sub(m.mul(sumL2, sumX), m.mul(sumL, sumXL)), det)
 	zero := m.zero()
-	positive := m.cmp(cmpGT, low, zero)
+	positive := m.compare(cmpGT, low, zero)
 	below := label("below")
 	VMOVUPS(scale, m.lane(offTryScale))
-	m.ifNone(positive, below)
+	m.jumpNone(positive, below)
 	m.storeWhere(positive, m.div(sumXL, sumL2), m.lane(offTryScale))
 	VMOVAPS(m.choose(positive, zero, low), low)
 	Label(below)
-	VMOVUPS(m.choose(m.cmp(cmpGT, det, zero), low, m.splat(word(0x7fc00000))), m.lane(offTryLow))
+	VMOVUPS(m.choose(m.compare(cmpGT, det, zero), low, m.each32(0x7fc00000)), m.lane(offTryLow))
 }
 
 // loss keeps the trial where its loss is less than the best one.
 func (m *minSearch) loss() {
 	if m.abs {
-		m.magnitude = m.splat(word(0x7fffffff))
+		m.magnitude = m.each32(0x7fffffff)
 	}
 	scale, low, e := m.state(offTryScale), m.state(offTryLow), m.zero()
 	m.elements(func(x, w, q Mem) {
 		m.addLoss(e, m.load(x), w, m.mul(scale, q), low)
 	})
-	better := m.cmp(cmpLT, e, m.lane(offBest))
+	better := m.compare(cmpLT, e, m.lane(offBest))
 	m.storeWhere(better, e, m.lane(offBest))
 	m.storeWhere(better, scale, m.found(fitScale))
 	m.storeWhere(better, m.state(offTry), m.found(fitInverse))
@@ -170,31 +164,25 @@ func (m *minSearch) loss() {
 // finish gives constant groups their fit, and flags those that are not finite.
 func (m *minSearch) finish() {
 	zero := m.zero()
-	same := m.cmp(cmpEQ, zero, m.lane(offWidth))
+	same := m.compare(cmpEQ, zero, m.lane(offWidth))
 	low := m.vec()
-	VXORPS(m.splat(word(0x80000000)), m.state(offLow), low)
-	low = m.choose(same, m.found(fitMin), low)
+	VXORPS(m.each32(0x80000000), m.state(offLow), low)
+	low = m.choose(same, m.load(m.found(fitMin)), low)
 	VMOVUPS(low, m.found(fitMin))
 	for _, off := range []int{fitScale, fitInverse, fitAt} {
 		m.storeWhere(same, zero, m.found(off))
 	}
 	scale := m.load(m.found(fitScale))
-	bad := m.bits(m.or(m.notFinite(scale), m.notFinite(low)))
+	bad := m.bits(m.either(m.notFinite(scale), m.notFinite(low)))
 	keep := m.bits(same)
 	NOTL(keep)
-	if m.lanes == 16 {
+	if m.wide() {
 		ANDW(keep.As16(), Mem{Base: m.flags})
 		ORW(bad.As16(), Mem{Base: m.flags})
 	} else {
 		ANDB(keep.As8(), Mem{Base: m.flags})
 		ORB(bad.As8(), Mem{Base: m.flags})
 	}
-}
-
-// notFinite is the mask of lanes with NaN or Inf.
-func (s simd) notFinite(v reg.VecVirtual) reg.Register {
-	d := s.sub(v, v)
-	return s.cmp(cmpUNO, d, d)
 }
 
 // weights writes the weights and returns the sums of w and w*x and the least and the largest x.
@@ -207,7 +195,7 @@ func (m *minSearch) weights() (sumW, sumX, least, high reg.VecVirtual) {
 			v := m.load(x)
 			VADDPS(m.mul(v, v), mean, mean)
 		})
-		VMULPS(m.constant(1.0/32), mean, mean)
+		VMULPS(m.eachF32(1.0/32), mean, mean)
 		VSQRTPS(mean, mean)
 	case weighImportance:
 		sigma = m.state(offSigma)

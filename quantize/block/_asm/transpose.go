@@ -9,7 +9,7 @@ import (
 
 func init() {
 	generators["transpose"] = func() {
-		for _, s := range []simd{avx2, avx512} {
+		for _, s := range isas {
 			s.transpose()
 		}
 	}
@@ -17,7 +17,7 @@ func init() {
 
 // columns loads elements 4*i to 4*i+3 of as many rows as there are lanes, the first of which is row number first of
 // the offsets, and returns a vector for each element. i counts bytes: 16*i is in index.
-func (s simd) columns(src, offsets, index reg.GPVirtual, first int) [4]reg.VecVirtual {
+func (s isa) columns(src, offsets, index reg.GPVirtual, first int) [4]reg.VecVirtual {
 	var z, out [4]reg.VecVirtual
 	for r := range 4 {
 		z[r] = s.vec()
@@ -29,7 +29,7 @@ func (s simd) columns(src, offsets, index reg.GPVirtual, first int) [4]reg.VecVi
 			switch {
 			case k == 0:
 				VMOVUPS(m, z[r].AsX())
-			case s.lanes == 16:
+			case s.wide():
 				VINSERTF32X4(U8(k), m, z[r], z[r])
 			default:
 				VINSERTF128(U8(k), m, z[r], z[r])
@@ -43,10 +43,10 @@ func (s simd) columns(src, offsets, index reg.GPVirtual, first int) [4]reg.VecVi
 	return out
 }
 
-func (s simd) transpose() {
-	TEXT("transpose"+s.suffix, attr.NOSPLIT, "func(dst, src *float32, offsets *[16]int, n int)")
+func (s isa) transpose() {
+	TEXT("transpose"+s.name, attr.NOSPLIT, "func(dst, src *float32, offsets *[16]int, n int)")
 	Pragma("noescape")
-	Doc("transpose"+s.suffix+" writes n elements, a multiple of four, of the 16 rows at the given byte offsets from src: element i of row r",
+	Doc("transpose"+s.name+" writes n elements, a multiple of four, of the 16 rows at the given byte offsets from src: element i of row r",
 		"to dst[32*i+r].")
 	dst, src := Load(Param("dst"), GP64()).(reg.GPVirtual), Load(Param("src"), GP64()).(reg.GPVirtual)
 	offsets, n := Load(Param("offsets"), GP64()).(reg.GPVirtual), Load(Param("n"), GP64()).(reg.GPVirtual)

@@ -15,7 +15,6 @@ import (
 	"github.com/moeconv/moeconv/convert"
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/quantize"
-	"github.com/moeconv/moeconv/quantize/block"
 	"github.com/moeconv/moeconv/quantize/imatrix"
 	"github.com/moeconv/moeconv/testdata"
 )
@@ -89,26 +88,6 @@ func (m multi) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// awaited are the types that have goldens here but no codec yet.
-var awaited = []gguf.Type{gguf.IQ1_S, gguf.IQ1_M, gguf.IQ2_XXS, gguf.IQ2_XS, gguf.IQ2_S}
-
-// TestAwaited: types leave the list with their codec.
-func TestAwaited(t *testing.T) {
-	for _, typ := range awaited {
-		if _, ok := block.For(typ); ok {
-			t.Errorf("%v is encoded now", typ)
-		}
-	}
-}
-
-// awaits reports whether a job failed for want of a codec that is awaited.
-func awaits(err error) bool {
-	unsupported := (*gguf.UnsupportedError)(nil)
-	return errors.As(err, &unsupported) && slices.ContainsFunc(awaited, func(typ gguf.Type) bool {
-		return strings.HasSuffix(unsupported.Msg, "no codec for "+typ.String())
-	})
-}
-
 // schemesOf are the schemes that goldens with, or without, an importance matrix are labelled with.
 func schemesOf[V any](goldens map[string]V, matrix bool) []string {
 	var schemes []string
@@ -168,9 +147,6 @@ func TestTinyImportance(t *testing.T) {
 			t.Fatal(err)
 		}
 		j, err := quantize.New(open(t, testdata.Path("tiny", testdata.TinyName), "auto"), s, o)
-		if awaits(err) {
-			continue
-		}
 		if err != nil {
 			t.Fatalf("%s: %v", scheme, err)
 		}
@@ -252,9 +228,6 @@ func checkFamilyFile(t *testing.T, plan *convert.Plan, name string) bool {
 		t.Fatal(err)
 	}
 	j, err := quantize.New(plan, s, o)
-	if awaits(err) {
-		return false
-	}
 	if (err != nil) != (want.Error != nil) {
 		t.Errorf("%s: %v, want %v", name, err, want.Error)
 	}

@@ -57,6 +57,9 @@ func checked(t gguf.Type, encode func(dst []byte, src, importance []float32) err
 		if int64(len(dst)) != size {
 			return fmt.Errorf("block: %v: %d bytes given for a row of %d elements, which takes %d", t, len(dst), len(src), size)
 		}
+		if importance == nil && len(src) > 0 && codecs[t].NeedsImportance {
+			return fmt.Errorf("block: %v: cannot be encoded without importance weights", t)
+		}
 		if importance != nil && len(importance) != len(src) {
 			return fmt.Errorf("block: %v: %d importance weights given for a row of %d elements", t, len(importance), len(src))
 		}

@@ -48,4 +48,10 @@ var facts = map[gguf.Type]fact{
 	gguf.Q2_0:  {rmse: 0.75, beyond: 65520, scales: []int{0}},
 	gguf.TQ1_0: {rmse: 0.8, beyond: 65520, scales: []int{52}},
 	gguf.TQ2_0: {rmse: 0.8, beyond: 65520, scales: []int{64}},
+
+	gguf.IQ1_S:   {rmse: 0.49, beyond: 1.1e6, scales: []int{0}},
+	gguf.IQ1_M:   {rmse: 0.61, beyond: 1.1e6, scales: []int{52}, bad: [][]byte{{0, 0xc0, 0, 0x70}, {0, 0xc0, 0, 0xf0}, {0, 0xf0, 0, 0x70}}},
+	gguf.IQ2_XXS: {rmse: 0.36, beyond: 1.2e7, scales: []int{0}},
+	gguf.IQ2_XS:  {rmse: 0.32, beyond: 1.1e7, scales: []int{0}},
+	gguf.IQ2_S:   {rmse: 0.285, beyond: 1.1e7, scales: []int{0}},
 }

@@ -15,9 +15,6 @@ func EncodeRows(t gguf.Type, dst []byte, src []float32, ne0 int, importance []fl
 	if err != nil {
 		return err
 	}
-	if c.NeedsImportance && importance == nil {
-		return fmt.Errorf("block: %v: cannot be encoded without importance weights", t)
-	}
 	if importance != nil && len(importance) != ne0 {
 		return fmt.Errorf("block: %v: %d importance weights given for rows of %d elements", t, len(importance), ne0)
 	}

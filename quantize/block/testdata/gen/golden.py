@@ -12,13 +12,14 @@ Other seeds and sizes are checked with: go test -run TestGolden -golden FOLDER
 import argparse, ctypes as C, hashlib, os, struct
 import numpy as np
 
-# type: number, elements and bytes of a block, offsets of its f16 scales, and whether importance plays a part
+# type: number, elements and bytes of a block, offsets of its f16 scales, and whether importance plays a part; 2 where ggml demands it
 TYPES = dict(
     F32=(0, 1, 4, (), False), F16=(1, 1, 2, (0,), False), BF16=(30, 1, 2, (0,), False), Q8_0=(8, 32, 34, (0,), False), Q8_1=(9, 32, 36, (0, 2), False), Q8_K=(15, 256, 292, (), False),
     Q4_0=(2, 32, 18, (0,), True), Q4_1=(3, 32, 20, (0, 2), True), Q5_0=(6, 32, 22, (0,), True), Q5_1=(7, 32, 24, (0, 2), True),
     Q2_K=(10, 256, 84, (80, 82), True), Q3_K=(11, 256, 110, (108,), True), Q4_K=(12, 256, 144, (0, 2), True), Q5_K=(13, 256, 176, (0, 2), True), Q6_K=(14, 256, 210, (208,), True),
     MXFP4=(39, 32, 17, (0,), False), NVFP4=(40, 64, 36, (), False),
     Q1_0=(41, 128, 18, (0,), False), Q2_0=(42, 64, 18, (0,), False), TQ1_0=(34, 256, 54, (52,), False), TQ2_0=(35, 256, 66, (64,), False),
+    IQ1_S=(19, 256, 50, (0,), 2), IQ1_M=(29, 256, 56, (52,), True), IQ2_XXS=(16, 256, 66, (0,), 2), IQ2_XS=(17, 256, 74, (0,), 2), IQ2_S=(22, 256, 82, (0,), True),
     IQ4_NL=(20, 32, 18, (0,), True), IQ4_XS=(23, 256, 136, (0,), True), IQ3_XXS=(18, 256, 98, (0,), True), IQ3_S=(21, 256, 110, (0,), True),
 )
 
@@ -115,7 +116,7 @@ def main():
         number, length, size, scales, weighs = TYPES[t]
         for name in ROWS:
             x = source(name)
-            for iname in ["-"] + (list(IMPORTANCE) if weighs else ["random"]):
+            for iname in ([] if weighs == 2 else ["-"]) + (list(IMPORTANCE) if weighs else ["random"]):
                 im = None if iname == "-" else np.ascontiguousarray(IMPORTANCE[iname](Values(f"{a.seed}/importance/{iname}", 1, a.cols)).astype(np.float32))
                 if t.startswith("IQ") and not survives(lambda: encode(t, x, im)):
                     yield f"{name} {iname} aborted -"; continue

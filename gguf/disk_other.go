@@ -4,5 +4,6 @@ package gguf
 
 import "os"
 
-func lock(*os.File) error  { return nil }
-func isNoSpace(error) bool { return false }
+func lock(*os.File) error               { return nil }
+func isNoSpace(error) bool              { return false }
+func (osDisk) device(dir string) string { return dir }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 )
@@ -15,6 +16,7 @@ import (
 // rows is a Source of n tensors whose bytes are their number; read is called first where it is set.
 type rows struct {
 	n    int
+	typ  Type
 	read func(ctx context.Context, tensor, row int) error
 }
 
@@ -27,7 +29,7 @@ func (s rows) Metadata() *Metadata {
 func (s rows) Tensors() []TensorInfo {
 	ts := make([]TensorInfo, s.n)
 	for i := range ts {
-		ts[i] = TensorInfo{fmt.Sprintf("t%d", i), F32, Shape{1 << 18, 6}} // a slab holds four of the six rows
+		ts[i] = TensorInfo{fmt.Sprintf("t%d", i), s.typ, Shape{1 << 18, 6}} // a slab holds four of the six rows
 	}
 	return ts
 }
@@ -69,12 +71,12 @@ func (d *brokenDisk) free(dir string) (int64, bool) {
 	return 0, false
 }
 
-func (d *brokenDisk) create(name string) (partFile, error) {
-	if d.broken("create", name) {
-		return nil, errBroken
+func (d *brokenDisk) open(name string) (partFile, bool, error) {
+	if d.broken("open", name) {
+		return nil, false, errBroken
 	}
-	f, err := d.osDisk.create(name)
-	return &brokenFile{f, d, name}, err
+	f, created, err := d.osDisk.open(name)
+	return &brokenFile{f, d, name}, created, err
 }
 
 func (d *brokenDisk) rename(from, to string) error {
@@ -98,7 +100,7 @@ type brokenFile struct {
 }
 
 func (f *brokenFile) Write(p []byte) (int, error) {
-	if f.d.room -= int64(len(p)); f.d.room < 0 {
+	if atomic.AddInt64(&f.d.room, -int64(len(p))) < 0 {
 		return 0, &os.PathError{Op: "write", Path: f.name, Err: syscall.ENOSPC}
 	}
 	return f.partFile.Write(p)
@@ -133,8 +135,8 @@ func TestWriteFileFails(t *testing.T) {
 		{"full before", brokenDisk{room: 1000, tell: true}, FileOptions{}, "the output needs"},
 		{"full while writing", brokenDisk{room: 9 << 20}, FileOptions{}, "the output needs"},
 		{"full while writing the second shard", brokenDisk{room: 9 << 20}, set, "the output needs"},
-		{"create", brokenDisk{room: plenty, fail: "create"}, FileOptions{}, "broken"},
-		{"create the second shard", brokenDisk{room: plenty, fail: "create", failName: "-00002-"}, set, "broken"},
+		{"open", brokenDisk{room: plenty, fail: "open"}, FileOptions{}, "broken"},
+		{"open the second shard", brokenDisk{room: plenty, fail: "open", failName: "-00002-"}, set, "broken"},
 		{"sync", brokenDisk{room: plenty, fail: "sync"}, FileOptions{}, "broken"},
 		{"sync the last shard", brokenDisk{room: plenty, fail: "sync", failName: "-00003-"}, set, "broken"},
 		{"rename", brokenDisk{room: plenty, fail: "rename"}, FileOptions{}, "broken"},
@@ -344,22 +346,21 @@ func TestWriteFileParts(t *testing.T) {
 // Slabs in flight stay within the budget, whatever the workers.
 func TestWriteBudget(t *testing.T) {
 	const memory = 40 << 20
+	src := rows{n: 20}
+	st := newStream(src.Tensors(), defaultAlignment)
+	p := newPipeline([]*stream{st}, rowsOf(src), unitsOf(src), WriteOptions{Workers: 16, Memory: memory})
+	st.write = func(*slab, []byte) error { return nil }
 	var kept, peak int64
-	p := newPipeline(rows{n: 20}, Plan{}, WriteOptions{Workers: 16, Memory: memory})
-	plan, err := Layout(p.src.Metadata(), p.tensors)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.plan = plan
-	p.opts.Progress = func(int64, int64) {
+	st.commit = func(*slab, []byte) error {
 		p.budget.mu.Lock()
 		peak = max(peak, memory-p.budget.free)
 		p.budget.mu.Unlock()
-		p.bufs.mu.Lock()
-		kept = max(kept, p.bufs.kept)
-		p.bufs.mu.Unlock()
+		st.bufs.mu.Lock()
+		kept = max(kept, st.bufs.kept)
+		st.bufs.mu.Unlock()
+		return nil
 	}
-	if err := p.run(context.Background(), io.Discard); err != nil {
+	if err := p.run(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	if peak == 0 || kept == 0 || peak > memory || kept > memory/4 {
@@ -405,7 +406,7 @@ func TestSlabRows(t *testing.T) {
 		{TensorInfo{"t", F32, Shape{1 << 24, 2}}, 1, 1 << 30, 1},
 		{TensorInfo{"t", F64, Shape{4096, 1000}}, 1, 1 << 30, 128},
 	} {
-		if got := slabRows(c.t, c.unit, c.memory); got != c.want {
+		if got := slabRows(c.t, c.unit, rowCost(c.t), c.memory); got != c.want {
 			t.Errorf("%v %v, unit %d, memory %d: %d rows, want %d", c.t.Type, c.t.Shape, c.unit, c.memory, got, c.want)
 		}
 	}

@@ -5,6 +5,7 @@ package gguf
 import (
 	"errors"
 	"os"
+	"strconv"
 	"syscall"
 )
 
@@ -20,4 +21,16 @@ func lock(f *os.File) error {
 // isNoSpace reports whether err is a full disk or an exhausted quota.
 func isNoSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// device is the number of the file system below dir.
+func (osDisk) device(dir string) string {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return dir
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return strconv.FormatUint(uint64(st.Dev), 10)
+	}
+	return dir
 }

@@ -37,14 +37,34 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("gguf: %s is being written by another process", e.Path)
 }
 
+// ChangedError says that what an earlier, interrupted run has written cannot be gone on with.
+type ChangedError struct{ Path, What string }
+
+func (e *ChangedError) Error() string { return fmt.Sprintf("gguf: %s %s", e.Path, e.What) }
+
+// UnfinishedError says that a job stopped and that an equal one can go on from where it was.
+type UnfinishedError struct {
+	Done, Total int64 // bytes of all outputs
+	Err         error // why it stopped
+}
+
+func (e *UnfinishedError) Error() string { return e.Err.Error() }
+
+// Unwrap is why the job stopped.
+func (e *UnfinishedError) Unwrap() error { return e.Err }
+
 // SpaceError says that the disk below Dir has not enough room: found before writing (Err nil) or by a write that failed.
 type SpaceError struct {
 	Dir        string
 	Need, Free int64 // bytes
+	Bound      bool  // it is Job.Disk that leaves no more room
 	Err        error
 }
 
 func (e *SpaceError) Error() string {
+	if e.Bound {
+		return fmt.Sprintf("gguf: %s: the next output has %d bytes, beside the finished ones there is room for %d", e.Dir, e.Need, e.Free)
+	}
 	s := fmt.Sprintf("gguf: %s: the output needs %d bytes, the disk has %d free", e.Dir, e.Need, e.Free)
 	if e.Err != nil {
 		s += ": " + e.Err.Error()

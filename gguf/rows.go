@@ -53,7 +53,7 @@ type tensorReader struct {
 
 func newTensorReader(ctx context.Context, src Source, tensor int) *tensorReader {
 	t := src.Tensors()[tensor]
-	step := min(slabRows(t, Units(src, tensor), defaultMemory), int(t.Shape.Rows()))
+	step := min(slabRows(t, Units(src, tensor), rowCost(t), defaultMemory), int(t.Shape.Rows()))
 	return &tensorReader{ctx: ctx, src: src, tensor: tensor, step: step}
 }
 

@@ -16,6 +16,8 @@ const (
 	SplitAsConverter SplitStyle = iota
 	// SplitAsTool is llama-gguf-split's: sizes padded to 32, cuts at fixed multiples of SplitMaxTensors.
 	SplitAsTool
+	// SplitAsQuantizer is that of llama-quantize --keep-split, with SplitAt.
+	SplitAsQuantizer
 )
 
 // split plans the files of an output: itself, or its shards.
@@ -39,7 +41,7 @@ func split(name string, src Source, opts FileOptions) ([]*part, error) {
 		md := &Metadata{}
 		if i == 0 {
 			md = withoutSplit(src.Metadata())
-		} else if a, ok := src.Metadata().Get("general.alignment"); ok {
+		} else if a, ok := src.Metadata().Get("general.alignment"); ok && opts.SplitStyle != SplitAsQuantizer {
 			md.Set("general.alignment", a)
 		}
 		addSplit(md, opts.SplitStyle, i, len(cuts), len(ts))
@@ -48,7 +50,7 @@ func split(name string, src Source, opts FileOptions) ([]*part, error) {
 		if err != nil {
 			return nil, err
 		}
-		parts = append(parts, &part{path: ShardName(prefix, i, len(cuts)), src: window, plan: plan})
+		parts = append(parts, &part{path: ShardName(prefix, i, len(cuts)), src: window, first: first, plan: plan})
 		first = end
 	}
 	return parts, nil
@@ -57,7 +59,7 @@ func split(name string, src Source, opts FileOptions) ([]*part, error) {
 // addSplit sets the keys of shard i of n.
 func addSplit(md *Metadata, style SplitStyle, i, n, tensors int) {
 	md.Set(keySplitNo, uint16(i))
-	if style == SplitAsConverter {
+	if style != SplitAsTool {
 		md.Set(keySplitCount, uint16(n))
 	}
 	md.Set(keySplitTensors, int32(tensors))
@@ -68,6 +70,9 @@ func addSplit(md *Metadata, style SplitStyle, i, n, tensors int) {
 
 // cut is the index behind the last tensor of each shard.
 func cut(ts []TensorInfo, opts FileOptions) ([]int, error) {
+	if opts.SplitAt != nil {
+		return cutAt(ts, opts.SplitAt)
+	}
 	var cuts []int
 	if opts.MetadataFirst {
 		cuts = append(cuts, 0)
@@ -93,6 +98,21 @@ func cut(ts []TensorInfo, opts FileOptions) ([]int, error) {
 		return nil, fmt.Errorf("gguf: %d shards of %d tensors are too many", len(cuts), len(ts))
 	}
 	return cuts, nil
+}
+
+// cutAt is ends, checked.
+func cutAt(ts []TensorInfo, ends []int) ([]int, error) {
+	at := 0
+	for _, end := range ends {
+		if end < at || end > len(ts) {
+			return nil, fmt.Errorf("gguf: cut behind tensor %d of %d", end, len(ts))
+		}
+		at = end
+	}
+	if at != len(ts) || len(ends) > maxShards {
+		return nil, fmt.Errorf("gguf: %d shards end at tensor %d of %d", len(ends), at, len(ts))
+	}
+	return ends, nil
 }
 
 // cutBefore reports whether tensor i, of n bytes, opens a new shard after one of count tensors and size bytes.

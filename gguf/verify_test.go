@@ -14,9 +14,9 @@ type liar struct {
 	at int64 // offset of the byte that is wrong
 }
 
-func (d liar) create(name string) (partFile, error) {
-	f, err := d.osDisk.create(name)
-	return &lyingFile{partFile: f, at: d.at}, err
+func (d liar) open(name string) (partFile, bool, error) {
+	f, created, err := d.osDisk.open(name)
+	return &lyingFile{partFile: f, at: d.at}, created, err
 }
 
 type lyingFile struct {

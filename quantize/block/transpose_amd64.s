@@ -15,70 +15,70 @@ TEXT ·transposeAVX512(SB), NOSPLIT, $0-32
 	SHLQ $0x02, BX
 
 quad1:
-	MOVQ         (DX), DI
-	ADDQ         CX, DI
-	VMOVUPS      (DI)(SI*1), X0
-	MOVQ         32(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x01, (DI)(SI*1), Z0, Z0
-	MOVQ         64(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x02, (DI)(SI*1), Z0, Z0
-	MOVQ         96(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x03, (DI)(SI*1), Z0, Z0
-	MOVQ         8(DX), DI
-	ADDQ         CX, DI
-	VMOVUPS      (DI)(SI*1), X1
-	MOVQ         40(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x01, (DI)(SI*1), Z1, Z1
-	MOVQ         72(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x02, (DI)(SI*1), Z1, Z1
-	MOVQ         104(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x03, (DI)(SI*1), Z1, Z1
-	MOVQ         16(DX), DI
-	ADDQ         CX, DI
-	VMOVUPS      (DI)(SI*1), X2
-	MOVQ         48(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x01, (DI)(SI*1), Z2, Z2
-	MOVQ         80(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x02, (DI)(SI*1), Z2, Z2
-	MOVQ         112(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x03, (DI)(SI*1), Z2, Z2
-	MOVQ         24(DX), DI
-	ADDQ         CX, DI
-	VMOVUPS      (DI)(SI*1), X3
-	MOVQ         56(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x01, (DI)(SI*1), Z3, Z3
-	MOVQ         88(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x02, (DI)(SI*1), Z3, Z3
-	MOVQ         120(DX), DI
-	ADDQ         CX, DI
-	VINSERTF32X4 $0x03, (DI)(SI*1), Z3, Z3
-	VUNPCKLPS    Z1, Z0, Z4
-	VUNPCKHPS    Z1, Z0, Z5
-	VUNPCKLPS    Z3, Z2, Z6
-	VUNPCKHPS    Z3, Z2, Z7
-	VUNPCKLPD    Z6, Z4, Z8
-	VUNPCKHPD    Z6, Z4, Z4
-	VUNPCKLPD    Z7, Z5, Z6
-	VUNPCKHPD    Z7, Z5, Z5
-	VMOVUPS      Z8, (AX)
-	VMOVUPS      Z4, 128(AX)
-	VMOVUPS      Z6, 256(AX)
-	VMOVUPS      Z5, 384(AX)
-	ADDQ         $0x00000200, AX
-	ADDQ         $0x10, SI
-	CMPQ         SI, BX
-	JL           quad1
+	MOVQ            (DX), DI
+	ADDQ            CX, DI
+	VBROADCASTF32X4 (DI)(SI*1), Z0
+	MOVQ            32(DX), DI
+	ADDQ            CX, DI
+	VINSERTF32X4    $0x01, (DI)(SI*1), Z0, Z0
+	MOVQ            64(DX), DI
+	ADDQ            CX, DI
+	VINSERTF32X4    $0x02, (DI)(SI*1), Z0, Z0
+	MOVQ            96(DX), DI
+	ADDQ            CX, DI
+	VINSERTF32X4    $0x03, (DI)(SI*1), Z0, Z0
+	MOVQ            8(DX), DI
+	ADDQ            CX, DI
+	VBROADCASTF32X4 (DI)(SI*1), Z1
+	MOVQ            40(DX), DI
+	ADDQ            CX, DI
+	VINSERTF32X4    $0x01, (DI)(SI*1), Z1, Z1
+	MOVQ            72(DX), DI
+	ADDQ            CX, DI
+	VINSERTF32X4    $0x02, (DI)(SI*1), Z1, Z1
+	MOVQ            104(DX), DI
+	ADDQ            CX, DI
+	VINSERTF32X4    $0x03, (DI)(SI*1), Z1, Z1
+	MOVQ            16(DX), DI
+	ADDQ            CX, DI
+	VBROADCASTF32X4 (DI)(SI*1), Z2
+	MOVQ            48(DX), DI
+	ADDQ            CX, DI
+	VINSERTF32X4    $0x01, (DI)(SI*1), Z2, Z2
+	MOVQ            80(DX), DI
+	ADDQ            CX, DI
+	VINSERTF32X4    $0x02, (DI)(SI*1), Z2, Z2
+	MOVQ            112(DX), DI
+	ADDQ            CX, DI
+	VINSERTF32X4    $0x03, (DI)(SI*1), Z2, Z2
+	MOVQ            24(DX), DI
+	ADDQ            CX, DI
+	VBROADCASTF32X4 (DI)(SI*1), Z3
+	MOVQ            56(DX), DI
+	ADDQ            CX, DI
+	VINSERTF32X4    $0x01, (DI)(SI*1), Z3, Z3
+	MOVQ            88(DX), DI
+	ADDQ            CX, DI
+	VINSERTF32X4    $0x02, (DI)(SI*1), Z3, Z3
+	MOVQ            120(DX), DI
+	ADDQ            CX, DI
+	VINSERTF32X4    $0x03, (DI)(SI*1), Z3, Z3
+	VUNPCKLPS       Z1, Z0, Z4
+	VUNPCKHPS       Z1, Z0, Z0
+	VUNPCKLPS       Z3, Z2, Z1
+	VUNPCKHPS       Z3, Z2, Z2
+	VUNPCKLPD       Z1, Z4, Z3
+	VUNPCKHPD       Z1, Z4, Z1
+	VUNPCKLPD       Z2, Z0, Z4
+	VUNPCKHPD       Z2, Z0, Z0
+	VMOVUPS         Z3, (AX)
+	VMOVUPS         Z1, 128(AX)
+	VMOVUPS         Z4, 256(AX)
+	VMOVUPS         Z0, 384(AX)
+	ADDQ            $0x00000200, AX
+	ADDQ            $0x10, SI
+	CMPQ            SI, BX
+	JL              quad1
 	VZEROUPPER
 	RET
 
@@ -93,81 +93,81 @@ TEXT ·transposeAVX2(SB), NOSPLIT, $0-32
 	SHLQ $0x02, BX
 
 quad2:
-	MOVQ        (DX), DI
-	ADDQ        CX, DI
-	VMOVUPS     (DI)(SI*1), X0
-	MOVQ        32(DX), DI
-	ADDQ        CX, DI
-	VINSERTF128 $0x01, (DI)(SI*1), Y0, Y0
-	MOVQ        8(DX), DI
-	ADDQ        CX, DI
-	VMOVUPS     (DI)(SI*1), X1
-	MOVQ        40(DX), DI
-	ADDQ        CX, DI
-	VINSERTF128 $0x01, (DI)(SI*1), Y1, Y1
-	MOVQ        16(DX), DI
-	ADDQ        CX, DI
-	VMOVUPS     (DI)(SI*1), X2
-	MOVQ        48(DX), DI
-	ADDQ        CX, DI
-	VINSERTF128 $0x01, (DI)(SI*1), Y2, Y2
-	MOVQ        24(DX), DI
-	ADDQ        CX, DI
-	VMOVUPS     (DI)(SI*1), X3
-	MOVQ        56(DX), DI
-	ADDQ        CX, DI
-	VINSERTF128 $0x01, (DI)(SI*1), Y3, Y3
-	VUNPCKLPS   Y1, Y0, Y4
-	VUNPCKHPS   Y1, Y0, Y5
-	VUNPCKLPS   Y3, Y2, Y6
-	VUNPCKHPS   Y3, Y2, Y7
-	VUNPCKLPD   Y6, Y4, Y8
-	VUNPCKHPD   Y6, Y4, Y4
-	VUNPCKLPD   Y7, Y5, Y6
-	VUNPCKHPD   Y7, Y5, Y5
-	VMOVUPS     Y8, (AX)
-	VMOVUPS     Y4, 128(AX)
-	VMOVUPS     Y6, 256(AX)
-	VMOVUPS     Y5, 384(AX)
-	MOVQ        64(DX), DI
-	ADDQ        CX, DI
-	VMOVUPS     (DI)(SI*1), X9
-	MOVQ        96(DX), DI
-	ADDQ        CX, DI
-	VINSERTF128 $0x01, (DI)(SI*1), Y9, Y9
-	MOVQ        72(DX), DI
-	ADDQ        CX, DI
-	VMOVUPS     (DI)(SI*1), X10
-	MOVQ        104(DX), DI
-	ADDQ        CX, DI
-	VINSERTF128 $0x01, (DI)(SI*1), Y10, Y10
-	MOVQ        80(DX), DI
-	ADDQ        CX, DI
-	VMOVUPS     (DI)(SI*1), X11
-	MOVQ        112(DX), DI
-	ADDQ        CX, DI
-	VINSERTF128 $0x01, (DI)(SI*1), Y11, Y11
-	MOVQ        88(DX), DI
-	ADDQ        CX, DI
-	VMOVUPS     (DI)(SI*1), X12
-	MOVQ        120(DX), DI
-	ADDQ        CX, DI
-	VINSERTF128 $0x01, (DI)(SI*1), Y12, Y12
-	VUNPCKLPS   Y10, Y9, Y4
-	VUNPCKHPS   Y10, Y9, Y5
-	VUNPCKLPS   Y12, Y11, Y6
-	VUNPCKHPS   Y12, Y11, Y7
-	VUNPCKLPD   Y6, Y4, Y8
-	VUNPCKHPD   Y6, Y4, Y4
-	VUNPCKLPD   Y7, Y5, Y6
-	VUNPCKHPD   Y7, Y5, Y5
-	VMOVUPS     Y8, 32(AX)
-	VMOVUPS     Y4, 160(AX)
-	VMOVUPS     Y6, 288(AX)
-	VMOVUPS     Y5, 416(AX)
-	ADDQ        $0x00000200, AX
-	ADDQ        $0x10, SI
-	CMPQ        SI, BX
-	JL          quad2
+	MOVQ           (DX), DI
+	ADDQ           CX, DI
+	VBROADCASTF128 (DI)(SI*1), Y0
+	MOVQ           32(DX), DI
+	ADDQ           CX, DI
+	VINSERTF128    $0x01, (DI)(SI*1), Y0, Y0
+	MOVQ           8(DX), DI
+	ADDQ           CX, DI
+	VBROADCASTF128 (DI)(SI*1), Y1
+	MOVQ           40(DX), DI
+	ADDQ           CX, DI
+	VINSERTF128    $0x01, (DI)(SI*1), Y1, Y1
+	MOVQ           16(DX), DI
+	ADDQ           CX, DI
+	VBROADCASTF128 (DI)(SI*1), Y2
+	MOVQ           48(DX), DI
+	ADDQ           CX, DI
+	VINSERTF128    $0x01, (DI)(SI*1), Y2, Y2
+	MOVQ           24(DX), DI
+	ADDQ           CX, DI
+	VBROADCASTF128 (DI)(SI*1), Y3
+	MOVQ           56(DX), DI
+	ADDQ           CX, DI
+	VINSERTF128    $0x01, (DI)(SI*1), Y3, Y3
+	VUNPCKLPS      Y1, Y0, Y4
+	VUNPCKHPS      Y1, Y0, Y0
+	VUNPCKLPS      Y3, Y2, Y1
+	VUNPCKHPS      Y3, Y2, Y2
+	VUNPCKLPD      Y1, Y4, Y3
+	VUNPCKHPD      Y1, Y4, Y1
+	VUNPCKLPD      Y2, Y0, Y4
+	VUNPCKHPD      Y2, Y0, Y0
+	VMOVUPS        Y3, (AX)
+	VMOVUPS        Y1, 128(AX)
+	VMOVUPS        Y4, 256(AX)
+	VMOVUPS        Y0, 384(AX)
+	MOVQ           64(DX), DI
+	ADDQ           CX, DI
+	VBROADCASTF128 (DI)(SI*1), Y0
+	MOVQ           96(DX), DI
+	ADDQ           CX, DI
+	VINSERTF128    $0x01, (DI)(SI*1), Y0, Y0
+	MOVQ           72(DX), DI
+	ADDQ           CX, DI
+	VBROADCASTF128 (DI)(SI*1), Y1
+	MOVQ           104(DX), DI
+	ADDQ           CX, DI
+	VINSERTF128    $0x01, (DI)(SI*1), Y1, Y1
+	MOVQ           80(DX), DI
+	ADDQ           CX, DI
+	VBROADCASTF128 (DI)(SI*1), Y2
+	MOVQ           112(DX), DI
+	ADDQ           CX, DI
+	VINSERTF128    $0x01, (DI)(SI*1), Y2, Y2
+	MOVQ           88(DX), DI
+	ADDQ           CX, DI
+	VBROADCASTF128 (DI)(SI*1), Y3
+	MOVQ           120(DX), DI
+	ADDQ           CX, DI
+	VINSERTF128    $0x01, (DI)(SI*1), Y3, Y3
+	VUNPCKLPS      Y1, Y0, Y4
+	VUNPCKHPS      Y1, Y0, Y0
+	VUNPCKLPS      Y3, Y2, Y1
+	VUNPCKHPS      Y3, Y2, Y2
+	VUNPCKLPD      Y1, Y4, Y3
+	VUNPCKHPD      Y1, Y4, Y1
+	VUNPCKLPD      Y2, Y0, Y4
+	VUNPCKHPD      Y2, Y0, Y0
+	VMOVUPS        Y3, 32(AX)
+	VMOVUPS        Y1, 160(AX)
+	VMOVUPS        Y4, 288(AX)
+	VMOVUPS        Y0, 416(AX)
+	ADDQ           $0x00000200, AX
+	ADDQ           $0x10, SI
+	CMPQ           SI, BX
+	JL             quad2
 	VZEROUPPER
 	RET

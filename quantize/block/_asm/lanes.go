@@ -13,6 +13,7 @@ const (
 	cmpNGE       = 0x19
 	cmpNLE       = 0x16
 	cmpUnordered = 0x03
+	cmpUnequal   = 0x04
 )
 
 // zero is a vector of zeros.

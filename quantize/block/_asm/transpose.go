@@ -27,8 +27,10 @@ func (s isa) columns(src, offsets, index reg.GPVirtual, first int) [4]reg.VecVir
 			ADDQ(src, p)
 			m := Mem{Base: p, Index: index, Scale: 1}
 			switch {
+			case k == 0 && s.wide(): // all of the vector, else it would count as in use before
+				VBROADCASTF32X4(m, z[r])
 			case k == 0:
-				VMOVUPS(m, z[r].AsX())
+				VBROADCASTF128(m, z[r])
 			case s.wide():
 				VINSERTF32X4(U8(k), m, z[r], z[r])
 			default:

@@ -34,3 +34,13 @@ func (osDisk) device(dir string) string {
 	}
 	return dir
 }
+
+// lockDir waits for the advisory lock on a folder.
+func lockDir(dir string) (unlock func(), err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX) // a file system without locks: go on without
+	return func() { f.Close() }, nil
+}

@@ -9,7 +9,7 @@ import (
 
 // Assignment is the outcome of a scheme on one model: which type every tensor gets.
 type Assignment struct {
-	Order     []int       // indices into the source's tensors, in llama-quantize's order
+	Order     []int       // indices into the source's tensors, in llama-quantize's order or Options.Order
 	Types     []gguf.Type // of the tensors in that order
 	Fallbacks []Fallback  // in that order too
 	// Importance names the tensors that the reference encodes only with an importance matrix.
@@ -33,7 +33,10 @@ func assign(m model, ts []gguf.TensorInfo, s Scheme, o Options) (Assignment, err
 	if err != nil {
 		return Assignment{}, err
 	}
-	out := Assignment{Order: Order(ts), Types: make([]gguf.Type, 0, len(ts))}
+	out := Assignment{Order: o.Order, Types: make([]gguf.Type, 0, len(ts))}
+	if out.Order == nil {
+		out.Order = Order(ts)
+	}
 	for _, i := range out.Order {
 		t := ts[i]
 		want, got, err := a.choose(t)

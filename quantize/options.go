@@ -24,6 +24,9 @@ type Options struct {
 	// KeepNative leaves routed experts alone whose weights came as MXFP4, unless a rule of TensorTypes names them.
 	KeepNative bool
 	KV         []KeyValue // metadata to set; what the rules ask of a model is overridden with it
+	// Order lists the indices of all of the source's tensors in the order of the output, on which some types depend;
+	// nil: llama-quantize's. Its --keep-split has that of the files.
+	Order []int
 	// CountTensors is for architectures that nobody knows, whose metadata may lack what the rules need: blocks, experts
 	// and heads are then counted in the tensors, and rules that go by blocks take tensors outside of them as they come.
 	CountTensors bool

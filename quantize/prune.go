@@ -88,6 +88,9 @@ func (p *Pruned) add(from int, t gguf.TensorInfo, name string) {
 // Missing lists the blocks that were to go and are not there.
 func (p *Pruned) Missing() []int { return p.missing }
 
+// Origin is the index that a tensor has in the whole model.
+func (p *Pruned) Origin(tensor int) int { return p.from[tensor] }
+
 // Metadata is that of the whole model.
 func (p *Pruned) Metadata() *gguf.Metadata { return p.src.Metadata() }
 

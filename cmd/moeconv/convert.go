@@ -126,10 +126,10 @@ func (a *app) convert(cmd *cobra.Command, args []string, c *convertFlags) error 
 	if c.dry {
 		return a.dryRun(doc, name, p, &c.output)
 	}
-	if doc.Files, err = a.write(cmd, name, p, c.output); err != nil {
-		return err
-	}
-	return a.emit(doc, doc.print)
+	return a.write(cmd, args, []outputFile{{name: name, src: p}}, nil, c.output, func(files [][]writtenFile) error {
+		doc.Files = files[0]
+		return a.emit(doc, doc.print)
+	})
 }
 
 // openCheckpoint plans a directory, or a list of weight files.

@@ -81,7 +81,7 @@ func (a *app) finish(err error) int {
 		hint := hintOf(err)
 		msg := err.Error()
 		if code == exitInterrupted {
-			msg = "interrupted; no unfinished file was kept under its final name"
+			msg = "interrupted; no unfinished file has its final name"
 		}
 		a.diag("error: %s", msg)
 		if hint != "" {
@@ -104,10 +104,17 @@ func (a *app) finish(err error) int {
 // hintOf is the next step for the user, empty where there is none to give.
 func hintOf(err error) string {
 	var (
-		h      interface{ Hint() string }
-		exists *gguf.ExistsError
+		h          interface{ Hint() string }
+		exists     *gguf.ExistsError
+		changed    *gguf.ChangedError
+		unfinished *gguf.UnfinishedError
 	)
 	switch {
+	case errors.As(err, &changed):
+		return "--force starts afresh; otherwise give the command as it was, or remove its .part and .part.journal files"
+	case errors.As(err, &unfinished):
+		return fmt.Sprintf("the same command goes on from byte %d of %d (%.0f%%)", unfinished.Done, unfinished.Total,
+			100*float64(unfinished.Done)/float64(max(1, unfinished.Total)))
 	case errors.As(err, &h):
 		return h.Hint()
 	case errors.As(err, &exists):

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -19,9 +22,13 @@ type outputFlags struct {
 	splitMaxTensors int
 	metadataFirst   bool
 	force           bool
+	check           bool
 	memory          string
 	threads         int
-	unpadded        bool // of a vocabulary alone; no flag
+	disk            string // of quantize alone, as is the next
+	afterWave       string
+	splitAt         []int // where --keep-split ends shards; no flag
+	unpadded        bool  // of a vocabulary alone; no flag
 }
 
 // splits reports whether the flags ask for shards.
@@ -35,8 +42,21 @@ func (o *outputFlags) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.metadataFirst, "metadata-first", false, "put no tensor into the first shard")
 	f.BoolVar(&o.metadataFirst, "no-tensor-first-split", false, "the same, as the reference spells it")
 	f.BoolVar(&o.force, "force", false, "replace an existing output")
+	f.BoolVar(&o.check, "check", false, "read the output back and compare its SHA-256 before it gets its name")
 	f.StringVar(&o.memory, "memory", "512MiB", "bound of the memory of rows in flight")
 	f.IntVar(&o.threads, "threads", 0, "number of threads (default: all cores)")
+}
+
+// job is a job of these flags without outputs; progress may be nil.
+func (o *outputFlags) job(progress func(done, total int64)) (gguf.Job, gguf.FileOptions, error) {
+	opts, err := o.options(progress)
+	j := gguf.Job{WriteOptions: opts.WriteOptions, Check: o.check}
+	if err == nil && o.disk != "" {
+		if j.Disk, err = recipes.ParseSize(o.disk); err != nil {
+			err = usageError{fmt.Errorf("--disk: %w", err)}
+		}
+	}
+	return j, opts, err
 }
 
 func (o *outputFlags) options(progress func(done, total int64)) (gguf.FileOptions, error) {
@@ -51,6 +71,9 @@ func (o *outputFlags) options(progress func(done, total int64)) (gguf.FileOption
 		return opts, usageError{fmt.Errorf("--memory: %w", err)}
 	}
 	opts.Unpadded = o.unpadded
+	if o.splitAt != nil {
+		opts.SplitAt, opts.SplitStyle = o.splitAt, gguf.SplitAsQuantizer
+	}
 	if o.splitMaxSize != "" {
 		if opts.SplitMaxSize, err = recipes.ParseSize(o.splitMaxSize); err != nil {
 			return opts, usageError{fmt.Errorf("--split-max-size: %w", err)}
@@ -80,26 +103,78 @@ type quirkDoc struct {
 	What string `json:"what"`
 }
 
-// write carries src into the file name with progress.
-func (a *app) write(cmd *cobra.Command, name string, src gguf.Source, output outputFlags) ([]writtenFile, error) {
-	progress, done := a.track("write "+name, true)
+// outputFile is one output that a command writes.
+type outputFile struct {
+	name string
+	src  gguf.Source
+	key  []string // what its bytes depend on besides the command's flags
+}
+
+// write carries outputs of SRC into their files in one pass, with progress; rows may be nil. emit prints the result: it
+// runs before the job is forgotten, so that a crash never leaves finished files that the same command does not know.
+func (a *app) write(cmd *cobra.Command, args []string, outs []outputFile, rows gguf.Rows, flags outputFlags, emit func([][]writtenFile) error) error {
+	title := "write " + outs[0].name
+	if len(outs) > 1 {
+		title += fmt.Sprintf(" and %d more", len(outs)-1)
+	}
+	progress, done := a.track(title, true)
 	defer done()
-	opts, err := output.options(progress)
+	job, opts, err := flags.job(progress)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-		return nil, fmt.Errorf("folder of the output: %w", err)
+	if job.Inputs, err = fingerprint(args); err != nil {
+		return err
 	}
-	files, err := gguf.WriteFile(cmd.Context(), name, src, opts)
-	if err != nil {
-		return nil, err
+	job.Rows, job.Note = rows, func(line string) { a.diag("note: %s", line) }
+	key := flagKey(cmd.Flags())
+	for _, o := range outs {
+		if err := os.MkdirAll(filepath.Dir(o.name), 0o777); err != nil {
+			return fmt.Errorf("folder of the output: %w", err)
+		}
+		job.Outputs = append(job.Outputs, gguf.Output{Name: o.name, Source: o.src, Options: opts, Key: slices.Concat(key, o.key)})
 	}
+	job.AfterWave = func(ctx context.Context, files [][]gguf.Written) error {
+		if err := gguf.RecordSums(slices.Concat(files...)); err != nil {
+			return err
+		}
+		return a.afterWave(ctx, flags.afterWave, slices.Concat(files...))
+	}
+	job.Finished = func(files [][]gguf.Written) error {
+		done()
+		var written [][]writtenFile
+		for _, f := range files {
+			written = append(written, writtenFiles(f))
+		}
+		return emit(written)
+	}
+	_, err = job.Run(cmd.Context())
+	return err
+}
+
+// afterWave runs the user's command with the files of a wave as its arguments.
+func (a *app) afterWave(ctx context.Context, command string, files []gguf.Written) error {
+	if command == "" {
+		return nil
+	}
+	args := []string{"-c", command, "sh"}
+	for _, f := range files {
+		args = append(args, f.Path)
+	}
+	c := exec.CommandContext(ctx, "sh", args...)
+	c.Stdout, c.Stderr = a.stderr, a.stderr
+	if err := c.Run(); err != nil {
+		return fmt.Errorf("--after-wave %s: %w", command, err)
+	}
+	return nil
+}
+
+func writtenFiles(files []gguf.Written) []writtenFile {
 	out := make([]writtenFile, len(files))
 	for i, f := range files {
 		out[i] = writtenFile{f.Path, f.Bytes, f.SHA256}
 	}
-	return out, nil
+	return out
 }
 
 func (d *writtenDoc) print(w io.Writer) error {

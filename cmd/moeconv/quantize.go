@@ -8,8 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/moeconv/moeconv/gguf"
-	"github.com/moeconv/moeconv/gguf/expert"
 	"github.com/moeconv/moeconv/quantize"
 )
 
@@ -17,14 +15,24 @@ func quantizeCmd(a *app) *cobra.Command {
 	var (
 		flags  quantizeFlags
 		output outputFlags
-		name   string
+		list   outputList
 		dry    bool
 	)
 	cmd := &cobra.Command{
-		Use:   "quantize SRC -o FILE --type SCHEME | quantize IN [OUT] TYPE [NTHREADS]",
+		Use:   "quantize SRC -o FILE --type SCHEME [-o FILE --type SCHEME].. | quantize IN [OUT] TYPE [NTHREADS]",
 		Short: "Quantize a GGUF file, or a checkpoint in one pass",
 		Long: `quantize writes the bytes that llama-quantize would write. SRC is a GGUF file or a
 checkpoint directory; a checkpoint is converted on the way, without an intermediate file.
+
+Any number of outputs are written in one pass over SRC: -o a.gguf --type Q8_0 -o b.gguf
+--type Q4_K_M, or --types Q8_0,Q4_K_M --outdir DIR. --disk SIZE bounds what they take on the
+disk: they are then written in waves, and --after-wave COMMAND (run by sh, the files are its
+arguments: 'mv "$@" /elsewhere') or anyone else takes finished ones away; where nobody has,
+the exit status is 5 and the same command goes on later.
+
+While it runs the outputs are called .part, with a journal beside them. A run that was
+stopped by whatever it was goes on when the same command is given, with the same bytes in
+the end. SHA256SUMS in the outputs' folder gets their SHA-256.
 
 A GGUF file of an architecture that moeconv does not know is quantized by llama-quantize's
 general rules, with one warning: what they ask of a model (blocks, experts, heads) is found
@@ -43,18 +51,11 @@ being ggml-model-TYPE.gguf beside IN; only that an existing output is not replac
 				return err
 			}
 			if line.llama {
-				if flags.scheme != "" || name != "" {
-					return usageError{errors.New("IN [OUT] TYPE goes without -o and --type")}
-				}
-				flags.scheme, name = line.scheme, line.out
 				output.threads = cmp.Or(line.threads, output.threads)
 			}
-			if flags.scheme == "" || name == "" && !dry {
-				return usageError{errors.New("quantize needs --type SCHEME and -o FILE")}
-			}
-			scheme, err := quantize.ParseScheme(flags.scheme)
+			requests, err := list.requests(line, dry)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			opts, err := flags.options()
 			if err != nil {
@@ -66,9 +67,6 @@ being ggml-model-TYPE.gguf beside IN; only that an existing output is not replac
 				}
 				output.memory = fmt.Sprintf("%dMiB", flags.bufferMiB)
 			}
-			if !dry && sameFile(line.src, name) {
-				return usageError{fmt.Errorf("%s is both input and output", name)}
-			}
 			src, err := a.open(line.src, sourceFlags{outType: flags.via, pre: flags.pre})
 			if err != nil {
 				return err
@@ -78,12 +76,16 @@ being ggml-model-TYPE.gguf beside IN; only that an existing output is not replac
 			if src.Source, err = a.pruned(src.Source, flags.prune); err != nil {
 				return err
 			}
-			return a.quantize(cmd, src, scheme, opts, output, name, dry)
+			opts.PlanOnly = dry
+			q := quantization{cmd, line.src, src, requests, opts, list, output, dry}
+			return a.quantize(&q)
 		},
 	}
 	flags.register(cmd.Flags())
 	output.register(cmd.Flags())
-	cmd.Flags().StringVarP(&name, "output", "o", "", "the `FILE` to write")
+	list.register(cmd.Flags())
+	cmd.Flags().StringVar(&output.disk, "disk", "", "let the outputs take at most this `SIZE` on the disk at a time")
+	cmd.Flags().StringVar(&output.afterWave, "after-wave", "", "with --disk: `COMMAND` to run when outputs are finished")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "print types, sizes and bits per weight; write nothing")
 	return cmd
 }
@@ -94,33 +96,108 @@ func sameFile(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(x, y)
 }
 
-func (a *app) quantize(cmd *cobra.Command, src *model, scheme quantize.Scheme, opts quantize.Options, output outputFlags, name string, dry bool) error {
-	opts.PlanOnly = dry
-	job, err := quantize.New(src.Source, scheme, opts)
+// quantization is one run of quantize.
+type quantization struct {
+	cmd      *cobra.Command
+	arg      string // SRC
+	src      *model
+	requests []request
+	opts     quantize.Options
+	list     outputList
+	output   outputFlags
+	dry      bool
+}
+
+func (a *app) quantize(q *quantization) error {
+	if err := q.keepSplit(); err != nil {
+		return err
+	}
+	_, files, err := q.output.job(nil)
 	if err != nil {
 		return err
 	}
-	doc := quantizeDoc{writtenDoc: writtenDoc{envelope: a.envelope(), Tensors: len(job.Tensors()), DryRun: dry}}
-	if doc.jobDoc, err = a.describe(job); err != nil {
-		return err
-	}
-	out := gguf.Source(job)
-	if _, marked := job.Metadata().Get(expert.KeyNames); marked { // the marks record bytes, which have changed
-		if out, _, err = expert.Tag(job); err != nil {
+	var targets []target
+	for _, r := range q.requests {
+		t, err := a.target(q.src, r, q.opts)
+		if err != nil {
 			return err
 		}
+		if len(q.list.types) > 0 {
+			if t.name, err = q.list.fileName(q.src.baseName(q.arg), t, files); err != nil {
+				return err
+			}
+		}
+		if q.output.splitAt != nil {
+			t.name = keptName(t.name, len(q.output.splitAt))
+		}
+		if err := q.notInput(t.name); err != nil {
+			return err
+		}
+		targets = append(targets, t)
 	}
-	layout, err := gguf.Layout(out.Metadata(), out.Tensors())
+	doc := newQuantizeDoc(a.envelope(), targets, q.dry)
+	if q.dry {
+		return a.emit(doc, doc.printPlan)
+	}
+	return a.writeTargets(q, targets, doc)
+}
+
+// keepSplit makes the outputs' shards those of the source where that is wanted.
+func (q *quantization) keepSplit() error {
+	if !q.list.keepSplit {
+		return nil
+	}
+	if q.output.splits() {
+		return usageError{errors.New("--keep-split goes without other flags of splitting")}
+	}
+	var err error
+	q.opts.Order, q.output.splitAt, err = q.src.shardsLike()
+	return err
+}
+
+// notInput refuses an output that is a file of the source.
+func (q *quantization) notInput(name string) error {
+	names := []string{q.arg}
+	if q.src.file != nil {
+		for _, s := range q.src.file.Shards() {
+			names = append(names, s.Path)
+		}
+	}
+	for _, in := range names {
+		if !q.dry && sameFile(in, name) {
+			return usageError{fmt.Errorf("%s is both input and output", name)}
+		}
+	}
+	return nil
+}
+
+func (a *app) writeTargets(q *quantization, targets []target, doc *quantizeDoc) error {
+	key, err := q.key()
 	if err != nil {
 		return err
 	}
-	doc.Bytes = layout.Size
-	if dry {
-		return a.emit(doc, doc.printPlan)
+	var outs []outputFile
+	var jobs []*quantize.Job
+	for _, t := range targets {
+		jobs = append(jobs, t.job)
+		outs = append(outs, outputFile{t.name, t.src, append([]string{"type " + t.doc.Scheme}, key...)})
 	}
-	doc.Types = nil
-	if doc.Files, err = a.write(cmd, name, out, output); err != nil {
+	batch, err := quantize.NewBatch(jobs...)
+	if err != nil {
 		return err
 	}
-	return a.emit(doc, doc.print)
+	return a.write(q.cmd, []string{q.arg}, outs, batch.ReadRows, q.output, func(files [][]writtenFile) error {
+		doc.written(files)
+		return a.emit(doc, doc.print)
+	})
+}
+
+// key says what the outputs' bytes depend on besides flags: files that these name.
+func (q *quantization) key() ([]string, error) {
+	name := q.cmd.Flag("imatrix").Value.String()
+	if name == "" {
+		return nil, nil
+	}
+	sum, err := hashOf(name)
+	return []string{"importance matrix " + sum}, err
 }

@@ -12,9 +12,47 @@ import (
 	"github.com/moeconv/moeconv/quantize"
 )
 
+// quantizeDoc is about one output, or several.
 type quantizeDoc struct {
 	writtenDoc
+	*jobDoc             // of an output that stands alone
+	Outputs []outputDoc `json:"outputs,omitempty"`
+}
+
+// outputDoc is one of several outputs.
+type outputDoc struct {
 	jobDoc
+	Files   []writtenFile `json:"files"`
+	Tensors int           `json:"tensors"`
+	Bytes   int64         `json:"total_bytes"`
+}
+
+// newQuantizeDoc is what is known of outputs before they are written.
+func newQuantizeDoc(e envelope, targets []target, dry bool) *quantizeDoc {
+	d := &quantizeDoc{writtenDoc: writtenDoc{envelope: e, DryRun: dry}}
+	for _, t := range targets {
+		o := outputDoc{jobDoc: t.doc, Files: []writtenFile{}, Tensors: len(t.doc.Types), Bytes: t.bytes}
+		if !dry {
+			o.Types = nil
+		}
+		d.Outputs = append(d.Outputs, o)
+		d.Tensors = o.Tensors
+		d.Bytes += t.bytes
+	}
+	if len(targets) == 1 {
+		d.jobDoc, d.Outputs = &d.Outputs[0].jobDoc, nil
+	}
+	return d
+}
+
+// written puts the outputs' files in.
+func (d *quantizeDoc) written(files [][]writtenFile) {
+	for i, f := range files {
+		d.Files = append(d.Files, f...)
+		if d.Outputs != nil {
+			d.Outputs[i].Files = f
+		}
+	}
 }
 
 // jobDoc says what becomes of the tensors of one output.
@@ -131,6 +169,19 @@ func (a *app) coverage(c quantize.Coverage) *imatrixDoc {
 
 // printPlan prints what a dry run found.
 func (d *quantizeDoc) printPlan(w io.Writer) error {
+	if d.jobDoc != nil {
+		return d.jobDoc.printPlan(w, d.Bytes)
+	}
+	for _, o := range d.Outputs {
+		if err := o.printPlan(w, o.Bytes); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(w, "%-16s %s\n", "all", formatBytes(d.Bytes))
+	return err
+}
+
+func (d *jobDoc) printPlan(w io.Writer, bytes int64) error {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.AppendHeader(table.Row{"tensor", "from", "type", "shape", "bytes", "role"})
@@ -143,7 +194,7 @@ func (d *quantizeDoc) printPlan(w io.Writer) error {
 	for _, r := range d.Roles {
 		fmt.Fprintf(&b, "%-16s %8.4f bits per weight  %s\n", r.Role, r.BPW, formatBytes(r.Bytes))
 	}
-	fmt.Fprintf(&b, "%-16s %8.4f bits per weight  %s\n", d.Scheme, d.BPW, formatBytes(d.Bytes))
+	fmt.Fprintf(&b, "%-16s %8.4f bits per weight  %s\n", d.Scheme, d.BPW, formatBytes(bytes))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -15,7 +15,6 @@ import (
 )
 
 type quantizeFlags struct {
-	scheme      string
 	via         string
 	pre         string
 	mix         string
@@ -36,7 +35,6 @@ type quantizeFlags struct {
 }
 
 func (q *quantizeFlags) register(f *pflag.FlagSet) {
-	f.StringVar(&q.scheme, "type", "", "the `SCHEME`: Q4_K_M, Q8_0 ..., in any case, or its number")
 	f.StringVar(&q.via, "via", "auto", "what a checkpoint is rounded to first: auto (as the reference flow does), f32, f16 or bf16")
 	f.StringVar(&q.pre, "pre", "", "`NAME` of the pre-tokenizer of a checkpoint whose own cannot be told")
 	f.StringVar(&q.mix, "mix", "llama", "which tensors get better types than the scheme's base: as llama-quantize has it, or moe (ours, see above)")

@@ -50,12 +50,13 @@ shards only the first is.`,
 				return err
 			}
 			doc := tagDoc{envelope: a.envelope(), Experts: sum}
-			if name == "" {
-				doc.Files, err = a.tagInPlace(cmd, src, output)
-			} else {
-				doc.Files, err = a.write(cmd, name, tagged, output)
+			if name != "" {
+				return a.write(cmd, args, []outputFile{{name: name, src: tagged}}, nil, output, func(files [][]writtenFile) error {
+					doc.Files = files[0]
+					return a.emit(doc, doc.print)
+				})
 			}
-			if err != nil {
+			if doc.Files, err = a.tagInPlace(cmd, src, output); err != nil {
 				return err
 			}
 			return a.emit(doc, doc.print)

@@ -6,15 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/moeconv/moeconv/convert"
 	"github.com/moeconv/moeconv/convert/family"
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/gguf/expert"
-	"github.com/moeconv/moeconv/quantize"
 	"github.com/moeconv/moeconv/quantize/imatrix"
 	"github.com/moeconv/moeconv/testdata"
 )
@@ -75,10 +72,8 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 	if err := j.restore(); err != nil {
 		return nil, err
 	}
-	for _, w := range r.Wanted() {
-		if err := j.output(ctx, w); err != nil {
-			return j.report, fmt.Errorf("%s: %w", w.Label, err)
-		}
+	if err := j.outputs(ctx); err != nil {
+		return j.report, err
 	}
 	j.report.stage("quantize", fmt.Sprintf("%d files, %d bytes written by this run", len(j.report.Outputs), j.report.Written))
 	if j.reaches("verify") {
@@ -223,104 +218,4 @@ func (j *job) tagNote() string {
 		return "not wanted by the recipe"
 	}
 	return "the model has no routed experts"
-}
-
-// output writes one of the recipe's files unless an equal one is there from an earlier run.
-func (j *job) output(ctx context.Context, w Extra) error {
-	if rec := j.report.output(w.Label); rec != nil && !j.o.Force && rec.intact(j.o.Out) {
-		return nil
-	}
-	src, summary, err := j.encode(w)
-	if err != nil {
-		return err
-	}
-	start := time.Now()
-	progress, done := j.o.Observer.Track("quantize "+w.Label, true)
-	files, err := j.write(ctx, w, src, progress)
-	done()
-	if err != nil {
-		return err
-	}
-	rec := Output{Label: w.Label, Scheme: w.Type, BPW: summary, Seconds: time.Since(start).Seconds()}
-	for _, f := range files {
-		fr, err := recordFile(j.o.Out, f)
-		if err != nil {
-			return err
-		}
-		rec.Files = append(rec.Files, fr)
-		rec.Bytes += f.Bytes
-		j.report.Written += f.Bytes
-	}
-	j.report.put(rec)
-	j.changed = true
-	return j.save()
-}
-
-// encode is the source of one output and its bits per weight.
-func (j *job) encode(w Extra) (gguf.Source, float64, error) {
-	scheme, err := quantize.ParseScheme(w.Type)
-	if err != nil {
-		return nil, 0, err
-	}
-	o := quantize.Options{Imatrix: j.im}
-	if j.im != nil {
-		o.ImatrixName = filepath.Base(j.r.Imatrix.File)
-	}
-	for _, t := range []struct {
-		name string
-		to   **gguf.Type
-	}{{w.TokenEmbedding, &o.TokenEmbeddingType}, {w.Output, &o.OutputTensorType}} {
-		if t.name == "" {
-			continue
-		}
-		typ, err := gguf.ParseType(t.name)
-		if err != nil {
-			return nil, 0, err
-		}
-		*t.to = &typ
-	}
-	for _, pattern := range sortedKeys(w.Tensors) {
-		typ, err := gguf.ParseType(w.Tensors[pattern])
-		if err != nil {
-			return nil, 0, err
-		}
-		o.TensorTypes = append(o.TensorTypes, quantize.Override{Pattern: pattern, Type: typ})
-	}
-	q, err := quantize.New(j.source, scheme, o)
-	if err != nil {
-		return nil, 0, err
-	}
-	sum, err := q.Summary()
-	if err != nil {
-		return nil, 0, err
-	}
-	if line := sum.Warning(); line != "" {
-		j.o.Observer.Note(w.Label + ": " + line)
-	}
-	out, err := j.tag(q)
-	return out, sum.BitsPerWeight, err
-}
-
-func (j *job) write(ctx context.Context, w Extra, src gguf.Source, progress func(done, total int64)) ([]gguf.Written, error) {
-	o := gguf.FileOptions{Force: j.o.Force || j.report.output(w.Label) != nil, MetadataFirst: j.r.Outputs.Split.MetadataFirst}
-	o.Workers, o.Memory, o.Progress = j.o.Threads, j.o.Memory, progress
-	tmpl := j.r.Outputs.Single
-	if max := j.r.Outputs.Split.MaxSize; max != "" {
-		size, err := ParseSize(max)
-		if err != nil {
-			return nil, err
-		}
-		layout, err := gguf.Layout(src.Metadata(), src.Tensors())
-		if err != nil {
-			return nil, err
-		}
-		if layout.Size > size {
-			o.SplitMaxSize, tmpl = size, j.r.Outputs.Sharded
-		}
-	}
-	name := filepath.Join(j.o.Out, strings.NewReplacer("{name}", j.name, "{label}", w.Label).Replace(tmpl))
-	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-		return nil, err
-	}
-	return gguf.WriteFile(ctx, name, src, o)
 }

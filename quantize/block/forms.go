@@ -58,7 +58,7 @@ func Use(name string) (restore func(), ok bool) {
 	return func() {}, false
 }
 
-// accelerate gives the codec of t kernels of a form; init functions of files name_amd64.go call it.
+// accelerate gives the codec of t kernels of a form, beside those it has; init functions of files name_amd64.go call it.
 // The codec itself may be registered before or after.
 func accelerate(t gguf.Type, f form, k kernels) {
 	c := codecs[t]
@@ -66,10 +66,16 @@ func accelerate(t gguf.Type, f form, k kernels) {
 		c = new(codec)
 		codecs[t] = c
 	}
+	have := &c.kernels[f]
 	if k.encode != nil {
-		k.encode = checked(t, k.encode)
+		have.encode = checked(t, k.encode)
 	}
-	c.kernels[f] = k
+	if k.decode != nil {
+		have.decode = k.decode
+	}
+	if k.validate != nil {
+		have.validate = k.validate
+	}
 }
 
 // codec is a registered type with all its forms; those of generic are the portable ones.

@@ -32,17 +32,26 @@ func TestKernels(t *testing.T) {
 				if n++; n > 33 || testing.Short() && n > 4 {
 					n = 1
 				}
-				src := generate("kernels/"+name, n*blockLen, n*blockLen, gen)
-				importance := generate("kernels/"+name+"/"+imp, n*blockLen, n*blockLen, impGen)
+				blocks := n // and more small ones, since kernels take many of them at a time
+				if blockLen < len256 {
+					blocks = n*len256/blockLen + n%3
+				}
+				src := generate("kernels/"+name, blocks*blockLen, blocks*blockLen, gen)
+				importance := generate("kernels/"+name+"/"+imp, blocks*blockLen, blocks*blockLen, impGen)
 				if imp == "one" {
 					importance = nil
 				}
-				sameForms(t, portable, kernel, fmt.Sprintf("%s/%s, %d blocks", name, imp, n), src, importance)
+				sameForms(t, portable, kernel, fmt.Sprintf("%s/%s, %d blocks", name, imp, blocks), src, importance)
 			}
 		}
 		for _, n := range []int{5, 7, 8, 9, 15, 16, 17, 31, 32, 33} {
 			src := generate("kernels", n*blockLen, n*blockLen, rowGenerators["heavy"])
 			sameForms(t, portable, kernel, fmt.Sprintf("%d blocks", n), src, nil)
+			enc := make([]byte, n*portable.Type.BlockSize())
+			for i := range enc {
+				enc[i] = byte(hashAt(uint64(n), uint64(i)))
+			}
+			sameDecoded(t, portable, kernel, fmt.Sprintf("%d blocks of random bytes", n), enc, len(src))
 			sameForms(t, portable, kernel, fmt.Sprintf("%d blocks", n), src, generate("kernels/i", len(src), len(src), importanceGenerators["random"]))
 		}
 	})

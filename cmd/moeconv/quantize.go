@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/quantize"
 )
 
@@ -53,7 +54,7 @@ being ggml-model-TYPE.gguf beside IN; only that an existing output is not replac
 			if line.llama {
 				output.threads = cmp.Or(line.threads, output.threads)
 			}
-			requests, err := list.requests(line, dry)
+			requests, err := list.requests(line, dry, flags.target)
 			if err != nil {
 				return err
 			}
@@ -77,7 +78,7 @@ being ggml-model-TYPE.gguf beside IN; only that an existing output is not replac
 				return err
 			}
 			opts.PlanOnly = dry
-			q := quantization{cmd, line.src, src, requests, opts, list, output, dry}
+			q := quantization{cmd, line.src, src, requests, opts, list, output, flags.target, len(flags.rules), dry}
 			return a.quantize(&q)
 		},
 	}
@@ -105,6 +106,8 @@ type quantization struct {
 	opts     quantize.Options
 	list     outputList
 	output   outputFlags
+	budget   targetFlags
+	rules    int // of the user, the first of opts
 	dry      bool
 }
 
@@ -116,9 +119,14 @@ func (a *app) quantize(q *quantization) error {
 	if err != nil {
 		return err
 	}
+	if q.budget.set() {
+		if err := q.keepBudget(files); err != nil {
+			return err
+		}
+	}
 	var targets []target
 	for _, r := range q.requests {
-		t, err := a.target(q.src, r, q.opts)
+		t, err := a.target(q, r)
 		if err != nil {
 			return err
 		}
@@ -133,13 +141,48 @@ func (a *app) quantize(q *quantization) error {
 		if err := q.notInput(t.name); err != nil {
 			return err
 		}
+		if t.bytes, err = plannedBytes(t.src, t.name, files); err != nil {
+			return err
+		}
 		targets = append(targets, t)
+	}
+	if file := q.budget.rules; file != "" {
+		if err := writeRules(file, targets[0].job, q.cmd.Flags()); err != nil {
+			return err
+		}
 	}
 	doc := newQuantizeDoc(a.envelope(), targets, q.dry)
 	if q.dry {
 		return a.emit(doc, doc.printPlan)
 	}
 	return a.writeTargets(q, targets, doc)
+}
+
+// keepBudget chooses the types of the only output.
+func (q *quantization) keepBudget(files gguf.FileOptions) error {
+	r := &q.requests[0]
+	scheme, opts, err := q.budget.choose(q.src.Source, r.scheme, q.opts, func(job *quantize.Job) (int64, error) {
+		src, err := marked(job)
+		if err != nil {
+			return 0, err
+		}
+		return plannedBytes(src, r.name, files)
+	})
+	r.scheme, q.opts = scheme, opts
+	return err
+}
+
+// plannedBytes is the size of all the files of an output.
+func plannedBytes(src gguf.Source, name string, files gguf.FileOptions) (int64, error) {
+	parts, err := gguf.Parts(cmp.Or(name, "model.gguf"), src, files)
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	for _, p := range parts {
+		n += p.Bytes
+	}
+	return n, nil
 }
 
 // keepSplit makes the outputs' shards those of the source where that is wanted.

@@ -106,8 +106,9 @@ type holeDoc struct {
 	Text    string `json:"text"`
 }
 
-// describe puts a job into words, and says on stderr what its user should know before it runs.
-func (a *app) describe(job *quantize.Job) (jobDoc, error) {
+// describe puts a job into words, and says on stderr what its user should know before it runs. The user's own rules are the
+// first of the job's.
+func (a *app) describe(job *quantize.Job, own int) (jobDoc, error) {
 	sum, err := job.Summary()
 	if err != nil {
 		return jobDoc{}, err
@@ -119,9 +120,16 @@ func (a *app) describe(job *quantize.Job) (jobDoc, error) {
 	for _, t := range sum.Tensors {
 		doc.Types = append(doc.Types, tensorTypeDoc{t.Name, t.Type.String(), t.From.String(), t.Shape, t.Bytes, t.Class.String()})
 	}
-	for _, r := range sum.Rules {
+	for i, r := range sum.Rules {
 		doc.Rules = append(doc.Rules, ruleDoc{r.Pattern, r.Type.String(), r.Tensors, r.Decided})
-		a.diag("rule %s=%v: %d tensors, %d decided by it", r.Pattern, r.Type, r.Tensors, r.Decided)
+		if i < own {
+			a.diag("rule %s=%v: %d tensors, %d decided by it", r.Pattern, r.Type, r.Tensors, r.Decided)
+		}
+	}
+	if own < len(sum.Rules) {
+		for _, line := range typeCounts(doc.Types) {
+			a.diag("chosen: %s", line)
+		}
 	}
 	if c := job.Coverage(); c.Targets > 0 {
 		doc.Imatrix = a.coverage(c)

@@ -22,7 +22,8 @@ type quantizeFlags struct {
 	holes       string
 	include     []string
 	exclude     []string
-	rules       []ruleArg
+	ruleArgs    []ruleArg
+	rules       []quantize.Override
 	outputType  string
 	embedType   string
 	overrides   []string
@@ -32,6 +33,7 @@ type quantizeFlags struct {
 	leaveOutput bool
 	requantize  bool
 	keepNative  bool
+	target      targetFlags
 }
 
 func (q *quantizeFlags) register(f *pflag.FlagSet) {
@@ -42,8 +44,8 @@ func (q *quantizeFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&q.holes, "imatrix-holes", "reference", "what stands in for what it lacks: reference, mean, neighbour, refuse (see above)")
 	f.StringArrayVar(&q.include, "include-weights", nil, "use the importance matrix for tensors whose names contain `NAME` alone, repeatable")
 	f.StringArrayVar(&q.exclude, "exclude-weights", nil, "do not use it for tensors whose names contain `NAME`, repeatable")
-	f.Var(&ruleFlag{&q.rules, false}, "tensor-type", "`REGEX=TYPE` for tensors whose name matches, repeatable; the first that matches decides, one that matches nothing is an error")
-	f.Var(&ruleFlag{&q.rules, true}, "tensor-type-file", "`FILE` of such rules, divided by blanks or line ends; # begins a comment")
+	f.Var(&ruleFlag{&q.ruleArgs, false}, "tensor-type", "`REGEX=TYPE` for tensors whose name matches, repeatable; the first that matches decides, one that matches nothing is an error")
+	f.Var(&ruleFlag{&q.ruleArgs, true}, "tensor-type-file", "`FILE` of such rules, divided by blanks or line ends; # begins a comment")
 	f.StringVar(&q.outputType, "output-tensor-type", "", "`TYPE` of output.weight")
 	f.StringVar(&q.embedType, "token-embedding-type", "", "`TYPE` of token_embd.weight")
 	f.StringArrayVar(&q.overrides, "override-kv", nil, "`KEY=TYPE:VALUE` to set in the metadata (int, float, bool, str), repeatable; the rules of schemes see it, too")
@@ -53,6 +55,7 @@ func (q *quantizeFlags) register(f *pflag.FlagSet) {
 	f.BoolVar(&q.leaveOutput, "leave-output-tensor", false, "leave output.weight as it is")
 	f.BoolVar(&q.requantize, "allow-requantize", false, "encode again what is already quantized")
 	f.BoolVar(&q.keepNative, "keep-native", false, "leave routed experts that came as MXFP4 as they are, unless a rule names them")
+	q.target.register(f)
 }
 
 // quantizeHelp is the part of the verb's help that explains the flags' meaning.
@@ -63,6 +66,11 @@ where the scheme is F32, F16, BF16 or COPY.
 --mix moe gives the routed experts the scheme's base type, and what works for every token
 (attention, shared experts, dense blocks, the router's side) Q6_K, or Q8_0 from four bits
 on; see quantize/mixture_moe.go. Dense models are treated as by --mix llama.
+
+--target-size and --target-bpw choose types by how much noise they add to a token's way
+through the model: a product with a matrix adds as much as the matrix has error, whatever
+its size, so the routed experts, which are large, get the fewest bits. Without --type the
+output is named after the type of most of them. --write-rules writes down what was chosen.
 
 An importance matrix is matched with the tensors and experts before anything is written.
 --imatrix-holes says what stands in for what it lacks:
@@ -100,8 +108,12 @@ func (q *quantizeFlags) options() (quantize.Options, error) {
 		}
 		*f.to = &t
 	}
-	if o.TensorTypes, err = parseRules(q.rules); err != nil {
+	if q.rules, err = parseRules(q.ruleArgs); err != nil {
 		return o, err
+	}
+	o.TensorTypes = q.rules
+	if q.target.set() && (q.pure || q.mix != "llama") {
+		return o, usageError{errors.New("--target-size and --target-bpw choose every type: they go without --pure and --mix")}
 	}
 	for _, s := range q.overrides {
 		kv, err := quantize.ParseKeyValue(s)

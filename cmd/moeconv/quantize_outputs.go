@@ -38,10 +38,17 @@ type request struct {
 	scheme quantize.Scheme
 }
 
-// requests pairs names and schemes.
-func (l *outputList) requests(line quantizeArgs, dry bool) ([]request, error) {
+// requests pairs names and schemes. With a budget there is one output, whose scheme need not be given.
+func (l *outputList) requests(line quantizeArgs, dry bool, budget targetFlags) ([]request, error) {
 	names, schemes := l.names, l.schemes
+	if (budget.set() || budget.rules != "") && (len(names) > 1 || len(schemes) > 1 || len(l.types) > 1) {
+		return nil, usageError{errors.New("--target-size, --target-bpw and --write-rules go with one output")}
+	}
 	switch {
+	case budget.set() && !line.llama && len(schemes)+len(l.types) == 0 && len(names) == 1:
+		return []request{{name: names[0]}}, nil
+	case budget.set() && !line.llama && len(schemes)+len(l.types)+len(names) == 0 && dry:
+		return []request{{}}, nil
 	case line.llama:
 		if len(names)+len(schemes)+len(l.types) > 0 || l.dir != "" {
 			return nil, usageError{errors.New("IN [OUT] TYPE goes without -o, --type, --types and --outdir")}
@@ -81,23 +88,26 @@ type target struct {
 }
 
 // target plans one output.
-func (a *app) target(src *model, r request, opts quantize.Options) (target, error) {
-	job, err := quantize.New(src.Source, r.scheme, opts)
+func (a *app) target(q *quantization, r request) (target, error) {
+	job, err := quantize.New(q.src.Source, r.scheme, q.opts)
 	if err != nil {
 		return target{}, err
 	}
-	t := target{name: r.name, job: job, src: job}
-	if t.doc, err = a.describe(job); err != nil {
+	t := target{name: r.name, job: job}
+	if t.doc, err = a.describe(job, q.rules); err != nil {
 		return t, err
 	}
-	if _, marked := job.Metadata().Get(expert.KeyNames); marked { // the marks record bytes, which have changed
-		if t.src, _, err = expert.Tag(job); err != nil {
-			return t, err
-		}
-	}
-	layout, err := gguf.Layout(t.src.Metadata(), t.src.Tensors())
-	t.bytes = layout.Size
+	t.src, err = marked(job)
 	return t, err
+}
+
+// marked is the job with the experts' marks renewed where its source has them: they record bytes.
+func marked(job *quantize.Job) (gguf.Source, error) {
+	if _, ok := job.Metadata().Get(expert.KeyNames); !ok {
+		return job, nil
+	}
+	out, _, err := expert.Tag(job)
+	return out, err
 }
 
 // fileName is the name of an output of --types, in a folder of its own if it becomes several shards.

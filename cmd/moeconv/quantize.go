@@ -235,12 +235,16 @@ func (a *app) writeTargets(q *quantization, targets []target, doc *quantizeDoc) 
 	})
 }
 
-// key says what the outputs' bytes depend on besides flags: files that these name.
+// key says what the outputs' bytes depend on besides flags: what is in the files that these name, and what was chosen.
 func (q *quantization) key() ([]string, error) {
+	var key []string
+	for _, r := range q.opts.TensorTypes {
+		key = append(key, "rule "+r.String())
+	}
 	name := q.cmd.Flag("imatrix").Value.String()
 	if name == "" {
-		return nil, nil
+		return key, nil
 	}
 	sum, err := hashOf(name)
-	return []string{"importance matrix " + sum}, err
+	return append(key, "importance matrix "+sum), err
 }

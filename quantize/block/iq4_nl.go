@@ -34,7 +34,7 @@ func blockIQ4_NL(y []byte, x, w *[len32]float32) (bad float32) {
 	if _, bad := storeScale(y, scale); bad != 0 {
 		return bad
 	}
-	packIQ4(y[2:sizeIQ4_NL], x, scale)
+	packIQ4(y[2:sizeIQ4_NL], x, inverseOrZero(scale))
 	return 0
 }
 

@@ -19,7 +19,6 @@ func blockIQ4_XS(y []byte, x, importance *[len256]float32) (bad float32) {
 		scales  [8]float32
 		weights [len32]float32
 		sigma2  float32
-		top     float32 // the scale of largest magnitude
 	)
 	if importance != nil {
 		if sigma2 = meanSquareTwice(x); sigma2-sigma2 != 0 {
@@ -37,37 +36,58 @@ func blockIQ4_XS(y []byte, x, importance *[len256]float32) (bad float32) {
 		if s-s != 0 {
 			return s
 		}
+		scales[g] = s
+	}
+	inverses, bad := roundIQ4_XS(y, &scales)
+	if bad != 0 {
+		return bad
+	}
+	for g, inverse := range inverses {
+		packIQ4(y[8+16*g:24+16*g], (*[len32]float32)(x[32*g:]), inverse)
+	}
+	return 0
+}
+
+// roundIQ4_XS writes the scales of a super-block and returns the inverses of what they were rounded to.
+func roundIQ4_XS(y []byte, scales *[8]float32) (inverses [8]float32, bad float32) {
+	var top float32 // the first of largest magnitude
+	for _, s := range scales {
 		if abs32(s) > abs32(top) {
 			top = s
 		}
-		scales[g] = s
 	}
 	d := -top / 32
 	if _, bad := storeScale(y, d); bad != 0 {
-		return bad
+		return inverses, bad
 	}
-	var inverse float32
-	if d != 0 {
-		inverse = 1 / d
-	}
+	inverse := inverseOrZero(d)
+	var low uint32
 	var high uint16
-	clear(y[4:8])
 	for g, s := range scales {
 		l := max(-32, min(31, nearestInt(float32(inverse*s))))
-		packIQ4(y[8+16*g:24+16*g], (*[len32]float32)(x[32*g:]), float32(d*float32(l)))
-		y[4+g/2] |= byte(l+32) & 15 << (4 * (g & 1))
+		inverses[g] = inverseOrZero(float32(d * float32(l)))
+		low |= uint32(l+32) & 15 << (4 * g)
 		high |= uint16(l+32) >> 4 << (2 * g)
 	}
 	store16(y[2:], high)
-	return 0
+	store32(y[4:], low)
+	return inverses, 0
 }
 
 func decodeIQ4_XS(dst []float32, src []byte) {
 	for ; len(dst) >= len256; dst, src = dst[len256:], src[sizeIQ4_XS:] {
-		d, high := F16ToF32(load16(src)), load16(src[2:])
-		for g := range 8 {
-			l := int(src[4+g/2]>>(4*(g&1))&15) | int(high>>(2*g)&3)<<4
-			unpackIQ4((*[len32]float32)(dst[32*g:]), src[8+16*g:24+16*g], float32(d*float32(l-32)))
+		for g, scale := range scalesIQ4_XS(src) {
+			unpackIQ4((*[len32]float32)(dst[32*g:]), src[8+16*g:24+16*g], scale)
 		}
 	}
+}
+
+// scalesIQ4_XS are those of the groups of a super-block.
+func scalesIQ4_XS(y []byte) (scales [8]float32) {
+	d, high, low := F16ToF32(load16(y)), load16(y[2:]), load32(y[4:])
+	for g := range scales {
+		l := int32(low>>(4*g)&15) | int32(high>>(2*g)&3)<<4
+		scales[g] = float32(d * float32(l-32))
+	}
+	return scales
 }

@@ -67,12 +67,16 @@ func squares(w, x *[len32]float32) {
 	}
 }
 
-// packIQ4 writes the nibbles of a group of 32 weights.
-func packIQ4(p []byte, x *[len32]float32, scale float32) {
-	var inverse float32
-	if scale != 0 {
-		inverse = 1 / scale
+// inverseOrZero is 1/d, 0 for 0. It may overflow: the values are then multiplied by an infinity.
+func inverseOrZero(d float32) float32 {
+	if d == 0 {
+		return 0
 	}
+	return 1 / d
+}
+
+// packIQ4 writes the nibbles of a group of 32 weights.
+func packIQ4(p []byte, x *[len32]float32, inverse float32) {
 	p = p[:16]
 	for i := range p {
 		p[i] = byte(nearestIQ4(float32(inverse*x[i])) | nearestIQ4(float32(inverse*x[i+16]))<<4)

@@ -55,7 +55,7 @@ func (s signedLoad) generate() {
 		XORQ(index, index)
 		l := label("quad")
 		Label(l)
-		for i, v := range s.columns(x, offsets, index, first) {
+		for i, v := range s.columns(atOffsets(x, offsets, index, first)) {
 			s.store(v, at(to, signedX+i*signedRow))
 			a := s.and(v, magnitude)
 			larger := s.compare(cmpGT, a, most)
@@ -66,7 +66,7 @@ func (s signedLoad) generate() {
 			}
 		}
 		if s.weighted {
-			for i, weight := range s.columns(w, offsets, index, first) {
+			for i, weight := range s.columns(atOffsets(w, offsets, index, first)) {
 				v := s.load(at(to, signedX+i*signedRow))
 				if s.important {
 					root := s.add(s.mul(v, v), sigma2)

@@ -15,17 +15,14 @@ func init() {
 	}
 }
 
-// columns loads elements 4*i to 4*i+3 of as many rows as there are lanes, the first of which is row number first of
-// the offsets, and returns a vector for each element. i counts bytes: 16*i is in index.
-func (s isa) columns(src, offsets, index reg.GPVirtual, first int) [4]reg.VecVirtual {
+// columns loads four neighbouring elements of as many rows as there are lanes, and returns a vector for each of the four.
+// row finds them in row r.
+func (s isa) columns(row func(r int) Mem) [4]reg.VecVirtual {
 	var z, out [4]reg.VecVirtual
 	for r := range 4 {
 		z[r] = s.vec()
 		for k := range s.lanes / 4 { // 128 bits of the rows r, r+4 ...
-			p := GP64()
-			MOVQ(Mem{Base: offsets, Disp: 8 * (first + r + 4*k)}, p)
-			ADDQ(src, p)
-			m := Mem{Base: p, Index: index, Scale: 1}
+			m := row(r + 4*k)
 			switch {
 			case k == 0 && s.wide(): // all of the vector, else it would count as in use before
 				VBROADCASTF32X4(m, z[r])
@@ -45,6 +42,17 @@ func (s isa) columns(src, offsets, index reg.GPVirtual, first int) [4]reg.VecVir
 	return out
 }
 
+// atOffsets finds elements 4*i to 4*i+3 of rows, the first of which is row number first of the offsets. i counts bytes:
+// 16*i is in index.
+func atOffsets(src, offsets, index reg.GPVirtual, first int) func(r int) Mem {
+	return func(r int) Mem {
+		p := GP64()
+		MOVQ(at(offsets, 8*(first+r)), p)
+		ADDQ(src, p)
+		return Mem{Base: p, Index: index, Scale: 1}
+	}
+}
+
 func (s isa) transpose() {
 	TEXT("transpose"+s.name, attr.NOSPLIT, "func(dst, src *float32, offsets *[16]int, n int)")
 	Pragma("noescape")
@@ -58,7 +66,7 @@ func (s isa) transpose() {
 	l := label("quad")
 	Label(l)
 	for first := 0; first < 16; first += s.lanes {
-		for i, v := range s.columns(src, offsets, index, first) {
+		for i, v := range s.columns(atOffsets(src, offsets, index, first)) {
 			VMOVUPS(v, Mem{Base: dst, Disp: i*row + 4*first})
 		}
 	}

@@ -64,7 +64,7 @@ func (s isa) encodeQ8_0() {
 		VDIVPS(s.eachF32(127), d, d)
 		s.storeHalves(d, halves)
 		s.store(s.inverse(d), ids)
-		sign, half := s.each32(signBit), s.each32(math.Float32bits(math.Nextafter32(0.5, 0)))
+		sign, half := s.each32(signBit), s.eachF32(math.Nextafter32(0.5, 0))
 		for i := range s.lanes {
 			copy16(halves.Offset(2*i), at(dst, i*size))
 			id := s.broadcast(ids.Offset(4 * i))
@@ -88,14 +88,17 @@ func (s isa) roundAway(x, sign, half reg.VecVirtual) reg.VecVirtual {
 }
 
 // bytes32 is a YMM of the low bytes of 32 doublewords, which as signed numbers fit.
-func (s isa) bytes32(q []reg.VecVirtual) reg.VecVirtual {
+func (s isa) bytes32(q []reg.VecVirtual) reg.VecVirtual { return s.packed32(q, VPACKSSDW, VPACKSSWB) }
+
+// packed32 is bytes32 with AVX2's instructions to choose, which differ in what numbers fit.
+func (s isa) packed32(q []reg.VecVirtual, toWords, toBytes func(...Op)) reg.VecVirtual {
 	if s.wide() {
 		VPERMT2B(q[1], s.load(lowBytes()), q[0])
 		return q[0].AsY().(reg.VecVirtual)
 	}
-	VPACKSSDW(q[1], q[0], q[0])
-	VPACKSSDW(q[3], q[2], q[2])
-	VPACKSSWB(q[2], q[0], q[0])
+	toWords(q[1], q[0], q[0])
+	toWords(q[3], q[2], q[2])
+	toBytes(q[2], q[0], q[0])
 	VPERMD(q[0], s.load(table("quads", 0, 4, 1, 5, 2, 6, 3, 7)), q[0])
 	return q[0]
 }

@@ -112,6 +112,7 @@ func (s isa) xor(a, b Op) reg.VecVirtual {
 const (
 	cmpEQ  = 0x00
 	cmpLT  = 0x11
+	cmpLE  = 0x12
 	cmpNEQ = 0x0c
 	cmpGE  = 0x1d
 	cmpGT  = 0x1e

@@ -56,11 +56,19 @@ func badScale(t gguf.Type, block []float32, column int, scale float32) error {
 	return e
 }
 
+// finite32 are kernels for notFinite, nil where there are none: they return how many groups of 64 floats stand before the
+// first that has a NaN or Inf.
+var finite32 [forms]func(src *float32, groups int) (done int)
+
 // notFinite is the position of the first NaN or Inf, -1 if there is none.
 func notFinite(src []float32) int {
-	for i, v := range src {
+	done := 0
+	if kernel := finite32[using]; kernel != nil && len(src) >= 64 {
+		done = 64 * kernel(&src[0], len(src)/64)
+	}
+	for i, v := range src[done:] {
 		if math.Float32bits(v)&0x7f800000 == 0x7f800000 {
-			return i
+			return done + i
 		}
 	}
 	return -1

@@ -196,3 +196,26 @@ func TestUse(t *testing.T) {
 		t.Errorf("mmx is taken, in use %s", Implementation())
 	}
 }
+
+// TestFirstNotFinite: every form finds the first value that is not finite, wherever it stands.
+func TestFirstNotFinite(t *testing.T) {
+	for _, name := range Implementations() {
+		restore, _ := Use(name)
+		for n := range 200 {
+			src := generate("finite", n, 1, rowGenerators["wide"])
+			if got := notFinite(src); got != -1 {
+				t.Errorf("%s: %d of %d finite values is not", name, got, n)
+			}
+			for i := range src {
+				was := src[i]
+				src[n-1] = float32(math.NaN())
+				src[i] = float32(math.Inf(i%2*2 - 1))
+				if got := notFinite(src); got != i {
+					t.Errorf("%s: %d of %d values is said to be the first that is not finite, not %d", name, got, n, i)
+				}
+				src[i] = was
+			}
+		}
+		restore()
+	}
+}

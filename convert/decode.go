@@ -2,8 +2,6 @@ package convert
 
 import (
 	"context"
-	"encoding/binary"
-	"math"
 
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/quantize/block"
@@ -11,20 +9,8 @@ import (
 
 // decode turns elements of a plain type into values.
 func decode(t gguf.Type, dst []float32, src []byte) {
-	switch t {
-	case gguf.F32:
-		for i := range dst {
-			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
-		}
-	case gguf.F16:
-		for i := range dst {
-			dst[i] = block.F16ToF32(binary.LittleEndian.Uint16(src[2*i:]))
-		}
-	case gguf.BF16:
-		for i := range dst {
-			dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
-		}
-	}
+	c, _ := block.For(t) // as all plain types have
+	c.Decode(dst, src)
 }
 
 // readF32 reads a window of plain values in pieces and hands each to f: at is the place of its first value in the packed window.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/moeconv/moeconv/convert/family"
 	"github.com/moeconv/moeconv/convert/safetensors"
+	"github.com/moeconv/moeconv/quantize/block"
 )
 
 // fp8 is DeepSeek's layout and its like: weights of one byte and, under the same name, a scale for the tensor, for
@@ -61,11 +62,11 @@ func endsIn(name string, ends []string) bool {
 // scale makes w a source of values: its codes times the scales of t, each of which spans a block of the innermost
 // dimensions; without blocks, as much as its shape says.
 func (c *collector) scale(w, t safetensors.Tensor, blocks []int64) error {
-	table := codeTables[w.DType]
+	decode := codeDecoders[w.DType]
 	if _, plain := plainTypes[w.DType]; plain {
 		return fmt.Errorf("tensor %q is %s, and yet %q would scale it; is it decoded already?", w.Name, w.DType, t.Name)
 	}
-	if table == nil {
+	if decode == nil {
 		return unsupported(w, "scaled by %q, but codes of this dtype are not known (F8_E4M3, F8_E5M2 and I8 are)", t.Name)
 	}
 	g, err := newGrid(c.ckpt, w, w.Shape, t, blocks)
@@ -73,12 +74,24 @@ func (c *collector) scale(w, t safetensors.Tensor, blocks []int64) error {
 		return err
 	}
 	c.drop(t.Name)
-	return c.replace(w.Name, scaled{codesOf(c.ckpt, w), table, g}, w.Name, t.Name)
+	return c.replace(w.Name, scaled{codesOf(c.ckpt, w), decode, g}, w.Name, t.Name)
 }
 
-// codeTables are the values of all codes of one byte.
-var codeTables = map[safetensors.DType]*[256]float32{
-	"F8_E4M3": tableOf(e4m3), "F8_E5M2": tableOf(e5m2), "F8_E8M0": tableOf(e8m0), "I8": tableOf(func(b byte) float32 { return float32(int8(b)) }),
+// codeDecoder turns codes of one byte into values, times a scale.
+type codeDecoder func(dst []float32, codes []byte, scale float32)
+
+var codeDecoders = map[safetensors.DType]codeDecoder{
+	"F8_E4M3": block.ScaleE4M3, "F8_E5M2": byTable(e5m2), "I8": byTable(func(b byte) float32 { return float32(int8(b)) }),
+}
+
+// byTable decodes with a table of the values of all codes.
+func byTable(value func(byte) float32) codeDecoder {
+	table := tableOf(value)
+	return func(dst []float32, codes []byte, scale float32) {
+		for i, c := range codes[:len(dst)] {
+			dst[i] = float32(table[c] * scale)
+		}
+	}
 }
 
 func tableOf(f func(byte) float32) *[256]float32 {
@@ -87,14 +100,6 @@ func tableOf(f func(byte) float32) *[256]float32 {
 		t[i] = f(byte(i))
 	}
 	return &t
-}
-
-// e4m3 has no infinities; the two codes of all ones are NaN.
-func e4m3(b byte) float32 {
-	if b&0x7f == 0x7f {
-		return float32(math.NaN())
-	}
-	return minifloat(b, 3, 7)
 }
 
 // e5m2 is the upper half of an F16.
@@ -121,7 +126,9 @@ func minifloat(b byte, mantissa, bias int) float32 {
 	return float32(v)
 }
 
-// e8m0 is a power of two alone.
+// e8m0Values are powers of two alone.
+var e8m0Values = tableOf(e8m0)
+
 func e8m0(b byte) float32 {
 	if b == 0xff {
 		return float32(math.NaN())

@@ -96,7 +96,7 @@ func readFloats(ctx context.Context, s stored, at int64, dst []float32) error {
 	}
 	if s.t.DType == "F8_E8M0" {
 		for i, c := range b.b {
-			dst[i] = codeTables["F8_E8M0"][c]
+			dst[i] = e8m0Values[c]
 		}
 		return nil
 	}

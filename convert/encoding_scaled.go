@@ -8,9 +8,9 @@ import (
 
 // scaled is a tensor of codes of one byte, each with a value, that scales multiply in F32.
 type scaled struct {
-	codes stored
-	table *[256]float32
-	grid  grid
+	codes  stored
+	decode codeDecoder
+	grid   grid
 }
 
 func (s scaled) shape() []int64                          { return s.codes.t.Shape }
@@ -39,21 +39,18 @@ func (s scaled) values(ctx context.Context, w window, dst []float32) error {
 			return err
 		}
 		for r := range k {
-			scaleRow(dst[:w.cols], codes[r*w.cols:][:w.cols], s.table, scales.of(s.grid.row(w.row+r)), w.col, span)
+			s.row(dst[:w.cols], codes[r*w.cols:][:w.cols], scales.of(s.grid.row(w.row+r)), w.col, span)
 			dst = dst[w.cols:]
 		}
 	}
 	return nil
 }
 
-// scaleRow decodes the columns from col on of a row that has a scale for every span of them.
-func scaleRow(dst []float32, codes []byte, table *[256]float32, scales []float32, col, span int64) {
+// row decodes the columns from col on of a row that has a scale for every span of them.
+func (s scaled) row(dst []float32, codes []byte, scales []float32, col, span int64) {
 	for len(codes) > 0 {
 		n := min(span-col%span, int64(len(codes)))
-		scale, part := scales[col/span], dst[:n]
-		for i, c := range codes[:len(part)] {
-			part[i] = float32(table[c] * scale)
-		}
+		s.decode(dst[:n], codes[:n], scales[col/span])
 		dst, codes, col = dst[n:], codes[n:], col+n
 	}
 }

@@ -32,38 +32,20 @@ type rowReader struct {
 	out  *output
 }
 
-// encode reads values and encodes them row by row.
+// encode reads values and encodes them.
 func (r rowReader) encode(ctx context.Context, w window, dst []byte) error {
-	codec, ok := block.For(r.info.Type)
-	if !ok {
-		return &gguf.UnsupportedError{Msg: fmt.Sprintf("convert: tensor %s: type %v cannot be encoded", r.info.Name, r.info.Type)}
-	}
 	ne0, rowBytes := r.info.Shape.NE(0), r.info.RowBytes()
 	return readF32(ctx, r.out.view, w, func(at int64, vals []float32) error {
-		for first := at / ne0; len(vals) > 0; first++ {
-			if err := r.encodeRow(codec, w.row+first, vals[:ne0], dst[first*rowBytes:][:rowBytes]); err != nil {
-				return err
-			}
-			vals = vals[ne0:]
+		first, n := at/ne0, int64(len(vals))/ne0
+		err := block.EncodeRows(r.info.Type, dst[first*rowBytes:][:n*rowBytes], vals, int(ne0), nil)
+		if ve := (*block.ValueError)(nil); errors.As(err, &ve) {
+			return r.weightError(w.row+first+int64(ve.Row), int64(ve.Column), ve.Value)
+		}
+		if err != nil {
+			return fmt.Errorf("convert: tensor %q: %w", r.out.from[0], err)
 		}
 		return nil
 	})
-}
-
-func (r rowReader) encodeRow(codec block.Codec, row int64, vals []float32, dst []byte) error {
-	for i, v := range vals {
-		if v-v != 0 { // NaN or an infinity
-			return r.weightError(row, int64(i), v)
-		}
-	}
-	err := codec.Encode(dst, vals, nil)
-	if ve := (*block.ValueError)(nil); errors.As(err, &ve) {
-		return r.weightError(row, int64(ve.Column), ve.Value)
-	}
-	if err != nil {
-		return fmt.Errorf("convert: tensor %q: %w", r.out.from[0], err)
-	}
-	return nil
 }
 
 // validate looks for values that are not finite in rows taken over unchanged.

@@ -1,6 +1,7 @@
 package quantize
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/moeconv/moeconv/gguf"
@@ -192,13 +193,18 @@ func (a *assigner) match(name string) *rule {
 	return first
 }
 
+// unmatched is an error that names every rule without a tensor.
 func (a *assigner) unmatched() error {
+	var errs []error
 	for _, r := range a.rules {
 		if r.Tensors == 0 && !a.scheme.Copy {
-			return fmt.Errorf("quantize: tensor type %s=%v matches no tensor that %v may quantize", r.Pattern, r.Type, a.scheme)
+			errs = append(errs, fmt.Errorf("tensor type %s=%v matches no tensor that %v may quantize", r.Pattern, r.Type, a.scheme))
 		}
 	}
-	return nil
+	if len(errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("quantize: %w", errors.Join(errs...))
 }
 
 // requiresImportance reports whether the reference refuses to encode the tensor in that type without an importance matrix.

@@ -1,9 +1,10 @@
 """Goldens of quantize's command lines: golden.json and imatrix.dat.
 
 Oracle: llama-quantize of llama.cpp 0.5.0 (commit 0c1e57098), tools/quantize/quantize.cpp.
-Needs pip's numpy and gguf. INPUT is families/deepseek-moe as its golden gguf-f32.json has it, IMATRIX the matrix beside that.
+Needs pip's numpy and gguf. INPUT is families/deepseek-moe as its golden gguf-f32.json has it, IMATRIX the matrix beside that,
+NATIVE is micro/gpt-oss converted to bf16: its experts are MXFP4.
 
-  python golden.py LLAMA_QUANTIZE INPUT.gguf IMATRIX.gguf
+  python golden.py LLAMA_QUANTIZE INPUT.gguf IMATRIX.gguf NATIVE.gguf
 """
 import hashlib, json, os, shutil, struct, subprocess, sys, tempfile
 
@@ -37,6 +38,9 @@ LINES = {
     "lookahead": ("out.gguf", ["--tensor-type", r"blk\.(?!0\.)\d+\.ffn_down=q6_k", IN, "out.gguf", "q4_k_m"]),
     "rules": ("out.gguf", ["--tensor-type", "attn_v=q8_0", "--tensor-type-file", "rules.txt", "--tensor-type", "attn=q4_0", IN, "out.gguf", "q4_k_m"]),
     "floats": ("out.gguf", ["--tensor-type", "attn_v=q8_0", IN, "out.gguf", "bf16"]),
+    "native-kept": ("out.gguf", ["--tensor-type", r"exps\.weight=mxfp4", "native.gguf", "out.gguf", "q4_k_m"]),
+    "native-again": ("out.gguf", ["--allow-requantize", "native.gguf", "out.gguf", "q3_k_m"]),
+    "native-moe": ("out.gguf", ["native.gguf", "out.gguf", "mxfp4_moe"]),
     "buffer": ("out.gguf", ["--max-buffer-size", "1", IN, "out.gguf", "q5_k_s", "2"]),
 }
 RULES = "ffn_up=q5_1 attn_q=q6_k\n\n  ffn_gate=q5_0\n"
@@ -59,12 +63,13 @@ def legacy(gguf, out):
 
 
 def main():
-    tool, model, imatrix = map(os.path.abspath, sys.argv[1:])
+    tool, model, imatrix, native = map(os.path.abspath, sys.argv[1:])
     legacy(imatrix, os.path.join(HERE, "imatrix.dat"))
     doc = {"oracle": "llama-quantize, llama.cpp 0.5.0 (0c1e57098)", "rules.txt": RULES, "lines": {}}
     for name, (out, args) in LINES.items():
         with tempfile.TemporaryDirectory() as d:
             os.symlink(model, os.path.join(d, IN))
+            os.symlink(native, os.path.join(d, "native.gguf"))
             shutil.copy(imatrix, os.path.join(d, "imatrix.gguf"))
             shutil.copy(os.path.join(HERE, "imatrix.dat"), d)
             with open(os.path.join(d, "rules.txt"), "w") as f:

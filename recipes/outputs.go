@@ -169,7 +169,7 @@ func (j *job) inputLines() ([]string, error) {
 
 // options are what an output wants beyond its scheme.
 func (j *job) options(w Extra) (quantize.Options, error) {
-	o := quantize.Options{Imatrix: j.im}
+	o := quantize.Options{Imatrix: j.im, KeepNative: j.r.Outputs.KeepNative}
 	if j.im != nil {
 		o.ImatrixName = filepath.Base(j.r.Imatrix.File)
 	}

@@ -66,6 +66,8 @@ type Outputs struct {
 	Sharded string   `yaml:"sharded"`
 	Types   []string `yaml:"types"`
 	Extra   []Extra  `yaml:"extra"`
+	// KeepNative leaves routed experts as they are that the checkpoint has as MXFP4, in every output.
+	KeepNative bool `yaml:"keep_native"`
 }
 
 // Split bounds the size of one file.

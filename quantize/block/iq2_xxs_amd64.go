@@ -1,0 +1,42 @@
+//go:build amd64 && !purego
+
+package block
+
+import (
+	"sync"
+
+	"github.com/moeconv/moeconv/gguf"
+)
+
+func init() {
+	c := iq2Codec{t: gguf.IQ2_XXS, n: 32, trials: trialsIQ2(12), words: wordsIQ2_XXS, meanSquare: meanSquareOnce, store: storeIQ2_XXS, portable: blockIQ2_XXS}
+	c.iq2Form = iq2Form{weighEven32AVX2, nil, transposeAVX2, scale32AVX2, tops32AVX2, triesIQ2AVX2, codes32AVX2, lookRuns32, searchRuns32, choose32AVX2, refine32AVX2}
+	c.accelerate(avx2)
+	c.iq2Form = iq2Form{weighEven32AVX512, nil, transposeAVX512, scale32AVX512, tops32AVX512, triesIQ2AVX512, codes32AVX512, lookRuns32, searchRuns32, choose32AVX512, refine32AVX512}
+	c.accelerate(avx512)
+}
+
+var wordsIQ2_XXS = sync.OnceValue(func() *words8 { return makeWords8(gridIQ2_XXS()) })
+
+// meanSquareOnce is the mean square of a super-block.
+func meanSquareOnce(x *[len256]float32) float32 { return meanSquare(x[:], len256) }
+
+func storeIQ2_XXS(y []byte, s *iq2Scratch, t *words8, first int) (bad float32) {
+	var l [8]uint8
+	clear(y)
+	scales := s.scale[first : first+8]
+	if greatest(scales) == 0 {
+		return 0
+	}
+	d := scalesIQ2(l[:], scales)
+	for i := range scales {
+		signs := uint32(l[i]) << 28
+		for k := range 4 {
+			y[2+8*i+k] = uint8(t.position(s.chosen[k][first+i]))
+			signs |= uint32(s.signs[4*(first+i)+k]&127) << (7 * k)
+		}
+		store32(y[2+8*i+4:], signs)
+	}
+	_, bad = storeScale(y, d)
+	return bad
+}

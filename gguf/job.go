@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 )
@@ -37,7 +38,8 @@ type Job struct {
 	// Disk bounds the bytes that the outputs take on the disk at any time; 0: no bound. They are then written in waves
 	// that fit beside the finished ones; who takes those away makes room for the next wave.
 	Disk int64
-	// AfterWave is called with the outputs of each wave when they have their names; may be nil. It may move them away.
+	// AfterWave is called with the outputs of each wave when they have their names, and after an interruption again with
+	// those that are still there; may be nil. It may move them away.
 	AfterWave func(ctx context.Context, files [][]Written) error
 	// Finished is called with all outputs' files at the end, before the journals go: a crash until then finds the job
 	// finished, and not files that nobody knows. May be nil.
@@ -68,8 +70,7 @@ func (j Job) run(ctx context.Context, d disk) (files [][]Written, err error) {
 			return nil, err
 		}
 	}
-	r.forget()
-	return files, nil
+	return files, r.forget()
 }
 
 // run is a Job under way.
@@ -77,6 +78,8 @@ type run struct {
 	Job
 	disk disk
 	outs []*output
+	// finished has the files of all outputs where an earlier run ended just before it was done.
+	finished [][]journalShard
 
 	mu   sync.Mutex
 	work int64 // bytes to write and to read back
@@ -147,12 +150,17 @@ func (r *run) take() error {
 			return err
 		}
 	}
-	finished := true
+	for i, o := range r.outs {
+		if len(r.finished) == len(r.outs) && !o.restored {
+			o.restoreComplete(r.finished[i])
+		}
+	}
+	done := true
 	for _, o := range r.outs {
-		finished = finished && o.named()
+		done = done && o.named()
 	}
 	for _, o := range r.outs {
-		if finished && o.Options.Force {
+		if done && o.Options.Force {
 			o.fresh() // nothing is left to go on with: the user wants them anew
 		}
 		if err := o.checkNames(); err != nil {
@@ -233,13 +241,31 @@ func (r *run) note(format string, args ...any) {
 	}
 }
 
-// forget removes the journals of a job that is finished.
-func (r *run) forget() {
-	for _, o := range r.outs {
-		if o.journal != nil {
-			r.disk.remove(o.journalPath())
+// forget removes the journals of a job that is finished. A crash while it does leaves the first one, which knows all.
+func (r *run) forget() error {
+	if r.Inputs == nil {
+		return nil
+	}
+	if first := r.outs[0]; len(r.outs) > 1 {
+		j, err := first.state()
+		if err != nil {
+			return err
+		}
+		for _, o := range r.outs {
+			s, err := o.state()
+			if err != nil {
+				return err
+			}
+			j.Finished = append(j.Finished, s.Parts)
+		}
+		if err := first.saveState(j); err != nil {
+			return err
 		}
 	}
+	for _, o := range slices.Backward(r.outs) {
+		r.disk.remove(o.journalPath())
+	}
+	return nil
 }
 
 // leave ends the job: it keeps what an equal one can go on from, or removes what was written.

@@ -32,6 +32,9 @@ type journal struct {
 	Row      int            `json:"row"`      // of it that is not there
 	Complete bool           `json:"complete"` // all parts are written and synced
 	Parts    []journalShard `json:"files"`    // those begun
+	// Finished has the files of all of the job's outputs, once the job is finished and the journals are about to go:
+	// it is in the first output's, which goes last.
+	Finished [][]journalShard `json:"finished,omitempty"`
 }
 
 // journalShard is one part, the last of which may be incomplete.
@@ -226,7 +229,8 @@ func (o *output) restore() error {
 		return nil
 	}
 	if old.Complete {
-		o.restoreComplete(old)
+		o.restoreComplete(old.Parts)
+		o.run.finished = old.Finished
 		return nil
 	}
 	if len(old.Parts) > 0 && o.restoreParts(old) {
@@ -272,14 +276,14 @@ func (o *output) restoreParts(old *journal) bool {
 
 // restoreComplete takes over an output that was complete: its parts may have their names, all or some, or may have
 // been moved away from a disk that has no room for them.
-func (o *output) restoreComplete(old *journal) {
+func (o *output) restoreComplete(old []journalShard) {
 	missing := 0
 	for i, p := range o.parts {
-		if i >= len(old.Parts) {
+		if i >= len(old) {
 			o.fresh()
 			return
 		}
-		sum, err := hex.DecodeString(old.Parts[i].SHA256)
+		sum, err := hex.DecodeString(old[i].SHA256)
 		if err != nil || len(sum) != sha256.Size {
 			o.fresh()
 			return
@@ -288,6 +292,7 @@ func (o *output) restoreComplete(old *journal) {
 		switch {
 		case o.run.disk.size(p.temp()) == p.plan.Size:
 			p.mine = true
+			p.kept, _ = o.run.disk.exists(p.backup()) // of the file it is about to replace
 		case o.run.disk.size(p.path) == p.plan.Size:
 			p.done = true
 			o.run.disk.remove(p.backup()) // of the file it replaced
@@ -302,7 +307,10 @@ func (o *output) restoreComplete(old *journal) {
 	}
 	o.complete, o.restored, o.bytes = true, true, o.size()
 	o.w, o.h = len(o.parts)-1, len(o.parts)-1
-	o.unlock()
+	if first := o.parts[0]; first.done || o.away { // all that can be there is what lock, or an earlier run's, has made
+		o.run.disk.remove(first.temp())
+		first.created, first.mine = false, false
+	}
 }
 
 // fresh forgets what an earlier run has done.

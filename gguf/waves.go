@@ -8,41 +8,46 @@ import (
 
 // waves writes all outputs, as many at a time as the disk can hold.
 func (r *run) waves(ctx context.Context) error {
-	var complete, left []*output
+	left, err := r.resume(ctx)
+	for first := true; err == nil && len(left) > 0; first = false {
+		var wave []*output
+		if wave, left, err = r.wave(ctx, left, first); err != nil {
+			return err
+		}
+		if err = r.pass(ctx, wave); err == nil {
+			err = r.finishWave(ctx, wave)
+		}
+	}
+	return err
+}
+
+// resume does what an earlier run had still to do for outputs that it completed, and lists the others.
+func (r *run) resume(ctx context.Context) (left []*output, err error) {
+	var complete []*output
 	for _, o := range r.outs {
 		switch {
 		case !o.complete:
 			left = append(left, o)
-		case !o.named():
+		case !o.away:
 			complete = append(complete, o)
 		}
 	}
-	if err := r.publish(complete); err != nil { // an earlier run ended just before
+	if len(complete) == 0 {
+		return left, nil
+	}
+	return left, r.finishWave(ctx, complete)
+}
+
+// finishWave gives outputs their names and tells of it.
+func (r *run) finishWave(ctx context.Context, wave []*output) error {
+	if err := r.publish(wave); err != nil || r.AfterWave == nil {
 		return err
 	}
-	for first := true; len(left) > 0; first = false {
-		wave, rest, err := r.wave(ctx, left, first)
-		if err != nil {
-			return err
-		}
-		if err := r.pass(ctx, wave); err != nil {
-			return err
-		}
-		if err := r.publish(wave); err != nil {
-			return err
-		}
-		if left = rest; r.AfterWave == nil {
-			continue
-		}
-		var files [][]Written
-		for _, o := range wave {
-			files = append(files, o.files())
-		}
-		if err := r.AfterWave(ctx, files); err != nil {
-			return err
-		}
+	var files [][]Written
+	for _, o := range wave {
+		files = append(files, o.files())
 	}
-	return nil
+	return r.AfterWave(ctx, files)
 }
 
 // patience is how long a job waits for someone to take finished outputs away.

@@ -103,6 +103,9 @@ type quirkDoc struct {
 	What string `json:"what"`
 }
 
+// journalEvery is how often journals are renewed; the writer's default if 0. Tests have them renewed more often.
+var journalEvery int64
+
 // outputFile is one output that a command writes.
 type outputFile struct {
 	name string
@@ -126,6 +129,7 @@ func (a *app) write(cmd *cobra.Command, args []string, outs []outputFile, rows g
 	if job.Inputs, err = fingerprint(args); err != nil {
 		return err
 	}
+	job.JournalEvery = journalEvery
 	job.Rows, job.Note = rows, func(line string) { a.diag("note: %s", line) }
 	key := flagKey(cmd.Flags())
 	for _, o := range outs {

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -10,9 +11,15 @@ import (
 	"github.com/moeconv/moeconv/testdata"
 )
 
+// journalEveryEnv makes a process of the tests renew its journals after so many bytes.
+const journalEveryEnv = "MOECONV_TEST_JOURNAL_EVERY"
+
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"moeconv": func() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) },
+		"moeconv": func() {
+			journalEvery, _ = strconv.ParseInt(os.Getenv(journalEveryEnv), 10, 64)
+			os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+		},
 	})
 }
 

@@ -18,6 +18,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(b)
 	f.Add(b[:4000])
 	f.Add([]byte("\x01\x00\x00\x00\x04\x00\x00\x00name"))
+	f.Add([]byte("\x01\x00\x00\x00\x01\x00\x00\x00x\x02\x00\x00\x00\x01\x00\x00\x00\x00\x00\x80\x3f\x07\x00\x00\x00\x01\x00\x00\x00t"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		name := filepath.Join(t.TempDir(), "x.gguf")
 		if err := os.WriteFile(name, b, 0o600); err != nil {

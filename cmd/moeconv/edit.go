@@ -98,5 +98,8 @@ func (a *app) rewrite(cmd *cobra.Command, h *header, md *gguf.Metadata, out stri
 	if out == h.path {
 		err = os.Chmod(out, old.Mode().Perm())
 	}
+	if _, serr := os.Stat(filepath.Join(filepath.Dir(out), gguf.SumsName)); err == nil && serr == nil {
+		err = gguf.RecordSums(files) // a list that is there must not go stale
+	}
 	return writtenFile{files[0].Path, files[0].Bytes, files[0].SHA256}, err
 }

@@ -201,6 +201,8 @@ func (d *setDoc) print(w io.Writer) error {
 	var b strings.Builder
 	for _, f := range d.Files {
 		switch {
+		case f.writtenFile != nil && f.Tensors == 0:
+			fmt.Fprintf(&b, "%s  %s  %s; no tensors in it, other shards are not touched\n", f.SHA256, f.Path, formatBytes(f.Bytes))
 		case f.writtenFile != nil:
 			fmt.Fprintf(&b, "%s  %s  %s; %d tensors read back, unchanged\n", f.SHA256, f.Path, formatBytes(f.Bytes), f.Tensors)
 		case len(f.Changes) == 0:

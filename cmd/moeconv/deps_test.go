@@ -33,6 +33,7 @@ var imports = map[string]string{
 	"runtime/nn":          "gguf gguf/names runtime/kernel runtime/offload convert/family",
 	"runtime/token":       "gguf gguf/pretoken",
 	"runtime/sample":      "",
+	"runtime/chat":        "",
 	"runtime":             "gguf quantize/imatrix runtime/kernel runtime/offload runtime/nn runtime/token runtime/sample",
 	"verify":              "gguf gguf/names gguf/expert convert convert/family quantize quantize/block runtime runtime/token runtime/sample",
 	"verify/probe":        "verify runtime runtime/token runtime/sample gguf",

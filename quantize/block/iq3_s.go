@@ -1,10 +1,17 @@
 package block
 
-import "github.com/moeconv/moeconv/gguf"
+import (
+	"math"
+
+	"github.com/moeconv/moeconv/gguf"
+)
 
 // An IQ3_S super-block: d (f16), the low 8 bits of 64 ranks of points on the grid, the high bits of these, the signs of
 // 256 weights, scales of 4 bits for 8 groups of 32 weights. Value = d*(1+2*scale) * +-level.
 const sizeIQ3_S = 2 + 64 + 8 + 32 + 4
+
+// tinyIQ3_S is the magnitude below which a group is taken for zeros.
+const tinyIQ3_S = math.SmallestNonzeroFloat32
 
 var searchIQ3_S = gridSearch{lattice: latticeIQ3_S, trials: 9, redo: true}
 
@@ -17,61 +24,40 @@ func encodeIQ3_S(dst []byte, src, importance []float32) error {
 }
 
 func blockIQ3_S(y []byte, x, importance *[len256]float32) (bad float32) {
-	var (
-		f      gridFit
-		scales [8]float32
-		sigma2 float32
-		w      []float32
-	)
-	clear(y)
-	if importance != nil {
-		if sigma2 = meanSquareTwice(x); sigma2-sigma2 != 0 {
-			return sigma2
-		}
-	}
-	// The reference does not move on in these two after a group of zeros. The groups behind it are stored where they
-	// are not looked for, and decode wrongly; its bytes are what is wanted here.
-	low, allSigns := y[2:66], y[74:106]
-	for g := range scales {
-		xs := x[32*g : 32*g+32]
-		if importance != nil {
-			w = importance[32*g : 32*g+32]
-		}
-		f.weigh(xs, w, sigma2)
-		signs, top := f.magnitudes(xs)
-		if top == 0 {
-			continue
-		}
-		scale := searchIQ3_S.fit(&f, top)
-		if f.noChoice || scale-scale != 0 {
-			return notNumber(scale)
-		}
-		if scale < 0 {
-			scale, signs = -scale, ^signs
-		}
-		for k, p := range f.points {
-			rank := f.lattice.index[p]
-			low[k] = byte(rank)
-			y[66+g] |= byte(rank >> 8 << k)
-		}
-		store32(allSigns, signs)
-		low, allSigns = low[8:], allSigns[4:]
-		scales[g] = scale
-	}
-	top := largest(&scales)
-	if top == 0 {
-		return 0
-	}
-	d := top / 31
-	if _, bad := storeScale(y, float32(d*1.033)); bad != 0 {
+	groups, bad := searchIQ3_S.super(x, importance, (*gridFit).magnitudes, tinyIQ3_S)
+	if bad != 0 {
 		return bad
 	}
-	inverse := 1 / d
-	for g, s := range scales {
-		l := max(0, min(15, nearestInt(float32(0.5*(float32(inverse*s)-1)))))
-		y[106+g/2] |= byte(l << (4 * (g & 1)))
+	return packIQ3_S(y, &groups)
+}
+
+func packIQ3_S(y []byte, groups *[8]gridGroup) (bad float32) {
+	clear(y)
+	d, l, ok := roundGrid(groups, 0xffffffff)
+	// The reference does not move on in these two after a group of zeros. The groups behind it are stored where they
+	// are not looked for, and decode wrongly; its bytes are what is wanted here.
+	low, signs := y[2:66], y[74:106]
+	index := &latticeIQ3_S().index
+	for i, g := range groups {
+		if g.zero {
+			continue
+		}
+		for k, p := range g.points {
+			rank := index[p]
+			low[k] = byte(rank)
+			y[66+i] |= byte(rank >> 8 << k)
+		}
+		store32(signs, g.signs)
+		low, signs = low[8:], signs[4:]
 	}
-	return 0
+	if !ok {
+		return 0
+	}
+	for i, v := range l {
+		y[106+i/2] |= v << (4 * (i & 1))
+	}
+	_, bad = storeScale(y, float32(d*1.033))
+	return bad
 }
 
 // magnitudes sets those of 32 weights and returns their signs and the largest one.

@@ -11,6 +11,9 @@ import (
 // Value = d*(scale+0.5)/2 * +-level.
 const sizeIQ3_XXS = 2 + 64 + 32
 
+// tinyIQ3_XXS is the magnitude below which a group is taken for zeros.
+const tinyIQ3_XXS = 1e-8
+
 var searchIQ3_XXS = gridSearch{lattice: latticeIQ3_XXS, trials: 15}
 
 // levelsIQ3_XXS are the values of a point's levels, about four times those of the search.
@@ -25,55 +28,28 @@ func encodeIQ3_XXS(dst []byte, src, importance []float32) error {
 }
 
 func blockIQ3_XXS(y []byte, x, importance *[len256]float32) (bad float32) {
-	const tiny = 1e-8 // groups below are taken for zeros
-	var (
-		f      gridFit
-		scales [8]float32
-		words  [8]uint32
-		sigma2 float32
-		w      []float32
-	)
+	groups, bad := searchIQ3_XXS.super(x, importance, (*gridFit).evenSigns, tinyIQ3_XXS)
+	if bad != 0 {
+		return bad
+	}
+	return packIQ3_XXS(y, &groups)
+}
+
+func packIQ3_XXS(y []byte, groups *[8]gridGroup) (bad float32) {
 	clear(y)
-	if importance != nil {
-		if sigma2 = meanSquareTwice(x); sigma2-sigma2 != 0 {
-			return sigma2
-		}
-	}
-	for g := range scales {
-		xs := x[32*g : 32*g+32]
-		if importance != nil {
-			w = importance[32*g : 32*g+32]
-		}
-		f.weigh(xs, w, sigma2)
-		signs, top := f.evenSigns(xs)
-		if top < tiny {
-			continue
-		}
-		scale := searchIQ3_XXS.fit(&f, top)
-		if f.noChoice || scale-scale != 0 {
-			return notNumber(scale)
-		}
-		if scale < 0 {
-			scale, signs = -scale, signs^0x0fffffff
-		}
-		for k, p := range f.points {
-			y[2+8*g+k] = byte(f.lattice.index[p])
-		}
-		words[g], scales[g] = signs, scale
-	}
-	top := largest(&scales)
-	if top == 0 {
-		clear(y)
+	d, l, ok := roundGrid(groups, 0x0fffffff)
+	if !ok {
 		return 0
 	}
-	d := top / 31
 	if _, bad := storeScale(y, float32(d*1.0125)); bad != 0 {
 		return bad
 	}
-	inverse := 1 / d
-	for g, s := range scales {
-		l := max(0, min(15, nearestInt(float32(0.5*(float32(inverse*s)-1)))))
-		store32(y[66+4*g:], words[g]|uint32(l)<<28)
+	index := &latticeIQ3_XXS().index
+	for i, g := range groups {
+		for k, p := range g.points {
+			y[2+8*i+k] = byte(index[p])
+		}
+		store32(y[66+4*i:], g.signs|uint32(l[i])<<28)
 	}
 	return 0
 }

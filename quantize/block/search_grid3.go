@@ -10,20 +10,28 @@ type gridSearch struct {
 	redo    bool // choose all points anew for the final scale; otherwise only those that were off the grid
 }
 
+// gridGroup is what a group of 32 weights is encoded as.
+type gridGroup struct {
+	scale  float32
+	signs  uint32
+	points [8]uint16
+	zero   bool // the group is taken for zeros
+}
+
 // gridFit is the state of a group's search. Weights are not negative.
 type gridFit struct {
+	gridGroup
 	lattice  *lattice3
 	x        [32]float32 // magnitudes
 	w        [32]float32 // weights of the squared errors
 	roots    [32]float32 // of the weights: neighbours are compared by them
-	points   [8]uint16
-	offGrid  uint8 // bits of the points that stand for one off the grid
-	noChoice bool  // no neighbour has an error that is a number: the reference aborts
+	offGrid  uint8       // bits of the points that stand for one off the grid
+	noChoice bool        // no neighbour has an error that is a number: the reference aborts
 }
 
-// fit returns the group's scale and leaves the points in f. top, the largest of f.x, is above 0.
-func (s *gridSearch) fit(f *gridFit, top float32) float32 {
-	f.lattice, f.noChoice = s.lattice(), false
+// fit finds the group's scale and points. top, the largest of f.x, is above 0.
+func (s *gridSearch) fit(f *gridFit, top float32) {
+	f.lattice = s.lattice()
 	for i, w := range f.w {
 		f.roots[i] = sqrt32(w)
 	}
@@ -32,29 +40,28 @@ func (s *gridSearch) fit(f *gridFit, top float32) float32 {
 		f.offGrid = 0xff
 	}
 	var best float32
-	scale := top / 15
+	f.scale = top / 15
 	for k := -s.trials; k <= s.trials; k++ {
 		inverse := (15 + float32(float32(k)*0.2)) / top
 		points, off := f.choose(inverse, 1/inverse, 0xff, [8]uint16{})
 		sumqx, sumq2 := f.sums(&points)
 		if sumq2 > 0 && float32(sumqx*sumqx) > float32(best*sumq2) {
-			scale = sumqx / sumq2
-			best = float32(scale * sumqx)
+			f.scale = sumqx / sumq2
+			best = float32(f.scale * sumqx)
 			f.points, f.offGrid = points, off
 		}
 	}
-	if f.offGrid == 0 || !(scale > 0) {
-		return scale
+	if f.offGrid == 0 || !(f.scale > 0) {
+		return
 	}
 	which := f.offGrid
 	if s.redo {
 		which = 0xff
 	}
-	f.points, _ = f.choose(1/scale, scale, which, f.points)
+	f.points, _ = f.choose(1/f.scale, f.scale, which, f.points)
 	if sumqx, sumq2 := f.sums(&f.points); sumq2 > 0 {
-		scale = sumqx / sumq2
+		f.scale = sumqx / sumq2
 	}
-	return scale
 }
 
 // choose rounds the fours whose bits are set in which to points on the grid; off has the bits of those for which a
@@ -125,23 +132,63 @@ func (f *gridFit) weigh(x, importance []float32, sigma2 float32) {
 	}
 }
 
-// largest of eight scales, none of them negative.
-func largest(scales *[8]float32) float32 {
-	var top float32
-	for _, s := range scales {
-		if s > top {
-			top = s
+// super fits the groups of a super-block. magnitudes sets those of 32 weights, and returns their signs and the largest
+// magnitude; groups where that is below tiny are zeros. bad is a scale that is not finite.
+func (s *gridSearch) super(x, importance *[len256]float32, magnitudes func(f *gridFit, x []float32) (uint32, float32), tiny float32) (groups [8]gridGroup, bad float32) {
+	var (
+		f      gridFit
+		sigma2 float32
+		w      []float32
+	)
+	if importance != nil {
+		if sigma2 = meanSquareTwice(x); sigma2-sigma2 != 0 {
+			return groups, sigma2
 		}
 	}
-	return top
+	for g := range groups {
+		xs := x[32*g : 32*g+32]
+		if importance != nil {
+			w = importance[32*g : 32*g+32]
+		}
+		f.weigh(xs, w, sigma2)
+		signs, top := magnitudes(&f, xs)
+		if top < tiny {
+			groups[g] = gridGroup{zero: true}
+			continue
+		}
+		s.fit(&f, top)
+		switch {
+		case f.scale-f.scale != 0:
+			return groups, f.scale
+		case f.noChoice:
+			return groups, float32(math.NaN())
+		}
+		f.signs = signs
+		groups[g] = f.gridGroup
+	}
+	return groups, 0
 }
 
-// notNumber is the scale to report for a group that could not be fitted.
-func notNumber(scale float32) float32 {
-	if scale-scale != 0 {
-		return scale
+// roundGrid makes scales positive, for which it turns signs, and rounds them to 4 bits under a common scale, which
+// it returns: the groups' scales are d*(2*l+1). ok is false if there is none above 0.
+func roundGrid(groups *[8]gridGroup, allSigns uint32) (d float32, l [8]uint8, ok bool) {
+	var top float32
+	for i := range groups {
+		g := &groups[i]
+		if g.scale < 0 {
+			g.scale, g.signs = -g.scale, g.signs^allSigns
+		}
+		top = max(top, g.scale)
 	}
-	return float32(math.NaN())
+	if top == 0 {
+		return 0, l, false
+	}
+	d = top / 31
+	inverse := 1 / d
+	for i, g := range groups {
+		l[i] = uint8(max(0, min(15, nearestInt(float32(0.5*(float32(inverse*g.scale)-1))))))
+	}
+	return d, l, true
 }
 
 // flip changes the sign of v where the lowest bit of s is set.

@@ -317,6 +317,8 @@ group3:
 
 fitted4:
 	VBROADCASTSS 6400(DI), Y2
+	VUCOMISS     X2, X2
+	JPS          portable
 	VMULPS       Y2, Y0, Y0
 	VMULPS       Y2, Y1, Y1
 	VCVTPS2DQ    Y0, Y0

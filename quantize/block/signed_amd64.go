@@ -3,26 +3,32 @@
 package block
 
 import (
+	"math/bits"
 	"sync"
 	"unsafe"
+
+	"github.com/moeconv/moeconv/gguf"
 )
 
 //go:generate go run -C _asm . -gen signed -out ../signed_amd64.s -stubs ../signed_stubs_amd64.go -pkg block
 
 // signedGroups are 16 groups of 16 or 32 weights side by side: element i of group g is x[i][g].
 type signedGroups struct {
-	x, w, wx       [32][16]float32 // elements, weights of their errors, the products
-	top, most      [16]float32     // the first element of largest magnitude, that magnitude
+	x, _, _        [32][16]float32 // elements, weights of their errors, the products
+	_, most        [16]float32     // the first element of largest magnitude, that magnitude
 	sum            [16]float32     // of the weights under importance
 	scale, inverse [16]float32     // as in signedFit
 }
 
-// signedScratches lends groups that begin with a cache line, which vectors then do not cross.
-var signedScratches = sync.Pool{New: func() any {
+// aligned makes a value that begins with a cache line, which vectors then do not cross.
+func aligned[T any]() *T {
 	const line = 64
-	b := make([]byte, unsafe.Sizeof(signedGroups{})+line)
-	return (*signedGroups)(unsafe.Pointer(&b[-uintptr(unsafe.Pointer(&b[0]))%line]))
-}}
+	var t T
+	b := make([]byte, unsafe.Sizeof(t)+line)
+	return (*T)(unsafe.Pointer(&b[-uintptr(unsafe.Pointer(&b[0]))%line]))
+}
+
+var signedScratches = sync.Pool{New: func() any { return aligned[signedGroups]() }}
 
 // signedTrials are what fitSigned needs to know of a type with quants of -n..n-1: the bounds, then the inverse scales to try,
 // times the element of largest magnitude, and two more that are never used.
@@ -39,6 +45,12 @@ func newSignedTrials(n float32) *signedTrials {
 // fitSignedForms are the kernels that find scale and inverse of groups of 16*chunks elements.
 var fitSignedForms = [forms]func(groups, trials *float32, chunks int){avx2: fitSignedAVX2, avx512: fitSignedAVX512}
 
+// trials4 and trials32 are those of quants of three and six bits.
+var trials4, trials32 = newSignedTrials(4), newSignedTrials(32)
+
+// groupsOf16 are the byte offsets of a super-block's groups.
+var groupsOf16 = strided(4*16, 16)
+
 // strided are the byte offsets of groups that follow each other, the last of which stands in for those that are not there.
 func strided(size, groups int) *[16]int {
 	var o [16]int
@@ -46,4 +58,29 @@ func strided(size, groups int) *[16]int {
 		o[g] = size * min(g, groups-1)
 	}
 	return &o
+}
+
+// batches256 encodes up to n super-blocks at a time. encode returns a bit for each that it leaves to portable.
+func batches256(t gguf.Type, n int, dst []byte, src, importance []float32, encode func(y []byte, x, w []float32) (left uint), portable func(y []byte, x, w *[len256]float32) float32) error {
+	size := t.BlockSize()
+	for at := 0; at < len(src); at += n * len256 {
+		end := min(at+n*len256, len(src))
+		x, y := src[at:end], dst[at/len256*size:end/len256*size]
+		var w []float32
+		if importance != nil {
+			w = importance[at:end]
+		}
+		for left := encode(y, x, w); left != 0; left &= left - 1 {
+			b := bits.TrailingZeros(left)
+			xb := (*[len256]float32)(x[b*len256:])
+			var wb *[len256]float32
+			if w != nil {
+				wb = (*[len256]float32)(w[b*len256:])
+			}
+			if bad := portable(y[b*size:(b+1)*size], xb, wb); bad != 0 {
+				return badScale(t, xb[:], at+b*len256, bad)
+			}
+		}
+	}
+	return nil
 }

@@ -4,6 +4,153 @@
 
 #include "textflag.h"
 
+// func loadBare(groups *float32, x *float32, offsets *[16]int, n int)
+// Requires: AVX, AVX2
+TEXT ·loadBare(SB), NOSPLIT, $0-32
+	MOVQ         groups+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+24(FP), BX
+	SHLQ         $0x02, BX
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	LEAQ         (AX), SI
+	XORQ         DI, DI
+
+quad1:
+	MOVQ           (DX), R8
+	ADDQ           CX, R8
+	VBROADCASTF128 (R8)(DI*1), Y4
+	MOVQ           32(DX), R8
+	ADDQ           CX, R8
+	VINSERTF128    $0x01, (R8)(DI*1), Y4, Y4
+	MOVQ           8(DX), R8
+	ADDQ           CX, R8
+	VBROADCASTF128 (R8)(DI*1), Y5
+	MOVQ           40(DX), R8
+	ADDQ           CX, R8
+	VINSERTF128    $0x01, (R8)(DI*1), Y5, Y5
+	MOVQ           16(DX), R8
+	ADDQ           CX, R8
+	VBROADCASTF128 (R8)(DI*1), Y6
+	MOVQ           48(DX), R8
+	ADDQ           CX, R8
+	VINSERTF128    $0x01, (R8)(DI*1), Y6, Y6
+	MOVQ           24(DX), R8
+	ADDQ           CX, R8
+	VBROADCASTF128 (R8)(DI*1), Y7
+	MOVQ           56(DX), R8
+	ADDQ           CX, R8
+	VINSERTF128    $0x01, (R8)(DI*1), Y7, Y7
+	VUNPCKLPS      Y5, Y4, Y8
+	VUNPCKHPS      Y5, Y4, Y4
+	VUNPCKLPS      Y7, Y6, Y5
+	VUNPCKHPS      Y7, Y6, Y6
+	VUNPCKLPD      Y5, Y8, Y7
+	VUNPCKHPD      Y5, Y8, Y5
+	VUNPCKLPD      Y6, Y4, Y8
+	VUNPCKHPD      Y6, Y4, Y4
+	VMOVUPS        Y7, (SI)
+	VPAND          Y7, Y0, Y6
+	VCMPPS         $0x1e, Y1, Y6, Y9
+	VBLENDVPS      Y9, Y6, Y1, Y1
+	VBLENDVPS      Y9, Y7, Y2, Y2
+	VMOVUPS        Y5, 64(SI)
+	VPAND          Y5, Y0, Y6
+	VCMPPS         $0x1e, Y1, Y6, Y7
+	VBLENDVPS      Y7, Y6, Y1, Y1
+	VBLENDVPS      Y7, Y5, Y2, Y2
+	VMOVUPS        Y8, 128(SI)
+	VPAND          Y8, Y0, Y5
+	VCMPPS         $0x1e, Y1, Y5, Y6
+	VBLENDVPS      Y6, Y5, Y1, Y1
+	VBLENDVPS      Y6, Y8, Y2, Y2
+	VMOVUPS        Y4, 192(SI)
+	VPAND          Y4, Y0, Y5
+	VCMPPS         $0x1e, Y1, Y5, Y6
+	VBLENDVPS      Y6, Y5, Y1, Y1
+	VBLENDVPS      Y6, Y4, Y2, Y2
+	ADDQ           $0x00000100, SI
+	ADDQ           $0x10, DI
+	CMPQ           DI, BX
+	JL             quad1
+	VMOVUPS        Y2, 6144(AX)
+	VMOVUPS        Y1, 6208(AX)
+	VMOVUPS        Y3, 6272(AX)
+	VXORPS         Y1, Y1, Y1
+	VXORPS         Y2, Y2, Y2
+	VXORPS         Y3, Y3, Y3
+	LEAQ           32(AX), SI
+	XORQ           DI, DI
+
+quad2:
+	MOVQ           64(DX), R8
+	ADDQ           CX, R8
+	VBROADCASTF128 (R8)(DI*1), Y4
+	MOVQ           96(DX), R8
+	ADDQ           CX, R8
+	VINSERTF128    $0x01, (R8)(DI*1), Y4, Y4
+	MOVQ           72(DX), R8
+	ADDQ           CX, R8
+	VBROADCASTF128 (R8)(DI*1), Y5
+	MOVQ           104(DX), R8
+	ADDQ           CX, R8
+	VINSERTF128    $0x01, (R8)(DI*1), Y5, Y5
+	MOVQ           80(DX), R8
+	ADDQ           CX, R8
+	VBROADCASTF128 (R8)(DI*1), Y6
+	MOVQ           112(DX), R8
+	ADDQ           CX, R8
+	VINSERTF128    $0x01, (R8)(DI*1), Y6, Y6
+	MOVQ           88(DX), R8
+	ADDQ           CX, R8
+	VBROADCASTF128 (R8)(DI*1), Y7
+	MOVQ           120(DX), R8
+	ADDQ           CX, R8
+	VINSERTF128    $0x01, (R8)(DI*1), Y7, Y7
+	VUNPCKLPS      Y5, Y4, Y8
+	VUNPCKHPS      Y5, Y4, Y4
+	VUNPCKLPS      Y7, Y6, Y5
+	VUNPCKHPS      Y7, Y6, Y6
+	VUNPCKLPD      Y5, Y8, Y7
+	VUNPCKHPD      Y5, Y8, Y5
+	VUNPCKLPD      Y6, Y4, Y8
+	VUNPCKHPD      Y6, Y4, Y4
+	VMOVUPS        Y7, (SI)
+	VPAND          Y7, Y0, Y6
+	VCMPPS         $0x1e, Y1, Y6, Y9
+	VBLENDVPS      Y9, Y6, Y1, Y1
+	VBLENDVPS      Y9, Y7, Y2, Y2
+	VMOVUPS        Y5, 64(SI)
+	VPAND          Y5, Y0, Y6
+	VCMPPS         $0x1e, Y1, Y6, Y7
+	VBLENDVPS      Y7, Y6, Y1, Y1
+	VBLENDVPS      Y7, Y5, Y2, Y2
+	VMOVUPS        Y8, 128(SI)
+	VPAND          Y8, Y0, Y5
+	VCMPPS         $0x1e, Y1, Y5, Y6
+	VBLENDVPS      Y6, Y5, Y1, Y1
+	VBLENDVPS      Y6, Y8, Y2, Y2
+	VMOVUPS        Y4, 192(SI)
+	VPAND          Y4, Y0, Y5
+	VCMPPS         $0x1e, Y1, Y5, Y6
+	VBLENDVPS      Y6, Y5, Y1, Y1
+	VBLENDVPS      Y6, Y4, Y2, Y2
+	ADDQ           $0x00000100, SI
+	ADDQ           $0x10, DI
+	CMPQ           DI, BX
+	JL             quad2
+	VMOVUPS        Y2, 6176(AX)
+	VMOVUPS        Y1, 6240(AX)
+	VMOVUPS        Y3, 6304(AX)
+	VZEROUPPER
+	RET
+
+DATA bits_7fffffff<>+0(SB)/4, $0x7fffffff
+GLOBL bits_7fffffff<>(SB), RODATA|NOPTR, $4
+
 // func loadPlain(groups *float32, x *float32, offsets *[16]int, n int)
 // Requires: AVX, AVX2
 TEXT ·loadPlain(SB), NOSPLIT, $0-32
@@ -19,7 +166,7 @@ TEXT ·loadPlain(SB), NOSPLIT, $0-32
 	LEAQ         (AX), SI
 	XORQ         DI, DI
 
-quad1:
+quad3:
 	MOVQ           (DX), R8
 	ADDQ           CX, R8
 	VBROADCASTF128 (R8)(DI*1), Y4
@@ -91,7 +238,7 @@ quad1:
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DI
 	CMPQ           DI, BX
-	JL             quad1
+	JL             quad3
 	VMOVUPS        Y2, 6144(AX)
 	VMOVUPS        Y1, 6208(AX)
 	VMOVUPS        Y3, 6272(AX)
@@ -101,7 +248,7 @@ quad1:
 	LEAQ           32(AX), SI
 	XORQ           DI, DI
 
-quad2:
+quad4:
 	MOVQ           64(DX), R8
 	ADDQ           CX, R8
 	VBROADCASTF128 (R8)(DI*1), Y4
@@ -173,15 +320,12 @@ quad2:
 	ADDQ           $0x00000100, SI
 	ADDQ           $0x10, DI
 	CMPQ           DI, BX
-	JL             quad2
+	JL             quad4
 	VMOVUPS        Y2, 6176(AX)
 	VMOVUPS        Y1, 6240(AX)
 	VMOVUPS        Y3, 6304(AX)
 	VZEROUPPER
 	RET
-
-DATA bits_7fffffff<>+0(SB)/4, $0x7fffffff
-GLOBL bits_7fffffff<>(SB), RODATA|NOPTR, $4
 
 // func loadWeighted(groups *float32, x *float32, w *float32, offsets *[16]int, n int)
 // Requires: AVX, AVX2
@@ -199,7 +343,7 @@ TEXT ·loadWeighted(SB), NOSPLIT, $0-40
 	LEAQ         (AX), DI
 	XORQ         R8, R8
 
-quad3:
+quad5:
 	MOVQ           (BX), R9
 	ADDQ           CX, R9
 	VBROADCASTF128 (R9)(R8*1), Y4
@@ -303,7 +447,7 @@ quad3:
 	ADDQ           $0x00000100, DI
 	ADDQ           $0x10, R8
 	CMPQ           R8, SI
-	JL             quad3
+	JL             quad5
 	VMOVUPS        Y2, 6144(AX)
 	VMOVUPS        Y1, 6208(AX)
 	VMOVUPS        Y3, 6272(AX)
@@ -313,7 +457,7 @@ quad3:
 	LEAQ           32(AX), DI
 	XORQ           R8, R8
 
-quad4:
+quad6:
 	MOVQ           64(BX), R9
 	ADDQ           CX, R9
 	VBROADCASTF128 (R9)(R8*1), Y4
@@ -417,7 +561,7 @@ quad4:
 	ADDQ           $0x00000100, DI
 	ADDQ           $0x10, R8
 	CMPQ           R8, SI
-	JL             quad4
+	JL             quad6
 	VMOVUPS        Y2, 6176(AX)
 	VMOVUPS        Y1, 6240(AX)
 	VMOVUPS        Y3, 6304(AX)
@@ -442,7 +586,7 @@ TEXT ·loadImportant(SB), NOSPLIT, $0-44
 	LEAQ         (AX), DI
 	XORQ         R8, R8
 
-quad5:
+quad7:
 	MOVQ           (BX), R9
 	ADDQ           CX, R9
 	VBROADCASTF128 (R9)(R8*1), Y5
@@ -566,7 +710,7 @@ quad5:
 	ADDQ           $0x00000100, DI
 	ADDQ           $0x10, R8
 	CMPQ           R8, SI
-	JL             quad5
+	JL             quad7
 	VMOVUPS        Y3, 6144(AX)
 	VMOVUPS        Y2, 6208(AX)
 	VMOVUPS        Y4, 6272(AX)
@@ -576,7 +720,7 @@ quad5:
 	LEAQ           32(AX), DI
 	XORQ           R8, R8
 
-quad6:
+quad8:
 	MOVQ           64(BX), R9
 	ADDQ           CX, R9
 	VBROADCASTF128 (R9)(R8*1), Y5
@@ -700,7 +844,7 @@ quad6:
 	ADDQ           $0x00000100, DI
 	ADDQ           $0x10, R8
 	CMPQ           R8, SI
-	JL             quad6
+	JL             quad8
 	VMOVUPS        Y3, 6176(AX)
 	VMOVUPS        Y2, 6240(AX)
 	VMOVUPS        Y4, 6304(AX)
@@ -723,7 +867,7 @@ TEXT ·fitSignedAVX512(SB), NOSPLIT, $0-24
 	VXORPS       Z4, Z4, Z4
 	VXORPS       Z2, Z2, Z2
 
-chunk7:
+chunk9:
 	VMOVUPS      (BX), Z5
 	VMULPS       Z3, Z5, Z5
 	VRNDSCALEPS  $0x08, Z5, Z5
@@ -870,7 +1014,7 @@ chunk7:
 	VADDPS       Z6, Z2, Z2
 	ADDQ         $0x00000400, BX
 	DECQ         SI
-	JNZ          chunk7
+	JNZ          chunk9
 	VXORPS       Z5, Z5, Z5
 	VCMPPS       $0x04, Z5, Z2, K1
 	VDIVPS       Z2, Z4, Z2
@@ -883,291 +1027,6 @@ chunk7:
 	VDIVPS       6144(AX), Z8, Z8
 	ADDQ         $0x08, DX
 	MOVQ         $0x00000002, BX
-
-pair8:
-	MOVQ   AX, SI
-	MOVQ   CX, DI
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-
-chunk9:
-	VMOVUPS      (SI), Z11
-	VMULPS       Z5, Z11, Z12
-	VMULPS       Z8, Z11, Z11
-	VRNDSCALEPS  $0x08, Z12, Z12
-	VRNDSCALEPS  $0x08, Z11, Z11
-	VMULPS       4096(SI), Z12, Z13
-	VADDPS       Z13, Z6, Z6
-	VMULPS       2048(SI), Z12, Z13
-	VMULPS       Z12, Z13, Z13
-	VADDPS       Z13, Z7, Z7
-	VMULPS       4096(SI), Z11, Z12
-	VADDPS       Z12, Z9, Z9
-	VMULPS       2048(SI), Z11, Z12
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z10, Z10
-	VMOVUPS      64(SI), Z11
-	VMULPS       Z5, Z11, Z12
-	VMULPS       Z8, Z11, Z11
-	VRNDSCALEPS  $0x08, Z12, Z12
-	VRNDSCALEPS  $0x08, Z11, Z11
-	VMULPS       4160(SI), Z12, Z13
-	VADDPS       Z13, Z6, Z6
-	VMULPS       2112(SI), Z12, Z13
-	VMULPS       Z12, Z13, Z13
-	VADDPS       Z13, Z7, Z7
-	VMULPS       4160(SI), Z11, Z12
-	VADDPS       Z12, Z9, Z9
-	VMULPS       2112(SI), Z11, Z12
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z10, Z10
-	VMOVUPS      128(SI), Z11
-	VMULPS       Z5, Z11, Z12
-	VMULPS       Z8, Z11, Z11
-	VRNDSCALEPS  $0x08, Z12, Z12
-	VRNDSCALEPS  $0x08, Z11, Z11
-	VMULPS       4224(SI), Z12, Z13
-	VADDPS       Z13, Z6, Z6
-	VMULPS       2176(SI), Z12, Z13
-	VMULPS       Z12, Z13, Z13
-	VADDPS       Z13, Z7, Z7
-	VMULPS       4224(SI), Z11, Z12
-	VADDPS       Z12, Z9, Z9
-	VMULPS       2176(SI), Z11, Z12
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z10, Z10
-	VMOVUPS      192(SI), Z11
-	VMULPS       Z5, Z11, Z12
-	VMULPS       Z8, Z11, Z11
-	VRNDSCALEPS  $0x08, Z12, Z12
-	VRNDSCALEPS  $0x08, Z11, Z11
-	VMULPS       4288(SI), Z12, Z13
-	VADDPS       Z13, Z6, Z6
-	VMULPS       2240(SI), Z12, Z13
-	VMULPS       Z12, Z13, Z13
-	VADDPS       Z13, Z7, Z7
-	VMULPS       4288(SI), Z11, Z12
-	VADDPS       Z12, Z9, Z9
-	VMULPS       2240(SI), Z11, Z12
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z10, Z10
-	VMOVUPS      256(SI), Z11
-	VMULPS       Z5, Z11, Z12
-	VMULPS       Z8, Z11, Z11
-	VRNDSCALEPS  $0x08, Z12, Z12
-	VRNDSCALEPS  $0x08, Z11, Z11
-	VMULPS       4352(SI), Z12, Z13
-	VADDPS       Z13, Z6, Z6
-	VMULPS       2304(SI), Z12, Z13
-	VMULPS       Z12, Z13, Z13
-	VADDPS       Z13, Z7, Z7
-	VMULPS       4352(SI), Z11, Z12
-	VADDPS       Z12, Z9, Z9
-	VMULPS       2304(SI), Z11, Z12
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z10, Z10
-	VMOVUPS      320(SI), Z11
-	VMULPS       Z5, Z11, Z12
-	VMULPS       Z8, Z11, Z11
-	VRNDSCALEPS  $0x08, Z12, Z12
-	VRNDSCALEPS  $0x08, Z11, Z11
-	VMULPS       4416(SI), Z12, Z13
-	VADDPS       Z13, Z6, Z6
-	VMULPS       2368(SI), Z12, Z13
-	VMULPS       Z12, Z13, Z13
-	VADDPS       Z13, Z7, Z7
-	VMULPS       4416(SI), Z11, Z12
-	VADDPS       Z12, Z9, Z9
-	VMULPS       2368(SI), Z11, Z12
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z10, Z10
-	VMOVUPS      384(SI), Z11
-	VMULPS       Z5, Z11, Z12
-	VMULPS       Z8, Z11, Z11
-	VRNDSCALEPS  $0x08, Z12, Z12
-	VRNDSCALEPS  $0x08, Z11, Z11
-	VMULPS       4480(SI), Z12, Z13
-	VADDPS       Z13, Z6, Z6
-	VMULPS       2432(SI), Z12, Z13
-	VMULPS       Z12, Z13, Z13
-	VADDPS       Z13, Z7, Z7
-	VMULPS       4480(SI), Z11, Z12
-	VADDPS       Z12, Z9, Z9
-	VMULPS       2432(SI), Z11, Z12
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z10, Z10
-	VMOVUPS      448(SI), Z11
-	VMULPS       Z5, Z11, Z12
-	VMULPS       Z8, Z11, Z11
-	VRNDSCALEPS  $0x08, Z12, Z12
-	VRNDSCALEPS  $0x08, Z11, Z11
-	VMULPS       4544(SI), Z12, Z13
-	VADDPS       Z13, Z6, Z6
-	VMULPS       2496(SI), Z12, Z13
-	VMULPS       Z12, Z13, Z13
-	VADDPS       Z13, Z7, Z7
-	VMULPS       4544(SI), Z11, Z12
-	VADDPS       Z12, Z9, Z9
-	VMULPS       2496(SI), Z11, Z12
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z10, Z10
-	VMOVUPS      512(SI), Z11
-	VMULPS       Z5, Z11, Z12
-	VMULPS       Z8, Z11, Z11
-	VRNDSCALEPS  $0x08, Z12, Z12
-	VRNDSCALEPS  $0x08, Z11, Z11
-	VMULPS       4608(SI), Z12, Z13
-	VADDPS       Z13, Z6, Z6
-	VMULPS       2560(SI), Z12, Z13
-	VMULPS       Z12, Z13, Z13
-	VADDPS       Z13, Z7, Z7
-	VMULPS       4608(SI), Z11, Z12
-	VADDPS       Z12, Z9, Z9
-	VMULPS       2560(SI), Z11, Z12
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z10, Z10
-	VMOVUPS      576(SI), Z11
-	VMULPS       Z5, Z11, Z12
-	VMULPS       Z8, Z11, Z11
-	VRNDSCALEPS  $0x08, Z12, Z12
-	VRNDSCALEPS  $0x08, Z11, Z11
-	VMULPS       4672(SI), Z12, Z13
-	VADDPS       Z13, Z6, Z6
-	VMULPS       2624(SI), Z12, Z13
-	VMULPS       Z12, Z13, Z13
-	VADDPS       Z13, Z7, Z7
-	VMULPS       4672(SI), Z11, Z12
-	VADDPS       Z12, Z9, Z9
-	VMULPS       2624(SI), Z11, Z12
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z10, Z10
-	VMOVUPS      640(SI), Z11
-	VMULPS       Z5, Z11, Z12
-	VMULPS       Z8, Z11, Z11
-	VRNDSCALEPS  $0x08, Z12, Z12
-	VRNDSCALEPS  $0x08, Z11, Z11
-	VMULPS       4736(SI), Z12, Z13
-	VADDPS       Z13, Z6, Z6
-	VMULPS       2688(SI), Z12, Z13
-	VMULPS       Z12, Z13, Z13
-	VADDPS       Z13, Z7, Z7
-	VMULPS       4736(SI), Z11, Z12
-	VADDPS       Z12, Z9, Z9
-	VMULPS       2688(SI), Z11, Z12
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z10, Z10
-	VMOVUPS      704(SI), Z11
-	VMULPS       Z5, Z11, Z12
-	VMULPS       Z8, Z11, Z11
-	VRNDSCALEPS  $0x08, Z12, Z12
-	VRNDSCALEPS  $0x08, Z11, Z11
-	VMULPS       4800(SI), Z12, Z13
-	VADDPS       Z13, Z6, Z6
-	VMULPS       2752(SI), Z12, Z13
-	VMULPS       Z12, Z13, Z13
-	VADDPS       Z13, Z7, Z7
-	VMULPS       4800(SI), Z11, Z12
-	VADDPS       Z12, Z9, Z9
-	VMULPS       2752(SI), Z11, Z12
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z10, Z10
-	VMOVUPS      768(SI), Z11
-	VMULPS       Z5, Z11, Z12
-	VMULPS       Z8, Z11, Z11
-	VRNDSCALEPS  $0x08, Z12, Z12
-	VRNDSCALEPS  $0x08, Z11, Z11
-	VMULPS       4864(SI), Z12, Z13
-	VADDPS       Z13, Z6, Z6
-	VMULPS       2816(SI), Z12, Z13
-	VMULPS       Z12, Z13, Z13
-	VADDPS       Z13, Z7, Z7
-	VMULPS       4864(SI), Z11, Z12
-	VADDPS       Z12, Z9, Z9
-	VMULPS       2816(SI), Z11, Z12
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z10, Z10
-	VMOVUPS      832(SI), Z11
-	VMULPS       Z5, Z11, Z12
-	VMULPS       Z8, Z11, Z11
-	VRNDSCALEPS  $0x08, Z12, Z12
-	VRNDSCALEPS  $0x08, Z11, Z11
-	VMULPS       4928(SI), Z12, Z13
-	VADDPS       Z13, Z6, Z6
-	VMULPS       2880(SI), Z12, Z13
-	VMULPS       Z12, Z13, Z13
-	VADDPS       Z13, Z7, Z7
-	VMULPS       4928(SI), Z11, Z12
-	VADDPS       Z12, Z9, Z9
-	VMULPS       2880(SI), Z11, Z12
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z10, Z10
-	VMOVUPS      896(SI), Z11
-	VMULPS       Z5, Z11, Z12
-	VMULPS       Z8, Z11, Z11
-	VRNDSCALEPS  $0x08, Z12, Z12
-	VRNDSCALEPS  $0x08, Z11, Z11
-	VMULPS       4992(SI), Z12, Z13
-	VADDPS       Z13, Z6, Z6
-	VMULPS       2944(SI), Z12, Z13
-	VMULPS       Z12, Z13, Z13
-	VADDPS       Z13, Z7, Z7
-	VMULPS       4992(SI), Z11, Z12
-	VADDPS       Z12, Z9, Z9
-	VMULPS       2944(SI), Z11, Z12
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z10, Z10
-	VMOVUPS      960(SI), Z11
-	VMULPS       Z5, Z11, Z12
-	VMULPS       Z8, Z11, Z11
-	VRNDSCALEPS  $0x08, Z12, Z12
-	VRNDSCALEPS  $0x08, Z11, Z11
-	VMULPS       5056(SI), Z12, Z13
-	VADDPS       Z13, Z6, Z6
-	VMULPS       3008(SI), Z12, Z13
-	VMULPS       Z12, Z13, Z13
-	VADDPS       Z13, Z7, Z7
-	VMULPS       5056(SI), Z11, Z12
-	VADDPS       Z12, Z9, Z9
-	VMULPS       3008(SI), Z11, Z12
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z10, Z10
-	ADDQ         $0x00000400, SI
-	DECQ         DI
-	JNZ          chunk9
-	VMOVAPS      Z5, Z11
-	VMOVAPS      Z8, Z12
-	VBROADCASTSS (DX), Z5
-	VDIVPS       6144(AX), Z5, Z5
-	VBROADCASTSS 4(DX), Z8
-	VDIVPS       6144(AX), Z8, Z8
-	ADDQ         $0x08, DX
-	VXORPS       Z13, Z13, Z13
-	VCMPPS       $0x1e, Z13, Z7, K1
-	VMULPS       Z6, Z6, Z13
-	VMULPS       Z7, Z4, Z14
-	VCMPPS       $0x1e, Z14, Z13, K2
-	KANDW        K2, K1, K1
-	VDIVPS       Z7, Z6, Z7
-	VMOVAPS      Z7, K1, Z2
-	VMOVAPS      Z11, K1, Z3
-	VMULPS       Z6, Z7, Z6
-	VMOVAPS      Z6, K1, Z4
-	VXORPS       Z6, Z6, Z6
-	VCMPPS       $0x1e, Z6, Z10, K1
-	VMULPS       Z9, Z9, Z6
-	VMULPS       Z10, Z4, Z7
-	VCMPPS       $0x1e, Z7, Z6, K2
-	KANDW        K2, K1, K1
-	VDIVPS       Z10, Z9, Z6
-	VMOVAPS      Z6, K1, Z2
-	VMOVAPS      Z12, K1, Z3
-	VMULPS       Z9, Z6, Z6
-	VMOVAPS      Z6, K1, Z4
-	DECQ         BX
-	JNZ          pair8
-	MOVQ         $0x00000004, BX
 
 pair10:
 	MOVQ   AX, SI
@@ -1182,9 +1041,7 @@ chunk11:
 	VMULPS       Z5, Z11, Z12
 	VMULPS       Z8, Z11, Z11
 	VRNDSCALEPS  $0x08, Z12, Z12
-	VMINPS       Z0, Z12, Z12
 	VRNDSCALEPS  $0x08, Z11, Z11
-	VMINPS       Z0, Z11, Z11
 	VMULPS       4096(SI), Z12, Z13
 	VADDPS       Z13, Z6, Z6
 	VMULPS       2048(SI), Z12, Z13
@@ -1199,9 +1056,7 @@ chunk11:
 	VMULPS       Z5, Z11, Z12
 	VMULPS       Z8, Z11, Z11
 	VRNDSCALEPS  $0x08, Z12, Z12
-	VMINPS       Z0, Z12, Z12
 	VRNDSCALEPS  $0x08, Z11, Z11
-	VMINPS       Z0, Z11, Z11
 	VMULPS       4160(SI), Z12, Z13
 	VADDPS       Z13, Z6, Z6
 	VMULPS       2112(SI), Z12, Z13
@@ -1216,9 +1071,7 @@ chunk11:
 	VMULPS       Z5, Z11, Z12
 	VMULPS       Z8, Z11, Z11
 	VRNDSCALEPS  $0x08, Z12, Z12
-	VMINPS       Z0, Z12, Z12
 	VRNDSCALEPS  $0x08, Z11, Z11
-	VMINPS       Z0, Z11, Z11
 	VMULPS       4224(SI), Z12, Z13
 	VADDPS       Z13, Z6, Z6
 	VMULPS       2176(SI), Z12, Z13
@@ -1233,9 +1086,7 @@ chunk11:
 	VMULPS       Z5, Z11, Z12
 	VMULPS       Z8, Z11, Z11
 	VRNDSCALEPS  $0x08, Z12, Z12
-	VMINPS       Z0, Z12, Z12
 	VRNDSCALEPS  $0x08, Z11, Z11
-	VMINPS       Z0, Z11, Z11
 	VMULPS       4288(SI), Z12, Z13
 	VADDPS       Z13, Z6, Z6
 	VMULPS       2240(SI), Z12, Z13
@@ -1250,9 +1101,7 @@ chunk11:
 	VMULPS       Z5, Z11, Z12
 	VMULPS       Z8, Z11, Z11
 	VRNDSCALEPS  $0x08, Z12, Z12
-	VMINPS       Z0, Z12, Z12
 	VRNDSCALEPS  $0x08, Z11, Z11
-	VMINPS       Z0, Z11, Z11
 	VMULPS       4352(SI), Z12, Z13
 	VADDPS       Z13, Z6, Z6
 	VMULPS       2304(SI), Z12, Z13
@@ -1267,9 +1116,7 @@ chunk11:
 	VMULPS       Z5, Z11, Z12
 	VMULPS       Z8, Z11, Z11
 	VRNDSCALEPS  $0x08, Z12, Z12
-	VMINPS       Z0, Z12, Z12
 	VRNDSCALEPS  $0x08, Z11, Z11
-	VMINPS       Z0, Z11, Z11
 	VMULPS       4416(SI), Z12, Z13
 	VADDPS       Z13, Z6, Z6
 	VMULPS       2368(SI), Z12, Z13
@@ -1284,9 +1131,7 @@ chunk11:
 	VMULPS       Z5, Z11, Z12
 	VMULPS       Z8, Z11, Z11
 	VRNDSCALEPS  $0x08, Z12, Z12
-	VMINPS       Z0, Z12, Z12
 	VRNDSCALEPS  $0x08, Z11, Z11
-	VMINPS       Z0, Z11, Z11
 	VMULPS       4480(SI), Z12, Z13
 	VADDPS       Z13, Z6, Z6
 	VMULPS       2432(SI), Z12, Z13
@@ -1301,9 +1146,7 @@ chunk11:
 	VMULPS       Z5, Z11, Z12
 	VMULPS       Z8, Z11, Z11
 	VRNDSCALEPS  $0x08, Z12, Z12
-	VMINPS       Z0, Z12, Z12
 	VRNDSCALEPS  $0x08, Z11, Z11
-	VMINPS       Z0, Z11, Z11
 	VMULPS       4544(SI), Z12, Z13
 	VADDPS       Z13, Z6, Z6
 	VMULPS       2496(SI), Z12, Z13
@@ -1318,9 +1161,7 @@ chunk11:
 	VMULPS       Z5, Z11, Z12
 	VMULPS       Z8, Z11, Z11
 	VRNDSCALEPS  $0x08, Z12, Z12
-	VMINPS       Z0, Z12, Z12
 	VRNDSCALEPS  $0x08, Z11, Z11
-	VMINPS       Z0, Z11, Z11
 	VMULPS       4608(SI), Z12, Z13
 	VADDPS       Z13, Z6, Z6
 	VMULPS       2560(SI), Z12, Z13
@@ -1335,9 +1176,7 @@ chunk11:
 	VMULPS       Z5, Z11, Z12
 	VMULPS       Z8, Z11, Z11
 	VRNDSCALEPS  $0x08, Z12, Z12
-	VMINPS       Z0, Z12, Z12
 	VRNDSCALEPS  $0x08, Z11, Z11
-	VMINPS       Z0, Z11, Z11
 	VMULPS       4672(SI), Z12, Z13
 	VADDPS       Z13, Z6, Z6
 	VMULPS       2624(SI), Z12, Z13
@@ -1352,9 +1191,7 @@ chunk11:
 	VMULPS       Z5, Z11, Z12
 	VMULPS       Z8, Z11, Z11
 	VRNDSCALEPS  $0x08, Z12, Z12
-	VMINPS       Z0, Z12, Z12
 	VRNDSCALEPS  $0x08, Z11, Z11
-	VMINPS       Z0, Z11, Z11
 	VMULPS       4736(SI), Z12, Z13
 	VADDPS       Z13, Z6, Z6
 	VMULPS       2688(SI), Z12, Z13
@@ -1369,9 +1206,7 @@ chunk11:
 	VMULPS       Z5, Z11, Z12
 	VMULPS       Z8, Z11, Z11
 	VRNDSCALEPS  $0x08, Z12, Z12
-	VMINPS       Z0, Z12, Z12
 	VRNDSCALEPS  $0x08, Z11, Z11
-	VMINPS       Z0, Z11, Z11
 	VMULPS       4800(SI), Z12, Z13
 	VADDPS       Z13, Z6, Z6
 	VMULPS       2752(SI), Z12, Z13
@@ -1386,9 +1221,7 @@ chunk11:
 	VMULPS       Z5, Z11, Z12
 	VMULPS       Z8, Z11, Z11
 	VRNDSCALEPS  $0x08, Z12, Z12
-	VMINPS       Z0, Z12, Z12
 	VRNDSCALEPS  $0x08, Z11, Z11
-	VMINPS       Z0, Z11, Z11
 	VMULPS       4864(SI), Z12, Z13
 	VADDPS       Z13, Z6, Z6
 	VMULPS       2816(SI), Z12, Z13
@@ -1403,9 +1236,7 @@ chunk11:
 	VMULPS       Z5, Z11, Z12
 	VMULPS       Z8, Z11, Z11
 	VRNDSCALEPS  $0x08, Z12, Z12
-	VMINPS       Z0, Z12, Z12
 	VRNDSCALEPS  $0x08, Z11, Z11
-	VMINPS       Z0, Z11, Z11
 	VMULPS       4928(SI), Z12, Z13
 	VADDPS       Z13, Z6, Z6
 	VMULPS       2880(SI), Z12, Z13
@@ -1420,9 +1251,7 @@ chunk11:
 	VMULPS       Z5, Z11, Z12
 	VMULPS       Z8, Z11, Z11
 	VRNDSCALEPS  $0x08, Z12, Z12
-	VMINPS       Z0, Z12, Z12
 	VRNDSCALEPS  $0x08, Z11, Z11
-	VMINPS       Z0, Z11, Z11
 	VMULPS       4992(SI), Z12, Z13
 	VADDPS       Z13, Z6, Z6
 	VMULPS       2944(SI), Z12, Z13
@@ -1437,9 +1266,7 @@ chunk11:
 	VMULPS       Z5, Z11, Z12
 	VMULPS       Z8, Z11, Z11
 	VRNDSCALEPS  $0x08, Z12, Z12
-	VMINPS       Z0, Z12, Z12
 	VRNDSCALEPS  $0x08, Z11, Z11
-	VMINPS       Z0, Z11, Z11
 	VMULPS       5056(SI), Z12, Z13
 	VADDPS       Z13, Z6, Z6
 	VMULPS       3008(SI), Z12, Z13
@@ -1484,7 +1311,7 @@ chunk11:
 	VMOVAPS      Z6, K1, Z4
 	DECQ         BX
 	JNZ          pair10
-	MOVQ         $0x00000003, BX
+	MOVQ         $0x00000004, BX
 
 pair12:
 	MOVQ   AX, SI
@@ -1495,6 +1322,323 @@ pair12:
 	VXORPS Z10, Z10, Z10
 
 chunk13:
+	VMOVUPS      (SI), Z11
+	VMULPS       Z5, Z11, Z12
+	VMULPS       Z8, Z11, Z11
+	VRNDSCALEPS  $0x08, Z12, Z12
+	VMINPS       Z0, Z12, Z12
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMINPS       Z0, Z11, Z11
+	VMULPS       4096(SI), Z12, Z13
+	VADDPS       Z13, Z6, Z6
+	VMULPS       2048(SI), Z12, Z13
+	VMULPS       Z12, Z13, Z13
+	VADDPS       Z13, Z7, Z7
+	VMULPS       4096(SI), Z11, Z12
+	VADDPS       Z12, Z9, Z9
+	VMULPS       2048(SI), Z11, Z12
+	VMULPS       Z11, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	VMOVUPS      64(SI), Z11
+	VMULPS       Z5, Z11, Z12
+	VMULPS       Z8, Z11, Z11
+	VRNDSCALEPS  $0x08, Z12, Z12
+	VMINPS       Z0, Z12, Z12
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMINPS       Z0, Z11, Z11
+	VMULPS       4160(SI), Z12, Z13
+	VADDPS       Z13, Z6, Z6
+	VMULPS       2112(SI), Z12, Z13
+	VMULPS       Z12, Z13, Z13
+	VADDPS       Z13, Z7, Z7
+	VMULPS       4160(SI), Z11, Z12
+	VADDPS       Z12, Z9, Z9
+	VMULPS       2112(SI), Z11, Z12
+	VMULPS       Z11, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	VMOVUPS      128(SI), Z11
+	VMULPS       Z5, Z11, Z12
+	VMULPS       Z8, Z11, Z11
+	VRNDSCALEPS  $0x08, Z12, Z12
+	VMINPS       Z0, Z12, Z12
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMINPS       Z0, Z11, Z11
+	VMULPS       4224(SI), Z12, Z13
+	VADDPS       Z13, Z6, Z6
+	VMULPS       2176(SI), Z12, Z13
+	VMULPS       Z12, Z13, Z13
+	VADDPS       Z13, Z7, Z7
+	VMULPS       4224(SI), Z11, Z12
+	VADDPS       Z12, Z9, Z9
+	VMULPS       2176(SI), Z11, Z12
+	VMULPS       Z11, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	VMOVUPS      192(SI), Z11
+	VMULPS       Z5, Z11, Z12
+	VMULPS       Z8, Z11, Z11
+	VRNDSCALEPS  $0x08, Z12, Z12
+	VMINPS       Z0, Z12, Z12
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMINPS       Z0, Z11, Z11
+	VMULPS       4288(SI), Z12, Z13
+	VADDPS       Z13, Z6, Z6
+	VMULPS       2240(SI), Z12, Z13
+	VMULPS       Z12, Z13, Z13
+	VADDPS       Z13, Z7, Z7
+	VMULPS       4288(SI), Z11, Z12
+	VADDPS       Z12, Z9, Z9
+	VMULPS       2240(SI), Z11, Z12
+	VMULPS       Z11, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	VMOVUPS      256(SI), Z11
+	VMULPS       Z5, Z11, Z12
+	VMULPS       Z8, Z11, Z11
+	VRNDSCALEPS  $0x08, Z12, Z12
+	VMINPS       Z0, Z12, Z12
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMINPS       Z0, Z11, Z11
+	VMULPS       4352(SI), Z12, Z13
+	VADDPS       Z13, Z6, Z6
+	VMULPS       2304(SI), Z12, Z13
+	VMULPS       Z12, Z13, Z13
+	VADDPS       Z13, Z7, Z7
+	VMULPS       4352(SI), Z11, Z12
+	VADDPS       Z12, Z9, Z9
+	VMULPS       2304(SI), Z11, Z12
+	VMULPS       Z11, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	VMOVUPS      320(SI), Z11
+	VMULPS       Z5, Z11, Z12
+	VMULPS       Z8, Z11, Z11
+	VRNDSCALEPS  $0x08, Z12, Z12
+	VMINPS       Z0, Z12, Z12
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMINPS       Z0, Z11, Z11
+	VMULPS       4416(SI), Z12, Z13
+	VADDPS       Z13, Z6, Z6
+	VMULPS       2368(SI), Z12, Z13
+	VMULPS       Z12, Z13, Z13
+	VADDPS       Z13, Z7, Z7
+	VMULPS       4416(SI), Z11, Z12
+	VADDPS       Z12, Z9, Z9
+	VMULPS       2368(SI), Z11, Z12
+	VMULPS       Z11, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	VMOVUPS      384(SI), Z11
+	VMULPS       Z5, Z11, Z12
+	VMULPS       Z8, Z11, Z11
+	VRNDSCALEPS  $0x08, Z12, Z12
+	VMINPS       Z0, Z12, Z12
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMINPS       Z0, Z11, Z11
+	VMULPS       4480(SI), Z12, Z13
+	VADDPS       Z13, Z6, Z6
+	VMULPS       2432(SI), Z12, Z13
+	VMULPS       Z12, Z13, Z13
+	VADDPS       Z13, Z7, Z7
+	VMULPS       4480(SI), Z11, Z12
+	VADDPS       Z12, Z9, Z9
+	VMULPS       2432(SI), Z11, Z12
+	VMULPS       Z11, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	VMOVUPS      448(SI), Z11
+	VMULPS       Z5, Z11, Z12
+	VMULPS       Z8, Z11, Z11
+	VRNDSCALEPS  $0x08, Z12, Z12
+	VMINPS       Z0, Z12, Z12
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMINPS       Z0, Z11, Z11
+	VMULPS       4544(SI), Z12, Z13
+	VADDPS       Z13, Z6, Z6
+	VMULPS       2496(SI), Z12, Z13
+	VMULPS       Z12, Z13, Z13
+	VADDPS       Z13, Z7, Z7
+	VMULPS       4544(SI), Z11, Z12
+	VADDPS       Z12, Z9, Z9
+	VMULPS       2496(SI), Z11, Z12
+	VMULPS       Z11, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	VMOVUPS      512(SI), Z11
+	VMULPS       Z5, Z11, Z12
+	VMULPS       Z8, Z11, Z11
+	VRNDSCALEPS  $0x08, Z12, Z12
+	VMINPS       Z0, Z12, Z12
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMINPS       Z0, Z11, Z11
+	VMULPS       4608(SI), Z12, Z13
+	VADDPS       Z13, Z6, Z6
+	VMULPS       2560(SI), Z12, Z13
+	VMULPS       Z12, Z13, Z13
+	VADDPS       Z13, Z7, Z7
+	VMULPS       4608(SI), Z11, Z12
+	VADDPS       Z12, Z9, Z9
+	VMULPS       2560(SI), Z11, Z12
+	VMULPS       Z11, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	VMOVUPS      576(SI), Z11
+	VMULPS       Z5, Z11, Z12
+	VMULPS       Z8, Z11, Z11
+	VRNDSCALEPS  $0x08, Z12, Z12
+	VMINPS       Z0, Z12, Z12
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMINPS       Z0, Z11, Z11
+	VMULPS       4672(SI), Z12, Z13
+	VADDPS       Z13, Z6, Z6
+	VMULPS       2624(SI), Z12, Z13
+	VMULPS       Z12, Z13, Z13
+	VADDPS       Z13, Z7, Z7
+	VMULPS       4672(SI), Z11, Z12
+	VADDPS       Z12, Z9, Z9
+	VMULPS       2624(SI), Z11, Z12
+	VMULPS       Z11, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	VMOVUPS      640(SI), Z11
+	VMULPS       Z5, Z11, Z12
+	VMULPS       Z8, Z11, Z11
+	VRNDSCALEPS  $0x08, Z12, Z12
+	VMINPS       Z0, Z12, Z12
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMINPS       Z0, Z11, Z11
+	VMULPS       4736(SI), Z12, Z13
+	VADDPS       Z13, Z6, Z6
+	VMULPS       2688(SI), Z12, Z13
+	VMULPS       Z12, Z13, Z13
+	VADDPS       Z13, Z7, Z7
+	VMULPS       4736(SI), Z11, Z12
+	VADDPS       Z12, Z9, Z9
+	VMULPS       2688(SI), Z11, Z12
+	VMULPS       Z11, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	VMOVUPS      704(SI), Z11
+	VMULPS       Z5, Z11, Z12
+	VMULPS       Z8, Z11, Z11
+	VRNDSCALEPS  $0x08, Z12, Z12
+	VMINPS       Z0, Z12, Z12
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMINPS       Z0, Z11, Z11
+	VMULPS       4800(SI), Z12, Z13
+	VADDPS       Z13, Z6, Z6
+	VMULPS       2752(SI), Z12, Z13
+	VMULPS       Z12, Z13, Z13
+	VADDPS       Z13, Z7, Z7
+	VMULPS       4800(SI), Z11, Z12
+	VADDPS       Z12, Z9, Z9
+	VMULPS       2752(SI), Z11, Z12
+	VMULPS       Z11, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	VMOVUPS      768(SI), Z11
+	VMULPS       Z5, Z11, Z12
+	VMULPS       Z8, Z11, Z11
+	VRNDSCALEPS  $0x08, Z12, Z12
+	VMINPS       Z0, Z12, Z12
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMINPS       Z0, Z11, Z11
+	VMULPS       4864(SI), Z12, Z13
+	VADDPS       Z13, Z6, Z6
+	VMULPS       2816(SI), Z12, Z13
+	VMULPS       Z12, Z13, Z13
+	VADDPS       Z13, Z7, Z7
+	VMULPS       4864(SI), Z11, Z12
+	VADDPS       Z12, Z9, Z9
+	VMULPS       2816(SI), Z11, Z12
+	VMULPS       Z11, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	VMOVUPS      832(SI), Z11
+	VMULPS       Z5, Z11, Z12
+	VMULPS       Z8, Z11, Z11
+	VRNDSCALEPS  $0x08, Z12, Z12
+	VMINPS       Z0, Z12, Z12
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMINPS       Z0, Z11, Z11
+	VMULPS       4928(SI), Z12, Z13
+	VADDPS       Z13, Z6, Z6
+	VMULPS       2880(SI), Z12, Z13
+	VMULPS       Z12, Z13, Z13
+	VADDPS       Z13, Z7, Z7
+	VMULPS       4928(SI), Z11, Z12
+	VADDPS       Z12, Z9, Z9
+	VMULPS       2880(SI), Z11, Z12
+	VMULPS       Z11, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	VMOVUPS      896(SI), Z11
+	VMULPS       Z5, Z11, Z12
+	VMULPS       Z8, Z11, Z11
+	VRNDSCALEPS  $0x08, Z12, Z12
+	VMINPS       Z0, Z12, Z12
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMINPS       Z0, Z11, Z11
+	VMULPS       4992(SI), Z12, Z13
+	VADDPS       Z13, Z6, Z6
+	VMULPS       2944(SI), Z12, Z13
+	VMULPS       Z12, Z13, Z13
+	VADDPS       Z13, Z7, Z7
+	VMULPS       4992(SI), Z11, Z12
+	VADDPS       Z12, Z9, Z9
+	VMULPS       2944(SI), Z11, Z12
+	VMULPS       Z11, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	VMOVUPS      960(SI), Z11
+	VMULPS       Z5, Z11, Z12
+	VMULPS       Z8, Z11, Z11
+	VRNDSCALEPS  $0x08, Z12, Z12
+	VMINPS       Z0, Z12, Z12
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMINPS       Z0, Z11, Z11
+	VMULPS       5056(SI), Z12, Z13
+	VADDPS       Z13, Z6, Z6
+	VMULPS       3008(SI), Z12, Z13
+	VMULPS       Z12, Z13, Z13
+	VADDPS       Z13, Z7, Z7
+	VMULPS       5056(SI), Z11, Z12
+	VADDPS       Z12, Z9, Z9
+	VMULPS       3008(SI), Z11, Z12
+	VMULPS       Z11, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	ADDQ         $0x00000400, SI
+	DECQ         DI
+	JNZ          chunk13
+	VMOVAPS      Z5, Z11
+	VMOVAPS      Z8, Z12
+	VBROADCASTSS (DX), Z5
+	VDIVPS       6144(AX), Z5, Z5
+	VBROADCASTSS 4(DX), Z8
+	VDIVPS       6144(AX), Z8, Z8
+	ADDQ         $0x08, DX
+	VXORPS       Z13, Z13, Z13
+	VCMPPS       $0x1e, Z13, Z7, K1
+	VMULPS       Z6, Z6, Z13
+	VMULPS       Z7, Z4, Z14
+	VCMPPS       $0x1e, Z14, Z13, K2
+	KANDW        K2, K1, K1
+	VDIVPS       Z7, Z6, Z7
+	VMOVAPS      Z7, K1, Z2
+	VMOVAPS      Z11, K1, Z3
+	VMULPS       Z6, Z7, Z6
+	VMOVAPS      Z6, K1, Z4
+	VXORPS       Z6, Z6, Z6
+	VCMPPS       $0x1e, Z6, Z10, K1
+	VMULPS       Z9, Z9, Z6
+	VMULPS       Z10, Z4, Z7
+	VCMPPS       $0x1e, Z7, Z6, K2
+	KANDW        K2, K1, K1
+	VDIVPS       Z10, Z9, Z6
+	VMOVAPS      Z6, K1, Z2
+	VMOVAPS      Z12, K1, Z3
+	VMULPS       Z9, Z6, Z6
+	VMOVAPS      Z6, K1, Z4
+	DECQ         BX
+	JNZ          pair12
+	MOVQ         $0x00000003, BX
+
+pair14:
+	MOVQ   AX, SI
+	MOVQ   CX, DI
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+
+chunk15:
 	VMOVUPS      (SI), Z11
 	VMULPS       Z5, Z11, Z12
 	VMULPS       Z8, Z11, Z11
@@ -1801,7 +1945,7 @@ chunk13:
 	VADDPS       Z12, Z10, Z10
 	ADDQ         $0x00000400, SI
 	DECQ         DI
-	JNZ          chunk13
+	JNZ          chunk15
 	VMOVAPS      Z5, Z11
 	VMOVAPS      Z8, Z12
 	VBROADCASTSS (DX), Z5
@@ -1832,7 +1976,7 @@ chunk13:
 	VMULPS       Z9, Z6, Z6
 	VMOVAPS      Z6, K1, Z4
 	DECQ         BX
-	JNZ          pair12
+	JNZ          pair14
 	VMOVUPS      6208(AX), Z0
 	VBROADCASTSS bits_26901d7d<>+0(SB), Z1
 	VCMPPS       $0x1d, Z1, Z0, K1
@@ -1862,7 +2006,7 @@ TEXT ·fitSignedAVX2(SB), NOSPLIT, $0-24
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y2, Y2, Y2
 
-chunk14:
+chunk16:
 	VMOVUPS      (SI), Y5
 	VMULPS       Y3, Y5, Y5
 	VROUNDPS     $0x08, Y5, Y5
@@ -2009,7 +2153,7 @@ chunk14:
 	VADDPS       Y6, Y2, Y2
 	ADDQ         $0x00000400, SI
 	DECQ         DI
-	JNZ          chunk14
+	JNZ          chunk16
 	VXORPS       Y5, Y5, Y5
 	VCMPPS       $0x04, Y5, Y2, Y5
 	VDIVPS       Y2, Y4, Y2
@@ -2022,291 +2166,6 @@ chunk14:
 	VDIVPS       6144(AX), Y8, Y8
 	ADDQ         $0x08, DX
 	MOVQ         $0x00000002, SI
-
-pair15:
-	MOVQ   AX, DI
-	MOVQ   CX, R8
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-
-chunk16:
-	VMOVUPS      (DI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4096(DI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2048(DI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4096(DI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2048(DI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      64(DI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4160(DI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2112(DI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4160(DI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2112(DI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      128(DI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4224(DI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2176(DI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4224(DI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2176(DI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      192(DI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4288(DI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2240(DI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4288(DI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2240(DI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      256(DI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4352(DI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2304(DI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4352(DI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2304(DI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      320(DI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4416(DI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2368(DI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4416(DI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2368(DI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      384(DI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4480(DI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2432(DI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4480(DI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2432(DI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      448(DI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4544(DI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2496(DI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4544(DI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2496(DI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      512(DI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4608(DI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2560(DI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4608(DI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2560(DI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      576(DI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4672(DI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2624(DI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4672(DI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2624(DI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      640(DI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4736(DI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2688(DI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4736(DI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2688(DI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      704(DI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4800(DI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2752(DI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4800(DI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2752(DI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      768(DI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4864(DI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2816(DI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4864(DI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2816(DI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      832(DI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4928(DI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2880(DI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4928(DI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2880(DI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      896(DI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4992(DI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2944(DI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4992(DI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2944(DI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      960(DI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       5056(DI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       3008(DI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       5056(DI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       3008(DI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	ADDQ         $0x00000400, DI
-	DECQ         R8
-	JNZ          chunk16
-	VMOVAPS      Y5, Y11
-	VMOVAPS      Y8, Y12
-	VBROADCASTSS (DX), Y5
-	VDIVPS       6144(AX), Y5, Y5
-	VBROADCASTSS 4(DX), Y8
-	VDIVPS       6144(AX), Y8, Y8
-	ADDQ         $0x08, DX
-	VXORPS       Y13, Y13, Y13
-	VCMPPS       $0x1e, Y13, Y7, Y13
-	VMULPS       Y6, Y6, Y14
-	VMULPS       Y7, Y4, Y15
-	VCMPPS       $0x1e, Y15, Y14, Y14
-	VPAND        Y13, Y14, Y13
-	VDIVPS       Y7, Y6, Y7
-	VBLENDVPS    Y13, Y7, Y2, Y2
-	VBLENDVPS    Y13, Y11, Y3, Y3
-	VMULPS       Y6, Y7, Y6
-	VBLENDVPS    Y13, Y6, Y4, Y4
-	VXORPS       Y6, Y6, Y6
-	VCMPPS       $0x1e, Y6, Y10, Y6
-	VMULPS       Y9, Y9, Y7
-	VMULPS       Y10, Y4, Y11
-	VCMPPS       $0x1e, Y11, Y7, Y7
-	VPAND        Y6, Y7, Y6
-	VDIVPS       Y10, Y9, Y7
-	VBLENDVPS    Y6, Y7, Y2, Y2
-	VBLENDVPS    Y6, Y12, Y3, Y3
-	VMULPS       Y9, Y7, Y7
-	VBLENDVPS    Y6, Y7, Y4, Y4
-	DECQ         SI
-	JNZ          pair15
-	MOVQ         $0x00000004, SI
 
 pair17:
 	MOVQ   AX, DI
@@ -2321,9 +2180,7 @@ chunk18:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4096(DI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2048(DI), Y12, Y13
@@ -2338,9 +2195,7 @@ chunk18:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4160(DI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2112(DI), Y12, Y13
@@ -2355,9 +2210,7 @@ chunk18:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4224(DI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2176(DI), Y12, Y13
@@ -2372,9 +2225,7 @@ chunk18:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4288(DI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2240(DI), Y12, Y13
@@ -2389,9 +2240,7 @@ chunk18:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4352(DI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2304(DI), Y12, Y13
@@ -2406,9 +2255,7 @@ chunk18:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4416(DI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2368(DI), Y12, Y13
@@ -2423,9 +2270,7 @@ chunk18:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4480(DI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2432(DI), Y12, Y13
@@ -2440,9 +2285,7 @@ chunk18:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4544(DI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2496(DI), Y12, Y13
@@ -2457,9 +2300,7 @@ chunk18:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4608(DI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2560(DI), Y12, Y13
@@ -2474,9 +2315,7 @@ chunk18:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4672(DI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2624(DI), Y12, Y13
@@ -2491,9 +2330,7 @@ chunk18:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4736(DI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2688(DI), Y12, Y13
@@ -2508,9 +2345,7 @@ chunk18:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4800(DI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2752(DI), Y12, Y13
@@ -2525,9 +2360,7 @@ chunk18:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4864(DI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2816(DI), Y12, Y13
@@ -2542,9 +2375,7 @@ chunk18:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4928(DI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2880(DI), Y12, Y13
@@ -2559,9 +2390,7 @@ chunk18:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4992(DI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2944(DI), Y12, Y13
@@ -2576,9 +2405,7 @@ chunk18:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       5056(DI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       3008(DI), Y12, Y13
@@ -2623,7 +2450,7 @@ chunk18:
 	VBLENDVPS    Y6, Y7, Y4, Y4
 	DECQ         SI
 	JNZ          pair17
-	MOVQ         $0x00000003, SI
+	MOVQ         $0x00000004, SI
 
 pair19:
 	MOVQ   AX, DI
@@ -2634,6 +2461,323 @@ pair19:
 	VXORPS Y10, Y10, Y10
 
 chunk20:
+	VMOVUPS      (DI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4096(DI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2048(DI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4096(DI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2048(DI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      64(DI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4160(DI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2112(DI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4160(DI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2112(DI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      128(DI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4224(DI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2176(DI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4224(DI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2176(DI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      192(DI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4288(DI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2240(DI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4288(DI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2240(DI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      256(DI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4352(DI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2304(DI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4352(DI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2304(DI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      320(DI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4416(DI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2368(DI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4416(DI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2368(DI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      384(DI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4480(DI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2432(DI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4480(DI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2432(DI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      448(DI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4544(DI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2496(DI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4544(DI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2496(DI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      512(DI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4608(DI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2560(DI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4608(DI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2560(DI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      576(DI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4672(DI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2624(DI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4672(DI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2624(DI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      640(DI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4736(DI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2688(DI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4736(DI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2688(DI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      704(DI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4800(DI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2752(DI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4800(DI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2752(DI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      768(DI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4864(DI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2816(DI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4864(DI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2816(DI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      832(DI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4928(DI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2880(DI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4928(DI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2880(DI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      896(DI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4992(DI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2944(DI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4992(DI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2944(DI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      960(DI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       5056(DI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       3008(DI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       5056(DI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       3008(DI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	ADDQ         $0x00000400, DI
+	DECQ         R8
+	JNZ          chunk20
+	VMOVAPS      Y5, Y11
+	VMOVAPS      Y8, Y12
+	VBROADCASTSS (DX), Y5
+	VDIVPS       6144(AX), Y5, Y5
+	VBROADCASTSS 4(DX), Y8
+	VDIVPS       6144(AX), Y8, Y8
+	ADDQ         $0x08, DX
+	VXORPS       Y13, Y13, Y13
+	VCMPPS       $0x1e, Y13, Y7, Y13
+	VMULPS       Y6, Y6, Y14
+	VMULPS       Y7, Y4, Y15
+	VCMPPS       $0x1e, Y15, Y14, Y14
+	VPAND        Y13, Y14, Y13
+	VDIVPS       Y7, Y6, Y7
+	VBLENDVPS    Y13, Y7, Y2, Y2
+	VBLENDVPS    Y13, Y11, Y3, Y3
+	VMULPS       Y6, Y7, Y6
+	VBLENDVPS    Y13, Y6, Y4, Y4
+	VXORPS       Y6, Y6, Y6
+	VCMPPS       $0x1e, Y6, Y10, Y6
+	VMULPS       Y9, Y9, Y7
+	VMULPS       Y10, Y4, Y11
+	VCMPPS       $0x1e, Y11, Y7, Y7
+	VPAND        Y6, Y7, Y6
+	VDIVPS       Y10, Y9, Y7
+	VBLENDVPS    Y6, Y7, Y2, Y2
+	VBLENDVPS    Y6, Y12, Y3, Y3
+	VMULPS       Y9, Y7, Y7
+	VBLENDVPS    Y6, Y7, Y4, Y4
+	DECQ         SI
+	JNZ          pair19
+	MOVQ         $0x00000003, SI
+
+pair21:
+	MOVQ   AX, DI
+	MOVQ   CX, R8
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+
+chunk22:
 	VMOVUPS      (DI), Y11
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
@@ -2940,7 +3084,7 @@ chunk20:
 	VADDPS       Y12, Y10, Y10
 	ADDQ         $0x00000400, DI
 	DECQ         R8
-	JNZ          chunk20
+	JNZ          chunk22
 	VMOVAPS      Y5, Y11
 	VMOVAPS      Y8, Y12
 	VBROADCASTSS (DX), Y5
@@ -2971,7 +3115,7 @@ chunk20:
 	VMULPS       Y9, Y7, Y7
 	VBLENDVPS    Y6, Y7, Y4, Y4
 	DECQ         SI
-	JNZ          pair19
+	JNZ          pair21
 	VMOVUPS      6208(AX), Y4
 	VBROADCASTSS bits_26901d7d<>+0(SB), Y5
 	VCMPPS       $0x1d, Y5, Y4, Y4
@@ -2989,7 +3133,7 @@ chunk20:
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y2, Y2, Y2
 
-chunk21:
+chunk23:
 	VMOVUPS      (BX), Y5
 	VMULPS       Y3, Y5, Y5
 	VROUNDPS     $0x08, Y5, Y5
@@ -3136,7 +3280,7 @@ chunk21:
 	VADDPS       Y6, Y2, Y2
 	ADDQ         $0x00000400, BX
 	DECQ         SI
-	JNZ          chunk21
+	JNZ          chunk23
 	VXORPS       Y5, Y5, Y5
 	VCMPPS       $0x04, Y5, Y2, Y5
 	VDIVPS       Y2, Y4, Y2
@@ -3149,291 +3293,6 @@ chunk21:
 	VDIVPS       6144(AX), Y8, Y8
 	ADDQ         $0x08, DX
 	MOVQ         $0x00000002, BX
-
-pair22:
-	MOVQ   AX, SI
-	MOVQ   CX, DI
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-
-chunk23:
-	VMOVUPS      (SI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4096(SI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2048(SI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4096(SI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2048(SI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      64(SI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4160(SI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2112(SI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4160(SI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2112(SI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      128(SI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4224(SI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2176(SI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4224(SI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2176(SI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      192(SI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4288(SI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2240(SI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4288(SI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2240(SI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      256(SI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4352(SI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2304(SI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4352(SI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2304(SI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      320(SI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4416(SI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2368(SI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4416(SI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2368(SI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      384(SI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4480(SI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2432(SI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4480(SI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2432(SI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      448(SI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4544(SI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2496(SI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4544(SI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2496(SI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      512(SI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4608(SI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2560(SI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4608(SI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2560(SI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      576(SI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4672(SI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2624(SI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4672(SI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2624(SI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      640(SI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4736(SI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2688(SI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4736(SI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2688(SI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      704(SI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4800(SI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2752(SI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4800(SI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2752(SI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      768(SI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4864(SI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2816(SI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4864(SI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2816(SI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      832(SI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4928(SI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2880(SI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4928(SI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2880(SI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      896(SI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       4992(SI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       2944(SI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       4992(SI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       2944(SI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	VMOVUPS      960(SI), Y11
-	VMULPS       Y5, Y11, Y12
-	VMULPS       Y8, Y11, Y11
-	VROUNDPS     $0x08, Y12, Y12
-	VROUNDPS     $0x08, Y11, Y11
-	VMULPS       5056(SI), Y12, Y13
-	VADDPS       Y13, Y6, Y6
-	VMULPS       3008(SI), Y12, Y13
-	VMULPS       Y12, Y13, Y13
-	VADDPS       Y13, Y7, Y7
-	VMULPS       5056(SI), Y11, Y12
-	VADDPS       Y12, Y9, Y9
-	VMULPS       3008(SI), Y11, Y12
-	VMULPS       Y11, Y12, Y12
-	VADDPS       Y12, Y10, Y10
-	ADDQ         $0x00000400, SI
-	DECQ         DI
-	JNZ          chunk23
-	VMOVAPS      Y5, Y11
-	VMOVAPS      Y8, Y12
-	VBROADCASTSS (DX), Y5
-	VDIVPS       6144(AX), Y5, Y5
-	VBROADCASTSS 4(DX), Y8
-	VDIVPS       6144(AX), Y8, Y8
-	ADDQ         $0x08, DX
-	VXORPS       Y13, Y13, Y13
-	VCMPPS       $0x1e, Y13, Y7, Y13
-	VMULPS       Y6, Y6, Y14
-	VMULPS       Y7, Y4, Y15
-	VCMPPS       $0x1e, Y15, Y14, Y14
-	VPAND        Y13, Y14, Y13
-	VDIVPS       Y7, Y6, Y7
-	VBLENDVPS    Y13, Y7, Y2, Y2
-	VBLENDVPS    Y13, Y11, Y3, Y3
-	VMULPS       Y6, Y7, Y6
-	VBLENDVPS    Y13, Y6, Y4, Y4
-	VXORPS       Y6, Y6, Y6
-	VCMPPS       $0x1e, Y6, Y10, Y6
-	VMULPS       Y9, Y9, Y7
-	VMULPS       Y10, Y4, Y11
-	VCMPPS       $0x1e, Y11, Y7, Y7
-	VPAND        Y6, Y7, Y6
-	VDIVPS       Y10, Y9, Y7
-	VBLENDVPS    Y6, Y7, Y2, Y2
-	VBLENDVPS    Y6, Y12, Y3, Y3
-	VMULPS       Y9, Y7, Y7
-	VBLENDVPS    Y6, Y7, Y4, Y4
-	DECQ         BX
-	JNZ          pair22
-	MOVQ         $0x00000004, BX
 
 pair24:
 	MOVQ   AX, SI
@@ -3448,9 +3307,7 @@ chunk25:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4096(SI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2048(SI), Y12, Y13
@@ -3465,9 +3322,7 @@ chunk25:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4160(SI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2112(SI), Y12, Y13
@@ -3482,9 +3337,7 @@ chunk25:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4224(SI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2176(SI), Y12, Y13
@@ -3499,9 +3352,7 @@ chunk25:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4288(SI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2240(SI), Y12, Y13
@@ -3516,9 +3367,7 @@ chunk25:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4352(SI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2304(SI), Y12, Y13
@@ -3533,9 +3382,7 @@ chunk25:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4416(SI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2368(SI), Y12, Y13
@@ -3550,9 +3397,7 @@ chunk25:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4480(SI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2432(SI), Y12, Y13
@@ -3567,9 +3412,7 @@ chunk25:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4544(SI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2496(SI), Y12, Y13
@@ -3584,9 +3427,7 @@ chunk25:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4608(SI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2560(SI), Y12, Y13
@@ -3601,9 +3442,7 @@ chunk25:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4672(SI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2624(SI), Y12, Y13
@@ -3618,9 +3457,7 @@ chunk25:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4736(SI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2688(SI), Y12, Y13
@@ -3635,9 +3472,7 @@ chunk25:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4800(SI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2752(SI), Y12, Y13
@@ -3652,9 +3487,7 @@ chunk25:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4864(SI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2816(SI), Y12, Y13
@@ -3669,9 +3502,7 @@ chunk25:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4928(SI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2880(SI), Y12, Y13
@@ -3686,9 +3517,7 @@ chunk25:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       4992(SI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       2944(SI), Y12, Y13
@@ -3703,9 +3532,7 @@ chunk25:
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
 	VROUNDPS     $0x08, Y12, Y12
-	VMINPS       Y0, Y12, Y12
 	VROUNDPS     $0x08, Y11, Y11
-	VMINPS       Y0, Y11, Y11
 	VMULPS       5056(SI), Y12, Y13
 	VADDPS       Y13, Y6, Y6
 	VMULPS       3008(SI), Y12, Y13
@@ -3750,7 +3577,7 @@ chunk25:
 	VBLENDVPS    Y6, Y7, Y4, Y4
 	DECQ         BX
 	JNZ          pair24
-	MOVQ         $0x00000003, BX
+	MOVQ         $0x00000004, BX
 
 pair26:
 	MOVQ   AX, SI
@@ -3761,6 +3588,323 @@ pair26:
 	VXORPS Y10, Y10, Y10
 
 chunk27:
+	VMOVUPS      (SI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4096(SI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2048(SI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4096(SI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2048(SI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      64(SI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4160(SI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2112(SI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4160(SI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2112(SI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      128(SI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4224(SI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2176(SI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4224(SI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2176(SI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      192(SI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4288(SI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2240(SI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4288(SI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2240(SI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      256(SI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4352(SI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2304(SI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4352(SI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2304(SI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      320(SI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4416(SI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2368(SI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4416(SI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2368(SI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      384(SI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4480(SI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2432(SI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4480(SI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2432(SI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      448(SI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4544(SI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2496(SI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4544(SI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2496(SI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      512(SI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4608(SI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2560(SI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4608(SI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2560(SI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      576(SI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4672(SI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2624(SI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4672(SI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2624(SI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      640(SI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4736(SI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2688(SI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4736(SI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2688(SI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      704(SI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4800(SI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2752(SI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4800(SI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2752(SI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      768(SI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4864(SI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2816(SI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4864(SI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2816(SI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      832(SI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4928(SI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2880(SI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4928(SI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2880(SI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      896(SI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       4992(SI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       2944(SI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       4992(SI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       2944(SI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      960(SI), Y11
+	VMULPS       Y5, Y11, Y12
+	VMULPS       Y8, Y11, Y11
+	VROUNDPS     $0x08, Y12, Y12
+	VMINPS       Y0, Y12, Y12
+	VROUNDPS     $0x08, Y11, Y11
+	VMINPS       Y0, Y11, Y11
+	VMULPS       5056(SI), Y12, Y13
+	VADDPS       Y13, Y6, Y6
+	VMULPS       3008(SI), Y12, Y13
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y7, Y7
+	VMULPS       5056(SI), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+	VMULPS       3008(SI), Y11, Y12
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	ADDQ         $0x00000400, SI
+	DECQ         DI
+	JNZ          chunk27
+	VMOVAPS      Y5, Y11
+	VMOVAPS      Y8, Y12
+	VBROADCASTSS (DX), Y5
+	VDIVPS       6144(AX), Y5, Y5
+	VBROADCASTSS 4(DX), Y8
+	VDIVPS       6144(AX), Y8, Y8
+	ADDQ         $0x08, DX
+	VXORPS       Y13, Y13, Y13
+	VCMPPS       $0x1e, Y13, Y7, Y13
+	VMULPS       Y6, Y6, Y14
+	VMULPS       Y7, Y4, Y15
+	VCMPPS       $0x1e, Y15, Y14, Y14
+	VPAND        Y13, Y14, Y13
+	VDIVPS       Y7, Y6, Y7
+	VBLENDVPS    Y13, Y7, Y2, Y2
+	VBLENDVPS    Y13, Y11, Y3, Y3
+	VMULPS       Y6, Y7, Y6
+	VBLENDVPS    Y13, Y6, Y4, Y4
+	VXORPS       Y6, Y6, Y6
+	VCMPPS       $0x1e, Y6, Y10, Y6
+	VMULPS       Y9, Y9, Y7
+	VMULPS       Y10, Y4, Y11
+	VCMPPS       $0x1e, Y11, Y7, Y7
+	VPAND        Y6, Y7, Y6
+	VDIVPS       Y10, Y9, Y7
+	VBLENDVPS    Y6, Y7, Y2, Y2
+	VBLENDVPS    Y6, Y12, Y3, Y3
+	VMULPS       Y9, Y7, Y7
+	VBLENDVPS    Y6, Y7, Y4, Y4
+	DECQ         BX
+	JNZ          pair26
+	MOVQ         $0x00000003, BX
+
+pair28:
+	MOVQ   AX, SI
+	MOVQ   CX, DI
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+
+chunk29:
 	VMOVUPS      (SI), Y11
 	VMULPS       Y5, Y11, Y12
 	VMULPS       Y8, Y11, Y11
@@ -4067,7 +4211,7 @@ chunk27:
 	VADDPS       Y12, Y10, Y10
 	ADDQ         $0x00000400, SI
 	DECQ         DI
-	JNZ          chunk27
+	JNZ          chunk29
 	VMOVAPS      Y5, Y11
 	VMOVAPS      Y8, Y12
 	VBROADCASTSS (DX), Y5
@@ -4098,7 +4242,7 @@ chunk27:
 	VMULPS       Y9, Y7, Y7
 	VBLENDVPS    Y6, Y7, Y4, Y4
 	DECQ         BX
-	JNZ          pair26
+	JNZ          pair28
 	VMOVUPS      6208(AX), Y0
 	VBROADCASTSS bits_26901d7d<>+0(SB), Y1
 	VCMPPS       $0x1d, Y1, Y0, Y0

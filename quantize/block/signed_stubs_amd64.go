@@ -4,6 +4,11 @@
 
 package block
 
+// loadBare reads n elements, a multiple of four, of the 16 groups at the given byte offsets; errors are not weighed.
+//
+//go:noescape
+func loadBare(groups *float32, x *float32, offsets *[16]int, n int)
+
 // loadPlain reads n elements, a multiple of four, of the 16 groups at the given byte offsets; errors weigh as the squares of the elements.
 //
 //go:noescape

@@ -10,7 +10,7 @@ import (
 func init() {
 	generators["q6_k"] = func() {
 		f := &signedFinish{isa: isas[1], n: 32}
-		f.generate("Q6K", "encodes the super-block x, whose groups are fitted, to y.", f.q6K)
+		f.generate("Q6K", "", "encodes the super-block x, whose groups are fitted, to y.", f.q6K)
 	}
 }
 
@@ -18,7 +18,7 @@ func init() {
 func (f *signedFinish) q6K() {
 	const size, highAt, scalesAt, scaleAt = 210, 128, 192, 208
 	scale := f.pair(signedScale)
-	f.anyOf(f.notFinite(scale[0]), f.notFinite(scale[1]), "portable")
+	f.jumpAny(f.either(f.notFinite(scale[0]), f.notFinite(scale[1])), "portable")
 	most, top := f.largest(signedScale, scale)
 	VUCOMISS(const32(math.Float32bits(tinyGroup)), most.AsX())
 	JCS(LabelRef("zeros"))
@@ -52,10 +52,5 @@ func (f *signedFinish) q6K() {
 		f.store(f.or(low, high), at(f.y, highAt+32*half))
 	}
 	JMP(LabelRef("done"))
-
-	Label("zeros")
-	for off := 0; off < size; off += 32 {
-		f.store(f.zero(), at(f.y, min(off, size-32)))
-	}
-	JMP(LabelRef("done"))
+	f.zeros(size)
 }

@@ -10,6 +10,7 @@ import (
 func init() {
 	generators["signed"] = func() {
 		avx2 := isas[1] // stores bound the loading, and larger ones are no faster
+		signedLoad{isa: avx2, bare: true}.generate()
 		signedLoad{isa: avx2}.generate()
 		signedLoad{isa: avx2, weighted: true}.generate()
 		signedLoad{isa: avx2, weighted: true, important: true}.generate()

@@ -30,8 +30,8 @@ const (
 
 // generate writes the function: body jumps to "done" where the super-block is encoded, to "portable" where the portable
 // form must do it.
-func (f *signedFinish) generate(name, doc string, body func()) {
-	TEXT("finish"+name, attr.NOSPLIT, "func(groups, x *float32, y *byte) bool")
+func (f *signedFinish) generate(name, more, doc string, body func()) {
+	TEXT("finish"+name, attr.NOSPLIT, "func(groups, x *float32, y *byte"+more+") bool")
 	Pragma("noescape")
 	Doc("finish" + name + " " + doc + " It is false where that is left to the portable form. The groups are used up.")
 	f.groups, f.x, f.y = Load(Param("groups"), GP64()).(reg.GPVirtual), Load(Param("x"), GP64()).(reg.GPVirtual), Load(Param("y"), GP64()).(reg.GPVirtual)
@@ -50,8 +50,14 @@ func (f *signedFinish) pair(row int) pairOf {
 	return pairOf{f.load(at(f.groups, row)), f.load(at(f.groups, row+32))}
 }
 
-// jumpAnyOf jumps if the predicate holds anywhere between a and b.
-func (f *signedFinish) anyOf(a, b mask, l string) { f.jumpAny(f.either(a, b), l) }
+// zeros writes a block of zeros.
+func (f *signedFinish) zeros(size int) {
+	Label("zeros")
+	for off := 0; off < size; off += 32 {
+		f.store(f.zero(), at(f.y, min(off, size-32)))
+	}
+	JMP(LabelRef("done"))
+}
 
 // largest is the largest magnitude of the row's values, in all lanes, and the first value that has it.
 func (f *signedFinish) largest(row int, v pairOf) (most, top reg.VecVirtual) {
@@ -94,7 +100,8 @@ func (f *signedFinish) nearest(v reg.VecVirtual) reg.VecVirtual {
 }
 
 // quants rounds the elements under the groups' rounded scales, or where such a scale is zero under the search's, and
-// returns the quants plus n, 32 bytes a vector. It leaves a block where a rounding could be out of nearestInt's range.
+// returns the quants plus n, 32 bytes a vector. It leaves a block where a rounding could be out of nearestInt's range, or
+// the search's inverse is NaN, which says that its quants are others.
 func (f *signedFinish) quants(scales pairOf) [8]reg.VecVirtual {
 	most, zero := f.pair(signedMost), f.zero()
 	var far, none pairMask
@@ -104,9 +111,9 @@ func (f *signedFinish) quants(scales pairOf) [8]reg.VecVirtual {
 		far[i] = f.compare(cmpNGE, f.mul(f.abs(d), f.eachF32(1<<21)), most[i])
 		VANDNPS(far[i], none[i], far[i])
 	}
-	f.anyOf(far[0], far[1], "portable")
+	f.jumpAny(f.either(far[0], far[1]), "portable")
 	byGroup, done := label("byGroup"), label("quants")
-	f.anyOf(none[0], none[1], byGroup)
+	f.jumpAny(f.either(none[0], none[1]), byGroup)
 
 	var q [8]reg.VecVirtual
 	for i := range q {
@@ -166,6 +173,8 @@ func (f *signedFinish) quantsByGroup() {
 	JMP(LabelRef(store))
 	Label(fitted)
 	inverse := f.broadcast(at(group, signedInverse))
+	VUCOMISS(inverse.AsX(), inverse.AsX())
+	JPS(LabelRef("portable")) // NaN
 	f.sixteen(f.mul(lo, inverse), f.mul(hi, inverse), bytes)
 	VANDPS(f.compare(cmpUnequal, inverse, f.zero()), bytes, bytes)
 	Label(store)

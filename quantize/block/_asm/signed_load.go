@@ -23,13 +23,16 @@ const (
 // signedLoad generates what transposes 16 groups and weighs their errors, by the weights' squares or by weights that are given.
 type signedLoad struct {
 	isa
-	weighted, important bool
+	weighted, important, bare bool
 }
 
 func (s signedLoad) generate() {
 	name, params, doc := "loadPlain", "groups, x *float32, offsets *[16]int, n int", "errors weigh as the squares of the elements."
 	if s.weighted {
 		name, params, doc = "loadWeighted", "groups, x, w *float32, offsets *[16]int, n int", "w are the weights of the errors."
+	}
+	if s.bare {
+		name, doc = "loadBare", "errors are not weighed."
 	}
 	if s.important {
 		name, params, doc = "loadImportant", params+", sigma2 float32", "errors weigh w*sqrt(sigma2+x*x)."
@@ -61,7 +64,7 @@ func (s signedLoad) generate() {
 			larger := s.compare(cmpGT, a, most)
 			s.set(larger, a, most)
 			s.set(larger, v, top)
-			if !s.weighted {
+			if !s.weighted && !s.bare {
 				s.weigh(to, i, v, s.mul(v, v))
 			}
 		}

@@ -31,10 +31,24 @@ type partFile interface {
 	Sync() error
 }
 
-// osFile is the real one.
-type osFile struct{ *os.File }
+// osFile is the real one. It sends what is written to the disk in steps, so that a sync has little left to wait for.
+type osFile struct {
+	*os.File
+	unsent int64
+}
 
-func (f osFile) start(at int64) error {
+const sendBytes = 32 << 20 // a step
+
+func (f *osFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	if f.unsent += int64(n); f.unsent >= sendBytes {
+		f.unsent = 0
+		writeBack(f.File)
+	}
+	return n, err
+}
+
+func (f *osFile) start(at int64) error {
 	if err := f.Truncate(at); err != nil {
 		return err
 	}
@@ -79,7 +93,7 @@ func (osDisk) open(name string) (partFile, bool, error) {
 		if err == nil {
 			var now os.FileInfo
 			if now, err = os.Lstat(name); err == nil && os.SameFile(mine, now) {
-				return osFile{f}, created, nil
+				return &osFile{File: f}, created, nil
 			}
 		}
 		f.Close() // renamed or removed between open and lock: what we hold is no longer the part

@@ -119,7 +119,7 @@ func (p *pipeline) run(ctx context.Context) error {
 		})
 	}
 	for i := range p.streams {
-		written := make(chan *slab, 2)
+		written := make(chan *slab, 16) // so that the one goes on while the other waits for the disk or the core
 		wg.Go(func() {
 			defer close(written)
 			if err := p.append(inner, i, written); err != nil {

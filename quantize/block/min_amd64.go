@@ -11,13 +11,20 @@ import (
 //go:generate go run -C _asm . -gen search_min -out ../search_min_amd64.s -stubs ../search_min_stubs_amd64.go -pkg block
 //go:generate go run -C _asm . -gen transpose -out ../transpose_amd64.s -stubs ../transpose_stubs_amd64.go -pkg block
 //go:generate go run -C _asm . -gen round_scales -out ../round_scales_amd64.s -stubs ../round_scales_stubs_amd64.go -pkg block
+//go:generate go run -C _asm . -gen fit_scales -out ../fit_scales_amd64.s -stubs ../fit_scales_stubs_amd64.go -pkg block
 //go:generate go run -C _asm . -gen requant -out ../requant_amd64.s -stubs ../requant_stubs_amd64.go -pkg block
 
 // searchBuffer holds up to 32 groups side by side: element i of group g at [i][g]. Groups of 16 use half of it.
+// fitScales has the scales of 16 super-blocks there, then the mins.
 type searchBuffer struct {
 	x, w   [32][32]float32 // elements and weights; of these the importance when the search begins
-	_      [41][32]float32 // quants, and values that the search keeps
+	_      [9][32]float32  // values that the search keeps
 	sigma2 [32]float32     // of the weights under importance
+	_      [32]float32     // common scales that fitScales finds,
+	half   [2][32]uint16   // these as halves, 16 of each,
+	bits   [2][32]uint16   // and super-blocks that the portable form must do
+	_      [17][32]float32
+	_      [32][32]float32 // quants
 }
 
 // minFits are the fits of up to 256 groups.
@@ -25,9 +32,9 @@ type minFits struct {
 	scale, min [256]float32
 	_, _       [256]float32   // inverse and at, as in minFit
 	sum        [256]float32   // of the weights
-	d, m       [256]float32   // scale and min under the super-blocks' rounded scales
+	d, _       [256]float32   // scale and min under the super-blocks' rounded scales
 	flags      [32]uint8      // bits of groups that the portable form must do
-	half       [2][256]uint16 // the super-blocks' scales, those of scales and those of mins
+	halves     [2][256]uint16 // the super-blocks' scales, those of scales and those of mins
 	rounded    [2][256]uint8  // scales and mins
 }
 
@@ -50,22 +57,38 @@ func (s *minSearch) trials() *minTrials {
 	return t
 }
 
+// scaleTrials are those of fitScales: inverse scales times the largest value.
+type scaleTrials struct {
+	top     float32
+	inverse [8]float32
+}
+
+func newScaleTrials(top float32) *scaleTrials {
+	t := &scaleTrials{top: top}
+	for i := range t.inverse {
+		t.inverse[i] = float32(0.1*float32(i-4+i/4)) + top // without 0, which comes first
+	}
+	return t
+}
+
 // minForm are the kernels of one form for a type.
 type minForm struct {
+	form            form
 	transpose       func(dst, src *float32, offsets *[16]int, n int)
 	plain, weighted func(b, f *float32, first, lanes int, t *float32) // searches
 	roundScales     func(f *float32, n int)
+	fitScales       func(b *float32, blocks, n int, t *float32)
+	spreadScales    func(b, f *float32, first, blocks int)
 	requant         func(dst *byte, src, f *float32, n int)
 }
 
 // minCodec encodes a type of super-blocks with scales and mins.
 type minCodec struct {
-	minForm
 	t               gguf.Type
 	n               int // elements of a group
 	plain, weighted minSearch
-	meanSquare      func(x *[len256]float32) float32
-	scaleTop        int // the largest scale
+	variance        float32 // sigma2 of the weights under importance, as a multiple of the mean square
+	scaleTop        float32 // the largest scale
 	head            func(y []byte, s *minScratch, first int)
 	portable        func(y []byte, x, importance *[len256]float32) (bad float32)
 }
@@ -77,98 +100,119 @@ type minScratch struct {
 
 var minScratches = sync.Pool{New: func() any { return new(minScratch) }}
 
-// accelerateMin gives a codec the kernels of a form.
-func accelerateMin(f form, c minCodec) {
-	plain, weighted := c.plain.trials(), c.weighted.trials()
-	accelerate(c.t, f, kernels{encode: func(dst []byte, src, importance []float32) error {
-		s := minScratches.Get().(*minScratch)
-		defer minScratches.Put(s)
-		size, per := c.t.BlockSize(), 256/(len256/c.n)
-		for at := 0; at < len(src); at += per * len256 {
-			end := min(at+per*len256, len(src))
-			x, y := src[at:end], dst[at/len256*size:end/len256*size]
-			var w []float32
-			if importance == nil {
-				c.fit(s, x, nil, plain, c.minForm.plain)
-				c.roundScales(&s.scale[0], len(x)/c.n)
-			} else {
-				w = importance[at:end]
-				c.fit(s, x, w, weighted, c.minForm.weighted)
-				c.fitScales(s, len(x)/len256)
-			}
-			c.requant(&y[0], &x[0], &s.scale[0], len(x)/len256)
-			if err := c.finish(s, y, x, w, at); err != nil {
-				return err
-			}
-		}
-		return nil
-	}})
+// minEncoder is a codec in one form.
+type minEncoder struct {
+	minCodec
+	minForm
+	plain, weighted *minTrials
+	scales          *scaleTrials
 }
 
-// fit fits the groups of up to 256 groups' elements.
-func (c *minCodec) fit(s *minScratch, x, importance []float32, t *minTrials, search func(b, f *float32, first, lanes int, t *float32)) {
-	clear(s.flags[:])
-	groups := len(x) / c.n
+// accelerate gives a codec the kernels of a form.
+func (c minCodec) accelerate(f minForm) {
+	e := minEncoder{c, f, c.plain.trials(), c.weighted.trials(), newScaleTrials(c.scaleTop)}
+	accelerate(c.t, f.form, kernels{encode: e.encode})
+}
+
+// encode works on up to 256 groups at a time.
+func (e *minEncoder) encode(dst []byte, src, importance []float32) error {
+	s := minScratches.Get().(*minScratch)
+	defer minScratches.Put(s)
+	size := e.t.BlockSize()
+	for at := 0; at < len(src); at += 256 * e.n {
+		end := min(at+256*e.n, len(src))
+		x, y := src[at:end], dst[at/len256*size:end/len256*size]
+		var w []float32
+		clear(s.flags[:])
+		if importance == nil {
+			e.fit(s, x, nil)
+			e.roundScales(&s.scale[0], len(x)/e.n)
+		} else {
+			w = importance[at:end]
+			e.fit(s, x, w)
+			e.fitScales(s, len(x)/len256)
+		}
+		e.requant(&y[0], &x[0], &s.scale[0], len(x)/len256)
+		if err := e.finish(s, y, x, w, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// groups are the groups of a super-block.
+func (e *minEncoder) groups() int { return len256 / e.n }
+
+// fit fits the groups of x.
+func (e *minEncoder) fit(s *minScratch, x, importance []float32) {
+	search, trials := e.minForm.plain, e.plain
+	var sigma2 [len(s.flags)]float32
+	if importance != nil {
+		search, trials = e.minForm.weighted, e.weighted
+		e.sigma2(s, sigma2[:len(x)/len256], x)
+	}
+	groups := len(x) / e.n
 	var offsets [16]int
 	for first := 0; first < groups; first += 32 {
 		lanes := min(32, groups-first)
 		for half := 0; half < lanes; half += 16 {
 			for i := range offsets {
-				offsets[i] = 4 * c.n * min(i, lanes-half-1)
+				offsets[i] = 4 * e.n * min(i, lanes-half-1)
 			}
-			at := c.n * (first + half)
-			c.transpose(&s.x[0][half], &x[at], &offsets, c.n)
+			at := e.n * (first + half)
+			e.transpose(&s.x[0][half], &x[at], &offsets, e.n)
 			if importance != nil {
-				c.transpose(&s.w[0][half], &importance[at], &offsets, c.n)
+				e.transpose(&s.w[0][half], &importance[at], &offsets, e.n)
 			}
 		}
-		if importance != nil {
-			per := len256 / c.n
-			for g := 0; g < lanes; g += per {
-				sigma2 := c.meanSquare((*[len256]float32)(x[c.n*(first+g):]))
-				for i := range per {
-					s.sigma2[g+i] = sigma2
-				}
-				if sigma2-sigma2 != 0 {
-					s.flags[(first+g)/8] = 1
-				}
-			}
+		for g := range lanes {
+			s.sigma2[g] = sigma2[(first+g)/e.groups()]
 		}
-		search(&s.x[0][0], &s.scale[0], first, lanes, &t.top)
+		search(&s.x[0][0], &s.scale[0], first, lanes, &trials.top)
+	}
+}
+
+// sigma2 finds the variances of super-blocks' weights.
+func (e *minEncoder) sigma2(s *minScratch, out, x []float32) {
+	runSums(out, x, len256, e.form == avx512)
+	for b, sum := range out {
+		out[b] = float32(e.variance*sum) / len256
+		if out[b]-out[b] != 0 {
+			s.flags[e.groups()/8*b] = 1
+		}
 	}
 }
 
 // fitScales rounds scales and mins under importance.
-func (c *minCodec) fitScales(s *minScratch, blocks int) {
-	per := len256 / c.n
-	for b := range blocks {
-		first := per * b
-		for i, v := range [][]float32{s.scale[first : first+per], s.min[first : first+per]} {
-			q := s.rounded[i][first : first+per]
-			h := F32ToF16(fitScales(q, v, s.sum[first:first+per], c.scaleTop))
-			s.half[i][first] = h
-			common := F16ToF32(h)
-			out := [][]float32{s.d[first : first+per], s.m[first : first+per]}[i]
-			for g, l := range q {
-				out[g] = float32(common * float32(l))
-				if int(l) > c.scaleTop {
-					s.flags[first/8] = 1
-				}
-			}
-			if !finite16(h) {
-				s.flags[first/8] = 1
-			}
+func (e *minEncoder) fitScales(s *minScratch, blocks int) {
+	n := e.groups()
+	var offsets [16]int
+	for b := 0; b < blocks; b += 16 {
+		k, first := min(16, blocks-b), n*b
+		for i := range offsets {
+			offsets[i] = 4 * n * min(i, k-1)
+		}
+		e.transpose(&s.x[0][0], &s.scale[first], &offsets, n)
+		e.transpose(&s.x[0][16], &s.min[first], &offsets, n)
+		e.transpose(&s.w[0][0], &s.sum[first], &offsets, n)
+		e.transpose(&s.w[0][16], &s.sum[first], &offsets, n)
+		e.minForm.fitScales(&s.x[0][0], k, n, &e.scales.top)
+		e.spreadScales(&s.x[0][0], &s.scale[0], first, k)
+		for i := range k {
+			g := first + n*i
+			s.halves[0][g], s.halves[1][g] = s.half[0][i], s.half[1][i]
+			s.flags[g/8] |= uint8((s.bits[0][0] | s.bits[1][0]) >> i & 1)
 		}
 	}
 }
 
 // finish writes the heads of super-blocks, and does those that were flagged.
-func (c *minCodec) finish(s *minScratch, y []byte, x, importance []float32, column int) error {
-	size, per := c.t.BlockSize(), len256/c.n
+func (e *minEncoder) finish(s *minScratch, y []byte, x, importance []float32, column int) error {
+	size, n := e.t.BlockSize(), e.groups()
 	for b := range len(x) / len256 {
-		flags := s.flags[per/8*b : per/8*(b+1)]
+		flags := s.flags[n/8*b : n/8*(b+1)]
 		if flags[0]|flags[len(flags)-1] == 0 {
-			c.head(y[b*size:(b+1)*size], s, per*b)
+			e.head(y[b*size:(b+1)*size], s, n*b)
 			continue
 		}
 		xb := (*[len256]float32)(x[b*len256:])
@@ -176,8 +220,8 @@ func (c *minCodec) finish(s *minScratch, y []byte, x, importance []float32, colu
 		if importance != nil {
 			w = (*[len256]float32)(importance[b*len256:])
 		}
-		if bad := c.portable(y[b*size:(b+1)*size], xb, w); bad != 0 {
-			return badScale(c.t, xb[:], column+b*len256, bad)
+		if bad := e.portable(y[b*size:(b+1)*size], xb, w); bad != 0 {
+			return badScale(e.t, xb[:], column+b*len256, bad)
 		}
 	}
 	return nil

@@ -30,23 +30,23 @@ groups1:
 	VDIVPS       Z3, Z2, Z1
 	VCVTPS2PH    $0x00, Z1, Y2
 	VCVTPH2PS    Y2, Z1
-	VSUBPS       Z1, Z1, Z3
-	VCMPPS       $0x03, Z3, Z3, K1
+	VMOVUPS      Y2, (BX)
+	VSUBPS       Z1, Z1, Z2
+	VCMPPS       $0x03, Z2, Z2, K1
 	VMULPS       Z4, Z0, Z0
-	VBROADCASTSS bits_4b400000<>+0(SB), Z3
-	VADDPS       Z3, Z0, Z0
-	VBROADCASTSS bits_000000ff<>+0(SB), Z3
-	VANDPS       Z3, Z0, Z0
-	VCVTDQ2PS    Z0, Z3
-	VBROADCASTSS bits_427c0000<>+0(SB), Z6
-	VCMPPS       $0x1e, Z6, Z3, K2
+	VBROADCASTSS bits_4b400000<>+0(SB), Z2
+	VADDPS       Z2, Z0, Z0
+	VBROADCASTSS bits_000000ff<>+0(SB), Z2
+	VANDPS       Z2, Z0, Z0
+	VCVTDQ2PS    Z0, Z2
+	VBROADCASTSS bits_427c0000<>+0(SB), Z3
+	VCMPPS       $0x1e, Z3, Z2, K2
 	KORW         K2, K1, K1
 	KMOVW        K1, DI
 	ORW          DI, (DX)
-	VMULPS       Z1, Z3, Z1
+	VMULPS       Z1, Z2, Z1
 	VMOVUPS      Z1, 5120(AX)
 	VPMOVDB      Z0, (SI)
-	VMOVUPS      Y2, (BX)
 	VMOVUPS      1024(AX), Z0
 	VXORPS       Z1, Z1, Z1
 	VMAXPS       Z1, Z0, Z2
@@ -63,23 +63,23 @@ groups1:
 	VDIVPS       Z3, Z2, Z1
 	VCVTPS2PH    $0x00, Z1, Y2
 	VCVTPH2PS    Y2, Z1
-	VSUBPS       Z1, Z1, Z3
-	VCMPPS       $0x03, Z3, Z3, K1
+	VMOVUPS      Y2, 512(BX)
+	VSUBPS       Z1, Z1, Z2
+	VCMPPS       $0x03, Z2, Z2, K1
 	VMULPS       Z5, Z0, Z0
-	VBROADCASTSS bits_4b400000<>+0(SB), Z3
-	VADDPS       Z3, Z0, Z0
-	VBROADCASTSS bits_000000ff<>+0(SB), Z3
-	VANDPS       Z3, Z0, Z0
-	VCVTDQ2PS    Z0, Z3
-	VBROADCASTSS bits_427c0000<>+0(SB), Z6
-	VCMPPS       $0x1e, Z6, Z3, K2
+	VBROADCASTSS bits_4b400000<>+0(SB), Z2
+	VADDPS       Z2, Z0, Z0
+	VBROADCASTSS bits_000000ff<>+0(SB), Z2
+	VANDPS       Z2, Z0, Z0
+	VCVTDQ2PS    Z0, Z2
+	VBROADCASTSS bits_427c0000<>+0(SB), Z3
+	VCMPPS       $0x1e, Z3, Z2, K2
 	KORW         K2, K1, K1
 	KMOVW        K1, DI
 	ORW          DI, (DX)
-	VMULPS       Z1, Z3, Z1
+	VMULPS       Z1, Z2, Z1
 	VMOVUPS      Z1, 6144(AX)
 	VPMOVDB      Z0, 256(SI)
-	VMOVUPS      Y2, 512(BX)
 	ADDQ         $0x40, AX
 	ADDQ         $0x20, BX
 	ADDQ         $0x10, SI
@@ -126,23 +126,23 @@ groups2:
 	VDIVPS       Z3, Z2, Z1
 	VCVTPS2PH    $0x00, Z1, Y2
 	VCVTPH2PS    Y2, Z1
-	VSUBPS       Z1, Z1, Z3
-	VCMPPS       $0x03, Z3, Z3, K1
+	VMOVUPS      Y2, (BX)
+	VSUBPS       Z1, Z1, Z2
+	VCMPPS       $0x03, Z2, Z2, K1
 	VMULPS       Z4, Z0, Z0
-	VBROADCASTSS bits_4b400000<>+0(SB), Z3
-	VADDPS       Z3, Z0, Z0
-	VBROADCASTSS bits_000000ff<>+0(SB), Z3
-	VANDPS       Z3, Z0, Z0
-	VCVTDQ2PS    Z0, Z3
-	VBROADCASTSS bits_41700000<>+0(SB), Z6
-	VCMPPS       $0x1e, Z6, Z3, K2
+	VBROADCASTSS bits_4b400000<>+0(SB), Z2
+	VADDPS       Z2, Z0, Z0
+	VBROADCASTSS bits_000000ff<>+0(SB), Z2
+	VANDPS       Z2, Z0, Z0
+	VCVTDQ2PS    Z0, Z2
+	VBROADCASTSS bits_41700000<>+0(SB), Z3
+	VCMPPS       $0x1e, Z3, Z2, K2
 	KORW         K2, K1, K1
 	KMOVW        K1, DI
 	ORW          DI, (DX)
-	VMULPS       Z1, Z3, Z1
+	VMULPS       Z1, Z2, Z1
 	VMOVUPS      Z1, 5120(AX)
 	VPMOVDB      Z0, (SI)
-	VMOVUPS      Y2, (BX)
 	VMOVUPS      1024(AX), Z0
 	VXORPS       Z1, Z1, Z1
 	VMAXPS       Z1, Z0, Z2
@@ -161,23 +161,23 @@ groups2:
 	VDIVPS       Z3, Z2, Z1
 	VCVTPS2PH    $0x00, Z1, Y2
 	VCVTPH2PS    Y2, Z1
-	VSUBPS       Z1, Z1, Z3
-	VCMPPS       $0x03, Z3, Z3, K1
+	VMOVUPS      Y2, 512(BX)
+	VSUBPS       Z1, Z1, Z2
+	VCMPPS       $0x03, Z2, Z2, K1
 	VMULPS       Z5, Z0, Z0
-	VBROADCASTSS bits_4b400000<>+0(SB), Z3
-	VADDPS       Z3, Z0, Z0
-	VBROADCASTSS bits_000000ff<>+0(SB), Z3
-	VANDPS       Z3, Z0, Z0
-	VCVTDQ2PS    Z0, Z3
-	VBROADCASTSS bits_41700000<>+0(SB), Z6
-	VCMPPS       $0x1e, Z6, Z3, K2
+	VBROADCASTSS bits_4b400000<>+0(SB), Z2
+	VADDPS       Z2, Z0, Z0
+	VBROADCASTSS bits_000000ff<>+0(SB), Z2
+	VANDPS       Z2, Z0, Z0
+	VCVTDQ2PS    Z0, Z2
+	VBROADCASTSS bits_41700000<>+0(SB), Z3
+	VCMPPS       $0x1e, Z3, Z2, K2
 	KORW         K2, K1, K1
 	KMOVW        K1, DI
 	ORW          DI, (DX)
-	VMULPS       Z1, Z3, Z1
+	VMULPS       Z1, Z2, Z1
 	VMOVUPS      Z1, 6144(AX)
 	VPMOVDB      Z0, 256(SI)
-	VMOVUPS      Y2, 512(BX)
 	ADDQ         $0x40, AX
 	ADDQ         $0x20, BX
 	ADDQ         $0x10, SI
@@ -216,18 +216,19 @@ groups3:
 	VDIVPS       Y3, Y2, Y2
 	VCVTPS2PH    $0x00, Y2, X3
 	VCVTPH2PS    X3, Y2
-	VSUBPS       Y2, Y2, Y4
-	VCMPPS       $0x03, Y4, Y4, Y4
+	VMOVUPS      X3, (BX)
+	VSUBPS       Y2, Y2, Y3
+	VCMPPS       $0x03, Y3, Y3, Y3
 	VMULPS       Y1, Y0, Y0
 	VBROADCASTSS bits_4b400000<>+0(SB), Y1
 	VADDPS       Y1, Y0, Y0
 	VBROADCASTSS bits_000000ff<>+0(SB), Y1
 	VANDPS       Y1, Y0, Y0
 	VCVTDQ2PS    Y0, Y1
-	VBROADCASTSS bits_427c0000<>+0(SB), Y5
-	VCMPPS       $0x1e, Y5, Y1, Y5
-	VPOR         Y4, Y5, Y4
-	VMOVMSKPS    Y4, DI
+	VBROADCASTSS bits_427c0000<>+0(SB), Y4
+	VCMPPS       $0x1e, Y4, Y1, Y4
+	VPOR         Y3, Y4, Y3
+	VMOVMSKPS    Y3, DI
 	ORB          DI, (DX)
 	VMULPS       Y2, Y1, Y1
 	VMOVUPS      Y1, 5120(AX)
@@ -235,7 +236,6 @@ groups3:
 	VPACKUSDW    X1, X0, X1
 	VPACKUSWB    X1, X1, X1
 	VMOVQ        X1, (SI)
-	VMOVUPS      X3, (BX)
 	VMOVUPS      1024(AX), Y0
 	VXORPS       Y1, Y1, Y1
 	VMAXPS       Y1, Y0, Y2
@@ -252,18 +252,19 @@ groups3:
 	VDIVPS       Y3, Y2, Y2
 	VCVTPS2PH    $0x00, Y2, X3
 	VCVTPH2PS    X3, Y2
-	VSUBPS       Y2, Y2, Y4
-	VCMPPS       $0x03, Y4, Y4, Y4
+	VMOVUPS      X3, 512(BX)
+	VSUBPS       Y2, Y2, Y3
+	VCMPPS       $0x03, Y3, Y3, Y3
 	VMULPS       Y1, Y0, Y0
 	VBROADCASTSS bits_4b400000<>+0(SB), Y1
 	VADDPS       Y1, Y0, Y0
 	VBROADCASTSS bits_000000ff<>+0(SB), Y1
 	VANDPS       Y1, Y0, Y0
 	VCVTDQ2PS    Y0, Y1
-	VBROADCASTSS bits_427c0000<>+0(SB), Y5
-	VCMPPS       $0x1e, Y5, Y1, Y5
-	VPOR         Y4, Y5, Y4
-	VMOVMSKPS    Y4, DI
+	VBROADCASTSS bits_427c0000<>+0(SB), Y4
+	VCMPPS       $0x1e, Y4, Y1, Y4
+	VPOR         Y3, Y4, Y3
+	VMOVMSKPS    Y3, DI
 	ORB          DI, (DX)
 	VMULPS       Y2, Y1, Y1
 	VMOVUPS      Y1, 6144(AX)
@@ -271,7 +272,6 @@ groups3:
 	VPACKUSDW    X1, X0, X1
 	VPACKUSWB    X1, X1, X1
 	VMOVQ        X1, 256(SI)
-	VMOVUPS      X3, 512(BX)
 	ADDQ         $0x20, AX
 	ADDQ         $0x10, BX
 	ADDQ         $0x08, SI
@@ -309,26 +309,26 @@ groups4:
 	VDIVPS       Y4, Y3, Y3
 	VCVTPS2PH    $0x00, Y3, X4
 	VCVTPH2PS    X4, Y3
-	VSUBPS       Y3, Y3, Y5
-	VCMPPS       $0x03, Y5, Y5, Y5
-	VMULPS       Y2, Y0, Y0
-	VBROADCASTSS bits_4b400000<>+0(SB), Y6
-	VADDPS       Y6, Y0, Y0
-	VBROADCASTSS bits_000000ff<>+0(SB), Y6
-	VANDPS       Y6, Y0, Y0
-	VCVTDQ2PS    Y0, Y6
-	VBROADCASTSS bits_41700000<>+0(SB), Y7
-	VCMPPS       $0x1e, Y7, Y6, Y7
-	VPOR         Y5, Y7, Y7
-	VMOVMSKPS    Y7, DI
-	ORB          DI, (DX)
-	VMULPS       Y3, Y6, Y6
-	VMOVUPS      Y6, 5120(AX)
-	VEXTRACTI128 $0x01, Y0, X6
-	VPACKUSDW    X6, X0, X6
-	VPACKUSWB    X6, X6, X6
-	VMOVQ        X6, (SI)
 	VMOVUPS      X4, (BX)
+	VSUBPS       Y3, Y3, Y4
+	VCMPPS       $0x03, Y4, Y4, Y4
+	VMULPS       Y2, Y0, Y0
+	VBROADCASTSS bits_4b400000<>+0(SB), Y5
+	VADDPS       Y5, Y0, Y0
+	VBROADCASTSS bits_000000ff<>+0(SB), Y5
+	VANDPS       Y5, Y0, Y0
+	VCVTDQ2PS    Y0, Y5
+	VBROADCASTSS bits_41700000<>+0(SB), Y6
+	VCMPPS       $0x1e, Y6, Y5, Y6
+	VPOR         Y4, Y6, Y6
+	VMOVMSKPS    Y6, DI
+	ORB          DI, (DX)
+	VMULPS       Y3, Y5, Y5
+	VMOVUPS      Y5, 5120(AX)
+	VEXTRACTI128 $0x01, Y0, X5
+	VPACKUSDW    X5, X0, X5
+	VPACKUSWB    X5, X5, X5
+	VMOVQ        X5, (SI)
 	VMULPS       Y2, Y1, Y0
 	VBROADCASTSS bits_4b400000<>+0(SB), Y1
 	VADDPS       Y1, Y0, Y0
@@ -337,7 +337,7 @@ groups4:
 	VCVTDQ2PS    Y0, Y1
 	VBROADCASTSS bits_41700000<>+0(SB), Y2
 	VCMPPS       $0x1e, Y2, Y1, Y2
-	VPOR         Y5, Y2, Y2
+	VPOR         Y4, Y2, Y2
 	VMOVMSKPS    Y2, DI
 	ORB          DI, 1(DX)
 	VMULPS       Y3, Y1, Y1
@@ -346,7 +346,6 @@ groups4:
 	VPACKUSDW    X1, X0, X1
 	VPACKUSWB    X1, X1, X1
 	VMOVQ        X1, 8(SI)
-	VMOVUPS      X4, 16(BX)
 	VMOVUPS      1024(AX), Y0
 	VMOVUPS      1056(AX), Y1
 	VXORPS       Y2, Y2, Y2
@@ -365,26 +364,26 @@ groups4:
 	VDIVPS       Y4, Y3, Y3
 	VCVTPS2PH    $0x00, Y3, X4
 	VCVTPH2PS    X4, Y3
-	VSUBPS       Y3, Y3, Y5
-	VCMPPS       $0x03, Y5, Y5, Y5
-	VMULPS       Y2, Y0, Y0
-	VBROADCASTSS bits_4b400000<>+0(SB), Y6
-	VADDPS       Y6, Y0, Y0
-	VBROADCASTSS bits_000000ff<>+0(SB), Y6
-	VANDPS       Y6, Y0, Y0
-	VCVTDQ2PS    Y0, Y6
-	VBROADCASTSS bits_41700000<>+0(SB), Y7
-	VCMPPS       $0x1e, Y7, Y6, Y7
-	VPOR         Y5, Y7, Y7
-	VMOVMSKPS    Y7, DI
-	ORB          DI, (DX)
-	VMULPS       Y3, Y6, Y6
-	VMOVUPS      Y6, 6144(AX)
-	VEXTRACTI128 $0x01, Y0, X6
-	VPACKUSDW    X6, X0, X6
-	VPACKUSWB    X6, X6, X6
-	VMOVQ        X6, 256(SI)
 	VMOVUPS      X4, 512(BX)
+	VSUBPS       Y3, Y3, Y4
+	VCMPPS       $0x03, Y4, Y4, Y4
+	VMULPS       Y2, Y0, Y0
+	VBROADCASTSS bits_4b400000<>+0(SB), Y5
+	VADDPS       Y5, Y0, Y0
+	VBROADCASTSS bits_000000ff<>+0(SB), Y5
+	VANDPS       Y5, Y0, Y0
+	VCVTDQ2PS    Y0, Y5
+	VBROADCASTSS bits_41700000<>+0(SB), Y6
+	VCMPPS       $0x1e, Y6, Y5, Y6
+	VPOR         Y4, Y6, Y6
+	VMOVMSKPS    Y6, DI
+	ORB          DI, (DX)
+	VMULPS       Y3, Y5, Y5
+	VMOVUPS      Y5, 6144(AX)
+	VEXTRACTI128 $0x01, Y0, X5
+	VPACKUSDW    X5, X0, X5
+	VPACKUSWB    X5, X5, X5
+	VMOVQ        X5, 256(SI)
 	VMULPS       Y2, Y1, Y0
 	VBROADCASTSS bits_4b400000<>+0(SB), Y1
 	VADDPS       Y1, Y0, Y0
@@ -393,7 +392,7 @@ groups4:
 	VCVTDQ2PS    Y0, Y1
 	VBROADCASTSS bits_41700000<>+0(SB), Y2
 	VCMPPS       $0x1e, Y2, Y1, Y2
-	VPOR         Y5, Y2, Y2
+	VPOR         Y4, Y2, Y2
 	VMOVMSKPS    Y2, DI
 	ORB          DI, 1(DX)
 	VMULPS       Y3, Y1, Y1
@@ -402,7 +401,6 @@ groups4:
 	VPACKUSDW    X1, X0, X1
 	VPACKUSWB    X1, X1, X1
 	VMOVQ        X1, 264(SI)
-	VMOVUPS      X4, 528(BX)
 	ADDQ         $0x40, AX
 	ADDQ         $0x20, BX
 	ADDQ         $0x10, SI

@@ -45,14 +45,7 @@ func (s isa) roundScales(top, n int) {
 			v[j] = s.load(Mem{Base: floats, Disp: field.from + j*s.bytes()})
 		}
 		common, inverse := s.commonScale(v, top, n)
-		half := YMM()
-		if s.wide() {
-			VCVTPS2PH(U8(0), common, half)
-			VCVTPH2PS(half, common)
-		} else {
-			VCVTPS2PH(U8(0), common, half.AsX())
-			VCVTPH2PS(half.AsX(), common)
-		}
+		s.toHalves(common, at(halves, 512*i))
 		bad := s.notFinite(common)
 		for j := range v {
 			q := s.add(s.mul(v[j], inverse), s.eachF32(12582912))
@@ -63,11 +56,6 @@ func (s isa) roundScales(top, n int) {
 			s.orBits(s.either(bad, beyond), Mem{Base: flags, Disp: j * s.lanes / 8})
 			VMOVUPS(s.mul(value, common), Mem{Base: floats, Disp: field.to + j*s.bytes()})
 			s.storeBytes([]reg.VecVirtual{q}, Mem{Base: bytes, Disp: 256*i + j*s.lanes})
-			if m := (Mem{Base: halves, Disp: 512*i + 2*j*s.lanes}); s.wide() {
-				VMOVUPS(half, m)
-			} else {
-				VMOVUPS(half.AsX(), m)
-			}
 		}
 	}
 	done := vectors * s.lanes

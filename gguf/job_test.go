@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // pair is a job of a file and a set of three shards, of the same source.
@@ -198,14 +198,22 @@ func TestJobGoesOn(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		ctx, cancel := context.WithCancel(context.Background())
+		var once sync.Once
+		some := make(chan struct{}) // closed when both outputs have more than their first tensor
 		src := rows{n: 6, read: func(_ context.Context, tensor, _ int) error {
 			if tensor == 4 {
-				time.Sleep(20 * time.Millisecond)
+				<-some
 				return c.stop(cancel)
 			}
 			return nil
 		}}
-		_, err := pair(dir, src).run(ctx, c.disk)
+		stopped := pair(dir, src)
+		stopped.Progress = func(done, _ int64) {
+			if done >= 32<<20 {
+				once.Do(func() { close(some) })
+			}
+		}
+		_, err := stopped.run(ctx, c.disk)
 		var unfinished *UnfinishedError
 		if !errors.As(err, &unfinished) || unfinished.Done < 10<<20 || unfinished.Done >= unfinished.Total {
 			t.Errorf("%s: %v (%+v)", c.name, err, unfinished)

@@ -2,39 +2,13 @@
 
 package block
 
-import (
-	"sync"
-
-	"github.com/moeconv/moeconv/gguf"
-)
+import "github.com/moeconv/moeconv/gguf"
 
 //go:generate go run -C _asm . -gen iq2 -out ../iq2_amd64.s -stubs ../iq2_stubs_amd64.go -pkg block
 
-// iq2Scratch is what the kernels work on: 16 runs side by side, of 16 or 32 weights, hence of 2 or 4 groups of 8. Arrays in the
-// order of runs and groups are flat, since the number of groups differs.
-type iq2Scratch struct {
-	v, w       [512]float32    // magnitudes and weights, run by run
-	lanes      [32][32]float32 // element, then run: magnitudes, or products with the weights, in the first 16, weights in the others
-	_          [64][64]float32 // first groups of the runs, second ones ...: each magnitude four times, each root of a weight four times
-	_          [2][320]float32 // inverse scales and scales, by trial
-	_          [2][20 * 64]uint8
-	_          [20 * 64]uint16 // points before the search, by trial and run, and before that bits of their digits
-	_          [20 * 64]uint32 // words, by trial, group and run
-	_          [20 * 64]uint16 // indices of words to search
-	scale, top [16]float32
-	chosen     [4][16]uint32 // words, by group and run
-	_          [16]float32   // largest magnitudes
-	signs      [64]uint8     // by run and group
-}
-
-var iq2Scratches = sync.Pool{New: func() any { return new(iq2Scratch) }}
-
-// weighIQ2 computes magnitudes, signs and weights of runs.
-type weighIQ2 = func(s, x, importance *float32, first, runs int, sigma2 float32) (bad int)
-
 // iq2Form are the kernels of one form for runs of one length.
 type iq2Form struct {
-	weigh, plain weighIQ2 // under importance and without
+	weigh, plain weighRuns // under importance and without
 	transpose    func(dst, src *float32, offsets *[16]int, n int)
 	scale        func(s *float32) // nil where tops need no scale found before
 	tops         func(s *float32) (bad int)
@@ -57,7 +31,7 @@ type iq2Codec struct {
 	meanSquare func(x *[len256]float32) float32
 	tiny       float32 // magnitude below which a run counts as zeros
 	// store writes a super-block whose first run is number first.
-	store    func(y []byte, s *iq2Scratch, t *words8, first int) (bad float32)
+	store    func(y []byte, s *runScratch, t *words8, first int) (bad float32)
 	portable func(y []byte, x, importance *[len256]float32) (bad float32)
 }
 
@@ -71,16 +45,13 @@ func trialsIQ2(n int) []float32 {
 }
 
 func (c iq2Codec) accelerate(f form) {
-	c.offsets = new([16]int)
-	for i := range c.offsets {
-		c.offsets[i] = 4 * c.n * i
-	}
+	c.offsets = runOffsets(c.n)
 	accelerate(c.t, f, kernels{encode: c.encode})
 }
 
 func (c *iq2Codec) encode(dst []byte, src, importance []float32) error {
-	s := iq2Scratches.Get().(*iq2Scratch)
-	defer iq2Scratches.Put(s)
+	s := runScratches.Get().(*runScratch)
+	defer runScratches.Put(s)
 	t, size, per := c.words(), c.t.BlockSize(), 16*c.n
 	for at := 0; at < len(src); at += per {
 		x := src[at:min(at+per, len(src))]
@@ -110,7 +81,7 @@ func (c *iq2Codec) encode(dst []byte, src, importance []float32) error {
 }
 
 // fit fits up to 16 runs. It is not ok where the portable form must do it.
-func (c *iq2Codec) fit(s *iq2Scratch, t *words8, x, importance []float32) (ok bool) {
+func (c *iq2Codec) fit(s *runScratch, t *words8, x, importance []float32) (ok bool) {
 	p, runs := &s.v[0], len256/c.n
 	for b := 0; b < len(x)/len256; b++ {
 		xb := (*[len256]float32)(x[b*len256:])
@@ -145,7 +116,7 @@ func (c *iq2Codec) fit(s *iq2Scratch, t *words8, x, importance []float32) (ok bo
 }
 
 // round finds the points of all runs at the inverse scales of the first trials.
-func (c *iq2Codec) round(s *iq2Scratch, t *words8, trials int) {
+func (c *iq2Codec) round(s *runScratch, t *words8, trials int) {
 	c.codes(&s.v[0], trials)
 	if n := c.look(&s.v[0], &t.word[0], trials); n > 0 {
 		c.search(&s.v[0], &t.near[0], n)
@@ -153,7 +124,7 @@ func (c *iq2Codec) round(s *iq2Scratch, t *words8, trials int) {
 }
 
 // finish drops runs of zeros and turns negative scales round.
-func (c *iq2Codec) finish(s *iq2Scratch) {
+func (c *iq2Codec) finish(s *runScratch) {
 	groups := c.n / 8
 	for i, top := range s.top {
 		zero, negative := top < c.tiny || top <= 0, s.scale[i] < 0

@@ -21,30 +21,29 @@ TEXT ·weighEven16AVX512(SB), NOSPLIT, $0-56
 	ADDQ         AX, R8
 	IMUL3Q       $0x02, BX, BX
 	LEAQ         40384(AX)(BX*1), AX
-	VBROADCASTSS bits_80000000<>+0(SB), Z1
 	XORQ         BX, BX
 
 run1:
-	VMOVUPS      (CX), Z2
-	VMULPS       Z2, Z2, Z3
-	VADDPS       Z3, Z0, Z3
-	VSQRTPS      Z3, Z3
-	VMULPS       (DX), Z3, Z3
-	VMOVUPS      Z3, 2048(R8)
-	VXORPS       Z4, Z4, Z4
-	VCMPPS       $0x11, Z4, Z2, K1
+	VMOVUPS      (CX), Z1
+	VMULPS       Z1, Z1, Z2
+	VADDPS       Z0, Z2, Z2
+	VSQRTPS      Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMOVUPS      Z2, 2048(R8)
+	VXORPS       Z3, Z3, Z3
+	VCMPPS       $0x11, Z3, Z1, K1
 	KMOVW        K1, R9
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z4
-	VPANDD       Z2, Z4, Z4
-	VMULPS       Z2, Z3, Z4
-	VMULPS       Z2, Z4, Z4
-	VPERMILPS    $0xb1, Z4, Z5
-	VMINPS       Z4, Z5, Z5
-	VPERMILPS    $0x4e, Z5, Z6
-	VMINPS       Z5, Z6, Z5
-	VSHUFF32X4   $0xb1, Z5, Z5, Z6
-	VMINPS       Z5, Z6, Z5
-	VCMPPS       $0x00, Z5, Z4, K1
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
+	VPANDD       Z1, Z3, Z3
+	VMULPS       Z1, Z2, Z3
+	VMULPS       Z1, Z3, Z3
+	VPERMILPS    $0xb1, Z3, Z4
+	VMINPS       Z3, Z4, Z4
+	VPERMILPS    $0x4e, Z4, Z5
+	VMINPS       Z4, Z5, Z4
+	VSHUFF32X4   $0xb1, Z4, Z4, Z5
+	VMINPS       Z4, Z5, Z4
+	VCMPPS       $0x00, Z4, Z3, K1
 	KMOVW        K1, R10
 	MOVL         R9, R11
 	ANDL         $0x000000ff, R11
@@ -66,48 +65,49 @@ run1:
 	ANDL         R12, R10
 	ORL          R10, R11
 	XORL         R11, R9
+	VBROADCASTSS bits_80000000<>+0(SB), Z3
 	KMOVW        R9, K1
-	VMOVAPS.Z    Z1, K1, Z4
-	VPXORD       Z2, Z4, Z4
-	VMOVUPS      Z4, (R8)
+	VMOVAPS.Z    Z3, K1, Z3
+	VPXORD       Z1, Z3, Z3
 	MOVW         R9, (AX)
-	VBROADCASTSS bits_60ad78ec<>+0(SB), Z5
-	VCMPPS       $0x16, Z5, Z3, K1
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
-	VPANDD       Z2, Z5, Z2
-	VBROADCASTSS bits_5368d4a5<>+0(SB), Z5
-	VCMPPS       $0x16, Z5, Z2, K2
+	VMOVUPS      Z3, (R8)
+	VBROADCASTSS bits_60ad78ec<>+0(SB), Z4
+	VCMPPS       $0x16, Z4, Z2, K1
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z4
+	VPANDD       Z1, Z4, Z1
+	VBROADCASTSS bits_5368d4a5<>+0(SB), Z4
+	VCMPPS       $0x16, Z4, Z1, K2
 	KORW         K2, K1, K1
-	VXORPS       Z2, Z2, Z2
-	VCMPPS       $0x19, Z2, Z3, K2
+	VXORPS       Z1, Z1, Z1
+	VCMPPS       $0x19, Z1, Z2, K2
 	KORW         K2, K1, K1
 	KMOVW        K1, R9
 	ORL          R9, BX
-	VSQRTPS      Z3, Z2
-	VMOVUPS      spreadAVX51200<>+0(SB), Z3
-	VPERMPS      Z4, Z3, Z3
-	VMOVUPS      Z3, (DI)
-	VMOVUPS      spreadAVX51201<>+0(SB), Z3
-	VPERMPS      Z4, Z3, Z3
-	VMOVUPS      Z3, 64(DI)
-	VMOVUPS      spreadAVX51200<>+0(SB), Z3
-	VPERMPS      Z2, Z3, Z3
-	VMOVUPS      Z3, 128(DI)
-	VMOVUPS      spreadAVX51201<>+0(SB), Z3
-	VPERMPS      Z2, Z3, Z3
-	VMOVUPS      Z3, 192(DI)
-	VMOVUPS      spreadAVX51210<>+0(SB), Z3
-	VPERMPS      Z4, Z3, Z3
-	VMOVUPS      Z3, 4096(DI)
-	VMOVUPS      spreadAVX51211<>+0(SB), Z3
-	VPERMPS      Z4, Z3, Z3
-	VMOVUPS      Z3, 4160(DI)
-	VMOVUPS      spreadAVX51210<>+0(SB), Z3
-	VPERMPS      Z2, Z3, Z3
-	VMOVUPS      Z3, 4224(DI)
-	VMOVUPS      spreadAVX51211<>+0(SB), Z3
-	VPERMPS      Z2, Z3, Z2
-	VMOVUPS      Z2, 4288(DI)
+	VSQRTPS      Z2, Z2
+	VMOVUPS      spreadAVX51200<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, (DI)
+	VMOVUPS      spreadAVX51201<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, 64(DI)
+	VMOVUPS      spreadAVX51200<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 128(DI)
+	VMOVUPS      spreadAVX51201<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 192(DI)
+	VMOVUPS      spreadAVX51210<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, 4096(DI)
+	VMOVUPS      spreadAVX51211<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, 4160(DI)
+	VMOVUPS      spreadAVX51210<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 4224(DI)
+	VMOVUPS      spreadAVX51211<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 4288(DI)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000040, R8
@@ -119,11 +119,11 @@ run1:
 	MOVQ         BX, bad+48(FP)
 	RET
 
-DATA bits_80000000<>+0(SB)/4, $0x80000000
-GLOBL bits_80000000<>(SB), RODATA|NOPTR, $4
-
 DATA bits_7fffffff<>+0(SB)/4, $0x7fffffff
 GLOBL bits_7fffffff<>(SB), RODATA|NOPTR, $4
+
+DATA bits_80000000<>+0(SB)/4, $0x80000000
+GLOBL bits_80000000<>(SB), RODATA|NOPTR, $4
 
 DATA bits_60ad78ec<>+0(SB)/4, $0x60ad78ec
 GLOBL bits_60ad78ec<>(SB), RODATA|NOPTR, $4
@@ -220,13 +220,12 @@ TEXT ·weighSigned16AVX512(SB), NOSPLIT, $0-56
 	ADDQ         AX, R8
 	IMUL3Q       $0x02, BX, BX
 	LEAQ         40384(AX)(BX*1), AX
-	VBROADCASTSS bits_80000000<>+0(SB), Z1
 	XORQ         BX, BX
 
 run2:
 	VMOVUPS      (CX), Z1
 	VMULPS       Z1, Z1, Z2
-	VADDPS       Z2, Z0, Z2
+	VADDPS       Z0, Z2, Z2
 	VSQRTPS      Z2, Z2
 	VMULPS       (DX), Z2, Z2
 	VMOVUPS      Z2, 2048(R8)
@@ -235,8 +234,8 @@ run2:
 	KMOVW        K1, R9
 	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
 	VPANDD       Z1, Z3, Z3
-	VMOVUPS      Z3, (R8)
 	MOVW         R9, (AX)
+	VMOVUPS      Z3, (R8)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Z4
 	VCMPPS       $0x16, Z4, Z2, K1
 	VBROADCASTSS bits_7fffffff<>+0(SB), Z4
@@ -249,30 +248,30 @@ run2:
 	KORW         K2, K1, K1
 	KMOVW        K1, R9
 	ORL          R9, BX
-	VSQRTPS      Z2, Z1
-	VMOVUPS      spreadAVX51200<>+0(SB), Z2
-	VPERMPS      Z3, Z2, Z2
-	VMOVUPS      Z2, (DI)
-	VMOVUPS      spreadAVX51201<>+0(SB), Z2
-	VPERMPS      Z3, Z2, Z2
-	VMOVUPS      Z2, 64(DI)
-	VMOVUPS      spreadAVX51200<>+0(SB), Z2
-	VPERMPS      Z1, Z2, Z2
-	VMOVUPS      Z2, 128(DI)
-	VMOVUPS      spreadAVX51201<>+0(SB), Z2
-	VPERMPS      Z1, Z2, Z2
-	VMOVUPS      Z2, 192(DI)
-	VMOVUPS      spreadAVX51210<>+0(SB), Z2
-	VPERMPS      Z3, Z2, Z2
-	VMOVUPS      Z2, 4096(DI)
-	VMOVUPS      spreadAVX51211<>+0(SB), Z2
-	VPERMPS      Z3, Z2, Z2
-	VMOVUPS      Z2, 4160(DI)
-	VMOVUPS      spreadAVX51210<>+0(SB), Z2
-	VPERMPS      Z1, Z2, Z2
-	VMOVUPS      Z2, 4224(DI)
-	VMOVUPS      spreadAVX51211<>+0(SB), Z2
-	VPERMPS      Z1, Z2, Z1
+	VSQRTPS      Z2, Z2
+	VMOVUPS      spreadAVX51200<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, (DI)
+	VMOVUPS      spreadAVX51201<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, 64(DI)
+	VMOVUPS      spreadAVX51200<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 128(DI)
+	VMOVUPS      spreadAVX51201<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 192(DI)
+	VMOVUPS      spreadAVX51210<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, 4096(DI)
+	VMOVUPS      spreadAVX51211<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, 4160(DI)
+	VMOVUPS      spreadAVX51210<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 4224(DI)
+	VMOVUPS      spreadAVX51211<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
 	VMOVUPS      Z1, 4288(DI)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DX
@@ -302,7 +301,6 @@ TEXT ·weighPlain16AVX512(SB), NOSPLIT, $0-56
 	ADDQ         AX, DI
 	IMUL3Q       $0x02, DX, DX
 	LEAQ         40384(AX)(DX*1), AX
-	VBROADCASTSS bits_80000000<>+0(SB), Z1
 	XORQ         DX, DX
 	VBROADCASTSS bits_3e800000<>+0(SB), Z1
 	VMULPS       Z1, Z0, Z0
@@ -310,15 +308,15 @@ TEXT ·weighPlain16AVX512(SB), NOSPLIT, $0-56
 run3:
 	VMOVUPS      (CX), Z1
 	VMULPS       Z1, Z1, Z2
-	VADDPS       Z2, Z0, Z2
+	VADDPS       Z0, Z2, Z2
 	VMOVUPS      Z2, 2048(DI)
 	VXORPS       Z3, Z3, Z3
 	VCMPPS       $0x11, Z3, Z1, K1
 	KMOVW        K1, R8
 	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
 	VPANDD       Z1, Z3, Z3
-	VMOVUPS      Z3, (DI)
 	MOVW         R8, (AX)
+	VMOVUPS      Z3, (DI)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Z4
 	VCMPPS       $0x16, Z4, Z2, K1
 	VBROADCASTSS bits_7fffffff<>+0(SB), Z4
@@ -331,30 +329,30 @@ run3:
 	KORW         K2, K1, K1
 	KMOVW        K1, R8
 	ORL          R8, DX
-	VSQRTPS      Z2, Z1
-	VMOVUPS      spreadAVX51200<>+0(SB), Z2
-	VPERMPS      Z3, Z2, Z2
-	VMOVUPS      Z2, (SI)
-	VMOVUPS      spreadAVX51201<>+0(SB), Z2
-	VPERMPS      Z3, Z2, Z2
-	VMOVUPS      Z2, 64(SI)
-	VMOVUPS      spreadAVX51200<>+0(SB), Z2
-	VPERMPS      Z1, Z2, Z2
-	VMOVUPS      Z2, 128(SI)
-	VMOVUPS      spreadAVX51201<>+0(SB), Z2
-	VPERMPS      Z1, Z2, Z2
-	VMOVUPS      Z2, 192(SI)
-	VMOVUPS      spreadAVX51210<>+0(SB), Z2
-	VPERMPS      Z3, Z2, Z2
-	VMOVUPS      Z2, 4096(SI)
-	VMOVUPS      spreadAVX51211<>+0(SB), Z2
-	VPERMPS      Z3, Z2, Z2
-	VMOVUPS      Z2, 4160(SI)
-	VMOVUPS      spreadAVX51210<>+0(SB), Z2
-	VPERMPS      Z1, Z2, Z2
-	VMOVUPS      Z2, 4224(SI)
-	VMOVUPS      spreadAVX51211<>+0(SB), Z2
-	VPERMPS      Z1, Z2, Z1
+	VSQRTPS      Z2, Z2
+	VMOVUPS      spreadAVX51200<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, (SI)
+	VMOVUPS      spreadAVX51201<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, 64(SI)
+	VMOVUPS      spreadAVX51200<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 128(SI)
+	VMOVUPS      spreadAVX51201<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 192(SI)
+	VMOVUPS      spreadAVX51210<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, 4096(SI)
+	VMOVUPS      spreadAVX51211<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, 4160(SI)
+	VMOVUPS      spreadAVX51210<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 4224(SI)
+	VMOVUPS      spreadAVX51211<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
 	VMOVUPS      Z1, 4288(SI)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DI
@@ -733,14 +731,14 @@ trial7:
 	DECQ         CX
 	JNZ          trial7
 	VMOVUPS      Z2, 39936(AX)
-	VMOVUPS      lanesAVX51200<>+0(SB), Z0
+	VMOVUPS      wordsAVX51200<>+0(SB), Z0
 	VPADDD       Z0, Z3, Z0
 	VXORPS       Z1, Z1, Z1
 	VXORPS       Z4, Z4, Z4
 	VPCMPD       $0x05, Z4, Z3, K1
 	VPGATHERDD   32256(AX)(Z0*4), K1, Z1
 	VMOVUPS      Z1, 40064(AX)
-	VMOVUPS      lanesAVX51210<>+0(SB), Z0
+	VMOVUPS      wordsAVX51210<>+0(SB), Z0
 	VPADDD       Z0, Z3, Z0
 	VXORPS       Z1, Z1, Z1
 	VXORPS       Z4, Z4, Z4
@@ -778,41 +776,41 @@ GLOBL bits_ffffffff<>(SB), RODATA|NOPTR, $4
 DATA bits_00000020<>+0(SB)/4, $0x00000020
 GLOBL bits_00000020<>(SB), RODATA|NOPTR, $4
 
-DATA lanesAVX51200<>+0(SB)/4, $0x00000000
-DATA lanesAVX51200<>+4(SB)/4, $0x00000001
-DATA lanesAVX51200<>+8(SB)/4, $0x00000002
-DATA lanesAVX51200<>+12(SB)/4, $0x00000003
-DATA lanesAVX51200<>+16(SB)/4, $0x00000004
-DATA lanesAVX51200<>+20(SB)/4, $0x00000005
-DATA lanesAVX51200<>+24(SB)/4, $0x00000006
-DATA lanesAVX51200<>+28(SB)/4, $0x00000007
-DATA lanesAVX51200<>+32(SB)/4, $0x00000008
-DATA lanesAVX51200<>+36(SB)/4, $0x00000009
-DATA lanesAVX51200<>+40(SB)/4, $0x0000000a
-DATA lanesAVX51200<>+44(SB)/4, $0x0000000b
-DATA lanesAVX51200<>+48(SB)/4, $0x0000000c
-DATA lanesAVX51200<>+52(SB)/4, $0x0000000d
-DATA lanesAVX51200<>+56(SB)/4, $0x0000000e
-DATA lanesAVX51200<>+60(SB)/4, $0x0000000f
-GLOBL lanesAVX51200<>(SB), RODATA|NOPTR, $64
+DATA wordsAVX51200<>+0(SB)/4, $0x00000000
+DATA wordsAVX51200<>+4(SB)/4, $0x00000001
+DATA wordsAVX51200<>+8(SB)/4, $0x00000002
+DATA wordsAVX51200<>+12(SB)/4, $0x00000003
+DATA wordsAVX51200<>+16(SB)/4, $0x00000004
+DATA wordsAVX51200<>+20(SB)/4, $0x00000005
+DATA wordsAVX51200<>+24(SB)/4, $0x00000006
+DATA wordsAVX51200<>+28(SB)/4, $0x00000007
+DATA wordsAVX51200<>+32(SB)/4, $0x00000008
+DATA wordsAVX51200<>+36(SB)/4, $0x00000009
+DATA wordsAVX51200<>+40(SB)/4, $0x0000000a
+DATA wordsAVX51200<>+44(SB)/4, $0x0000000b
+DATA wordsAVX51200<>+48(SB)/4, $0x0000000c
+DATA wordsAVX51200<>+52(SB)/4, $0x0000000d
+DATA wordsAVX51200<>+56(SB)/4, $0x0000000e
+DATA wordsAVX51200<>+60(SB)/4, $0x0000000f
+GLOBL wordsAVX51200<>(SB), RODATA|NOPTR, $64
 
-DATA lanesAVX51210<>+0(SB)/4, $0x00000010
-DATA lanesAVX51210<>+4(SB)/4, $0x00000011
-DATA lanesAVX51210<>+8(SB)/4, $0x00000012
-DATA lanesAVX51210<>+12(SB)/4, $0x00000013
-DATA lanesAVX51210<>+16(SB)/4, $0x00000014
-DATA lanesAVX51210<>+20(SB)/4, $0x00000015
-DATA lanesAVX51210<>+24(SB)/4, $0x00000016
-DATA lanesAVX51210<>+28(SB)/4, $0x00000017
-DATA lanesAVX51210<>+32(SB)/4, $0x00000018
-DATA lanesAVX51210<>+36(SB)/4, $0x00000019
-DATA lanesAVX51210<>+40(SB)/4, $0x0000001a
-DATA lanesAVX51210<>+44(SB)/4, $0x0000001b
-DATA lanesAVX51210<>+48(SB)/4, $0x0000001c
-DATA lanesAVX51210<>+52(SB)/4, $0x0000001d
-DATA lanesAVX51210<>+56(SB)/4, $0x0000001e
-DATA lanesAVX51210<>+60(SB)/4, $0x0000001f
-GLOBL lanesAVX51210<>(SB), RODATA|NOPTR, $64
+DATA wordsAVX51210<>+0(SB)/4, $0x00000010
+DATA wordsAVX51210<>+4(SB)/4, $0x00000011
+DATA wordsAVX51210<>+8(SB)/4, $0x00000012
+DATA wordsAVX51210<>+12(SB)/4, $0x00000013
+DATA wordsAVX51210<>+16(SB)/4, $0x00000014
+DATA wordsAVX51210<>+20(SB)/4, $0x00000015
+DATA wordsAVX51210<>+24(SB)/4, $0x00000016
+DATA wordsAVX51210<>+28(SB)/4, $0x00000017
+DATA wordsAVX51210<>+32(SB)/4, $0x00000018
+DATA wordsAVX51210<>+36(SB)/4, $0x00000019
+DATA wordsAVX51210<>+40(SB)/4, $0x0000001a
+DATA wordsAVX51210<>+44(SB)/4, $0x0000001b
+DATA wordsAVX51210<>+48(SB)/4, $0x0000001c
+DATA wordsAVX51210<>+52(SB)/4, $0x0000001d
+DATA wordsAVX51210<>+56(SB)/4, $0x0000001e
+DATA wordsAVX51210<>+60(SB)/4, $0x0000001f
+GLOBL wordsAVX51210<>(SB), RODATA|NOPTR, $64
 
 DATA bits_3f800000<>+0(SB)/4, $0x3f800000
 GLOBL bits_3f800000<>(SB), RODATA|NOPTR, $4
@@ -988,30 +986,29 @@ TEXT ·weighEven32AVX512(SB), NOSPLIT, $0-56
 	ADDQ         AX, R8
 	IMUL3Q       $0x04, BX, BX
 	LEAQ         40384(AX)(BX*1), AX
-	VBROADCASTSS bits_80000000<>+0(SB), Z1
 	XORQ         BX, BX
 
 run8:
-	VMOVUPS      (CX), Z2
-	VMULPS       Z2, Z2, Z3
-	VADDPS       Z3, Z0, Z3
-	VSQRTPS      Z3, Z3
-	VMULPS       (DX), Z3, Z3
-	VMOVUPS      Z3, 2048(R8)
-	VXORPS       Z4, Z4, Z4
-	VCMPPS       $0x11, Z4, Z2, K1
+	VMOVUPS      (CX), Z1
+	VMULPS       Z1, Z1, Z2
+	VADDPS       Z0, Z2, Z2
+	VSQRTPS      Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMOVUPS      Z2, 2048(R8)
+	VXORPS       Z3, Z3, Z3
+	VCMPPS       $0x11, Z3, Z1, K1
 	KMOVW        K1, R9
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z4
-	VPANDD       Z2, Z4, Z4
-	VMULPS       Z2, Z3, Z4
-	VMULPS       Z2, Z4, Z4
-	VPERMILPS    $0xb1, Z4, Z5
-	VMINPS       Z4, Z5, Z5
-	VPERMILPS    $0x4e, Z5, Z6
-	VMINPS       Z5, Z6, Z5
-	VSHUFF32X4   $0xb1, Z5, Z5, Z6
-	VMINPS       Z5, Z6, Z5
-	VCMPPS       $0x00, Z5, Z4, K1
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
+	VPANDD       Z1, Z3, Z3
+	VMULPS       Z1, Z2, Z3
+	VMULPS       Z1, Z3, Z3
+	VPERMILPS    $0xb1, Z3, Z4
+	VMINPS       Z3, Z4, Z4
+	VPERMILPS    $0x4e, Z4, Z5
+	VMINPS       Z4, Z5, Z4
+	VSHUFF32X4   $0xb1, Z4, Z4, Z5
+	VMINPS       Z4, Z5, Z4
+	VCMPPS       $0x00, Z4, Z3, K1
 	KMOVW        K1, R10
 	MOVL         R9, R11
 	ANDL         $0x000000ff, R11
@@ -1033,68 +1030,69 @@ run8:
 	ANDL         R12, R10
 	ORL          R10, R11
 	XORL         R11, R9
+	VBROADCASTSS bits_80000000<>+0(SB), Z3
 	KMOVW        R9, K1
-	VMOVAPS.Z    Z1, K1, Z4
-	VPXORD       Z2, Z4, Z4
-	VMOVUPS      Z4, (R8)
+	VMOVAPS.Z    Z3, K1, Z3
+	VPXORD       Z1, Z3, Z3
 	MOVW         R9, (AX)
-	VBROADCASTSS bits_60ad78ec<>+0(SB), Z5
-	VCMPPS       $0x16, Z5, Z3, K1
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
-	VPANDD       Z2, Z5, Z2
-	VBROADCASTSS bits_5368d4a5<>+0(SB), Z5
-	VCMPPS       $0x16, Z5, Z2, K2
+	VMOVUPS      Z3, (R8)
+	VBROADCASTSS bits_60ad78ec<>+0(SB), Z4
+	VCMPPS       $0x16, Z4, Z2, K1
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z4
+	VPANDD       Z1, Z4, Z1
+	VBROADCASTSS bits_5368d4a5<>+0(SB), Z4
+	VCMPPS       $0x16, Z4, Z1, K2
 	KORW         K2, K1, K1
-	VXORPS       Z2, Z2, Z2
-	VCMPPS       $0x19, Z2, Z3, K2
+	VXORPS       Z1, Z1, Z1
+	VCMPPS       $0x19, Z1, Z2, K2
 	KORW         K2, K1, K1
 	KMOVW        K1, R9
 	ORL          R9, BX
-	VSQRTPS      Z3, Z2
-	VMOVUPS      spreadAVX51200<>+0(SB), Z3
-	VPERMPS      Z4, Z3, Z3
-	VMOVUPS      Z3, (DI)
-	VMOVUPS      spreadAVX51201<>+0(SB), Z3
-	VPERMPS      Z4, Z3, Z3
-	VMOVUPS      Z3, 64(DI)
-	VMOVUPS      spreadAVX51200<>+0(SB), Z3
-	VPERMPS      Z2, Z3, Z3
-	VMOVUPS      Z3, 128(DI)
-	VMOVUPS      spreadAVX51201<>+0(SB), Z3
-	VPERMPS      Z2, Z3, Z3
-	VMOVUPS      Z3, 192(DI)
-	VMOVUPS      spreadAVX51210<>+0(SB), Z3
-	VPERMPS      Z4, Z3, Z3
-	VMOVUPS      Z3, 4096(DI)
-	VMOVUPS      spreadAVX51211<>+0(SB), Z3
-	VPERMPS      Z4, Z3, Z3
-	VMOVUPS      Z3, 4160(DI)
-	VMOVUPS      spreadAVX51210<>+0(SB), Z3
-	VPERMPS      Z2, Z3, Z3
-	VMOVUPS      Z3, 4224(DI)
-	VMOVUPS      spreadAVX51211<>+0(SB), Z3
-	VPERMPS      Z2, Z3, Z2
-	VMOVUPS      Z2, 4288(DI)
-	VMOVUPS      64(CX), Z2
-	VMULPS       Z2, Z2, Z3
-	VADDPS       Z3, Z0, Z3
-	VSQRTPS      Z3, Z3
-	VMULPS       64(DX), Z3, Z3
-	VMOVUPS      Z3, 2112(R8)
-	VXORPS       Z4, Z4, Z4
-	VCMPPS       $0x11, Z4, Z2, K1
+	VSQRTPS      Z2, Z2
+	VMOVUPS      spreadAVX51200<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, (DI)
+	VMOVUPS      spreadAVX51201<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, 64(DI)
+	VMOVUPS      spreadAVX51200<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 128(DI)
+	VMOVUPS      spreadAVX51201<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 192(DI)
+	VMOVUPS      spreadAVX51210<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, 4096(DI)
+	VMOVUPS      spreadAVX51211<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, 4160(DI)
+	VMOVUPS      spreadAVX51210<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 4224(DI)
+	VMOVUPS      spreadAVX51211<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 4288(DI)
+	VMOVUPS      64(CX), Z1
+	VMULPS       Z1, Z1, Z2
+	VADDPS       Z0, Z2, Z2
+	VSQRTPS      Z2, Z2
+	VMULPS       64(DX), Z2, Z2
+	VMOVUPS      Z2, 2112(R8)
+	VXORPS       Z3, Z3, Z3
+	VCMPPS       $0x11, Z3, Z1, K1
 	KMOVW        K1, R9
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z4
-	VPANDD       Z2, Z4, Z4
-	VMULPS       Z2, Z3, Z4
-	VMULPS       Z2, Z4, Z4
-	VPERMILPS    $0xb1, Z4, Z5
-	VMINPS       Z4, Z5, Z5
-	VPERMILPS    $0x4e, Z5, Z6
-	VMINPS       Z5, Z6, Z5
-	VSHUFF32X4   $0xb1, Z5, Z5, Z6
-	VMINPS       Z5, Z6, Z5
-	VCMPPS       $0x00, Z5, Z4, K1
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
+	VPANDD       Z1, Z3, Z3
+	VMULPS       Z1, Z2, Z3
+	VMULPS       Z1, Z3, Z3
+	VPERMILPS    $0xb1, Z3, Z4
+	VMINPS       Z3, Z4, Z4
+	VPERMILPS    $0x4e, Z4, Z5
+	VMINPS       Z4, Z5, Z4
+	VSHUFF32X4   $0xb1, Z4, Z4, Z5
+	VMINPS       Z4, Z5, Z4
+	VCMPPS       $0x00, Z4, Z3, K1
 	KMOVW        K1, R10
 	MOVL         R9, R11
 	ANDL         $0x000000ff, R11
@@ -1116,48 +1114,49 @@ run8:
 	ANDL         R12, R10
 	ORL          R10, R11
 	XORL         R11, R9
+	VBROADCASTSS bits_80000000<>+0(SB), Z3
 	KMOVW        R9, K1
-	VMOVAPS.Z    Z1, K1, Z4
-	VPXORD       Z2, Z4, Z4
-	VMOVUPS      Z4, 64(R8)
+	VMOVAPS.Z    Z3, K1, Z3
+	VPXORD       Z1, Z3, Z3
 	MOVW         R9, 2(AX)
-	VBROADCASTSS bits_60ad78ec<>+0(SB), Z5
-	VCMPPS       $0x16, Z5, Z3, K1
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
-	VPANDD       Z2, Z5, Z2
-	VBROADCASTSS bits_5368d4a5<>+0(SB), Z5
-	VCMPPS       $0x16, Z5, Z2, K2
+	VMOVUPS      Z3, 64(R8)
+	VBROADCASTSS bits_60ad78ec<>+0(SB), Z4
+	VCMPPS       $0x16, Z4, Z2, K1
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z4
+	VPANDD       Z1, Z4, Z1
+	VBROADCASTSS bits_5368d4a5<>+0(SB), Z4
+	VCMPPS       $0x16, Z4, Z1, K2
 	KORW         K2, K1, K1
-	VXORPS       Z2, Z2, Z2
-	VCMPPS       $0x19, Z2, Z3, K2
+	VXORPS       Z1, Z1, Z1
+	VCMPPS       $0x19, Z1, Z2, K2
 	KORW         K2, K1, K1
 	KMOVW        K1, R9
 	ORL          R9, BX
-	VSQRTPS      Z3, Z2
-	VMOVUPS      spreadAVX51200<>+0(SB), Z3
-	VPERMPS      Z4, Z3, Z3
-	VMOVUPS      Z3, 8192(DI)
-	VMOVUPS      spreadAVX51201<>+0(SB), Z3
-	VPERMPS      Z4, Z3, Z3
-	VMOVUPS      Z3, 8256(DI)
-	VMOVUPS      spreadAVX51200<>+0(SB), Z3
-	VPERMPS      Z2, Z3, Z3
-	VMOVUPS      Z3, 8320(DI)
-	VMOVUPS      spreadAVX51201<>+0(SB), Z3
-	VPERMPS      Z2, Z3, Z3
-	VMOVUPS      Z3, 8384(DI)
-	VMOVUPS      spreadAVX51210<>+0(SB), Z3
-	VPERMPS      Z4, Z3, Z3
-	VMOVUPS      Z3, 12288(DI)
-	VMOVUPS      spreadAVX51211<>+0(SB), Z3
-	VPERMPS      Z4, Z3, Z3
-	VMOVUPS      Z3, 12352(DI)
-	VMOVUPS      spreadAVX51210<>+0(SB), Z3
-	VPERMPS      Z2, Z3, Z3
-	VMOVUPS      Z3, 12416(DI)
-	VMOVUPS      spreadAVX51211<>+0(SB), Z3
-	VPERMPS      Z2, Z3, Z2
-	VMOVUPS      Z2, 12480(DI)
+	VSQRTPS      Z2, Z2
+	VMOVUPS      spreadAVX51200<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, 8192(DI)
+	VMOVUPS      spreadAVX51201<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, 8256(DI)
+	VMOVUPS      spreadAVX51200<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 8320(DI)
+	VMOVUPS      spreadAVX51201<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 8384(DI)
+	VMOVUPS      spreadAVX51210<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, 12288(DI)
+	VMOVUPS      spreadAVX51211<>+0(SB), Z1
+	VPERMPS      Z3, Z1, Z1
+	VMOVUPS      Z1, 12352(DI)
+	VMOVUPS      spreadAVX51210<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 12416(DI)
+	VMOVUPS      spreadAVX51211<>+0(SB), Z1
+	VPERMPS      Z2, Z1, Z1
+	VMOVUPS      Z1, 12480(DI)
 	ADDQ         $0x00000080, CX
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000080, R8
@@ -2259,28 +2258,28 @@ trial20:
 	DECQ         CX
 	JNZ          trial20
 	VMOVUPS      Z2, 39936(AX)
-	VMOVUPS      lanesAVX51200<>+0(SB), Z0
+	VMOVUPS      wordsAVX51200<>+0(SB), Z0
 	VPADDD       Z0, Z3, Z0
 	VXORPS       Z1, Z1, Z1
 	VXORPS       Z4, Z4, Z4
 	VPCMPD       $0x05, Z4, Z3, K1
 	VPGATHERDD   32256(AX)(Z0*4), K1, Z1
 	VMOVUPS      Z1, 40064(AX)
-	VMOVUPS      lanesAVX51210<>+0(SB), Z0
+	VMOVUPS      wordsAVX51210<>+0(SB), Z0
 	VPADDD       Z0, Z3, Z0
 	VXORPS       Z1, Z1, Z1
 	VXORPS       Z4, Z4, Z4
 	VPCMPD       $0x05, Z4, Z3, K1
 	VPGATHERDD   32256(AX)(Z0*4), K1, Z1
 	VMOVUPS      Z1, 40128(AX)
-	VMOVUPS      lanesAVX51220<>+0(SB), Z0
+	VMOVUPS      wordsAVX51220<>+0(SB), Z0
 	VPADDD       Z0, Z3, Z0
 	VXORPS       Z1, Z1, Z1
 	VXORPS       Z4, Z4, Z4
 	VPCMPD       $0x05, Z4, Z3, K1
 	VPGATHERDD   32256(AX)(Z0*4), K1, Z1
 	VMOVUPS      Z1, 40192(AX)
-	VMOVUPS      lanesAVX51230<>+0(SB), Z0
+	VMOVUPS      wordsAVX51230<>+0(SB), Z0
 	VPADDD       Z0, Z3, Z0
 	VXORPS       Z1, Z1, Z1
 	VXORPS       Z4, Z4, Z4
@@ -2297,41 +2296,41 @@ trial20:
 DATA bits_00000040<>+0(SB)/4, $0x00000040
 GLOBL bits_00000040<>(SB), RODATA|NOPTR, $4
 
-DATA lanesAVX51220<>+0(SB)/4, $0x00000020
-DATA lanesAVX51220<>+4(SB)/4, $0x00000021
-DATA lanesAVX51220<>+8(SB)/4, $0x00000022
-DATA lanesAVX51220<>+12(SB)/4, $0x00000023
-DATA lanesAVX51220<>+16(SB)/4, $0x00000024
-DATA lanesAVX51220<>+20(SB)/4, $0x00000025
-DATA lanesAVX51220<>+24(SB)/4, $0x00000026
-DATA lanesAVX51220<>+28(SB)/4, $0x00000027
-DATA lanesAVX51220<>+32(SB)/4, $0x00000028
-DATA lanesAVX51220<>+36(SB)/4, $0x00000029
-DATA lanesAVX51220<>+40(SB)/4, $0x0000002a
-DATA lanesAVX51220<>+44(SB)/4, $0x0000002b
-DATA lanesAVX51220<>+48(SB)/4, $0x0000002c
-DATA lanesAVX51220<>+52(SB)/4, $0x0000002d
-DATA lanesAVX51220<>+56(SB)/4, $0x0000002e
-DATA lanesAVX51220<>+60(SB)/4, $0x0000002f
-GLOBL lanesAVX51220<>(SB), RODATA|NOPTR, $64
+DATA wordsAVX51220<>+0(SB)/4, $0x00000020
+DATA wordsAVX51220<>+4(SB)/4, $0x00000021
+DATA wordsAVX51220<>+8(SB)/4, $0x00000022
+DATA wordsAVX51220<>+12(SB)/4, $0x00000023
+DATA wordsAVX51220<>+16(SB)/4, $0x00000024
+DATA wordsAVX51220<>+20(SB)/4, $0x00000025
+DATA wordsAVX51220<>+24(SB)/4, $0x00000026
+DATA wordsAVX51220<>+28(SB)/4, $0x00000027
+DATA wordsAVX51220<>+32(SB)/4, $0x00000028
+DATA wordsAVX51220<>+36(SB)/4, $0x00000029
+DATA wordsAVX51220<>+40(SB)/4, $0x0000002a
+DATA wordsAVX51220<>+44(SB)/4, $0x0000002b
+DATA wordsAVX51220<>+48(SB)/4, $0x0000002c
+DATA wordsAVX51220<>+52(SB)/4, $0x0000002d
+DATA wordsAVX51220<>+56(SB)/4, $0x0000002e
+DATA wordsAVX51220<>+60(SB)/4, $0x0000002f
+GLOBL wordsAVX51220<>(SB), RODATA|NOPTR, $64
 
-DATA lanesAVX51230<>+0(SB)/4, $0x00000030
-DATA lanesAVX51230<>+4(SB)/4, $0x00000031
-DATA lanesAVX51230<>+8(SB)/4, $0x00000032
-DATA lanesAVX51230<>+12(SB)/4, $0x00000033
-DATA lanesAVX51230<>+16(SB)/4, $0x00000034
-DATA lanesAVX51230<>+20(SB)/4, $0x00000035
-DATA lanesAVX51230<>+24(SB)/4, $0x00000036
-DATA lanesAVX51230<>+28(SB)/4, $0x00000037
-DATA lanesAVX51230<>+32(SB)/4, $0x00000038
-DATA lanesAVX51230<>+36(SB)/4, $0x00000039
-DATA lanesAVX51230<>+40(SB)/4, $0x0000003a
-DATA lanesAVX51230<>+44(SB)/4, $0x0000003b
-DATA lanesAVX51230<>+48(SB)/4, $0x0000003c
-DATA lanesAVX51230<>+52(SB)/4, $0x0000003d
-DATA lanesAVX51230<>+56(SB)/4, $0x0000003e
-DATA lanesAVX51230<>+60(SB)/4, $0x0000003f
-GLOBL lanesAVX51230<>(SB), RODATA|NOPTR, $64
+DATA wordsAVX51230<>+0(SB)/4, $0x00000030
+DATA wordsAVX51230<>+4(SB)/4, $0x00000031
+DATA wordsAVX51230<>+8(SB)/4, $0x00000032
+DATA wordsAVX51230<>+12(SB)/4, $0x00000033
+DATA wordsAVX51230<>+16(SB)/4, $0x00000034
+DATA wordsAVX51230<>+20(SB)/4, $0x00000035
+DATA wordsAVX51230<>+24(SB)/4, $0x00000036
+DATA wordsAVX51230<>+28(SB)/4, $0x00000037
+DATA wordsAVX51230<>+32(SB)/4, $0x00000038
+DATA wordsAVX51230<>+36(SB)/4, $0x00000039
+DATA wordsAVX51230<>+40(SB)/4, $0x0000003a
+DATA wordsAVX51230<>+44(SB)/4, $0x0000003b
+DATA wordsAVX51230<>+48(SB)/4, $0x0000003c
+DATA wordsAVX51230<>+52(SB)/4, $0x0000003d
+DATA wordsAVX51230<>+56(SB)/4, $0x0000003e
+DATA wordsAVX51230<>+60(SB)/4, $0x0000003f
+GLOBL wordsAVX51230<>(SB), RODATA|NOPTR, $64
 
 // func refine32AVX512(scratch *float32) (bad int)
 // Requires: AVX, AVX512DQ, AVX512F
@@ -2639,31 +2638,30 @@ TEXT ·weighEven16AVX2(SB), NOSPLIT, $0-56
 	ADDQ         AX, R8
 	IMUL3Q       $0x02, BX, BX
 	LEAQ         40384(AX)(BX*1), AX
-	VBROADCASTSS bits_80000000<>+0(SB), Y1
 	XORQ         BX, BX
 
 run22:
-	VMOVUPS      (CX), Y2
-	VMULPS       Y2, Y2, Y3
-	VADDPS       Y3, Y0, Y3
-	VSQRTPS      Y3, Y3
-	VMULPS       (DX), Y3, Y3
-	VMOVUPS      Y3, 2048(R8)
-	VXORPS       Y4, Y4, Y4
-	VCMPPS       $0x11, Y4, Y2, Y4
-	VMOVMSKPS    Y4, R9
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
-	VPAND        Y2, Y4, Y4
-	VMULPS       Y2, Y3, Y4
-	VMULPS       Y2, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y5
-	VMINPS       Y4, Y5, Y5
-	VPERMILPS    $0x4e, Y5, Y6
-	VMINPS       Y5, Y6, Y5
-	VPERM2F128   $0x01, Y5, Y5, Y6
-	VMINPS       Y5, Y6, Y5
-	VCMPPS       $0x00, Y5, Y4, Y4
-	VMOVMSKPS    Y4, R10
+	VMOVUPS      (CX), Y1
+	VMULPS       Y1, Y1, Y2
+	VADDPS       Y0, Y2, Y2
+	VSQRTPS      Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMOVUPS      Y2, 2048(R8)
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x11, Y3, Y1, Y3
+	VMOVMSKPS    Y3, R9
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y3
+	VMULPS       Y1, Y2, Y3
+	VMULPS       Y1, Y3, Y3
+	VPERMILPS    $0xb1, Y3, Y4
+	VMINPS       Y3, Y4, Y4
+	VPERMILPS    $0x4e, Y4, Y5
+	VMINPS       Y4, Y5, Y4
+	VPERM2F128   $0x01, Y4, Y4, Y5
+	VMINPS       Y4, Y5, Y4
+	VCMPPS       $0x00, Y4, Y3, Y3
+	VMOVMSKPS    Y3, R10
 	MOVL         R9, R11
 	ANDL         $0x000000ff, R11
 	POPCNTL      R11, R11
@@ -2673,71 +2671,72 @@ run22:
 	BLSIL        R10, R10
 	ANDL         R11, R10
 	XORL         R10, R9
+	VBROADCASTSS bits_80000000<>+0(SB), Y3
 	VMOVD        R9, X4
 	VPBROADCASTD X4, Y4
 	VPSLLVD      signShifts<>+0(SB), Y4, Y4
-	VPAND        Y4, Y1, Y4
-	VPXOR        Y2, Y4, Y4
-	VMOVUPS      Y4, (R8)
+	VPAND        Y4, Y3, Y3
+	VPXOR        Y1, Y3, Y3
 	MOVB         R9, (AX)
-	VBROADCASTSS bits_60ad78ec<>+0(SB), Y5
-	VCMPPS       $0x16, Y5, Y3, Y5
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y6
-	VPAND        Y2, Y6, Y2
-	VBROADCASTSS bits_5368d4a5<>+0(SB), Y6
-	VCMPPS       $0x16, Y6, Y2, Y2
-	VPOR         Y5, Y2, Y2
-	VXORPS       Y5, Y5, Y5
-	VCMPPS       $0x19, Y5, Y3, Y5
-	VPOR         Y2, Y5, Y2
-	VMOVMSKPS    Y2, R9
-	ORL          R9, BX
-	VSQRTPS      Y3, Y2
-	VMOVUPS      spreadAVX200<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, (DI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 32(DI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 64(DI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 96(DI)
-	VMOVUPS      spreadAVX200<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 128(DI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 160(DI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 192(DI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y2
-	VMOVUPS      Y2, 224(DI)
-	VMOVUPS      32(CX), Y2
-	VMULPS       Y2, Y2, Y3
-	VADDPS       Y3, Y0, Y3
-	VSQRTPS      Y3, Y3
-	VMULPS       32(DX), Y3, Y3
-	VMOVUPS      Y3, 2080(R8)
+	VMOVUPS      Y3, (R8)
+	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
+	VCMPPS       $0x16, Y4, Y2, Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y1, Y5, Y1
+	VBROADCASTSS bits_5368d4a5<>+0(SB), Y5
+	VCMPPS       $0x16, Y5, Y1, Y1
+	VPOR         Y4, Y1, Y1
 	VXORPS       Y4, Y4, Y4
-	VCMPPS       $0x11, Y4, Y2, Y4
-	VMOVMSKPS    Y4, R9
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
-	VPAND        Y2, Y4, Y4
-	VMULPS       Y2, Y3, Y4
-	VMULPS       Y2, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y5
-	VMINPS       Y4, Y5, Y5
-	VPERMILPS    $0x4e, Y5, Y6
-	VMINPS       Y5, Y6, Y5
-	VPERM2F128   $0x01, Y5, Y5, Y6
-	VMINPS       Y5, Y6, Y5
-	VCMPPS       $0x00, Y5, Y4, Y4
-	VMOVMSKPS    Y4, R10
+	VCMPPS       $0x19, Y4, Y2, Y4
+	VPOR         Y1, Y4, Y1
+	VMOVMSKPS    Y1, R9
+	ORL          R9, BX
+	VSQRTPS      Y2, Y2
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, (DI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 32(DI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 64(DI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 96(DI)
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 128(DI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 160(DI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 192(DI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 224(DI)
+	VMOVUPS      32(CX), Y1
+	VMULPS       Y1, Y1, Y2
+	VADDPS       Y0, Y2, Y2
+	VSQRTPS      Y2, Y2
+	VMULPS       32(DX), Y2, Y2
+	VMOVUPS      Y2, 2080(R8)
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x11, Y3, Y1, Y3
+	VMOVMSKPS    Y3, R9
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y3
+	VMULPS       Y1, Y2, Y3
+	VMULPS       Y1, Y3, Y3
+	VPERMILPS    $0xb1, Y3, Y4
+	VMINPS       Y3, Y4, Y4
+	VPERMILPS    $0x4e, Y4, Y5
+	VMINPS       Y4, Y5, Y4
+	VPERM2F128   $0x01, Y4, Y4, Y5
+	VMINPS       Y4, Y5, Y4
+	VCMPPS       $0x00, Y4, Y3, Y3
+	VMOVMSKPS    Y3, R10
 	MOVL         R9, R11
 	ANDL         $0x000000ff, R11
 	POPCNTL      R11, R11
@@ -2747,50 +2746,51 @@ run22:
 	BLSIL        R10, R10
 	ANDL         R11, R10
 	XORL         R10, R9
+	VBROADCASTSS bits_80000000<>+0(SB), Y3
 	VMOVD        R9, X4
 	VPBROADCASTD X4, Y4
 	VPSLLVD      signShifts<>+0(SB), Y4, Y4
-	VPAND        Y4, Y1, Y4
-	VPXOR        Y2, Y4, Y4
-	VMOVUPS      Y4, 32(R8)
+	VPAND        Y4, Y3, Y3
+	VPXOR        Y1, Y3, Y3
 	MOVB         R9, 1(AX)
-	VBROADCASTSS bits_60ad78ec<>+0(SB), Y5
-	VCMPPS       $0x16, Y5, Y3, Y5
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y6
-	VPAND        Y2, Y6, Y2
-	VBROADCASTSS bits_5368d4a5<>+0(SB), Y6
-	VCMPPS       $0x16, Y6, Y2, Y2
-	VPOR         Y5, Y2, Y2
-	VXORPS       Y5, Y5, Y5
-	VCMPPS       $0x19, Y5, Y3, Y5
-	VPOR         Y2, Y5, Y2
-	VMOVMSKPS    Y2, R9
+	VMOVUPS      Y3, 32(R8)
+	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
+	VCMPPS       $0x16, Y4, Y2, Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y1, Y5, Y1
+	VBROADCASTSS bits_5368d4a5<>+0(SB), Y5
+	VCMPPS       $0x16, Y5, Y1, Y1
+	VPOR         Y4, Y1, Y1
+	VXORPS       Y4, Y4, Y4
+	VCMPPS       $0x19, Y4, Y2, Y4
+	VPOR         Y1, Y4, Y1
+	VMOVMSKPS    Y1, R9
 	ORL          R9, BX
-	VSQRTPS      Y3, Y2
-	VMOVUPS      spreadAVX200<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 4096(DI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 4128(DI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 4160(DI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 4192(DI)
-	VMOVUPS      spreadAVX200<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 4224(DI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 4256(DI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 4288(DI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y2
-	VMOVUPS      Y2, 4320(DI)
+	VSQRTPS      Y2, Y2
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 4096(DI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 4128(DI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 4160(DI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 4192(DI)
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 4224(DI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 4256(DI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 4288(DI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 4320(DI)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000040, R8
@@ -2869,13 +2869,12 @@ TEXT ·weighSigned16AVX2(SB), NOSPLIT, $0-56
 	ADDQ         AX, R8
 	IMUL3Q       $0x02, BX, BX
 	LEAQ         40384(AX)(BX*1), AX
-	VBROADCASTSS bits_80000000<>+0(SB), Y1
 	XORQ         BX, BX
 
 run23:
 	VMOVUPS      (CX), Y1
 	VMULPS       Y1, Y1, Y2
-	VADDPS       Y2, Y0, Y2
+	VADDPS       Y0, Y2, Y2
 	VSQRTPS      Y2, Y2
 	VMULPS       (DX), Y2, Y2
 	VMOVUPS      Y2, 2048(R8)
@@ -2884,8 +2883,8 @@ run23:
 	VMOVMSKPS    Y3, R9
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y1, Y3, Y3
-	VMOVUPS      Y3, (R8)
 	MOVB         R9, (AX)
+	VMOVUPS      Y3, (R8)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
 	VCMPPS       $0x16, Y4, Y2, Y4
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
@@ -2898,34 +2897,34 @@ run23:
 	VPOR         Y1, Y4, Y1
 	VMOVMSKPS    Y1, R9
 	ORL          R9, BX
-	VSQRTPS      Y2, Y1
-	VMOVUPS      spreadAVX200<>+0(SB), Y2
-	VPERMPS      Y3, Y2, Y2
-	VMOVUPS      Y2, (DI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y2
-	VPERMPS      Y3, Y2, Y2
-	VMOVUPS      Y2, 32(DI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y2
-	VPERMPS      Y3, Y2, Y2
-	VMOVUPS      Y2, 64(DI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y2
-	VPERMPS      Y3, Y2, Y2
-	VMOVUPS      Y2, 96(DI)
-	VMOVUPS      spreadAVX200<>+0(SB), Y2
-	VPERMPS      Y1, Y2, Y2
-	VMOVUPS      Y2, 128(DI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y2
-	VPERMPS      Y1, Y2, Y2
-	VMOVUPS      Y2, 160(DI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y2
-	VPERMPS      Y1, Y2, Y2
-	VMOVUPS      Y2, 192(DI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y2
-	VPERMPS      Y1, Y2, Y1
+	VSQRTPS      Y2, Y2
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, (DI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 32(DI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 64(DI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 96(DI)
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 128(DI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 160(DI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 192(DI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
 	VMOVUPS      Y1, 224(DI)
 	VMOVUPS      32(CX), Y1
 	VMULPS       Y1, Y1, Y2
-	VADDPS       Y2, Y0, Y2
+	VADDPS       Y0, Y2, Y2
 	VSQRTPS      Y2, Y2
 	VMULPS       32(DX), Y2, Y2
 	VMOVUPS      Y2, 2080(R8)
@@ -2934,8 +2933,8 @@ run23:
 	VMOVMSKPS    Y3, R9
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y1, Y3, Y3
-	VMOVUPS      Y3, 32(R8)
 	MOVB         R9, 1(AX)
+	VMOVUPS      Y3, 32(R8)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
 	VCMPPS       $0x16, Y4, Y2, Y4
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
@@ -2948,30 +2947,30 @@ run23:
 	VPOR         Y1, Y4, Y1
 	VMOVMSKPS    Y1, R9
 	ORL          R9, BX
-	VSQRTPS      Y2, Y1
-	VMOVUPS      spreadAVX200<>+0(SB), Y2
-	VPERMPS      Y3, Y2, Y2
-	VMOVUPS      Y2, 4096(DI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y2
-	VPERMPS      Y3, Y2, Y2
-	VMOVUPS      Y2, 4128(DI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y2
-	VPERMPS      Y3, Y2, Y2
-	VMOVUPS      Y2, 4160(DI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y2
-	VPERMPS      Y3, Y2, Y2
-	VMOVUPS      Y2, 4192(DI)
-	VMOVUPS      spreadAVX200<>+0(SB), Y2
-	VPERMPS      Y1, Y2, Y2
-	VMOVUPS      Y2, 4224(DI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y2
-	VPERMPS      Y1, Y2, Y2
-	VMOVUPS      Y2, 4256(DI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y2
-	VPERMPS      Y1, Y2, Y2
-	VMOVUPS      Y2, 4288(DI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y2
-	VPERMPS      Y1, Y2, Y1
+	VSQRTPS      Y2, Y2
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 4096(DI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 4128(DI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 4160(DI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 4192(DI)
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 4224(DI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 4256(DI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 4288(DI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
 	VMOVUPS      Y1, 4320(DI)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DX
@@ -3001,7 +3000,6 @@ TEXT ·weighPlain16AVX2(SB), NOSPLIT, $0-56
 	ADDQ         AX, DI
 	IMUL3Q       $0x02, DX, DX
 	LEAQ         40384(AX)(DX*1), AX
-	VBROADCASTSS bits_80000000<>+0(SB), Y1
 	XORQ         DX, DX
 	VBROADCASTSS bits_3e800000<>+0(SB), Y1
 	VMULPS       Y1, Y0, Y0
@@ -3009,15 +3007,15 @@ TEXT ·weighPlain16AVX2(SB), NOSPLIT, $0-56
 run24:
 	VMOVUPS      (CX), Y1
 	VMULPS       Y1, Y1, Y2
-	VADDPS       Y2, Y0, Y2
+	VADDPS       Y0, Y2, Y2
 	VMOVUPS      Y2, 2048(DI)
 	VXORPS       Y3, Y3, Y3
 	VCMPPS       $0x11, Y3, Y1, Y3
 	VMOVMSKPS    Y3, R8
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y1, Y3, Y3
-	VMOVUPS      Y3, (DI)
 	MOVB         R8, (AX)
+	VMOVUPS      Y3, (DI)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
 	VCMPPS       $0x16, Y4, Y2, Y4
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
@@ -3030,42 +3028,42 @@ run24:
 	VPOR         Y1, Y4, Y1
 	VMOVMSKPS    Y1, R8
 	ORL          R8, DX
-	VSQRTPS      Y2, Y1
-	VMOVUPS      spreadAVX200<>+0(SB), Y2
-	VPERMPS      Y3, Y2, Y2
-	VMOVUPS      Y2, (SI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y2
-	VPERMPS      Y3, Y2, Y2
-	VMOVUPS      Y2, 32(SI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y2
-	VPERMPS      Y3, Y2, Y2
-	VMOVUPS      Y2, 64(SI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y2
-	VPERMPS      Y3, Y2, Y2
-	VMOVUPS      Y2, 96(SI)
-	VMOVUPS      spreadAVX200<>+0(SB), Y2
-	VPERMPS      Y1, Y2, Y2
-	VMOVUPS      Y2, 128(SI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y2
-	VPERMPS      Y1, Y2, Y2
-	VMOVUPS      Y2, 160(SI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y2
-	VPERMPS      Y1, Y2, Y2
-	VMOVUPS      Y2, 192(SI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y2
-	VPERMPS      Y1, Y2, Y1
+	VSQRTPS      Y2, Y2
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, (SI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 32(SI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 64(SI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 96(SI)
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 128(SI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 160(SI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 192(SI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
 	VMOVUPS      Y1, 224(SI)
 	VMOVUPS      32(CX), Y1
 	VMULPS       Y1, Y1, Y2
-	VADDPS       Y2, Y0, Y2
+	VADDPS       Y0, Y2, Y2
 	VMOVUPS      Y2, 2080(DI)
 	VXORPS       Y3, Y3, Y3
 	VCMPPS       $0x11, Y3, Y1, Y3
 	VMOVMSKPS    Y3, R8
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y1, Y3, Y3
-	VMOVUPS      Y3, 32(DI)
 	MOVB         R8, 1(AX)
+	VMOVUPS      Y3, 32(DI)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
 	VCMPPS       $0x16, Y4, Y2, Y4
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
@@ -3078,30 +3076,30 @@ run24:
 	VPOR         Y1, Y4, Y1
 	VMOVMSKPS    Y1, R8
 	ORL          R8, DX
-	VSQRTPS      Y2, Y1
-	VMOVUPS      spreadAVX200<>+0(SB), Y2
-	VPERMPS      Y3, Y2, Y2
-	VMOVUPS      Y2, 4096(SI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y2
-	VPERMPS      Y3, Y2, Y2
-	VMOVUPS      Y2, 4128(SI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y2
-	VPERMPS      Y3, Y2, Y2
-	VMOVUPS      Y2, 4160(SI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y2
-	VPERMPS      Y3, Y2, Y2
-	VMOVUPS      Y2, 4192(SI)
-	VMOVUPS      spreadAVX200<>+0(SB), Y2
-	VPERMPS      Y1, Y2, Y2
-	VMOVUPS      Y2, 4224(SI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y2
-	VPERMPS      Y1, Y2, Y2
-	VMOVUPS      Y2, 4256(SI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y2
-	VPERMPS      Y1, Y2, Y2
-	VMOVUPS      Y2, 4288(SI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y2
-	VPERMPS      Y1, Y2, Y1
+	VSQRTPS      Y2, Y2
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 4096(SI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 4128(SI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 4160(SI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 4192(SI)
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 4224(SI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 4256(SI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 4288(SI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
 	VMOVUPS      Y1, 4320(SI)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DI
@@ -3584,14 +3582,14 @@ trial28:
 	DECQ         BX
 	JNZ          trial28
 	VMOVUPS      Y2, 39936(AX)
-	VMOVUPS      lanesAVX200<>+0(SB), Y1
+	VMOVUPS      wordsAVX200<>+0(SB), Y1
 	VPADDD       Y1, Y3, Y1
 	VXORPS       Y4, Y4, Y4
 	VPCMPEQD     Y5, Y5, Y5
 	VPCMPGTD     Y5, Y3, Y5
 	VPGATHERDD   Y5, 32256(AX)(Y1*4), Y4
 	VMOVUPS      Y4, 40064(AX)
-	VMOVUPS      lanesAVX210<>+0(SB), Y1
+	VMOVUPS      wordsAVX210<>+0(SB), Y1
 	VPADDD       Y1, Y3, Y1
 	VXORPS       Y4, Y4, Y4
 	VPCMPEQD     Y5, Y5, Y5
@@ -3740,14 +3738,14 @@ trial29:
 	DECQ         CX
 	JNZ          trial29
 	VMOVUPS      Y2, 39968(AX)
-	VMOVUPS      lanesAVX201<>+0(SB), Y0
+	VMOVUPS      wordsAVX201<>+0(SB), Y0
 	VPADDD       Y0, Y3, Y0
 	VXORPS       Y1, Y1, Y1
 	VPCMPEQD     Y4, Y4, Y4
 	VPCMPGTD     Y4, Y3, Y4
 	VPGATHERDD   Y4, 32256(AX)(Y0*4), Y1
 	VMOVUPS      Y1, 40096(AX)
-	VMOVUPS      lanesAVX211<>+0(SB), Y0
+	VMOVUPS      wordsAVX211<>+0(SB), Y0
 	VPADDD       Y0, Y3, Y0
 	VXORPS       Y1, Y1, Y1
 	VPCMPEQD     Y4, Y4, Y4
@@ -3771,45 +3769,45 @@ DATA levelsAVX2<>+24(SB)/4, $0x40a00000
 DATA levelsAVX2<>+28(SB)/4, $0x00000000
 GLOBL levelsAVX2<>(SB), RODATA|NOPTR, $32
 
-DATA lanesAVX200<>+0(SB)/4, $0x00000000
-DATA lanesAVX200<>+4(SB)/4, $0x00000001
-DATA lanesAVX200<>+8(SB)/4, $0x00000002
-DATA lanesAVX200<>+12(SB)/4, $0x00000003
-DATA lanesAVX200<>+16(SB)/4, $0x00000004
-DATA lanesAVX200<>+20(SB)/4, $0x00000005
-DATA lanesAVX200<>+24(SB)/4, $0x00000006
-DATA lanesAVX200<>+28(SB)/4, $0x00000007
-GLOBL lanesAVX200<>(SB), RODATA|NOPTR, $32
+DATA wordsAVX200<>+0(SB)/4, $0x00000000
+DATA wordsAVX200<>+4(SB)/4, $0x00000001
+DATA wordsAVX200<>+8(SB)/4, $0x00000002
+DATA wordsAVX200<>+12(SB)/4, $0x00000003
+DATA wordsAVX200<>+16(SB)/4, $0x00000004
+DATA wordsAVX200<>+20(SB)/4, $0x00000005
+DATA wordsAVX200<>+24(SB)/4, $0x00000006
+DATA wordsAVX200<>+28(SB)/4, $0x00000007
+GLOBL wordsAVX200<>(SB), RODATA|NOPTR, $32
 
-DATA lanesAVX210<>+0(SB)/4, $0x00000010
-DATA lanesAVX210<>+4(SB)/4, $0x00000011
-DATA lanesAVX210<>+8(SB)/4, $0x00000012
-DATA lanesAVX210<>+12(SB)/4, $0x00000013
-DATA lanesAVX210<>+16(SB)/4, $0x00000014
-DATA lanesAVX210<>+20(SB)/4, $0x00000015
-DATA lanesAVX210<>+24(SB)/4, $0x00000016
-DATA lanesAVX210<>+28(SB)/4, $0x00000017
-GLOBL lanesAVX210<>(SB), RODATA|NOPTR, $32
+DATA wordsAVX210<>+0(SB)/4, $0x00000010
+DATA wordsAVX210<>+4(SB)/4, $0x00000011
+DATA wordsAVX210<>+8(SB)/4, $0x00000012
+DATA wordsAVX210<>+12(SB)/4, $0x00000013
+DATA wordsAVX210<>+16(SB)/4, $0x00000014
+DATA wordsAVX210<>+20(SB)/4, $0x00000015
+DATA wordsAVX210<>+24(SB)/4, $0x00000016
+DATA wordsAVX210<>+28(SB)/4, $0x00000017
+GLOBL wordsAVX210<>(SB), RODATA|NOPTR, $32
 
-DATA lanesAVX201<>+0(SB)/4, $0x00000008
-DATA lanesAVX201<>+4(SB)/4, $0x00000009
-DATA lanesAVX201<>+8(SB)/4, $0x0000000a
-DATA lanesAVX201<>+12(SB)/4, $0x0000000b
-DATA lanesAVX201<>+16(SB)/4, $0x0000000c
-DATA lanesAVX201<>+20(SB)/4, $0x0000000d
-DATA lanesAVX201<>+24(SB)/4, $0x0000000e
-DATA lanesAVX201<>+28(SB)/4, $0x0000000f
-GLOBL lanesAVX201<>(SB), RODATA|NOPTR, $32
+DATA wordsAVX201<>+0(SB)/4, $0x00000008
+DATA wordsAVX201<>+4(SB)/4, $0x00000009
+DATA wordsAVX201<>+8(SB)/4, $0x0000000a
+DATA wordsAVX201<>+12(SB)/4, $0x0000000b
+DATA wordsAVX201<>+16(SB)/4, $0x0000000c
+DATA wordsAVX201<>+20(SB)/4, $0x0000000d
+DATA wordsAVX201<>+24(SB)/4, $0x0000000e
+DATA wordsAVX201<>+28(SB)/4, $0x0000000f
+GLOBL wordsAVX201<>(SB), RODATA|NOPTR, $32
 
-DATA lanesAVX211<>+0(SB)/4, $0x00000018
-DATA lanesAVX211<>+4(SB)/4, $0x00000019
-DATA lanesAVX211<>+8(SB)/4, $0x0000001a
-DATA lanesAVX211<>+12(SB)/4, $0x0000001b
-DATA lanesAVX211<>+16(SB)/4, $0x0000001c
-DATA lanesAVX211<>+20(SB)/4, $0x0000001d
-DATA lanesAVX211<>+24(SB)/4, $0x0000001e
-DATA lanesAVX211<>+28(SB)/4, $0x0000001f
-GLOBL lanesAVX211<>(SB), RODATA|NOPTR, $32
+DATA wordsAVX211<>+0(SB)/4, $0x00000018
+DATA wordsAVX211<>+4(SB)/4, $0x00000019
+DATA wordsAVX211<>+8(SB)/4, $0x0000001a
+DATA wordsAVX211<>+12(SB)/4, $0x0000001b
+DATA wordsAVX211<>+16(SB)/4, $0x0000001c
+DATA wordsAVX211<>+20(SB)/4, $0x0000001d
+DATA wordsAVX211<>+24(SB)/4, $0x0000001e
+DATA wordsAVX211<>+28(SB)/4, $0x0000001f
+GLOBL wordsAVX211<>(SB), RODATA|NOPTR, $32
 
 // func refine16AVX2(scratch *float32) (bad int)
 // Requires: AVX, AVX2
@@ -4116,31 +4114,30 @@ TEXT ·weighEven32AVX2(SB), NOSPLIT, $0-56
 	ADDQ         AX, R8
 	IMUL3Q       $0x04, BX, BX
 	LEAQ         40384(AX)(BX*1), AX
-	VBROADCASTSS bits_80000000<>+0(SB), Y1
 	XORQ         BX, BX
 
 run30:
-	VMOVUPS      (CX), Y2
-	VMULPS       Y2, Y2, Y3
-	VADDPS       Y3, Y0, Y3
-	VSQRTPS      Y3, Y3
-	VMULPS       (DX), Y3, Y3
-	VMOVUPS      Y3, 2048(R8)
-	VXORPS       Y4, Y4, Y4
-	VCMPPS       $0x11, Y4, Y2, Y4
-	VMOVMSKPS    Y4, R9
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
-	VPAND        Y2, Y4, Y4
-	VMULPS       Y2, Y3, Y4
-	VMULPS       Y2, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y5
-	VMINPS       Y4, Y5, Y5
-	VPERMILPS    $0x4e, Y5, Y6
-	VMINPS       Y5, Y6, Y5
-	VPERM2F128   $0x01, Y5, Y5, Y6
-	VMINPS       Y5, Y6, Y5
-	VCMPPS       $0x00, Y5, Y4, Y4
-	VMOVMSKPS    Y4, R10
+	VMOVUPS      (CX), Y1
+	VMULPS       Y1, Y1, Y2
+	VADDPS       Y0, Y2, Y2
+	VSQRTPS      Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMOVUPS      Y2, 2048(R8)
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x11, Y3, Y1, Y3
+	VMOVMSKPS    Y3, R9
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y3
+	VMULPS       Y1, Y2, Y3
+	VMULPS       Y1, Y3, Y3
+	VPERMILPS    $0xb1, Y3, Y4
+	VMINPS       Y3, Y4, Y4
+	VPERMILPS    $0x4e, Y4, Y5
+	VMINPS       Y4, Y5, Y4
+	VPERM2F128   $0x01, Y4, Y4, Y5
+	VMINPS       Y4, Y5, Y4
+	VCMPPS       $0x00, Y4, Y3, Y3
+	VMOVMSKPS    Y3, R10
 	MOVL         R9, R11
 	ANDL         $0x000000ff, R11
 	POPCNTL      R11, R11
@@ -4150,71 +4147,72 @@ run30:
 	BLSIL        R10, R10
 	ANDL         R11, R10
 	XORL         R10, R9
+	VBROADCASTSS bits_80000000<>+0(SB), Y3
 	VMOVD        R9, X4
 	VPBROADCASTD X4, Y4
 	VPSLLVD      signShifts<>+0(SB), Y4, Y4
-	VPAND        Y4, Y1, Y4
-	VPXOR        Y2, Y4, Y4
-	VMOVUPS      Y4, (R8)
+	VPAND        Y4, Y3, Y3
+	VPXOR        Y1, Y3, Y3
 	MOVB         R9, (AX)
-	VBROADCASTSS bits_60ad78ec<>+0(SB), Y5
-	VCMPPS       $0x16, Y5, Y3, Y5
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y6
-	VPAND        Y2, Y6, Y2
-	VBROADCASTSS bits_5368d4a5<>+0(SB), Y6
-	VCMPPS       $0x16, Y6, Y2, Y2
-	VPOR         Y5, Y2, Y2
-	VXORPS       Y5, Y5, Y5
-	VCMPPS       $0x19, Y5, Y3, Y5
-	VPOR         Y2, Y5, Y2
-	VMOVMSKPS    Y2, R9
-	ORL          R9, BX
-	VSQRTPS      Y3, Y2
-	VMOVUPS      spreadAVX200<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, (DI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 32(DI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 64(DI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 96(DI)
-	VMOVUPS      spreadAVX200<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 128(DI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 160(DI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 192(DI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y2
-	VMOVUPS      Y2, 224(DI)
-	VMOVUPS      32(CX), Y2
-	VMULPS       Y2, Y2, Y3
-	VADDPS       Y3, Y0, Y3
-	VSQRTPS      Y3, Y3
-	VMULPS       32(DX), Y3, Y3
-	VMOVUPS      Y3, 2080(R8)
+	VMOVUPS      Y3, (R8)
+	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
+	VCMPPS       $0x16, Y4, Y2, Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y1, Y5, Y1
+	VBROADCASTSS bits_5368d4a5<>+0(SB), Y5
+	VCMPPS       $0x16, Y5, Y1, Y1
+	VPOR         Y4, Y1, Y1
 	VXORPS       Y4, Y4, Y4
-	VCMPPS       $0x11, Y4, Y2, Y4
-	VMOVMSKPS    Y4, R9
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
-	VPAND        Y2, Y4, Y4
-	VMULPS       Y2, Y3, Y4
-	VMULPS       Y2, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y5
-	VMINPS       Y4, Y5, Y5
-	VPERMILPS    $0x4e, Y5, Y6
-	VMINPS       Y5, Y6, Y5
-	VPERM2F128   $0x01, Y5, Y5, Y6
-	VMINPS       Y5, Y6, Y5
-	VCMPPS       $0x00, Y5, Y4, Y4
-	VMOVMSKPS    Y4, R10
+	VCMPPS       $0x19, Y4, Y2, Y4
+	VPOR         Y1, Y4, Y1
+	VMOVMSKPS    Y1, R9
+	ORL          R9, BX
+	VSQRTPS      Y2, Y2
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, (DI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 32(DI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 64(DI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 96(DI)
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 128(DI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 160(DI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 192(DI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 224(DI)
+	VMOVUPS      32(CX), Y1
+	VMULPS       Y1, Y1, Y2
+	VADDPS       Y0, Y2, Y2
+	VSQRTPS      Y2, Y2
+	VMULPS       32(DX), Y2, Y2
+	VMOVUPS      Y2, 2080(R8)
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x11, Y3, Y1, Y3
+	VMOVMSKPS    Y3, R9
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y3
+	VMULPS       Y1, Y2, Y3
+	VMULPS       Y1, Y3, Y3
+	VPERMILPS    $0xb1, Y3, Y4
+	VMINPS       Y3, Y4, Y4
+	VPERMILPS    $0x4e, Y4, Y5
+	VMINPS       Y4, Y5, Y4
+	VPERM2F128   $0x01, Y4, Y4, Y5
+	VMINPS       Y4, Y5, Y4
+	VCMPPS       $0x00, Y4, Y3, Y3
+	VMOVMSKPS    Y3, R10
 	MOVL         R9, R11
 	ANDL         $0x000000ff, R11
 	POPCNTL      R11, R11
@@ -4224,71 +4222,72 @@ run30:
 	BLSIL        R10, R10
 	ANDL         R11, R10
 	XORL         R10, R9
+	VBROADCASTSS bits_80000000<>+0(SB), Y3
 	VMOVD        R9, X4
 	VPBROADCASTD X4, Y4
 	VPSLLVD      signShifts<>+0(SB), Y4, Y4
-	VPAND        Y4, Y1, Y4
-	VPXOR        Y2, Y4, Y4
-	VMOVUPS      Y4, 32(R8)
+	VPAND        Y4, Y3, Y3
+	VPXOR        Y1, Y3, Y3
 	MOVB         R9, 1(AX)
-	VBROADCASTSS bits_60ad78ec<>+0(SB), Y5
-	VCMPPS       $0x16, Y5, Y3, Y5
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y6
-	VPAND        Y2, Y6, Y2
-	VBROADCASTSS bits_5368d4a5<>+0(SB), Y6
-	VCMPPS       $0x16, Y6, Y2, Y2
-	VPOR         Y5, Y2, Y2
-	VXORPS       Y5, Y5, Y5
-	VCMPPS       $0x19, Y5, Y3, Y5
-	VPOR         Y2, Y5, Y2
-	VMOVMSKPS    Y2, R9
-	ORL          R9, BX
-	VSQRTPS      Y3, Y2
-	VMOVUPS      spreadAVX200<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 4096(DI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 4128(DI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 4160(DI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 4192(DI)
-	VMOVUPS      spreadAVX200<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 4224(DI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 4256(DI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 4288(DI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y2
-	VMOVUPS      Y2, 4320(DI)
-	VMOVUPS      64(CX), Y2
-	VMULPS       Y2, Y2, Y3
-	VADDPS       Y3, Y0, Y3
-	VSQRTPS      Y3, Y3
-	VMULPS       64(DX), Y3, Y3
-	VMOVUPS      Y3, 2112(R8)
+	VMOVUPS      Y3, 32(R8)
+	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
+	VCMPPS       $0x16, Y4, Y2, Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y1, Y5, Y1
+	VBROADCASTSS bits_5368d4a5<>+0(SB), Y5
+	VCMPPS       $0x16, Y5, Y1, Y1
+	VPOR         Y4, Y1, Y1
 	VXORPS       Y4, Y4, Y4
-	VCMPPS       $0x11, Y4, Y2, Y4
-	VMOVMSKPS    Y4, R9
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
-	VPAND        Y2, Y4, Y4
-	VMULPS       Y2, Y3, Y4
-	VMULPS       Y2, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y5
-	VMINPS       Y4, Y5, Y5
-	VPERMILPS    $0x4e, Y5, Y6
-	VMINPS       Y5, Y6, Y5
-	VPERM2F128   $0x01, Y5, Y5, Y6
-	VMINPS       Y5, Y6, Y5
-	VCMPPS       $0x00, Y5, Y4, Y4
-	VMOVMSKPS    Y4, R10
+	VCMPPS       $0x19, Y4, Y2, Y4
+	VPOR         Y1, Y4, Y1
+	VMOVMSKPS    Y1, R9
+	ORL          R9, BX
+	VSQRTPS      Y2, Y2
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 4096(DI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 4128(DI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 4160(DI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 4192(DI)
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 4224(DI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 4256(DI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 4288(DI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 4320(DI)
+	VMOVUPS      64(CX), Y1
+	VMULPS       Y1, Y1, Y2
+	VADDPS       Y0, Y2, Y2
+	VSQRTPS      Y2, Y2
+	VMULPS       64(DX), Y2, Y2
+	VMOVUPS      Y2, 2112(R8)
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x11, Y3, Y1, Y3
+	VMOVMSKPS    Y3, R9
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y3
+	VMULPS       Y1, Y2, Y3
+	VMULPS       Y1, Y3, Y3
+	VPERMILPS    $0xb1, Y3, Y4
+	VMINPS       Y3, Y4, Y4
+	VPERMILPS    $0x4e, Y4, Y5
+	VMINPS       Y4, Y5, Y4
+	VPERM2F128   $0x01, Y4, Y4, Y5
+	VMINPS       Y4, Y5, Y4
+	VCMPPS       $0x00, Y4, Y3, Y3
+	VMOVMSKPS    Y3, R10
 	MOVL         R9, R11
 	ANDL         $0x000000ff, R11
 	POPCNTL      R11, R11
@@ -4298,71 +4297,72 @@ run30:
 	BLSIL        R10, R10
 	ANDL         R11, R10
 	XORL         R10, R9
+	VBROADCASTSS bits_80000000<>+0(SB), Y3
 	VMOVD        R9, X4
 	VPBROADCASTD X4, Y4
 	VPSLLVD      signShifts<>+0(SB), Y4, Y4
-	VPAND        Y4, Y1, Y4
-	VPXOR        Y2, Y4, Y4
-	VMOVUPS      Y4, 64(R8)
+	VPAND        Y4, Y3, Y3
+	VPXOR        Y1, Y3, Y3
 	MOVB         R9, 2(AX)
-	VBROADCASTSS bits_60ad78ec<>+0(SB), Y5
-	VCMPPS       $0x16, Y5, Y3, Y5
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y6
-	VPAND        Y2, Y6, Y2
-	VBROADCASTSS bits_5368d4a5<>+0(SB), Y6
-	VCMPPS       $0x16, Y6, Y2, Y2
-	VPOR         Y5, Y2, Y2
-	VXORPS       Y5, Y5, Y5
-	VCMPPS       $0x19, Y5, Y3, Y5
-	VPOR         Y2, Y5, Y2
-	VMOVMSKPS    Y2, R9
-	ORL          R9, BX
-	VSQRTPS      Y3, Y2
-	VMOVUPS      spreadAVX200<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 8192(DI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 8224(DI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 8256(DI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 8288(DI)
-	VMOVUPS      spreadAVX200<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 8320(DI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 8352(DI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 8384(DI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y2
-	VMOVUPS      Y2, 8416(DI)
-	VMOVUPS      96(CX), Y2
-	VMULPS       Y2, Y2, Y3
-	VADDPS       Y3, Y0, Y3
-	VSQRTPS      Y3, Y3
-	VMULPS       96(DX), Y3, Y3
-	VMOVUPS      Y3, 2144(R8)
+	VMOVUPS      Y3, 64(R8)
+	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
+	VCMPPS       $0x16, Y4, Y2, Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y1, Y5, Y1
+	VBROADCASTSS bits_5368d4a5<>+0(SB), Y5
+	VCMPPS       $0x16, Y5, Y1, Y1
+	VPOR         Y4, Y1, Y1
 	VXORPS       Y4, Y4, Y4
-	VCMPPS       $0x11, Y4, Y2, Y4
-	VMOVMSKPS    Y4, R9
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
-	VPAND        Y2, Y4, Y4
-	VMULPS       Y2, Y3, Y4
-	VMULPS       Y2, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y5
-	VMINPS       Y4, Y5, Y5
-	VPERMILPS    $0x4e, Y5, Y6
-	VMINPS       Y5, Y6, Y5
-	VPERM2F128   $0x01, Y5, Y5, Y6
-	VMINPS       Y5, Y6, Y5
-	VCMPPS       $0x00, Y5, Y4, Y4
-	VMOVMSKPS    Y4, R10
+	VCMPPS       $0x19, Y4, Y2, Y4
+	VPOR         Y1, Y4, Y1
+	VMOVMSKPS    Y1, R9
+	ORL          R9, BX
+	VSQRTPS      Y2, Y2
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 8192(DI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 8224(DI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 8256(DI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 8288(DI)
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 8320(DI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 8352(DI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 8384(DI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 8416(DI)
+	VMOVUPS      96(CX), Y1
+	VMULPS       Y1, Y1, Y2
+	VADDPS       Y0, Y2, Y2
+	VSQRTPS      Y2, Y2
+	VMULPS       96(DX), Y2, Y2
+	VMOVUPS      Y2, 2144(R8)
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x11, Y3, Y1, Y3
+	VMOVMSKPS    Y3, R9
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y3
+	VMULPS       Y1, Y2, Y3
+	VMULPS       Y1, Y3, Y3
+	VPERMILPS    $0xb1, Y3, Y4
+	VMINPS       Y3, Y4, Y4
+	VPERMILPS    $0x4e, Y4, Y5
+	VMINPS       Y4, Y5, Y4
+	VPERM2F128   $0x01, Y4, Y4, Y5
+	VMINPS       Y4, Y5, Y4
+	VCMPPS       $0x00, Y4, Y3, Y3
+	VMOVMSKPS    Y3, R10
 	MOVL         R9, R11
 	ANDL         $0x000000ff, R11
 	POPCNTL      R11, R11
@@ -4372,50 +4372,51 @@ run30:
 	BLSIL        R10, R10
 	ANDL         R11, R10
 	XORL         R10, R9
+	VBROADCASTSS bits_80000000<>+0(SB), Y3
 	VMOVD        R9, X4
 	VPBROADCASTD X4, Y4
 	VPSLLVD      signShifts<>+0(SB), Y4, Y4
-	VPAND        Y4, Y1, Y4
-	VPXOR        Y2, Y4, Y4
-	VMOVUPS      Y4, 96(R8)
+	VPAND        Y4, Y3, Y3
+	VPXOR        Y1, Y3, Y3
 	MOVB         R9, 3(AX)
-	VBROADCASTSS bits_60ad78ec<>+0(SB), Y5
-	VCMPPS       $0x16, Y5, Y3, Y5
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y6
-	VPAND        Y2, Y6, Y2
-	VBROADCASTSS bits_5368d4a5<>+0(SB), Y6
-	VCMPPS       $0x16, Y6, Y2, Y2
-	VPOR         Y5, Y2, Y2
-	VXORPS       Y5, Y5, Y5
-	VCMPPS       $0x19, Y5, Y3, Y5
-	VPOR         Y2, Y5, Y2
-	VMOVMSKPS    Y2, R9
+	VMOVUPS      Y3, 96(R8)
+	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
+	VCMPPS       $0x16, Y4, Y2, Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y1, Y5, Y1
+	VBROADCASTSS bits_5368d4a5<>+0(SB), Y5
+	VCMPPS       $0x16, Y5, Y1, Y1
+	VPOR         Y4, Y1, Y1
+	VXORPS       Y4, Y4, Y4
+	VCMPPS       $0x19, Y4, Y2, Y4
+	VPOR         Y1, Y4, Y1
+	VMOVMSKPS    Y1, R9
 	ORL          R9, BX
-	VSQRTPS      Y3, Y2
-	VMOVUPS      spreadAVX200<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 12288(DI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 12320(DI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 12352(DI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y3
-	VPERMPS      Y4, Y3, Y3
-	VMOVUPS      Y3, 12384(DI)
-	VMOVUPS      spreadAVX200<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 12416(DI)
-	VMOVUPS      spreadAVX201<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 12448(DI)
-	VMOVUPS      spreadAVX202<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y3
-	VMOVUPS      Y3, 12480(DI)
-	VMOVUPS      spreadAVX203<>+0(SB), Y3
-	VPERMPS      Y2, Y3, Y2
-	VMOVUPS      Y2, 12512(DI)
+	VSQRTPS      Y2, Y2
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 12288(DI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 12320(DI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 12352(DI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y3, Y1, Y1
+	VMOVUPS      Y1, 12384(DI)
+	VMOVUPS      spreadAVX200<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 12416(DI)
+	VMOVUPS      spreadAVX201<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 12448(DI)
+	VMOVUPS      spreadAVX202<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 12480(DI)
+	VMOVUPS      spreadAVX203<>+0(SB), Y1
+	VPERMPS      Y2, Y1, Y1
+	VMOVUPS      Y1, 12512(DI)
 	ADDQ         $0x00000080, CX
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000080, R8
@@ -6245,28 +6246,28 @@ trial50:
 	DECQ         BX
 	JNZ          trial50
 	VMOVUPS      Y2, 39936(AX)
-	VMOVUPS      lanesAVX200<>+0(SB), Y1
+	VMOVUPS      wordsAVX200<>+0(SB), Y1
 	VPADDD       Y1, Y3, Y1
 	VXORPS       Y4, Y4, Y4
 	VPCMPEQD     Y5, Y5, Y5
 	VPCMPGTD     Y5, Y3, Y5
 	VPGATHERDD   Y5, 32256(AX)(Y1*4), Y4
 	VMOVUPS      Y4, 40064(AX)
-	VMOVUPS      lanesAVX210<>+0(SB), Y1
+	VMOVUPS      wordsAVX210<>+0(SB), Y1
 	VPADDD       Y1, Y3, Y1
 	VXORPS       Y4, Y4, Y4
 	VPCMPEQD     Y5, Y5, Y5
 	VPCMPGTD     Y5, Y3, Y5
 	VPGATHERDD   Y5, 32256(AX)(Y1*4), Y4
 	VMOVUPS      Y4, 40128(AX)
-	VMOVUPS      lanesAVX220<>+0(SB), Y1
+	VMOVUPS      wordsAVX220<>+0(SB), Y1
 	VPADDD       Y1, Y3, Y1
 	VXORPS       Y4, Y4, Y4
 	VPCMPEQD     Y5, Y5, Y5
 	VPCMPGTD     Y5, Y3, Y5
 	VPGATHERDD   Y5, 32256(AX)(Y1*4), Y4
 	VMOVUPS      Y4, 40192(AX)
-	VMOVUPS      lanesAVX230<>+0(SB), Y1
+	VMOVUPS      wordsAVX230<>+0(SB), Y1
 	VPADDD       Y1, Y3, Y1
 	VXORPS       Y4, Y4, Y4
 	VPCMPEQD     Y5, Y5, Y5
@@ -6527,28 +6528,28 @@ trial51:
 	DECQ         CX
 	JNZ          trial51
 	VMOVUPS      Y2, 39968(AX)
-	VMOVUPS      lanesAVX201<>+0(SB), Y0
+	VMOVUPS      wordsAVX201<>+0(SB), Y0
 	VPADDD       Y0, Y3, Y0
 	VXORPS       Y1, Y1, Y1
 	VPCMPEQD     Y4, Y4, Y4
 	VPCMPGTD     Y4, Y3, Y4
 	VPGATHERDD   Y4, 32256(AX)(Y0*4), Y1
 	VMOVUPS      Y1, 40096(AX)
-	VMOVUPS      lanesAVX211<>+0(SB), Y0
+	VMOVUPS      wordsAVX211<>+0(SB), Y0
 	VPADDD       Y0, Y3, Y0
 	VXORPS       Y1, Y1, Y1
 	VPCMPEQD     Y4, Y4, Y4
 	VPCMPGTD     Y4, Y3, Y4
 	VPGATHERDD   Y4, 32256(AX)(Y0*4), Y1
 	VMOVUPS      Y1, 40160(AX)
-	VMOVUPS      lanesAVX221<>+0(SB), Y0
+	VMOVUPS      wordsAVX221<>+0(SB), Y0
 	VPADDD       Y0, Y3, Y0
 	VXORPS       Y1, Y1, Y1
 	VPCMPEQD     Y4, Y4, Y4
 	VPCMPGTD     Y4, Y3, Y4
 	VPGATHERDD   Y4, 32256(AX)(Y0*4), Y1
 	VMOVUPS      Y1, 40224(AX)
-	VMOVUPS      lanesAVX231<>+0(SB), Y0
+	VMOVUPS      wordsAVX231<>+0(SB), Y0
 	VPADDD       Y0, Y3, Y0
 	VXORPS       Y1, Y1, Y1
 	VPCMPEQD     Y4, Y4, Y4
@@ -6562,45 +6563,45 @@ trial51:
 	VZEROUPPER
 	RET
 
-DATA lanesAVX220<>+0(SB)/4, $0x00000020
-DATA lanesAVX220<>+4(SB)/4, $0x00000021
-DATA lanesAVX220<>+8(SB)/4, $0x00000022
-DATA lanesAVX220<>+12(SB)/4, $0x00000023
-DATA lanesAVX220<>+16(SB)/4, $0x00000024
-DATA lanesAVX220<>+20(SB)/4, $0x00000025
-DATA lanesAVX220<>+24(SB)/4, $0x00000026
-DATA lanesAVX220<>+28(SB)/4, $0x00000027
-GLOBL lanesAVX220<>(SB), RODATA|NOPTR, $32
+DATA wordsAVX220<>+0(SB)/4, $0x00000020
+DATA wordsAVX220<>+4(SB)/4, $0x00000021
+DATA wordsAVX220<>+8(SB)/4, $0x00000022
+DATA wordsAVX220<>+12(SB)/4, $0x00000023
+DATA wordsAVX220<>+16(SB)/4, $0x00000024
+DATA wordsAVX220<>+20(SB)/4, $0x00000025
+DATA wordsAVX220<>+24(SB)/4, $0x00000026
+DATA wordsAVX220<>+28(SB)/4, $0x00000027
+GLOBL wordsAVX220<>(SB), RODATA|NOPTR, $32
 
-DATA lanesAVX230<>+0(SB)/4, $0x00000030
-DATA lanesAVX230<>+4(SB)/4, $0x00000031
-DATA lanesAVX230<>+8(SB)/4, $0x00000032
-DATA lanesAVX230<>+12(SB)/4, $0x00000033
-DATA lanesAVX230<>+16(SB)/4, $0x00000034
-DATA lanesAVX230<>+20(SB)/4, $0x00000035
-DATA lanesAVX230<>+24(SB)/4, $0x00000036
-DATA lanesAVX230<>+28(SB)/4, $0x00000037
-GLOBL lanesAVX230<>(SB), RODATA|NOPTR, $32
+DATA wordsAVX230<>+0(SB)/4, $0x00000030
+DATA wordsAVX230<>+4(SB)/4, $0x00000031
+DATA wordsAVX230<>+8(SB)/4, $0x00000032
+DATA wordsAVX230<>+12(SB)/4, $0x00000033
+DATA wordsAVX230<>+16(SB)/4, $0x00000034
+DATA wordsAVX230<>+20(SB)/4, $0x00000035
+DATA wordsAVX230<>+24(SB)/4, $0x00000036
+DATA wordsAVX230<>+28(SB)/4, $0x00000037
+GLOBL wordsAVX230<>(SB), RODATA|NOPTR, $32
 
-DATA lanesAVX221<>+0(SB)/4, $0x00000028
-DATA lanesAVX221<>+4(SB)/4, $0x00000029
-DATA lanesAVX221<>+8(SB)/4, $0x0000002a
-DATA lanesAVX221<>+12(SB)/4, $0x0000002b
-DATA lanesAVX221<>+16(SB)/4, $0x0000002c
-DATA lanesAVX221<>+20(SB)/4, $0x0000002d
-DATA lanesAVX221<>+24(SB)/4, $0x0000002e
-DATA lanesAVX221<>+28(SB)/4, $0x0000002f
-GLOBL lanesAVX221<>(SB), RODATA|NOPTR, $32
+DATA wordsAVX221<>+0(SB)/4, $0x00000028
+DATA wordsAVX221<>+4(SB)/4, $0x00000029
+DATA wordsAVX221<>+8(SB)/4, $0x0000002a
+DATA wordsAVX221<>+12(SB)/4, $0x0000002b
+DATA wordsAVX221<>+16(SB)/4, $0x0000002c
+DATA wordsAVX221<>+20(SB)/4, $0x0000002d
+DATA wordsAVX221<>+24(SB)/4, $0x0000002e
+DATA wordsAVX221<>+28(SB)/4, $0x0000002f
+GLOBL wordsAVX221<>(SB), RODATA|NOPTR, $32
 
-DATA lanesAVX231<>+0(SB)/4, $0x00000038
-DATA lanesAVX231<>+4(SB)/4, $0x00000039
-DATA lanesAVX231<>+8(SB)/4, $0x0000003a
-DATA lanesAVX231<>+12(SB)/4, $0x0000003b
-DATA lanesAVX231<>+16(SB)/4, $0x0000003c
-DATA lanesAVX231<>+20(SB)/4, $0x0000003d
-DATA lanesAVX231<>+24(SB)/4, $0x0000003e
-DATA lanesAVX231<>+28(SB)/4, $0x0000003f
-GLOBL lanesAVX231<>(SB), RODATA|NOPTR, $32
+DATA wordsAVX231<>+0(SB)/4, $0x00000038
+DATA wordsAVX231<>+4(SB)/4, $0x00000039
+DATA wordsAVX231<>+8(SB)/4, $0x0000003a
+DATA wordsAVX231<>+12(SB)/4, $0x0000003b
+DATA wordsAVX231<>+16(SB)/4, $0x0000003c
+DATA wordsAVX231<>+20(SB)/4, $0x0000003d
+DATA wordsAVX231<>+24(SB)/4, $0x0000003e
+DATA wordsAVX231<>+28(SB)/4, $0x0000003f
+GLOBL wordsAVX231<>(SB), RODATA|NOPTR, $32
 
 // func refine32AVX2(scratch *float32) (bad int)
 // Requires: AVX, AVX2
@@ -7152,401 +7153,3 @@ trial52:
 	JNZ          trial52
 	VZEROUPPER
 	RET
-
-// func lookRuns16(scratch *float32, words *uint32, trials int) (n int)
-TEXT ·lookRuns16(SB), NOSPLIT, $0-32
-	MOVQ scratch+0(FP), AX
-	MOVQ words+8(FP), CX
-	MOVQ trials+16(FP), DX
-	LEAQ 29696(AX), BX
-	LEAQ 37376(AX), SI
-	XORQ DI, DI
-
-trial53:
-	MOVQ $0x00000010, R8
-
-run54:
-	MOVWLZX (BX), R9
-	MOVL    (CX)(R9*4), R9
-	MOVL    R9, 32256(AX)(DI*4)
-	LEAL    (DI), R10
-	MOVW    R10, (SI)
-	SHRL    $0x1f, R9
-	LEAQ    (SI)(R9*2), SI
-	MOVWLZX 2(BX), R9
-	MOVL    (CX)(R9*4), R9
-	MOVL    R9, 32320(AX)(DI*4)
-	LEAL    16(DI), R10
-	MOVW    R10, (SI)
-	SHRL    $0x1f, R9
-	LEAQ    (SI)(R9*2), SI
-	ADDQ    $0x04, BX
-	INCQ    DI
-	DECQ    R8
-	JNZ     run54
-	ADDQ    $0x00000010, DI
-	DECQ    DX
-	JNZ     trial53
-	ADDQ    $0x00009200, AX
-	SUBQ    AX, SI
-	SHRQ    $0x01, SI
-	MOVQ    SI, n+24(FP)
-	RET
-
-// func searchRuns16(scratch *float32, near *uint32, n int)
-// Requires: AVX, AVX2, BMI
-TEXT ·searchRuns16(SB), NOSPLIT, $0-24
-	MOVQ    scratch+0(FP), AX
-	MOVQ    near+8(FP), CX
-	MOVQ    n+16(FP), DX
-	LEAQ    37376(AX), BX
-	VMOVUPS levelsIQ2<>+0(SB), Y0
-	VMOVUPS positions<>+0(SB), Y1
-
-word55:
-	MOVWLZX      (BX), SI
-	MOVL         32256(AX)(SI*4), DI
-	MOVL         SI, R8
-	MOVL         SI, R9
-	ANDL         $0x1f, R8
-	SHLL         $0x08, R8
-	MOVL         SI, R10
-	ANDL         $0x0f, R10
-	SHRL         $0x05, R9
-	SHLL         $0x04, R9
-	ORL          R10, R9
-	MOVBLZX      DI, R10
-	ANDL         $0x7fffff00, DI
-	SHRL         $0x03, DI
-	LEAQ         (CX)(DI*1), DI
-	VBROADCASTSS 25856(AX)(R9*4), Y2
-	VMULPS       Y2, Y0, Y2
-	VSUBPS       8192(AX)(R8*1), Y2, Y3
-	VMULPS       8320(AX)(R8*1), Y3, Y4
-	VMULPS       Y3, Y4, Y4
-	VSUBPS       8224(AX)(R8*1), Y2, Y3
-	VMULPS       8352(AX)(R8*1), Y3, Y5
-	VMULPS       Y3, Y5, Y5
-	VSUBPS       8256(AX)(R8*1), Y2, Y3
-	VMULPS       8384(AX)(R8*1), Y3, Y6
-	VMULPS       Y3, Y6, Y6
-	VSUBPS       8288(AX)(R8*1), Y2, Y2
-	VMULPS       8416(AX)(R8*1), Y2, Y3
-	VMULPS       Y2, Y3, Y3
-	VMOVDQU      (DI), Y7
-	VPERMPS      Y4, Y7, Y2
-	VPSRLD       $0x04, Y7, Y8
-	VPERMPS      Y4, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x08, Y7, Y8
-	VPERMPS      Y5, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x0c, Y7, Y8
-	VPERMPS      Y5, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x10, Y7, Y8
-	VPERMPS      Y6, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x14, Y7, Y8
-	VPERMPS      Y6, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x18, Y7, Y8
-	VPERMPS      Y3, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x1c, Y7, Y7
-	VPERMPS      Y3, Y7, Y7
-	VADDPS       Y7, Y2, Y2
-	CMPL         R10, $0x01
-	JNE          many57
-	VPERM2F128   $0x01, Y2, Y2, Y3
-	VMINPS       Y3, Y2, Y4
-	VPERMILPS    $0x4e, Y4, Y3
-	VMINPS       Y3, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y3
-	VMINPS       Y3, Y4, Y4
-	VCMPPS       $0x00, Y4, Y2, Y2
-	VMOVMSKPS    Y2, R8
-	TZCNTL       R8, R9
-
-next56:
-	MOVL (DI)(R9*4), DI
-	MOVL DI, 32256(AX)(SI*4)
-	ADDQ $0x02, BX
-	DECQ DX
-	JNZ  word55
-	VZEROUPPER
-	RET
-
-many57:
-	VMOVDQU Y1, Y8
-	VMOVDQU Y1, Y7
-	MOVQ    DI, R8
-
-eight58:
-	ADDQ         $0x20, DI
-	VMOVDQU      (DI), Y10
-	VPERMPS      Y4, Y10, Y9
-	VPSRLD       $0x04, Y10, Y11
-	VPERMPS      Y4, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x08, Y10, Y11
-	VPERMPS      Y5, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x0c, Y10, Y11
-	VPERMPS      Y5, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x10, Y10, Y11
-	VPERMPS      Y6, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x14, Y10, Y11
-	VPERMPS      Y6, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x18, Y10, Y11
-	VPERMPS      Y3, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x1c, Y10, Y10
-	VPERMPS      Y3, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VBROADCASTSS bits_00000008<>+0(SB), Y10
-	VPADDD       Y10, Y8, Y8
-	VCMPPS       $0x11, Y2, Y9, Y10
-	VMINPS       Y2, Y9, Y2
-	VBLENDVPS    Y10, Y8, Y7, Y7
-	DECL         R10
-	CMPL         R10, $0x01
-	JNE          eight58
-	VPERM2F128   $0x01, Y2, Y2, Y3
-	VMINPS       Y3, Y2, Y4
-	VPERMILPS    $0x4e, Y4, Y3
-	VMINPS       Y3, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y3
-	VMINPS       Y3, Y4, Y4
-	VCMPPS       $0x0c, Y4, Y2, Y2
-	VPOR         Y7, Y2, Y2
-	VBROADCASTSS bits_00007fff<>+0(SB), Y3
-	VPMINUD      Y3, Y2, Y2
-	VEXTRACTI128 $0x01, Y2, X3
-	VPACKUSDW    X3, X2, X3
-	VPHMINPOSUW  X3, X3
-	VPEXTRW      $0x00, X3, R9
-	MOVQ         R8, DI
-	JMP          next56
-
-DATA levelsIQ2<>+0(SB)/4, $0x3f800000
-DATA levelsIQ2<>+4(SB)/4, $0x40400000
-DATA levelsIQ2<>+8(SB)/4, $0x40a00000
-DATA levelsIQ2<>+12(SB)/4, $0x00000000
-DATA levelsIQ2<>+16(SB)/4, $0x3f800000
-DATA levelsIQ2<>+20(SB)/4, $0x40400000
-DATA levelsIQ2<>+24(SB)/4, $0x40a00000
-DATA levelsIQ2<>+28(SB)/4, $0x00000000
-GLOBL levelsIQ2<>(SB), RODATA|NOPTR, $32
-
-DATA positions<>+0(SB)/4, $0x00000000
-DATA positions<>+4(SB)/4, $0x00000001
-DATA positions<>+8(SB)/4, $0x00000002
-DATA positions<>+12(SB)/4, $0x00000003
-DATA positions<>+16(SB)/4, $0x00000004
-DATA positions<>+20(SB)/4, $0x00000005
-DATA positions<>+24(SB)/4, $0x00000006
-DATA positions<>+28(SB)/4, $0x00000007
-GLOBL positions<>(SB), RODATA|NOPTR, $32
-
-DATA bits_00000008<>+0(SB)/4, $0x00000008
-GLOBL bits_00000008<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00007fff<>+0(SB)/4, $0x00007fff
-GLOBL bits_00007fff<>(SB), RODATA|NOPTR, $4
-
-// func lookRuns32(scratch *float32, words *uint32, trials int) (n int)
-TEXT ·lookRuns32(SB), NOSPLIT, $0-32
-	MOVQ scratch+0(FP), AX
-	MOVQ words+8(FP), CX
-	MOVQ trials+16(FP), DX
-	LEAQ 29696(AX), BX
-	LEAQ 37376(AX), SI
-	XORQ DI, DI
-
-trial59:
-	MOVQ $0x00000010, R8
-
-run60:
-	MOVWLZX (BX), R9
-	MOVL    (CX)(R9*4), R9
-	MOVL    R9, 32256(AX)(DI*4)
-	LEAL    (DI), R10
-	MOVW    R10, (SI)
-	SHRL    $0x1f, R9
-	LEAQ    (SI)(R9*2), SI
-	MOVWLZX 2(BX), R9
-	MOVL    (CX)(R9*4), R9
-	MOVL    R9, 32320(AX)(DI*4)
-	LEAL    16(DI), R10
-	MOVW    R10, (SI)
-	SHRL    $0x1f, R9
-	LEAQ    (SI)(R9*2), SI
-	MOVWLZX 4(BX), R9
-	MOVL    (CX)(R9*4), R9
-	MOVL    R9, 32384(AX)(DI*4)
-	LEAL    32(DI), R10
-	MOVW    R10, (SI)
-	SHRL    $0x1f, R9
-	LEAQ    (SI)(R9*2), SI
-	MOVWLZX 6(BX), R9
-	MOVL    (CX)(R9*4), R9
-	MOVL    R9, 32448(AX)(DI*4)
-	LEAL    48(DI), R10
-	MOVW    R10, (SI)
-	SHRL    $0x1f, R9
-	LEAQ    (SI)(R9*2), SI
-	ADDQ    $0x08, BX
-	INCQ    DI
-	DECQ    R8
-	JNZ     run60
-	ADDQ    $0x00000030, DI
-	DECQ    DX
-	JNZ     trial59
-	ADDQ    $0x00009200, AX
-	SUBQ    AX, SI
-	SHRQ    $0x01, SI
-	MOVQ    SI, n+24(FP)
-	RET
-
-// func searchRuns32(scratch *float32, near *uint32, n int)
-// Requires: AVX, AVX2, BMI
-TEXT ·searchRuns32(SB), NOSPLIT, $0-24
-	MOVQ    scratch+0(FP), AX
-	MOVQ    near+8(FP), CX
-	MOVQ    n+16(FP), DX
-	LEAQ    37376(AX), BX
-	VMOVUPS levelsIQ2<>+0(SB), Y0
-	VMOVUPS positions<>+0(SB), Y1
-
-word61:
-	MOVWLZX      (BX), SI
-	MOVL         32256(AX)(SI*4), DI
-	MOVL         SI, R8
-	MOVL         SI, R9
-	ANDL         $0x3f, R8
-	SHLL         $0x08, R8
-	MOVL         SI, R10
-	ANDL         $0x0f, R10
-	SHRL         $0x06, R9
-	SHLL         $0x04, R9
-	ORL          R10, R9
-	MOVBLZX      DI, R10
-	ANDL         $0x7fffff00, DI
-	SHRL         $0x03, DI
-	LEAQ         (CX)(DI*1), DI
-	VBROADCASTSS 25856(AX)(R9*4), Y2
-	VMULPS       Y2, Y0, Y2
-	VSUBPS       8192(AX)(R8*1), Y2, Y3
-	VMULPS       8320(AX)(R8*1), Y3, Y4
-	VMULPS       Y3, Y4, Y4
-	VSUBPS       8224(AX)(R8*1), Y2, Y3
-	VMULPS       8352(AX)(R8*1), Y3, Y5
-	VMULPS       Y3, Y5, Y5
-	VSUBPS       8256(AX)(R8*1), Y2, Y3
-	VMULPS       8384(AX)(R8*1), Y3, Y6
-	VMULPS       Y3, Y6, Y6
-	VSUBPS       8288(AX)(R8*1), Y2, Y2
-	VMULPS       8416(AX)(R8*1), Y2, Y3
-	VMULPS       Y2, Y3, Y3
-	VMOVDQU      (DI), Y7
-	VPERMPS      Y4, Y7, Y2
-	VPSRLD       $0x04, Y7, Y8
-	VPERMPS      Y4, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x08, Y7, Y8
-	VPERMPS      Y5, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x0c, Y7, Y8
-	VPERMPS      Y5, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x10, Y7, Y8
-	VPERMPS      Y6, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x14, Y7, Y8
-	VPERMPS      Y6, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x18, Y7, Y8
-	VPERMPS      Y3, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x1c, Y7, Y7
-	VPERMPS      Y3, Y7, Y7
-	VADDPS       Y7, Y2, Y2
-	CMPL         R10, $0x01
-	JNE          many63
-	VPERM2F128   $0x01, Y2, Y2, Y3
-	VMINPS       Y3, Y2, Y4
-	VPERMILPS    $0x4e, Y4, Y3
-	VMINPS       Y3, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y3
-	VMINPS       Y3, Y4, Y4
-	VCMPPS       $0x00, Y4, Y2, Y2
-	VMOVMSKPS    Y2, R8
-	TZCNTL       R8, R9
-
-next62:
-	MOVL (DI)(R9*4), DI
-	MOVL DI, 32256(AX)(SI*4)
-	ADDQ $0x02, BX
-	DECQ DX
-	JNZ  word61
-	VZEROUPPER
-	RET
-
-many63:
-	VMOVDQU Y1, Y8
-	VMOVDQU Y1, Y7
-	MOVQ    DI, R8
-
-eight64:
-	ADDQ         $0x20, DI
-	VMOVDQU      (DI), Y10
-	VPERMPS      Y4, Y10, Y9
-	VPSRLD       $0x04, Y10, Y11
-	VPERMPS      Y4, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x08, Y10, Y11
-	VPERMPS      Y5, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x0c, Y10, Y11
-	VPERMPS      Y5, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x10, Y10, Y11
-	VPERMPS      Y6, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x14, Y10, Y11
-	VPERMPS      Y6, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x18, Y10, Y11
-	VPERMPS      Y3, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x1c, Y10, Y10
-	VPERMPS      Y3, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VBROADCASTSS bits_00000008<>+0(SB), Y10
-	VPADDD       Y10, Y8, Y8
-	VCMPPS       $0x11, Y2, Y9, Y10
-	VMINPS       Y2, Y9, Y2
-	VBLENDVPS    Y10, Y8, Y7, Y7
-	DECL         R10
-	CMPL         R10, $0x01
-	JNE          eight64
-	VPERM2F128   $0x01, Y2, Y2, Y3
-	VMINPS       Y3, Y2, Y4
-	VPERMILPS    $0x4e, Y4, Y3
-	VMINPS       Y3, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y3
-	VMINPS       Y3, Y4, Y4
-	VCMPPS       $0x0c, Y4, Y2, Y2
-	VPOR         Y7, Y2, Y2
-	VBROADCASTSS bits_00007fff<>+0(SB), Y3
-	VPMINUD      Y3, Y2, Y2
-	VEXTRACTI128 $0x01, Y2, X3
-	VPACKUSDW    X3, X2, X3
-	VPHMINPOSUW  X3, X3
-	VPEXTRW      $0x00, X3, R9
-	MOVQ         R8, DI
-	JMP          next62

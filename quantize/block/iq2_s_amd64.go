@@ -20,7 +20,7 @@ func init() {
 
 var wordsIQ2_S = sync.OnceValue(func() *words8 { return makeWords8(gridIQ2_S()) })
 
-func storeIQ2_S(y []byte, s *iq2Scratch, t *words8, _ int) (bad float32) {
+func storeIQ2_S(y []byte, s *runScratch, t *words8, _ int) (bad float32) {
 	var l [16]uint8
 	clear(y)
 	for i := range s.scale {

@@ -4,17 +4,17 @@
 
 package block
 
-// weighEven16AVX512 computes magnitudes, signs and weights of runs from the first; bad is not 0 where errors may overflow.
+// weighEven16AVX512 computes values, signs and weights of runs from the first; bad is not 0 where errors may overflow.
 //
 //go:noescape
 func weighEven16AVX512(scratch *float32, x *float32, importance *float32, first int, runs int, sigma2 float32) (bad int)
 
-// weighSigned16AVX512 computes magnitudes, signs and weights of runs from the first; bad is not 0 where errors may overflow.
+// weighSigned16AVX512 computes values, signs and weights of runs from the first; bad is not 0 where errors may overflow.
 //
 //go:noescape
 func weighSigned16AVX512(scratch *float32, x *float32, importance *float32, first int, runs int, sigma2 float32) (bad int)
 
-// weighPlain16AVX512 computes magnitudes, signs and weights of runs from the first; bad is not 0 where errors may overflow.
+// weighPlain16AVX512 computes values, signs and weights of runs from the first; bad is not 0 where errors may overflow.
 //
 //go:noescape
 func weighPlain16AVX512(scratch *float32, x *float32, importance *float32, first int, runs int, sigma2 float32) (bad int)
@@ -39,7 +39,7 @@ func choose16AVX512(scratch *float32, trials int)
 //go:noescape
 func refine16AVX512(scratch *float32) (bad int)
 
-// weighEven32AVX512 computes magnitudes, signs and weights of runs from the first; bad is not 0 where errors may overflow.
+// weighEven32AVX512 computes values, signs and weights of runs from the first; bad is not 0 where errors may overflow.
 //
 //go:noescape
 func weighEven32AVX512(scratch *float32, x *float32, importance *float32, first int, runs int, sigma2 float32) (bad int)
@@ -74,17 +74,17 @@ func refine32AVX512(scratch *float32) (bad int)
 //go:noescape
 func triesIQ2AVX512(scratch *float32, factors *float32, trials int)
 
-// weighEven16AVX2 computes magnitudes, signs and weights of runs from the first; bad is not 0 where errors may overflow.
+// weighEven16AVX2 computes values, signs and weights of runs from the first; bad is not 0 where errors may overflow.
 //
 //go:noescape
 func weighEven16AVX2(scratch *float32, x *float32, importance *float32, first int, runs int, sigma2 float32) (bad int)
 
-// weighSigned16AVX2 computes magnitudes, signs and weights of runs from the first; bad is not 0 where errors may overflow.
+// weighSigned16AVX2 computes values, signs and weights of runs from the first; bad is not 0 where errors may overflow.
 //
 //go:noescape
 func weighSigned16AVX2(scratch *float32, x *float32, importance *float32, first int, runs int, sigma2 float32) (bad int)
 
-// weighPlain16AVX2 computes magnitudes, signs and weights of runs from the first; bad is not 0 where errors may overflow.
+// weighPlain16AVX2 computes values, signs and weights of runs from the first; bad is not 0 where errors may overflow.
 //
 //go:noescape
 func weighPlain16AVX2(scratch *float32, x *float32, importance *float32, first int, runs int, sigma2 float32) (bad int)
@@ -109,7 +109,7 @@ func choose16AVX2(scratch *float32, trials int)
 //go:noescape
 func refine16AVX2(scratch *float32) (bad int)
 
-// weighEven32AVX2 computes magnitudes, signs and weights of runs from the first; bad is not 0 where errors may overflow.
+// weighEven32AVX2 computes values, signs and weights of runs from the first; bad is not 0 where errors may overflow.
 //
 //go:noescape
 func weighEven32AVX2(scratch *float32, x *float32, importance *float32, first int, runs int, sigma2 float32) (bad int)
@@ -143,23 +143,3 @@ func refine32AVX2(scratch *float32) (bad int)
 //
 //go:noescape
 func triesIQ2AVX2(scratch *float32, factors *float32, trials int)
-
-// look translates numbers of points into words and lists those that are to be searched.
-//
-//go:noescape
-func lookRuns16(scratch *float32, words *uint32, trials int) (n int)
-
-// searchRuns16 replaces the listed words by those of the neighbours with the least error.
-//
-//go:noescape
-func searchRuns16(scratch *float32, near *uint32, n int)
-
-// look translates numbers of points into words and lists those that are to be searched.
-//
-//go:noescape
-func lookRuns32(scratch *float32, words *uint32, trials int) (n int)
-
-// searchRuns32 replaces the listed words by those of the neighbours with the least error.
-//
-//go:noescape
-func searchRuns32(scratch *float32, near *uint32, n int)

@@ -26,7 +26,7 @@ var formIQ2of16 = [forms]iq2Form{
 
 var wordsIQ2_XS = sync.OnceValue(func() *words8 { return makeWords8(gridIQ2_XS()) })
 
-func storeIQ2_XS(y []byte, s *iq2Scratch, t *words8, _ int) (bad float32) {
+func storeIQ2_XS(y []byte, s *runScratch, t *words8, _ int) (bad float32) {
 	var l [16]uint8
 	clear(y)
 	if greatest(s.scale[:]) == 0 {

@@ -21,7 +21,7 @@ var wordsIQ2_XXS = sync.OnceValue(func() *words8 { return makeWords8(gridIQ2_XXS
 // meanSquareOnce is the mean square of a super-block.
 func meanSquareOnce(x *[len256]float32) float32 { return meanSquare(x[:], len256) }
 
-func storeIQ2_XXS(y []byte, s *iq2Scratch, t *words8, first int) (bad float32) {
+func storeIQ2_XXS(y []byte, s *runScratch, t *words8, first int) (bad float32) {
 	var l [8]uint8
 	clear(y)
 	scales := s.scale[first : first+8]

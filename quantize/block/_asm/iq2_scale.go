@@ -43,8 +43,8 @@ func (r *scaleRuns) elements(body func(v reg.VecVirtual, w, quant Mem)) {
 	l := label("element")
 	Label(l)
 	for i := range unroll {
-		lanes := iq2Lanes + i*row + 4*r.first
-		body(r.load(at(r.p, lanes)), at(r.p, lanes+64), at(quants, iq2Words+i*quantRow+4*r.first))
+		lanes := runLanes + i*row + 4*r.first
+		body(r.load(at(r.p, lanes)), at(r.p, lanes+64), at(quants, runWords+i*quantRow+4*r.first))
 	}
 	ADDQ(U32(unroll*row), r.p)
 	ADDQ(U32(unroll*quantRow), quants)
@@ -67,7 +67,7 @@ func (r *scaleRuns) generate() {
 	r.improve(sumLX, sumL2)
 	scale := r.only(r.compare(cmpGT, sumL2, r.zero()), r.div(sumLX, sumL2))
 	scale = r.only(r.compare(cmpGE, top, r.eachF32(1e-15)), scale)
-	r.store(scale, r.at(iq2Scale+4*r.first))
+	r.store(scale, r.at(runScale+4*r.first))
 }
 
 // nearest is nearestInt, at most 4, as integers.

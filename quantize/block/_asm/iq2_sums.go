@@ -25,7 +25,7 @@ func (q iq2) add8(qx, q2, levels, words reg.VecVirtual, k, first int) {
 		}
 		level := q.vec()
 		VPERMPS(levels, index, level)
-		lanes := iq2Lanes + (8*k+i)*row + 4*first
+		lanes := runLanes + (8*k+i)*row + 4*first
 		VADDPS(q.mul(level, q.at(lanes)), qx, qx)
 		wq := q.mul(level, q.at(lanes+64))
 		VADDPS(q.mul(wq, level), q2, q2)
@@ -38,7 +38,7 @@ func (q iq2) sums() {
 	trials := param("trials")
 	levels := q.levels()
 	for first := 0; first < 16; first += q.lanes {
-		best, scale, chosen := q.zero(), q.load(q.at(iq2Scale+4*first)), q.each32(0xffffffff)
+		best, scale, chosen := q.zero(), q.load(q.at(runScale+4*first)), q.each32(0xffffffff)
 		p, left, number := GP64(), GP64(), q.zero()
 		MOVQ(q.base, p)
 		MOVQ(trials, left)
@@ -46,7 +46,7 @@ func (q iq2) sums() {
 		Label(l)
 		qx, q2 := q.zero(), q.zero()
 		for k := range q.k() {
-			q.add8(qx, q2, levels, q.load(at(p, iq2Words+64*k+4*first)), k, first)
+			q.add8(qx, q2, levels, q.load(at(p, runWords+64*k+4*first)), k, first)
 		}
 		better := q.both(q.compare(cmpGT, q2, q.zero()), q.compare(cmpGT, q.mul(qx, qx), q.mul(best, q2)))
 		fit := q.div(qx, q2)
@@ -57,10 +57,10 @@ func (q iq2) sums() {
 		ADDQ(U32(64*q.k()), p)
 		DECQ(left)
 		JNZ(LabelRef(l))
-		q.store(scale, q.at(iq2Scale+4*first))
+		q.store(scale, q.at(runScale+4*first))
 		q.gather(chosen, first)
-		q.store(scale, q.at(iq2Scales+4*first))
-		q.store(q.div(q.eachF32(1), scale), q.at(iq2IDs+4*first))
+		q.store(scale, q.at(runScales+4*first))
+		q.store(q.div(q.eachF32(1), scale), q.at(runIDs+4*first))
 	}
 	VZEROUPPER()
 	RET()
@@ -83,9 +83,9 @@ func (q iq2) gather(chosen reg.VecVirtual, first int) {
 			words[i] = uint32(16*k + first + i)
 		}
 		index := q.vec()
-		VPADDD(q.load(table("lanes"+q.name+string(rune('0'+k))+string(rune('0'+first/8)), words...)), chosen, index)
+		VPADDD(q.load(table("words"+q.name+string(rune('0'+k))+string(rune('0'+first/8)), words...)), chosen, index)
 		v := q.zero()
-		m := Mem{Base: q.base, Index: index, Scale: 4, Disp: iq2Words}
+		m := Mem{Base: q.base, Index: index, Scale: 4, Disp: runWords}
 		if q.wide() {
 			some := K()
 			VPCMPD(U8(5), q.zero(), chosen, some) // at least 0
@@ -96,7 +96,7 @@ func (q iq2) gather(chosen reg.VecVirtual, first int) {
 			VPCMPGTD(none, chosen, some)
 			VPGATHERDD(some, m, v)
 		}
-		q.store(v, q.at(iq2Chosen+64*k+4*first))
+		q.store(v, q.at(runChosen+64*k+4*first))
 	}
 }
 
@@ -108,18 +108,18 @@ func (q iq2) refine() {
 	bad := GP64()
 	XORQ(bad, bad)
 	for first := 0; first < 16; first += q.lanes {
-		scale := q.load(q.at(iq2Scale + 4*first))
+		scale := q.load(q.at(runScale + 4*first))
 		positive := q.compare(cmpGT, scale, q.zero())
 		qx, q2 := q.zero(), q.zero()
 		var any mask
 		for k := range q.k() {
-			at := q.at(iq2Chosen + 64*k + 4*first)
+			at := q.at(runChosen + 64*k + 4*first)
 			old := q.load(at)
 			searched := positive
 			if q.n == 16 { // runs of 32 are rounded once more in any case
-				searched = q.both(positive, q.highest(old))
+				searched = q.both(positive, q.negative(old))
 			}
-			q.update(searched, q.load(q.at(iq2Words+64*k+4*first)), old)
+			q.update(searched, q.load(q.at(runWords+64*k+4*first)), old)
 			q.store(old, at)
 			if k == 0 {
 				any = searched
@@ -128,19 +128,19 @@ func (q iq2) refine() {
 			}
 			q.add8(qx, q2, levels, old, k, first)
 		}
-		far := q.compare(cmpNLE, q.div(q.load(q.at(iq2Far+4*first)), scale), q.eachF32(4e6))
+		far := q.compare(cmpNLE, q.div(q.load(q.at(runFar+4*first)), scale), q.eachF32(4e6))
 		ORL(q.bits(q.both(any, far)), bad.As32())
 		any = q.both(any, q.compare(cmpGT, q2, q.zero()))
 		q.update(any, q.div(qx, q2), scale)
-		q.store(scale, q.at(iq2Scale+4*first))
+		q.store(scale, q.at(runScale+4*first))
 	}
 	VZEROUPPER()
 	Store(bad, ReturnIndex(0))
 	RET()
 }
 
-// highest is the mask of lanes whose highest bit is set.
-func (q iq2) highest(v reg.VecVirtual) mask {
+// negative is the mask of lanes whose highest bit is set.
+func (q runs) negative(v reg.VecVirtual) mask {
 	if q.wide() {
 		m := mask{K()}
 		VPMOVD2M(v, m)

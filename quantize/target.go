@@ -89,7 +89,7 @@ func freeSlots(src gguf.Source, s Scheme, o Options) ([]*slot, error) {
 		values, ok := o.Imatrix.Entry(originalName(src, t.Name))
 		ok = ok && int64(len(values)) == t.Shape.NE(0)*t.Shape.NE(2)
 		block := blockOf(t.Name)
-		sl := &slot{info: t, ladder: a.ladder(t, counts(t), ok), rank: block}
+		sl := &slot{info: t, ladder: a.ladder(t, m.counts(t), ok), rank: block}
 		if !moreBits(block, m.blocks) {
 			sl.rank += m.blocks
 		}

@@ -1,10 +1,25 @@
 package quantize
 
-import "github.com/moeconv/moeconv/gguf"
+import (
+	"fmt"
+
+	"github.com/moeconv/moeconv/gguf"
+)
 
 // Policy decides the type of a tensor. It is a pure function: all it may look at is in the Target.
 // Shapes that do not fit the type it names are mended afterwards.
 type Policy func(Target) gguf.Type
+
+// ParseMix finds a mixture by name: llama (or nothing) or moe.
+func ParseMix(name string) (Policy, error) {
+	switch name {
+	case "", "llama":
+		return Llama, nil
+	case "moe":
+		return MoE, nil
+	}
+	return nil, fmt.Errorf("quantize: mixture %q: want llama or moe", name)
+}
 
 // Target is what a Policy may know about a tensor and its model.
 type Target struct {

@@ -64,7 +64,15 @@ func (r *Recipe) checkOutputs() error {
 		return r.errorf("key outputs.types: no types, nothing would be written")
 	}
 	labels := map[string]bool{}
+	if r.Imatrix.Holes != "" {
+		if _, err := quantize.ParseHoles(r.Imatrix.Holes); err != nil {
+			return r.errorf("key imatrix.holes: %v", err)
+		}
+	}
 	for _, o := range r.Wanted() {
+		if _, err := quantize.ParseMix(o.Mix); err != nil {
+			return r.errorf("key outputs: %v", err)
+		}
 		if _, err := quantize.ParseScheme(o.Type); err != nil {
 			return r.errorf("key outputs: %v", err)
 		}

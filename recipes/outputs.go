@@ -173,6 +173,15 @@ func (j *job) options(w Extra) (quantize.Options, error) {
 	if j.im != nil {
 		o.ImatrixName = filepath.Base(j.r.Imatrix.File)
 	}
+	var err error
+	if o.Mix, err = quantize.ParseMix(w.Mix); err != nil {
+		return o, err
+	}
+	if h := j.r.Imatrix.Holes; h != "" {
+		if o.ImatrixHoles, err = quantize.ParseHoles(h); err != nil {
+			return o, err
+		}
+	}
 	for _, t := range []struct {
 		name string
 		to   **gguf.Type

@@ -56,7 +56,8 @@ type Source struct {
 
 // Imatrix names the importance matrix.
 type Imatrix struct {
-	File string `yaml:"file"`
+	File  string `yaml:"file"`
+	Holes string `yaml:"holes"` // what stands in for what it lacks: reference (default), mean, neighbour or refuse
 }
 
 // Outputs says which files are written and how they are named.
@@ -82,6 +83,7 @@ type Extra struct {
 	Label          string            `yaml:"label"`
 	TokenEmbedding string            `yaml:"token_embedding"`
 	Output         string            `yaml:"output"`
+	Mix            string            `yaml:"mix"`     // llama (default) or moe
 	Tensors        map[string]string `yaml:"tensors"` // REGEX: type; a rule that matches nothing is an error
 }
 

@@ -53,6 +53,8 @@ func TestRefusals(t *testing.T) {
 		"name is a path":   {good + "name: ../x", "plain file name"},
 		"probe unnamed":    {good + "verify: {probes: [{prompt: x}]}", "probes[0]"},
 		"not yaml":         {good + "\t:", "yaml"},
+		"unknown mixture":  {"moeconv: 1\noutputs: {extra: [{type: Q2_K, mix: best}]}", "best"},
+		"unknown holes":    {good + "imatrix: {file: x.gguf, holes: none}", "imatrix.holes"},
 		"missing parent":   {good + "extends: nowhere.yaml", "nowhere.yaml"},
 	}
 	for name, c := range cases {

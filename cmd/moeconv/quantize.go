@@ -62,6 +62,9 @@ being ggml-model-TYPE.gguf beside IN; only that an existing output is not replac
 			if err != nil {
 				return err
 			}
+			if opts.Imatrix != nil && opts.Imatrix.Len() == 0 {
+				a.diag("warning: --include-weights and --exclude-weights leave no entry of the importance matrix: it is not used")
+			}
 			if cmd.Flags().Changed("max-buffer-size") {
 				if flags.bufferMiB <= 0 {
 					return usageError{fmt.Errorf("--max-buffer-size %d: want a number of MiB", flags.bufferMiB)}

@@ -39,9 +39,9 @@ type quantizeFlags struct {
 func (q *quantizeFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&q.via, "via", "auto", "what a checkpoint is rounded to first: auto (as the reference flow does), f32, f16 or bf16")
 	f.StringVar(&q.pre, "pre", "", "`NAME` of the pre-tokenizer of a checkpoint whose own cannot be told")
-	f.StringVar(&q.mix, "mix", "llama", "which tensors get better types than the scheme's base: as llama-quantize has it, or moe (ours, see above)")
+	f.StringVar(&q.mix, "mix", "llama", "`RULES` by which tensors get other types than the scheme's base: llama, or moe (ours, see above)")
 	f.StringVar(&q.imatrix, "imatrix", "", "importance matrix `FILE`, GGUF or .dat")
-	f.StringVar(&q.holes, "imatrix-holes", "reference", "what stands in for what it lacks: reference, mean, neighbour, refuse (see above)")
+	f.StringVar(&q.holes, "imatrix-holes", "reference", "`WAY` to deal with what it lacks: reference, mean, neighbour or refuse (see above)")
 	f.StringArrayVar(&q.include, "include-weights", nil, "use the importance matrix for tensors whose names contain `NAME` alone, repeatable")
 	f.StringArrayVar(&q.exclude, "exclude-weights", nil, "do not use it for tensors whose names contain `NAME`, repeatable")
 	f.Var(&ruleFlag{&q.ruleArgs, false}, "tensor-type", "`REGEX=TYPE` for tensors whose name matches, repeatable; the first that matches decides, one that matches nothing is an error")
@@ -88,12 +88,8 @@ but without folders: no path of this machine goes into a file.`
 func (q *quantizeFlags) options() (quantize.Options, error) {
 	o := quantize.Options{Pure: q.pure, LeaveOutputTensor: q.leaveOutput, AllowRequantize: q.requantize, KeepNative: q.keepNative}
 	var err error
-	switch q.mix {
-	case "llama":
-	case "moe":
-		o.Mix = quantize.MoE
-	default:
-		return o, usageError{fmt.Errorf("--mix %s: want llama or moe", q.mix)}
+	if o.Mix, err = quantize.ParseMix(q.mix); err != nil {
+		return o, usageError{err}
 	}
 	for _, f := range []struct {
 		text string

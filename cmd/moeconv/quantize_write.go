@@ -63,7 +63,7 @@ func rulesText(file, scheme string, rules []quantize.Override, f *pflag.FlagSet)
 // recipeText is a recipe whose only output has these types, and the bytes that quantize gives it.
 func recipeText(file, scheme string, rules []quantize.Override, f *pflag.FlagSet) (string, error) {
 	for _, name := range remakes {
-		if len(given(f, name)) > 0 && name != "imatrix" {
+		if len(given(f, name)) > 0 && name != "imatrix" && name != "imatrix-holes" {
 			return "", usageError{fmt.Errorf("a recipe cannot say --%s: write rules to a file of another ending", name)}
 		}
 	}
@@ -73,7 +73,10 @@ func recipeText(file, scheme string, rules []quantize.Override, f *pflag.FlagSet
 		if rel, err := relative(filepath.Dir(file), im); err == nil {
 			im = rel
 		}
-		fmt.Fprintf(&b, "imatrix: {file: %s}\n", quotedAlways(filepath.ToSlash(im)))
+		fmt.Fprintf(&b, "imatrix:\n  file: %s\n", quotedAlways(filepath.ToSlash(im)))
+		for _, holes := range given(f, "imatrix-holes") {
+			fmt.Fprintf(&b, "  holes: %s\n", holes)
+		}
 	}
 	label := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 	fmt.Fprintf(&b, "outputs:\n  extra:\n    - type: %s\n      label: %s\n      tensors:\n", scheme, quotedAlways(label))

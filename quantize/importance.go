@@ -28,6 +28,19 @@ func (c Coverage) NeverRouted() int {
 	return n
 }
 
+// Lines says how the matrix fits, in one line and one for each hole; nothing without a matrix.
+func (c Coverage) Lines() []string {
+	if c.Targets == 0 && len(c.Unused) == 0 {
+		return nil
+	}
+	out := []string{fmt.Sprintf("importance matrix: entries for %d of %d tensors to be quantized; %d of the %d experts in them never routed to; %d entries unused",
+		c.Matched, c.Targets, c.NeverRouted(), c.Experts, len(c.Unused))}
+	for _, h := range c.Holes {
+		out = append(out, "importance matrix: "+h.String())
+	}
+	return out
+}
+
 // matchImportance gives every tensor to be encoded its entry, and collects what is wrong with the matrix. It fails, naming
 // all of them, on entries of the wrong length, on tensors that must not be encoded without one, and on any hole where the
 // options refuse holes.

@@ -111,8 +111,15 @@ func (j *job) output(w Extra) (planned, error) {
 	if err != nil {
 		return p, err
 	}
-	if line := sum.Warning(); line != "" {
-		j.o.Observer.Note(w.Label + ": " + line)
+	notes := p.job.Coverage().Lines()
+	if j.covered { // the holes of one output are mostly those of the others
+		notes = notes[:min(1, len(notes))]
+	}
+	j.covered = true
+	for _, line := range append(notes, sum.Warning(), sum.Misleading()) {
+		if line != "" {
+			j.o.Observer.Note(w.Label + ": " + line)
+		}
 	}
 	p.bpw = sum.BitsPerWeight
 	src, err := j.tag(p.job)

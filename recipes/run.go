@@ -50,6 +50,7 @@ type job struct {
 	report *Report
 
 	changed bool // something was written or verified
+	covered bool // the importance matrix' holes have been told
 }
 
 // Run carries the recipe's model through the stages and returns the report, also of a run whose gate held files

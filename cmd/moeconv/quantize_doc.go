@@ -131,8 +131,11 @@ func (a *app) describe(job *quantize.Job, own int) (jobDoc, error) {
 			a.diag("chosen: %s", line)
 		}
 	}
-	if c := job.Coverage(); c.Targets > 0 {
-		doc.Imatrix = a.coverage(c)
+	if c := job.Coverage(); c.Lines() != nil {
+		doc.Imatrix = newImatrixDoc(c)
+		for _, line := range c.Lines() {
+			a.diag("%s", line)
+		}
 	}
 	doc.Warnings = jobWarnings(job, sum)
 	for _, w := range doc.Warnings {
@@ -163,14 +166,10 @@ func jobWarnings(job *quantize.Job, sum quantize.Summary) []string {
 	return out
 }
 
-// coverage reports how an importance matrix fits: one line, and one for each hole.
-func (a *app) coverage(c quantize.Coverage) *imatrixDoc {
+func newImatrixDoc(c quantize.Coverage) *imatrixDoc {
 	doc := &imatrixDoc{Targets: c.Targets, Matched: c.Matched, Experts: c.Experts, NeverRouted: c.NeverRouted(), Holes: []holeDoc{}, Unused: c.Unused}
-	a.diag("importance matrix: entries for %d of %d tensors to be quantized; %d of the %d experts in them never routed to; %d entries unused",
-		c.Matched, c.Targets, doc.NeverRouted, c.Experts, len(c.Unused))
 	for _, h := range c.Holes {
 		doc.Holes = append(doc.Holes, holeDoc{h.Tensor, h.Kind.String(), h.Experts, h.Filled, h.String()})
-		a.diag("importance matrix: %v", h)
 	}
 	return doc
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/quantize"
 )
 
@@ -159,33 +158,6 @@ func (a *app) quantize(q *quantization) error {
 		return a.emit(doc, doc.printPlan)
 	}
 	return a.writeTargets(q, targets, doc)
-}
-
-// keepBudget chooses the types of the only output.
-func (q *quantization) keepBudget(files gguf.FileOptions) error {
-	r := &q.requests[0]
-	scheme, opts, err := q.budget.choose(q.src.Source, r.scheme, q.opts, func(job *quantize.Job) (int64, error) {
-		src, err := marked(job)
-		if err != nil {
-			return 0, err
-		}
-		return plannedBytes(src, r.name, files)
-	})
-	r.scheme, q.opts = scheme, opts
-	return err
-}
-
-// plannedBytes is the size of all the files of an output.
-func plannedBytes(src gguf.Source, name string, files gguf.FileOptions) (int64, error) {
-	parts, err := gguf.Parts(cmp.Or(name, "model.gguf"), src, files)
-	if err != nil {
-		return 0, err
-	}
-	var n int64
-	for _, p := range parts {
-		n += p.Bytes
-	}
-	return n, nil
 }
 
 // keepSplit makes the outputs' shards those of the source where that is wanted.

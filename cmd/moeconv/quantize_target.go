@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -80,6 +81,33 @@ func (t *targetFlags) choose(src gguf.Source, asked quantize.Scheme, opts quanti
 		}
 		spend.Bytes -= n - b.Bytes
 	}
+}
+
+// keepBudget chooses the types of the only output.
+func (q *quantization) keepBudget(files gguf.FileOptions) error {
+	r := &q.requests[0]
+	scheme, opts, err := q.budget.choose(q.src.Source, r.scheme, q.opts, func(job *quantize.Job) (int64, error) {
+		src, err := marked(job)
+		if err != nil {
+			return 0, err
+		}
+		return plannedBytes(src, r.name, files)
+	})
+	r.scheme, q.opts = scheme, opts
+	return err
+}
+
+// plannedBytes is the size of all the files of an output.
+func plannedBytes(src gguf.Source, name string, files gguf.FileOptions) (int64, error) {
+	parts, err := gguf.Parts(cmp.Or(name, "model.gguf"), src, files)
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	for _, p := range parts {
+		n += p.Bytes
+	}
+	return n, nil
 }
 
 // typeCounts says how many tensors of each role have which type, one line a role.

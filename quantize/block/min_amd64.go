@@ -106,11 +106,12 @@ type minEncoder struct {
 	minForm
 	plain, weighted *minTrials
 	scales          *scaleTrials
+	elements, fits  *[16]int // byte offsets of groups, and of super-blocks' fits
 }
 
 // accelerate gives a codec the kernels of a form.
 func (c minCodec) accelerate(f minForm) {
-	e := minEncoder{c, f, c.plain.trials(), c.weighted.trials(), newScaleTrials(c.scaleTop)}
+	e := minEncoder{c, f, c.plain.trials(), c.weighted.trials(), newScaleTrials(c.scaleTop), strided(4*c.n, 16), strided(4*len256/c.n, 16)}
 	accelerate(c.t, f.form, kernels{encode: e.encode})
 }
 
@@ -152,21 +153,24 @@ func (e *minEncoder) fit(s *minScratch, x, importance []float32) {
 		e.sigma2(s, sigma2[:len(x)/len256], x)
 	}
 	groups := len(x) / e.n
-	var offsets [16]int
+	offsets := e.elements
 	for first := 0; first < groups; first += 32 {
 		lanes := min(32, groups-first)
 		for half := 0; half < lanes; half += 16 {
-			for i := range offsets {
-				offsets[i] = 4 * e.n * min(i, lanes-half-1)
+			if lanes-half < 16 {
+				offsets = strided(4*e.n, lanes-half)
 			}
 			at := e.n * (first + half)
-			e.transpose(&s.x[0][half], &x[at], &offsets, e.n)
+			e.transpose(&s.x[0][half], &x[at], offsets, e.n)
 			if importance != nil {
-				e.transpose(&s.w[0][half], &importance[at], &offsets, e.n)
+				e.transpose(&s.w[0][half], &importance[at], offsets, e.n)
 			}
 		}
-		for g := range lanes {
-			s.sigma2[g] = sigma2[(first+g)/e.groups()]
+		if importance != nil {
+			for g := 0; g < lanes; g += 8 {
+				v := sigma2[(first+g)*e.n/len256]
+				*(*[8]float32)(s.sigma2[g:]) = [8]float32{v, v, v, v, v, v, v, v}
+			}
 		}
 		search(&s.x[0][0], &s.scale[0], first, lanes, &trials.top)
 	}
@@ -186,16 +190,16 @@ func (e *minEncoder) sigma2(s *minScratch, out, x []float32) {
 // fitScales rounds scales and mins under importance.
 func (e *minEncoder) fitScales(s *minScratch, blocks int) {
 	n := e.groups()
-	var offsets [16]int
 	for b := 0; b < blocks; b += 16 {
 		k, first := min(16, blocks-b), n*b
-		for i := range offsets {
-			offsets[i] = 4 * n * min(i, k-1)
+		offsets := e.fits
+		if k < 16 {
+			offsets = strided(4*n, k)
 		}
-		e.transpose(&s.x[0][0], &s.scale[first], &offsets, n)
-		e.transpose(&s.x[0][16], &s.min[first], &offsets, n)
-		e.transpose(&s.w[0][0], &s.sum[first], &offsets, n)
-		e.transpose(&s.w[0][16], &s.sum[first], &offsets, n)
+		e.transpose(&s.x[0][0], &s.scale[first], offsets, n)
+		e.transpose(&s.x[0][16], &s.min[first], offsets, n)
+		e.transpose(&s.w[0][0], &s.sum[first], offsets, n)
+		e.transpose(&s.w[0][16], &s.sum[first], offsets, n)
 		e.minForm.fitScales(&s.x[0][0], k, n, &e.scales.top)
 		e.spreadScales(&s.x[0][0], &s.scale[0], first, k)
 		for i := range k {

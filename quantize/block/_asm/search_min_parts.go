@@ -187,41 +187,46 @@ func (m *minSearch) finish() {
 
 // weights writes the weights and returns the sums of w and w*x and the least and the largest x.
 func (m *minSearch) weights() (sumW, sumX, least, high reg.VecVirtual) {
-	var mean, sigma reg.VecVirtual
+	var mean, sigma2 reg.VecVirtual
+	least, high = m.state(offX), m.state(offX)
+	bound := func(v reg.VecVirtual) {
+		VMINPS(least, v, least) // v < least ? v : least
+		VMAXPS(high, v, high)
+	}
 	switch m.weigh {
 	case weighMean:
 		mean = m.zero()
 		m.elements(func(x, _, _ Mem) {
 			v := m.load(x)
+			bound(v)
 			VADDPS(m.mul(v, v), mean, mean)
 		})
 		VMULPS(m.eachF32(1.0/32), mean, mean)
 		VSQRTPS(mean, mean)
 	case weighImportance:
-		sigma = m.state(offSigma)
+		sigma2 = m.state(offSigma)
 	}
-	// Sums begin with the first term, not with 0, but -0 is lost without effect.
+	// The portable sums begin with the first term, not with 0; that they may be -0 has no effect.
 	sumW, sumX = m.zero(), m.zero()
-	least, high = m.state(offX), m.state(offX)
 	m.elements(func(x, w, _ Mem) {
 		v := m.load(x)
-		var weight reg.VecVirtual
-		if m.weigh == weighImportance {
-			weight = m.add(m.mul(v, v), sigma)
+		weight := m.vec()
+		switch m.weigh {
+		case weighMean:
+			VANDPS(m.magnitude, v, weight)
+			VADDPS(mean, weight, weight)
+		case weighMagnitude:
+			bound(v)
+			VANDPS(m.magnitude, v, weight)
+		case weighImportance:
+			bound(v)
+			VADDPS(m.mul(v, v), sigma2, weight)
 			VSQRTPS(weight, weight)
 			VMULPS(w, weight, weight)
-		} else {
-			weight = m.vec()
-			VANDPS(m.magnitude, v, weight)
-		}
-		if m.weigh == weighMean {
-			VADDPS(mean, weight, weight)
 		}
 		VMOVUPS(weight, w)
 		VADDPS(weight, sumW, sumW)
 		VADDPS(m.mul(weight, v), sumX, sumX)
-		VMINPS(least, v, least) // v < least ? v : least
-		VMAXPS(high, v, high)
 	})
 	return sumW, sumX, least, high
 }

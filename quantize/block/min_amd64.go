@@ -106,12 +106,15 @@ type minEncoder struct {
 	minForm
 	plain, weighted *minTrials
 	scales          *scaleTrials
-	elements, fits  *[16]int // byte offsets of groups, and of super-blocks' fits
+	elements, fits  [17]*[16]int // byte offsets of so many groups, and of super-blocks' fits
 }
 
 // accelerate gives a codec the kernels of a form.
 func (c minCodec) accelerate(f minForm) {
-	e := minEncoder{c, f, c.plain.trials(), c.weighted.trials(), newScaleTrials(c.scaleTop), strided(4*c.n, 16), strided(4*len256/c.n, 16)}
+	e := minEncoder{minCodec: c, minForm: f, plain: c.plain.trials(), weighted: c.weighted.trials(), scales: newScaleTrials(c.scaleTop)}
+	for n := range e.elements {
+		e.elements[n], e.fits[n] = strided(4*c.n, n), strided(4*len256/c.n, n)
+	}
 	accelerate(c.t, f.form, kernels{encode: e.encode})
 }
 
@@ -153,14 +156,10 @@ func (e *minEncoder) fit(s *minScratch, x, importance []float32) {
 		e.sigma2(s, sigma2[:len(x)/len256], x)
 	}
 	groups := len(x) / e.n
-	offsets := e.elements
 	for first := 0; first < groups; first += 32 {
 		lanes := min(32, groups-first)
 		for half := 0; half < lanes; half += 16 {
-			if lanes-half < 16 {
-				offsets = strided(4*e.n, lanes-half)
-			}
-			at := e.n * (first + half)
+			at, offsets := e.n*(first+half), e.elements[min(16, lanes-half)]
 			e.transpose(&s.x[0][half], &x[at], offsets, e.n)
 			if importance != nil {
 				e.transpose(&s.w[0][half], &importance[at], offsets, e.n)
@@ -192,10 +191,7 @@ func (e *minEncoder) fitScales(s *minScratch, blocks int) {
 	n := e.groups()
 	for b := 0; b < blocks; b += 16 {
 		k, first := min(16, blocks-b), n*b
-		offsets := e.fits
-		if k < 16 {
-			offsets = strided(4*n, k)
-		}
+		offsets := e.fits[k]
 		e.transpose(&s.x[0][0], &s.scale[first], offsets, n)
 		e.transpose(&s.x[0][16], &s.min[first], offsets, n)
 		e.transpose(&s.w[0][0], &s.sum[first], offsets, n)

@@ -109,13 +109,18 @@ type minEncoder struct {
 	elements, fits  [17]*[16]int // byte offsets of so many groups, and of super-blocks' fits
 }
 
-// accelerate gives a codec the kernels of a form.
-func (c minCodec) accelerate(f minForm) {
-	e := minEncoder{minCodec: c, minForm: f, plain: c.plain.trials(), weighted: c.weighted.trials(), scales: newScaleTrials(c.scaleTop)}
+// in makes the encoder of a form.
+func (c minCodec) in(f minForm) *minEncoder {
+	e := &minEncoder{minCodec: c, minForm: f, plain: c.plain.trials(), weighted: c.weighted.trials(), scales: newScaleTrials(c.scaleTop)}
 	for n := range e.elements {
 		e.elements[n], e.fits[n] = strided(4*c.n, n), strided(4*len256/c.n, n)
 	}
-	accelerate(c.t, f.form, kernels{encode: e.encode})
+	return e
+}
+
+// accelerate gives a codec the kernels of a form.
+func (c minCodec) accelerate(f minForm) {
+	accelerate(c.t, f.form, kernels{encode: c.in(f).encode})
 }
 
 // encode works on up to 256 groups at a time.
@@ -153,7 +158,10 @@ func (e *minEncoder) fit(s *minScratch, x, importance []float32) {
 	var sigma2 [len(s.flags)]float32
 	if importance != nil {
 		search, trials = e.minForm.weighted, e.weighted
-		e.sigma2(s, sigma2[:len(x)/len256], x)
+		runSums(sigma2[:], x, len256, e.form == avx512)
+		for b, sum := range sigma2 {
+			sigma2[b] = float32(e.variance*sum) / len256
+		}
 	}
 	groups := len(x) / e.n
 	for first := 0; first < groups; first += 32 {
@@ -173,15 +181,9 @@ func (e *minEncoder) fit(s *minScratch, x, importance []float32) {
 		}
 		search(&s.x[0][0], &s.scale[0], first, lanes, &trials.top)
 	}
-}
-
-// sigma2 finds the variances of super-blocks' weights.
-func (e *minEncoder) sigma2(s *minScratch, out, x []float32) {
-	runSums(out, x, len256, e.form == avx512)
-	for b, sum := range out {
-		out[b] = float32(e.variance*sum) / len256
-		if out[b]-out[b] != 0 {
-			s.flags[e.groups()/8*b] = 1
+	for b, v := range sigma2 {
+		if v-v != 0 {
+			s.flags[e.groups()/8*b] |= 1
 		}
 	}
 }

@@ -5,7 +5,45 @@ package block
 import (
 	"testing"
 	"unsafe"
+
+	"github.com/moeconv/moeconv/gguf"
 )
+
+// TestMinFlags: groups whose roundings leave the exact range are left to the portable form, and no others.
+func TestMinFlags(t *testing.T) {
+	x := generate("flags", 8*len256, 8*len256, rowGenerators["normal"])
+	for _, g := range []int{0, 5, 16, 70, 127} {
+		copy(x[16*g:16*g+16], generate("flags", 16, 16, rowGenerators["subnormal"]))
+	}
+	c := minCodec{t: gguf.Q2_K, n: 16, plain: plainQ2_K, weighted: weightedQ2_K, scaleTop: 15}
+	for _, f := range []minForm{
+		{form: avx2, transpose: transposeAVX2, plain: searchPlain16AVX2, weighted: searchWeighted16AVX2},
+		{form: avx512, transpose: transposeAVX512, plain: searchPlain16AVX512, weighted: searchWeighted16AVX512},
+	} {
+		if f.form > best {
+			continue
+		}
+		s := new(minScratch)
+		c.in(f).fit(s, x, nil)
+		for b, got := range s.flags {
+			if want := map[int]uint8{0: 1 | 1<<5, 2: 1, 8: 1 << 6, 15: 1 << 7}[b]; got != want {
+				t.Errorf("%s: groups from %d on have flags %08b, want %08b", formNames[f.form], 8*b, got, want)
+			}
+		}
+	}
+}
+
+// TestMinOverflow: a super-block whose weights overflow is refused, whatever its groups are like.
+func TestMinOverflow(t *testing.T) {
+	src := make([]float32, 8*len256)
+	importance := generate("overflow", len(src), len(src), importanceGenerators["random"])
+	for i := range 32 {
+		src[3*len256+64+i] = 1e20 * float32(i-15)
+	}
+	eachKernel(t, func(t *testing.T, portable, kernel Codec) {
+		sameForms(t, portable, kernel, "overflow", src, importance)
+	})
+}
 
 // TestMinLayout holds the structures that the kernels of searches work on against the offsets in _asm.
 func TestMinLayout(t *testing.T) {

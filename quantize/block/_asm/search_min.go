@@ -102,7 +102,7 @@ func (m *minSearch) generate() {
 	flags := GP64()
 	MOVQ(first, flags)
 	SHRQ(U8(3), flags)
-	LEAQ(Mem{Base: fits, Index: flags, Scale: 1, Disp: 5 * 1024}, flags)
+	LEAQ(Mem{Base: fits, Index: flags, Scale: 1, Disp: fitFlags}, flags)
 	LEAQ(Mem{Base: fits, Index: first, Scale: 4}, fits)
 
 	m.buf, m.fit, m.flags, m.is, m.left = GP64(), GP64(), GP64(), GP64(), GP64()

@@ -11,87 +11,78 @@ import (
 //go:generate go -C _asm run . -gen iq3 -out ../iq3_amd64.s -stubs ../iq3_stubs_amd64.go -pkg block
 
 func init() {
-	accelerate(gguf.IQ3_XXS, avx512, kernels{encode: encodeIQ3_XXSKernels})
-	accelerate(gguf.IQ3_S, avx512, kernels{encode: encodeIQ3_SKernels})
+	accelerate(gguf.IQ3_XXS, avx512, kernels{encode: kernelsIQ3{gguf.IQ3_XXS, true}.encode})
+	accelerate(gguf.IQ3_XXS, avx2, kernels{encode: kernelsIQ3{gguf.IQ3_XXS, false}.encode})
+	accelerate(gguf.IQ3_S, avx512, kernels{encode: kernelsIQ3{gguf.IQ3_S, true}.encode})
+	accelerate(gguf.IQ3_S, avx2, kernels{encode: kernelsIQ3{gguf.IQ3_S, false}.encode})
 }
 
-// lanesIQ3 are the groups of 32 that kernels fit at a time.
-const lanesIQ3 = 16
-
-// fitsIQ3 is what kernels make of groups: points as words with four bits a level, of which bits 3 and 15 mean nothing.
-type fitsIQ3 struct {
-	points [8][lanesIQ3]uint32
-	scale  [lanesIQ3]float32
-	signs  [lanesIQ3]uint32
-	top    [lanesIQ3]float32
-	flags  uint64 // bits of the groups that the portable form must do, where they are no zeros
+// fitIQ3 is what kernels make of a group: points as words with four bits a level, of which bits 3 and 15 mean nothing.
+type fitIQ3 struct {
+	words [8]uint16
+	scale float32
+	signs uint32
+	top   float32
+	flags uint32 // not 0 if the portable form must do it, where it is no zeros
 }
 
-// super gives the groups of a super-block, the first of which is in lane l. ok is false if one is missing.
-func (f *fitsIQ3) super(groups *[8]gridGroup, l int, tiny float32) (ok bool) {
-	for i := range groups {
-		g, at := &groups[i], l+i
-		if f.top[at] < tiny {
-			*g = gridGroup{zero: true}
-			continue
-		}
-		if s := f.scale[at]; f.flags>>at&1 != 0 || s-s != 0 {
-			return false
-		}
-		*g = gridGroup{scale: f.scale[at], signs: f.signs[at]}
-		for k := range g.points {
-			g.points[k] = uint16(compact3(int(f.points[k][at] & 0x7777)))
-		}
+// group gives the group. ok is false if the portable form must find it.
+func (f *fitIQ3) group(tiny float32) (g gridGroup, ok bool) {
+	if f.top < tiny {
+		return gridGroup{zero: true}, true
 	}
-	return true
+	if f.flags != 0 || f.scale-f.scale != 0 {
+		return g, false
+	}
+	g.scale, g.signs = f.scale, f.signs
+	for k, w := range f.words {
+		g.points[k] = uint16(compact3(int(w & 0x7777)))
+	}
+	return g, true
 }
 
-// fitTable holds the points that may take the place of each point, four of 16 bits in a word: four bits a level, bit 3
-// set where they stand for a point off the grid, bit 15 in the last one if more follow, in the next row of 8192 words.
-// The second half of a row is of points that are not surely the nearest ones, for which all neighbours are there; in the
-// first half those are left out that are farther in all levels than one before them.
-type fitTable []uint64
-
-const fitRow = 2 * 4096
+// fitTable says what may take the place of each point: in the second half of the entries by all neighbours, for values
+// that may round to another point as well; in the first by those of them that are not farther, in all levels, than one
+// before them. Points are words of four bits a level, and bit 3 where they stand for one off the grid.
+type fitTable struct {
+	entries [2 * 4096]uint32 // the point itself if it is on the grid; from bit 15 on the number of lists; from bit 18 on the first of these
+	lists   []uint16         // points in eights; the first of a list fills it up
+}
 
 var (
-	tableIQ3_XXS = sync.OnceValue(func() fitTable { return newFitTable(latticeIQ3_XXS()) })
-	tableIQ3_S   = sync.OnceValue(func() fitTable { return newFitTable(latticeIQ3_S()) })
+	tableIQ3_XXS = sync.OnceValue(func() *fitTable { return newFitTable(latticeIQ3_XXS()) })
+	tableIQ3_S   = sync.OnceValue(func() *fitTable { return newFitTable(latticeIQ3_S()) })
 )
 
-func newFitTable(l *lattice3) fitTable {
-	t := make(fitTable, fitRow)
+func newFitTable(l *lattice3) *fitTable {
+	t := &fitTable{lists: make([]uint16, 0, 1<<17)}
 	for p, index := range l.index {
-		const off = 1 << 3
 		if index >= 0 {
-			t.set(p, []uint16{uint16(p)}, 0)
-			t.set(p+fitRow/2, []uint16{uint16(p)}, 0)
+			t.entries[p] = uint32(spread3(p))
+			t.entries[p+4096] = t.entries[p]
 			continue
 		}
-		t.set(p, notFarther(p, l.near(index)), off)
-		t.set(p+fitRow/2, l.near(index), off)
+		t.entries[p] = t.add(notFarther(p, l.near(index)))
+		t.entries[p+4096] = t.add(l.near(index))
 	}
+	t.lists = append(t.lists, make([]uint16, 8)...) // may be read where no error is a number
 	return t
 }
 
-// set writes the points of a place.
-func (t *fitTable) set(at int, points []uint16, flag uint64) {
-	for ; ; at += fitRow {
-		if at >= len(*t) {
-			*t = append(*t, make(fitTable, fitRow)...)
+// add appends lists of points and returns the entry for them.
+func (t *fitTable) add(points []uint16) uint32 {
+	const off = 1 << 3
+	entry := uint32(len(t.lists)/8<<18 | (len(points)+7)/8<<15)
+	for len(points) > 0 {
+		for i := range 8 {
+			if i >= len(points) {
+				i = 0
+			}
+			t.lists = append(t.lists, uint16(spread3(int(points[i]))|off))
 		}
-		var word uint64
-		for i := range 4 {
-			word |= (uint64(spread3(int(points[min(i, len(points)-1)]))) | flag) << (16 * i)
-		}
-		if len(points) > 4 {
-			word |= 1 << 63
-		}
-		(*t)[at] = word
-		if points = points[min(4, len(points)):]; len(points) == 0 {
-			return
-		}
+		points = points[min(8, len(points)):]
 	}
+	return entry
 }
 
 // notFarther leaves out points that are farther from all that is rounded to p than another one before them.
@@ -120,87 +111,98 @@ func between3(a, b, c int) bool {
 	return true
 }
 
-func encodeIQ3_XXSKernels(dst []byte, src, importance []float32) error {
-	return encodeIQ3(gguf.IQ3_XXS, dst, src, importance)
+// kernelsIQ3 calls the kernels of a type and a form. The calls are written out so that nothing of their arguments escapes.
+type kernelsIQ3 struct {
+	t    gguf.Type
+	wide bool
 }
 
-func encodeIQ3_SKernels(dst []byte, src, importance []float32) error {
-	return encodeIQ3(gguf.IQ3_S, dst, src, importance)
-}
+// batchIQ3 is the number of super-blocks that are fitted at a time.
+const batchIQ3 = 16
 
-// encodeIQ3 encodes two super-blocks at a time.
-func encodeIQ3(t gguf.Type, dst []byte, src, importance []float32) error {
-	const pair = 2 * len256
+func (k kernelsIQ3) encode(dst []byte, src, importance []float32) error {
 	var (
-		padded, paddedWeights [pair]float32
-		sums                  [16]float32
-		fits                  fitsIQ3
-		size                  = t.BlockSize()
+		fits [8 * batchIQ3]fitIQ3
+		size = k.t.BlockSize()
 	)
-	for b := 0; b < len(src)/len256; b += 2 {
-		x, w := src[b*len256:], importance
+	for b := 0; b < len(src)/len256; b += batchIQ3 {
+		x, w := src[b*len256:min((b+batchIQ3)*len256, len(src))], importance
 		if w != nil {
-			w = w[b*len256:]
-			if b%len(sums) == 0 {
-				runSums(sums[:], x[:min(len(x), len(sums)*len256)], len256, true)
-			}
+			w = w[b*len256:][:len(x)]
 		}
-		blocks := min(2, len(x)/len256)
-		if blocks < 2 {
-			copy(padded[:], x)
-			copy(paddedWeights[:], w)
-			x = padded[:]
-			if w != nil {
-				w = paddedWeights[:]
-			}
-		}
-		fitIQ3(t, &fits, x, w, sums[b%len(sums):])
-		for i := range blocks {
+		k.fit(&fits, x, w)
+		for i := range len(x) / len256 {
 			var weights *[len256]float32
 			if w != nil {
 				weights = (*[len256]float32)(w[i*len256:])
 			}
 			xs := (*[len256]float32)(x[i*len256:])
-			if bad := finishIQ3(t, dst[(b+i)*size:(b+i+1)*size], &fits, 8*i, xs, weights); bad != 0 {
-				return badScale(t, xs[:], (b+i)*len256, bad)
+			if bad := k.finish(dst[(b+i)*size:(b+i+1)*size], (*[8]fitIQ3)(fits[8*i:]), xs, weights); bad != 0 {
+				return badScale(k.t, xs[:], (b+i)*len256, bad)
 			}
 		}
 	}
 	return nil
 }
 
-// fitIQ3 fits two super-blocks, given the sums of their squares.
-func fitIQ3(t gguf.Type, fits *fitsIQ3, x, w, sums []float32) {
+// finish writes a super-block; the portable form does if one of its groups is missing.
+func (k kernelsIQ3) finish(y []byte, fits *[8]fitIQ3, x, w *[len256]float32) (bad float32) {
+	var groups [8]gridGroup
+	tiny := float32(tinyIQ3_S)
+	if k.t == gguf.IQ3_XXS {
+		tiny = tinyIQ3_XXS
+	}
+	ok := true
+	for i := range fits {
+		if groups[i], ok = fits[i].group(tiny); !ok {
+			break
+		}
+	}
+	switch {
+	case k.t == gguf.IQ3_XXS && ok:
+		return packIQ3_XXS(y, &groups)
+	case k.t == gguf.IQ3_XXS:
+		return blockIQ3_XXS(y, x, w)
+	case ok:
+		return packIQ3_S(y, &groups)
+	}
+	return blockIQ3_S(y, x, w)
+}
+
+// fit fits the groups of up to batchIQ3 super-blocks.
+func (k kernelsIQ3) fit(fits *[8 * batchIQ3]fitIQ3, x, w []float32) {
+	out, groups := &fits[0].words[0], len(x)/len32
+	t := tableIQ3_S()
+	if k.t == gguf.IQ3_XXS {
+		t = tableIQ3_XXS()
+	}
 	if w == nil {
-		if t == gguf.IQ3_S {
-			fitIQ3_SAVX512(&fits.points[0][0], &x[0], &tableIQ3_S()[0])
-		} else {
-			fitIQ3_XXSAVX512(&fits.points[0][0], &x[0], &tableIQ3_XXS()[0])
+		switch {
+		case k.t == gguf.IQ3_XXS && k.wide:
+			fitIQ3_XXSAVX512(out, &x[0], &t.entries[0], &t.lists[0], groups)
+		case k.t == gguf.IQ3_XXS:
+			fitIQ3_XXSAVX2(out, &x[0], &t.entries[0], &t.lists[0], groups)
+		case k.wide:
+			fitIQ3_SAVX512(out, &x[0], &t.entries[0], &t.lists[0], groups)
+		default:
+			fitIQ3_SAVX2(out, &x[0], &t.entries[0], &t.lists[0], groups)
 		}
 		return
 	}
-	var sigma2 [lanesIQ3]float32
+	var sums [batchIQ3]float32
+	var sigma2 [8 * batchIQ3]float32
+	runSums(sums[:], x, len256, k.wide)
 	for i := range sigma2 {
 		sigma2[i] = float32(sums[i/8] * (2. / len256))
 	}
-	if t == gguf.IQ3_S {
-		fitIQ3_SWeightedAVX512(&fits.points[0][0], &x[0], &w[0], &sigma2[0], &tableIQ3_S()[0])
-	} else {
-		fitIQ3_XXSWeightedAVX512(&fits.points[0][0], &x[0], &w[0], &sigma2[0], &tableIQ3_XXS()[0])
+	switch {
+	case k.t == gguf.IQ3_XXS && k.wide:
+		fitIQ3_XXSWeightedAVX512(out, &x[0], &w[0], &sigma2[0], &t.entries[0], &t.lists[0], groups)
+	case k.t == gguf.IQ3_XXS:
+		fitIQ3_XXSWeightedAVX2(out, &x[0], &w[0], &sigma2[0], &t.entries[0], &t.lists[0], groups)
+	case k.wide:
+		fitIQ3_SWeightedAVX512(out, &x[0], &w[0], &sigma2[0], &t.entries[0], &t.lists[0], groups)
+	default:
+		fitIQ3_SWeightedAVX2(out, &x[0], &w[0], &sigma2[0], &t.entries[0], &t.lists[0], groups)
 	}
-}
-
-// finishIQ3 writes a super-block whose groups are in the lanes from l on; the portable form writes it if one is missing.
-func finishIQ3(t gguf.Type, y []byte, fits *fitsIQ3, l int, x, w *[len256]float32) (bad float32) {
-	var groups [8]gridGroup
-	if t == gguf.IQ3_S {
-		if !fits.super(&groups, l, tinyIQ3_S) {
-			return blockIQ3_S(y, x, w)
-		}
-		return packIQ3_S(y, &groups)
-	}
-	if !fits.super(&groups, l, tinyIQ3_XXS) {
-		return blockIQ3_XXS(y, x, w)
-	}
-	return packIQ3_XXS(y, &groups)
 }

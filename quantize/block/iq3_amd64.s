@@ -4,1729 +4,1665 @@
 
 #include "textflag.h"
 
-// func fitIQ3_XXSAVX512(out *uint32, src *float32, table *uint64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·fitIQ3_XXSAVX512(SB), $8960-24
-	MOVQ            out+0(FP), AX
-	MOVQ            src+8(FP), CX
-	MOVQ            table+16(FP), DX
-	LEAQ            (SP), BX
-	ADDQ            $0x3f, BX
-	ANDQ            $-64, BX
-	VXORPS          Z0, Z0, Z0
-	VXORPS          Z2, Z2, Z2
-	VBROADCASTF32X4 (CX), Z1
-	VINSERTF32X4    $0x01, 512(CX), Z1, Z1
-	VINSERTF32X4    $0x02, 1024(CX), Z1, Z1
-	VINSERTF32X4    $0x03, 1536(CX), Z1, Z1
-	VBROADCASTF32X4 128(CX), Z3
-	VINSERTF32X4    $0x01, 640(CX), Z3, Z3
-	VINSERTF32X4    $0x02, 1152(CX), Z3, Z3
-	VINSERTF32X4    $0x03, 1664(CX), Z3, Z3
-	VBROADCASTF32X4 256(CX), Z4
-	VINSERTF32X4    $0x01, 768(CX), Z4, Z4
-	VINSERTF32X4    $0x02, 1280(CX), Z4, Z4
-	VINSERTF32X4    $0x03, 1792(CX), Z4, Z4
-	VBROADCASTF32X4 384(CX), Z5
-	VINSERTF32X4    $0x01, 896(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1408(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1920(CX), Z5, Z5
-	VUNPCKLPS       Z3, Z1, Z6
-	VUNPCKHPS       Z3, Z1, Z1
-	VUNPCKLPS       Z5, Z4, Z3
-	VUNPCKHPS       Z5, Z4, Z4
-	VUNPCKLPD       Z3, Z6, Z5
-	VUNPCKHPD       Z3, Z6, Z3
-	VUNPCKLPD       Z4, Z1, Z6
-	VUNPCKHPD       Z4, Z1, Z1
-	VMOVUPS         Z5, (BX)
-	VMULPS          Z5, Z5, Z5
-	VMOVUPS         Z5, 2048(BX)
-	VSQRTPS         Z5, Z5
-	VMOVUPS         Z5, 4096(BX)
-	VMOVUPS         Z3, 64(BX)
-	VMULPS          Z3, Z3, Z3
-	VMOVUPS         Z3, 2112(BX)
-	VSQRTPS         Z3, Z3
-	VMOVUPS         Z3, 4160(BX)
-	VMOVUPS         Z6, 128(BX)
-	VMULPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 2176(BX)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 4224(BX)
-	VMOVUPS         Z1, 192(BX)
-	VMULPS          Z1, Z1, Z1
-	VMOVUPS         Z1, 2240(BX)
-	VSQRTPS         Z1, Z1
-	VMOVUPS         Z1, 4288(BX)
-	VBROADCASTF32X4 16(CX), Z1
-	VINSERTF32X4    $0x01, 528(CX), Z1, Z1
-	VINSERTF32X4    $0x02, 1040(CX), Z1, Z1
-	VINSERTF32X4    $0x03, 1552(CX), Z1, Z1
-	VBROADCASTF32X4 144(CX), Z3
-	VINSERTF32X4    $0x01, 656(CX), Z3, Z3
-	VINSERTF32X4    $0x02, 1168(CX), Z3, Z3
-	VINSERTF32X4    $0x03, 1680(CX), Z3, Z3
-	VBROADCASTF32X4 272(CX), Z4
-	VINSERTF32X4    $0x01, 784(CX), Z4, Z4
-	VINSERTF32X4    $0x02, 1296(CX), Z4, Z4
-	VINSERTF32X4    $0x03, 1808(CX), Z4, Z4
-	VBROADCASTF32X4 400(CX), Z5
-	VINSERTF32X4    $0x01, 912(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1424(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1936(CX), Z5, Z5
-	VUNPCKLPS       Z3, Z1, Z6
-	VUNPCKHPS       Z3, Z1, Z1
-	VUNPCKLPS       Z5, Z4, Z3
-	VUNPCKHPS       Z5, Z4, Z4
-	VUNPCKLPD       Z3, Z6, Z5
-	VUNPCKHPD       Z3, Z6, Z3
-	VUNPCKLPD       Z4, Z1, Z6
-	VUNPCKHPD       Z4, Z1, Z1
-	VMOVUPS         Z5, 256(BX)
-	VMULPS          Z5, Z5, Z5
-	VMOVUPS         Z5, 2304(BX)
-	VSQRTPS         Z5, Z5
-	VMOVUPS         Z5, 4352(BX)
-	VMOVUPS         Z3, 320(BX)
-	VMULPS          Z3, Z3, Z3
-	VMOVUPS         Z3, 2368(BX)
-	VSQRTPS         Z3, Z3
-	VMOVUPS         Z3, 4416(BX)
-	VMOVUPS         Z6, 384(BX)
-	VMULPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 2432(BX)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 4480(BX)
-	VMOVUPS         Z1, 448(BX)
-	VMULPS          Z1, Z1, Z1
-	VMOVUPS         Z1, 2496(BX)
-	VSQRTPS         Z1, Z1
-	VMOVUPS         Z1, 4544(BX)
-	VBROADCASTSS    bits_7fffffff<>+0(SB), Z1
-	VXORPS          Z3, Z3, Z3
-	VMOVUPS         (BX), Z4
-	VCMPPS          $0x11, Z3, Z4, K1
-	VPORD.BCST      bits_00000001<>+0(SB), Z0, K1, Z0
-	VPANDD          Z4, Z1, Z4
-	VMOVUPS         Z4, (BX)
-	VMULPS          2048(BX), Z4, Z5
-	VMULPS          Z4, Z5, Z4
-	KMOVW           K1, K1
-	VXORPS          Z5, Z5, Z5
-	VMOVUPS         64(BX), Z6
-	VCMPPS          $0x11, Z3, Z6, K4
-	VPORD.BCST      bits_00000002<>+0(SB), Z0, K4, Z0
-	VPANDD          Z6, Z1, Z6
-	VMOVUPS         Z6, 64(BX)
-	VMULPS          2112(BX), Z6, Z7
-	VMULPS          Z6, Z7, Z6
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z4, Z6, K4
-	VMOVAPS         Z6, K4, Z4
-	VPBROADCASTD    bits_00000001<>+0(SB), K4, Z5
-	VMOVUPS         128(BX), Z6
-	VCMPPS          $0x11, Z3, Z6, K4
-	VPORD.BCST      bits_00000004<>+0(SB), Z0, K4, Z0
-	VPANDD          Z6, Z1, Z6
-	VMOVUPS         Z6, 128(BX)
-	VMULPS          2176(BX), Z6, Z7
-	VMULPS          Z6, Z7, Z6
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z4, Z6, K4
-	VMOVAPS         Z6, K4, Z4
-	VPBROADCASTD    bits_00000002<>+0(SB), K4, Z5
-	VMOVUPS         192(BX), Z6
-	VCMPPS          $0x11, Z3, Z6, K4
-	VPORD.BCST      bits_00000008<>+0(SB), Z0, K4, Z0
-	VPANDD          Z6, Z1, Z6
-	VMOVUPS         Z6, 192(BX)
-	VMULPS          2240(BX), Z6, Z7
-	VMULPS          Z6, Z7, Z6
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z4, Z6, K4
-	VMOVAPS         Z6, K4, Z4
-	VPBROADCASTD    bits_00000003<>+0(SB), K4, Z5
-	VMOVUPS         256(BX), Z6
-	VCMPPS          $0x11, Z3, Z6, K4
-	VPORD.BCST      bits_00000010<>+0(SB), Z0, K4, Z0
-	VPANDD          Z6, Z1, Z6
-	VMOVUPS         Z6, 256(BX)
-	VMULPS          2304(BX), Z6, Z7
-	VMULPS          Z6, Z7, Z6
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z4, Z6, K4
-	VMOVAPS         Z6, K4, Z4
-	VPBROADCASTD    bits_00000004<>+0(SB), K4, Z5
-	VMOVUPS         320(BX), Z6
-	VCMPPS          $0x11, Z3, Z6, K4
-	VPORD.BCST      bits_00000020<>+0(SB), Z0, K4, Z0
-	VPANDD          Z6, Z1, Z6
-	VMOVUPS         Z6, 320(BX)
-	VMULPS          2368(BX), Z6, Z7
-	VMULPS          Z6, Z7, Z6
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z4, Z6, K4
-	VMOVAPS         Z6, K4, Z4
-	VPBROADCASTD    bits_00000005<>+0(SB), K4, Z5
-	VMOVUPS         384(BX), Z6
-	VCMPPS          $0x11, Z3, Z6, K4
-	VPORD.BCST      bits_00000040<>+0(SB), Z0, K4, Z0
-	VPANDD          Z6, Z1, Z6
-	VMOVUPS         Z6, 384(BX)
-	VMULPS          2432(BX), Z6, Z7
-	VMULPS          Z6, Z7, Z6
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z4, Z6, K4
-	VMOVAPS         Z6, K4, Z4
-	VPBROADCASTD    bits_00000006<>+0(SB), K4, Z5
-	VMOVUPS         448(BX), Z6
-	VCMPPS          $0x11, Z3, Z6, K4
-	VPANDD          Z6, Z1, Z1
-	VMOVUPS         Z1, 448(BX)
-	VMULPS          2496(BX), Z1, Z3
-	VMULPS          Z1, Z3, Z1
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z4, Z1, K4
-	VMOVAPS         Z1, K4, Z4
-	VPBROADCASTD    bits_00000007<>+0(SB), K4, Z5
-	VPCMPD.BCST     $0x00, bits_00000000<>+0(SB), Z5, K1, K4
-	VMOVUPS         (BX), Z1
-	VPXORD.BCST     bits_80000000<>+0(SB), Z1, K4, Z1
-	VMOVUPS         Z1, (BX)
-	VPXORD.BCST     bits_00000001<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000001<>+0(SB), Z5, K1, K4
-	VMOVUPS         64(BX), Z1
-	VPXORD.BCST     bits_80000000<>+0(SB), Z1, K4, Z1
-	VMOVUPS         Z1, 64(BX)
-	VPXORD.BCST     bits_00000002<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000002<>+0(SB), Z5, K1, K4
-	VMOVUPS         128(BX), Z1
-	VPXORD.BCST     bits_80000000<>+0(SB), Z1, K4, Z1
-	VMOVUPS         Z1, 128(BX)
-	VPXORD.BCST     bits_00000004<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000003<>+0(SB), Z5, K1, K4
-	VMOVUPS         192(BX), Z1
-	VPXORD.BCST     bits_80000000<>+0(SB), Z1, K4, Z1
-	VMOVUPS         Z1, 192(BX)
-	VPXORD.BCST     bits_00000008<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000004<>+0(SB), Z5, K1, K4
-	VMOVUPS         256(BX), Z1
-	VPXORD.BCST     bits_80000000<>+0(SB), Z1, K4, Z1
-	VMOVUPS         Z1, 256(BX)
-	VPXORD.BCST     bits_00000010<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000005<>+0(SB), Z5, K1, K4
-	VMOVUPS         320(BX), Z1
-	VPXORD.BCST     bits_80000000<>+0(SB), Z1, K4, Z1
-	VMOVUPS         Z1, 320(BX)
-	VPXORD.BCST     bits_00000020<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000006<>+0(SB), Z5, K1, K4
-	VMOVUPS         384(BX), Z1
-	VPXORD.BCST     bits_80000000<>+0(SB), Z1, K4, Z1
-	VMOVUPS         Z1, 384(BX)
-	VPXORD.BCST     bits_00000040<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000007<>+0(SB), Z5, K1, K1
-	VMOVUPS         448(BX), Z1
-	VPXORD.BCST     bits_80000000<>+0(SB), Z1, K1, Z1
-	VMOVUPS         Z1, 448(BX)
-	VMOVUPS         (BX), Z3
-	VMULPS          2048(BX), Z3, Z1
-	VMOVUPS         Z1, 6144(BX)
-	VMOVAPS         Z3, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         64(BX), Z3
-	VMULPS          2112(BX), Z3, Z4
-	VMOVUPS         Z4, 6208(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         128(BX), Z3
-	VMULPS          2176(BX), Z3, Z4
-	VMOVUPS         Z4, 6272(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         192(BX), Z3
-	VMULPS          2240(BX), Z3, Z4
-	VMOVUPS         Z4, 6336(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         256(BX), Z3
-	VMULPS          2304(BX), Z3, Z4
-	VMOVUPS         Z4, 6400(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         320(BX), Z3
-	VMULPS          2368(BX), Z3, Z4
-	VMOVUPS         Z4, 6464(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         384(BX), Z3
-	VMULPS          2432(BX), Z3, Z4
-	VMOVUPS         Z4, 6528(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         448(BX), Z3
-	VMULPS          2496(BX), Z3, Z4
-	VMOVUPS         Z4, 6592(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VBROADCASTF32X4 32(CX), Z3
-	VINSERTF32X4    $0x01, 544(CX), Z3, Z3
-	VINSERTF32X4    $0x02, 1056(CX), Z3, Z3
-	VINSERTF32X4    $0x03, 1568(CX), Z3, Z3
-	VBROADCASTF32X4 160(CX), Z4
-	VINSERTF32X4    $0x01, 672(CX), Z4, Z4
-	VINSERTF32X4    $0x02, 1184(CX), Z4, Z4
-	VINSERTF32X4    $0x03, 1696(CX), Z4, Z4
-	VBROADCASTF32X4 288(CX), Z5
-	VINSERTF32X4    $0x01, 800(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1312(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1824(CX), Z5, Z5
-	VBROADCASTF32X4 416(CX), Z6
-	VINSERTF32X4    $0x01, 928(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1440(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1952(CX), Z6, Z6
-	VUNPCKLPS       Z4, Z3, Z7
-	VUNPCKHPS       Z4, Z3, Z3
-	VUNPCKLPS       Z6, Z5, Z4
-	VUNPCKHPS       Z6, Z5, Z5
-	VUNPCKLPD       Z4, Z7, Z6
-	VUNPCKHPD       Z4, Z7, Z4
-	VUNPCKLPD       Z5, Z3, Z7
-	VUNPCKHPD       Z5, Z3, Z3
-	VMOVUPS         Z6, 512(BX)
-	VMULPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 2560(BX)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 4608(BX)
-	VMOVUPS         Z4, 576(BX)
-	VMULPS          Z4, Z4, Z4
-	VMOVUPS         Z4, 2624(BX)
-	VSQRTPS         Z4, Z4
-	VMOVUPS         Z4, 4672(BX)
-	VMOVUPS         Z7, 640(BX)
-	VMULPS          Z7, Z7, Z7
-	VMOVUPS         Z7, 2688(BX)
-	VSQRTPS         Z7, Z7
-	VMOVUPS         Z7, 4736(BX)
-	VMOVUPS         Z3, 704(BX)
-	VMULPS          Z3, Z3, Z3
-	VMOVUPS         Z3, 2752(BX)
-	VSQRTPS         Z3, Z3
-	VMOVUPS         Z3, 4800(BX)
-	VBROADCASTF32X4 48(CX), Z3
-	VINSERTF32X4    $0x01, 560(CX), Z3, Z3
-	VINSERTF32X4    $0x02, 1072(CX), Z3, Z3
-	VINSERTF32X4    $0x03, 1584(CX), Z3, Z3
-	VBROADCASTF32X4 176(CX), Z4
-	VINSERTF32X4    $0x01, 688(CX), Z4, Z4
-	VINSERTF32X4    $0x02, 1200(CX), Z4, Z4
-	VINSERTF32X4    $0x03, 1712(CX), Z4, Z4
-	VBROADCASTF32X4 304(CX), Z5
-	VINSERTF32X4    $0x01, 816(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1328(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1840(CX), Z5, Z5
-	VBROADCASTF32X4 432(CX), Z6
-	VINSERTF32X4    $0x01, 944(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1456(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1968(CX), Z6, Z6
-	VUNPCKLPS       Z4, Z3, Z7
-	VUNPCKHPS       Z4, Z3, Z3
-	VUNPCKLPS       Z6, Z5, Z4
-	VUNPCKHPS       Z6, Z5, Z5
-	VUNPCKLPD       Z4, Z7, Z6
-	VUNPCKHPD       Z4, Z7, Z4
-	VUNPCKLPD       Z5, Z3, Z7
-	VUNPCKHPD       Z5, Z3, Z3
-	VMOVUPS         Z6, 768(BX)
-	VMULPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 2816(BX)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 4864(BX)
-	VMOVUPS         Z4, 832(BX)
-	VMULPS          Z4, Z4, Z4
-	VMOVUPS         Z4, 2880(BX)
-	VSQRTPS         Z4, Z4
-	VMOVUPS         Z4, 4928(BX)
-	VMOVUPS         Z7, 896(BX)
-	VMULPS          Z7, Z7, Z7
-	VMOVUPS         Z7, 2944(BX)
-	VSQRTPS         Z7, Z7
-	VMOVUPS         Z7, 4992(BX)
-	VMOVUPS         Z3, 960(BX)
-	VMULPS          Z3, Z3, Z3
-	VMOVUPS         Z3, 3008(BX)
-	VSQRTPS         Z3, Z3
-	VMOVUPS         Z3, 5056(BX)
-	VBROADCASTSS    bits_7fffffff<>+0(SB), Z3
-	VXORPS          Z4, Z4, Z4
-	VMOVUPS         512(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00000080<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 512(BX)
-	VMULPS          2560(BX), Z5, Z6
-	VMULPS          Z5, Z6, Z5
-	KMOVW           K1, K1
-	VXORPS          Z6, Z6, Z6
-	VMOVUPS         576(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00000100<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 576(BX)
-	VMULPS          2624(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000001<>+0(SB), K4, Z6
-	VMOVUPS         640(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00000200<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 640(BX)
-	VMULPS          2688(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000002<>+0(SB), K4, Z6
-	VMOVUPS         704(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00000400<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 704(BX)
-	VMULPS          2752(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000003<>+0(SB), K4, Z6
-	VMOVUPS         768(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00000800<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 768(BX)
-	VMULPS          2816(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000004<>+0(SB), K4, Z6
-	VMOVUPS         832(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00001000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 832(BX)
-	VMULPS          2880(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000005<>+0(SB), K4, Z6
-	VMOVUPS         896(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00002000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 896(BX)
-	VMULPS          2944(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000006<>+0(SB), K4, Z6
-	VMOVUPS         960(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPANDD          Z7, Z3, Z3
-	VMOVUPS         Z3, 960(BX)
-	VMULPS          3008(BX), Z3, Z4
-	VMULPS          Z3, Z4, Z3
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z3, K4
-	VMOVAPS         Z3, K4, Z5
-	VPBROADCASTD    bits_00000007<>+0(SB), K4, Z6
-	VPCMPD.BCST     $0x00, bits_00000000<>+0(SB), Z6, K1, K4
-	VMOVUPS         512(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 512(BX)
-	VPXORD.BCST     bits_00000080<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000001<>+0(SB), Z6, K1, K4
-	VMOVUPS         576(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 576(BX)
-	VPXORD.BCST     bits_00000100<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000002<>+0(SB), Z6, K1, K4
-	VMOVUPS         640(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 640(BX)
-	VPXORD.BCST     bits_00000200<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000003<>+0(SB), Z6, K1, K4
-	VMOVUPS         704(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 704(BX)
-	VPXORD.BCST     bits_00000400<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000004<>+0(SB), Z6, K1, K4
-	VMOVUPS         768(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 768(BX)
-	VPXORD.BCST     bits_00000800<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000005<>+0(SB), Z6, K1, K4
-	VMOVUPS         832(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 832(BX)
-	VPXORD.BCST     bits_00001000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000006<>+0(SB), Z6, K1, K4
-	VMOVUPS         896(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 896(BX)
-	VPXORD.BCST     bits_00002000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000007<>+0(SB), Z6, K1, K1
-	VMOVUPS         960(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K1, Z3
-	VMOVUPS         Z3, 960(BX)
-	VMOVUPS         512(BX), Z3
-	VMULPS          2560(BX), Z3, Z4
-	VMOVUPS         Z4, 6656(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         576(BX), Z3
-	VMULPS          2624(BX), Z3, Z4
-	VMOVUPS         Z4, 6720(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         640(BX), Z3
-	VMULPS          2688(BX), Z3, Z4
-	VMOVUPS         Z4, 6784(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         704(BX), Z3
-	VMULPS          2752(BX), Z3, Z4
-	VMOVUPS         Z4, 6848(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         768(BX), Z3
-	VMULPS          2816(BX), Z3, Z4
-	VMOVUPS         Z4, 6912(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         832(BX), Z3
-	VMULPS          2880(BX), Z3, Z4
-	VMOVUPS         Z4, 6976(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         896(BX), Z3
-	VMULPS          2944(BX), Z3, Z4
-	VMOVUPS         Z4, 7040(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         960(BX), Z3
-	VMULPS          3008(BX), Z3, Z4
-	VMOVUPS         Z4, 7104(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VBROADCASTF32X4 64(CX), Z3
-	VINSERTF32X4    $0x01, 576(CX), Z3, Z3
-	VINSERTF32X4    $0x02, 1088(CX), Z3, Z3
-	VINSERTF32X4    $0x03, 1600(CX), Z3, Z3
-	VBROADCASTF32X4 192(CX), Z4
-	VINSERTF32X4    $0x01, 704(CX), Z4, Z4
-	VINSERTF32X4    $0x02, 1216(CX), Z4, Z4
-	VINSERTF32X4    $0x03, 1728(CX), Z4, Z4
-	VBROADCASTF32X4 320(CX), Z5
-	VINSERTF32X4    $0x01, 832(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1344(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1856(CX), Z5, Z5
-	VBROADCASTF32X4 448(CX), Z6
-	VINSERTF32X4    $0x01, 960(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1472(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1984(CX), Z6, Z6
-	VUNPCKLPS       Z4, Z3, Z7
-	VUNPCKHPS       Z4, Z3, Z3
-	VUNPCKLPS       Z6, Z5, Z4
-	VUNPCKHPS       Z6, Z5, Z5
-	VUNPCKLPD       Z4, Z7, Z6
-	VUNPCKHPD       Z4, Z7, Z4
-	VUNPCKLPD       Z5, Z3, Z7
-	VUNPCKHPD       Z5, Z3, Z3
-	VMOVUPS         Z6, 1024(BX)
-	VMULPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 3072(BX)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 5120(BX)
-	VMOVUPS         Z4, 1088(BX)
-	VMULPS          Z4, Z4, Z4
-	VMOVUPS         Z4, 3136(BX)
-	VSQRTPS         Z4, Z4
-	VMOVUPS         Z4, 5184(BX)
-	VMOVUPS         Z7, 1152(BX)
-	VMULPS          Z7, Z7, Z7
-	VMOVUPS         Z7, 3200(BX)
-	VSQRTPS         Z7, Z7
-	VMOVUPS         Z7, 5248(BX)
-	VMOVUPS         Z3, 1216(BX)
-	VMULPS          Z3, Z3, Z3
-	VMOVUPS         Z3, 3264(BX)
-	VSQRTPS         Z3, Z3
-	VMOVUPS         Z3, 5312(BX)
-	VBROADCASTF32X4 80(CX), Z3
-	VINSERTF32X4    $0x01, 592(CX), Z3, Z3
-	VINSERTF32X4    $0x02, 1104(CX), Z3, Z3
-	VINSERTF32X4    $0x03, 1616(CX), Z3, Z3
-	VBROADCASTF32X4 208(CX), Z4
-	VINSERTF32X4    $0x01, 720(CX), Z4, Z4
-	VINSERTF32X4    $0x02, 1232(CX), Z4, Z4
-	VINSERTF32X4    $0x03, 1744(CX), Z4, Z4
-	VBROADCASTF32X4 336(CX), Z5
-	VINSERTF32X4    $0x01, 848(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1360(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1872(CX), Z5, Z5
-	VBROADCASTF32X4 464(CX), Z6
-	VINSERTF32X4    $0x01, 976(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1488(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 2000(CX), Z6, Z6
-	VUNPCKLPS       Z4, Z3, Z7
-	VUNPCKHPS       Z4, Z3, Z3
-	VUNPCKLPS       Z6, Z5, Z4
-	VUNPCKHPS       Z6, Z5, Z5
-	VUNPCKLPD       Z4, Z7, Z6
-	VUNPCKHPD       Z4, Z7, Z4
-	VUNPCKLPD       Z5, Z3, Z7
-	VUNPCKHPD       Z5, Z3, Z3
-	VMOVUPS         Z6, 1280(BX)
-	VMULPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 3328(BX)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 5376(BX)
-	VMOVUPS         Z4, 1344(BX)
-	VMULPS          Z4, Z4, Z4
-	VMOVUPS         Z4, 3392(BX)
-	VSQRTPS         Z4, Z4
-	VMOVUPS         Z4, 5440(BX)
-	VMOVUPS         Z7, 1408(BX)
-	VMULPS          Z7, Z7, Z7
-	VMOVUPS         Z7, 3456(BX)
-	VSQRTPS         Z7, Z7
-	VMOVUPS         Z7, 5504(BX)
-	VMOVUPS         Z3, 1472(BX)
-	VMULPS          Z3, Z3, Z3
-	VMOVUPS         Z3, 3520(BX)
-	VSQRTPS         Z3, Z3
-	VMOVUPS         Z3, 5568(BX)
-	VBROADCASTSS    bits_7fffffff<>+0(SB), Z3
-	VXORPS          Z4, Z4, Z4
-	VMOVUPS         1024(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00004000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1024(BX)
-	VMULPS          3072(BX), Z5, Z6
-	VMULPS          Z5, Z6, Z5
-	KMOVW           K1, K1
-	VXORPS          Z6, Z6, Z6
-	VMOVUPS         1088(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00008000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1088(BX)
-	VMULPS          3136(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000001<>+0(SB), K4, Z6
-	VMOVUPS         1152(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00010000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1152(BX)
-	VMULPS          3200(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000002<>+0(SB), K4, Z6
-	VMOVUPS         1216(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00020000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1216(BX)
-	VMULPS          3264(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000003<>+0(SB), K4, Z6
-	VMOVUPS         1280(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00040000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1280(BX)
-	VMULPS          3328(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000004<>+0(SB), K4, Z6
-	VMOVUPS         1344(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00080000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1344(BX)
-	VMULPS          3392(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000005<>+0(SB), K4, Z6
-	VMOVUPS         1408(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00100000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1408(BX)
-	VMULPS          3456(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000006<>+0(SB), K4, Z6
-	VMOVUPS         1472(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPANDD          Z7, Z3, Z3
-	VMOVUPS         Z3, 1472(BX)
-	VMULPS          3520(BX), Z3, Z4
-	VMULPS          Z3, Z4, Z3
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z3, K4
-	VMOVAPS         Z3, K4, Z5
-	VPBROADCASTD    bits_00000007<>+0(SB), K4, Z6
-	VPCMPD.BCST     $0x00, bits_00000000<>+0(SB), Z6, K1, K4
-	VMOVUPS         1024(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1024(BX)
-	VPXORD.BCST     bits_00004000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000001<>+0(SB), Z6, K1, K4
-	VMOVUPS         1088(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1088(BX)
-	VPXORD.BCST     bits_00008000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000002<>+0(SB), Z6, K1, K4
-	VMOVUPS         1152(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1152(BX)
-	VPXORD.BCST     bits_00010000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000003<>+0(SB), Z6, K1, K4
-	VMOVUPS         1216(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1216(BX)
-	VPXORD.BCST     bits_00020000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000004<>+0(SB), Z6, K1, K4
-	VMOVUPS         1280(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1280(BX)
-	VPXORD.BCST     bits_00040000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000005<>+0(SB), Z6, K1, K4
-	VMOVUPS         1344(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1344(BX)
-	VPXORD.BCST     bits_00080000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000006<>+0(SB), Z6, K1, K4
-	VMOVUPS         1408(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1408(BX)
-	VPXORD.BCST     bits_00100000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000007<>+0(SB), Z6, K1, K1
-	VMOVUPS         1472(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K1, Z3
-	VMOVUPS         Z3, 1472(BX)
-	VMOVUPS         1024(BX), Z3
-	VMULPS          3072(BX), Z3, Z4
-	VMOVUPS         Z4, 7168(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1088(BX), Z3
-	VMULPS          3136(BX), Z3, Z4
-	VMOVUPS         Z4, 7232(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1152(BX), Z3
-	VMULPS          3200(BX), Z3, Z4
-	VMOVUPS         Z4, 7296(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1216(BX), Z3
-	VMULPS          3264(BX), Z3, Z4
-	VMOVUPS         Z4, 7360(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1280(BX), Z3
-	VMULPS          3328(BX), Z3, Z4
-	VMOVUPS         Z4, 7424(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1344(BX), Z3
-	VMULPS          3392(BX), Z3, Z4
-	VMOVUPS         Z4, 7488(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1408(BX), Z3
-	VMULPS          3456(BX), Z3, Z4
-	VMOVUPS         Z4, 7552(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1472(BX), Z3
-	VMULPS          3520(BX), Z3, Z4
-	VMOVUPS         Z4, 7616(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VBROADCASTF32X4 96(CX), Z3
-	VINSERTF32X4    $0x01, 608(CX), Z3, Z3
-	VINSERTF32X4    $0x02, 1120(CX), Z3, Z3
-	VINSERTF32X4    $0x03, 1632(CX), Z3, Z3
-	VBROADCASTF32X4 224(CX), Z4
-	VINSERTF32X4    $0x01, 736(CX), Z4, Z4
-	VINSERTF32X4    $0x02, 1248(CX), Z4, Z4
-	VINSERTF32X4    $0x03, 1760(CX), Z4, Z4
-	VBROADCASTF32X4 352(CX), Z5
-	VINSERTF32X4    $0x01, 864(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1376(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1888(CX), Z5, Z5
-	VBROADCASTF32X4 480(CX), Z6
-	VINSERTF32X4    $0x01, 992(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1504(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 2016(CX), Z6, Z6
-	VUNPCKLPS       Z4, Z3, Z7
-	VUNPCKHPS       Z4, Z3, Z3
-	VUNPCKLPS       Z6, Z5, Z4
-	VUNPCKHPS       Z6, Z5, Z5
-	VUNPCKLPD       Z4, Z7, Z6
-	VUNPCKHPD       Z4, Z7, Z4
-	VUNPCKLPD       Z5, Z3, Z7
-	VUNPCKHPD       Z5, Z3, Z3
-	VMOVUPS         Z6, 1536(BX)
-	VMULPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 3584(BX)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 5632(BX)
-	VMOVUPS         Z4, 1600(BX)
-	VMULPS          Z4, Z4, Z4
-	VMOVUPS         Z4, 3648(BX)
-	VSQRTPS         Z4, Z4
-	VMOVUPS         Z4, 5696(BX)
-	VMOVUPS         Z7, 1664(BX)
-	VMULPS          Z7, Z7, Z7
-	VMOVUPS         Z7, 3712(BX)
-	VSQRTPS         Z7, Z7
-	VMOVUPS         Z7, 5760(BX)
-	VMOVUPS         Z3, 1728(BX)
-	VMULPS          Z3, Z3, Z3
-	VMOVUPS         Z3, 3776(BX)
-	VSQRTPS         Z3, Z3
-	VMOVUPS         Z3, 5824(BX)
-	VBROADCASTF32X4 112(CX), Z3
-	VINSERTF32X4    $0x01, 624(CX), Z3, Z3
-	VINSERTF32X4    $0x02, 1136(CX), Z3, Z3
-	VINSERTF32X4    $0x03, 1648(CX), Z3, Z3
-	VBROADCASTF32X4 240(CX), Z4
-	VINSERTF32X4    $0x01, 752(CX), Z4, Z4
-	VINSERTF32X4    $0x02, 1264(CX), Z4, Z4
-	VINSERTF32X4    $0x03, 1776(CX), Z4, Z4
-	VBROADCASTF32X4 368(CX), Z5
-	VINSERTF32X4    $0x01, 880(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1392(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1904(CX), Z5, Z5
-	VBROADCASTF32X4 496(CX), Z6
-	VINSERTF32X4    $0x01, 1008(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1520(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 2032(CX), Z6, Z6
-	VUNPCKLPS       Z4, Z3, Z7
-	VUNPCKHPS       Z4, Z3, Z3
-	VUNPCKLPS       Z6, Z5, Z4
-	VUNPCKHPS       Z6, Z5, Z5
-	VUNPCKLPD       Z4, Z7, Z6
-	VUNPCKHPD       Z4, Z7, Z4
-	VUNPCKLPD       Z5, Z3, Z7
-	VUNPCKHPD       Z5, Z3, Z3
-	VMOVUPS         Z6, 1792(BX)
-	VMULPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 3840(BX)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 5888(BX)
-	VMOVUPS         Z4, 1856(BX)
-	VMULPS          Z4, Z4, Z4
-	VMOVUPS         Z4, 3904(BX)
-	VSQRTPS         Z4, Z4
-	VMOVUPS         Z4, 5952(BX)
-	VMOVUPS         Z7, 1920(BX)
-	VMULPS          Z7, Z7, Z7
-	VMOVUPS         Z7, 3968(BX)
-	VSQRTPS         Z7, Z7
-	VMOVUPS         Z7, 6016(BX)
-	VMOVUPS         Z3, 1984(BX)
-	VMULPS          Z3, Z3, Z3
-	VMOVUPS         Z3, 4032(BX)
-	VSQRTPS         Z3, Z3
-	VMOVUPS         Z3, 6080(BX)
-	VBROADCASTSS    bits_7fffffff<>+0(SB), Z3
-	VXORPS          Z4, Z4, Z4
-	VMOVUPS         1536(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00200000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1536(BX)
-	VMULPS          3584(BX), Z5, Z6
-	VMULPS          Z5, Z6, Z5
-	KMOVW           K1, K1
-	VXORPS          Z6, Z6, Z6
-	VMOVUPS         1600(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00400000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1600(BX)
-	VMULPS          3648(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000001<>+0(SB), K4, Z6
-	VMOVUPS         1664(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00800000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1664(BX)
-	VMULPS          3712(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000002<>+0(SB), K4, Z6
-	VMOVUPS         1728(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_01000000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1728(BX)
-	VMULPS          3776(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000003<>+0(SB), K4, Z6
-	VMOVUPS         1792(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_02000000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1792(BX)
-	VMULPS          3840(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000004<>+0(SB), K4, Z6
-	VMOVUPS         1856(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_04000000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1856(BX)
-	VMULPS          3904(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000005<>+0(SB), K4, Z6
-	VMOVUPS         1920(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_08000000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1920(BX)
-	VMULPS          3968(BX), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000006<>+0(SB), K4, Z6
-	VMOVUPS         1984(BX), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPANDD          Z7, Z3, Z3
-	VMOVUPS         Z3, 1984(BX)
-	VMULPS          4032(BX), Z3, Z4
-	VMULPS          Z3, Z4, Z3
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z3, K4
-	VMOVAPS         Z3, K4, Z5
-	VPBROADCASTD    bits_00000007<>+0(SB), K4, Z6
-	VPCMPD.BCST     $0x00, bits_00000000<>+0(SB), Z6, K1, K4
-	VMOVUPS         1536(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1536(BX)
-	VPXORD.BCST     bits_00200000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000001<>+0(SB), Z6, K1, K4
-	VMOVUPS         1600(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1600(BX)
-	VPXORD.BCST     bits_00400000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000002<>+0(SB), Z6, K1, K4
-	VMOVUPS         1664(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1664(BX)
-	VPXORD.BCST     bits_00800000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000003<>+0(SB), Z6, K1, K4
-	VMOVUPS         1728(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1728(BX)
-	VPXORD.BCST     bits_01000000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000004<>+0(SB), Z6, K1, K4
-	VMOVUPS         1792(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1792(BX)
-	VPXORD.BCST     bits_02000000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000005<>+0(SB), Z6, K1, K4
-	VMOVUPS         1856(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1856(BX)
-	VPXORD.BCST     bits_04000000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000006<>+0(SB), Z6, K1, K4
-	VMOVUPS         1920(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1920(BX)
-	VPXORD.BCST     bits_08000000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000007<>+0(SB), Z6, K1, K1
-	VMOVUPS         1984(BX), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K1, Z3
-	VMOVUPS         Z3, 1984(BX)
-	VMOVUPS         1536(BX), Z3
-	VMULPS          3584(BX), Z3, Z4
-	VMOVUPS         Z4, 7680(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1600(BX), Z3
-	VMULPS          3648(BX), Z3, Z4
-	VMOVUPS         Z4, 7744(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1664(BX), Z3
-	VMULPS          3712(BX), Z3, Z4
-	VMOVUPS         Z4, 7808(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1728(BX), Z3
-	VMULPS          3776(BX), Z3, Z4
-	VMOVUPS         Z4, 7872(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1792(BX), Z3
-	VMULPS          3840(BX), Z3, Z4
-	VMOVUPS         Z4, 7936(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1856(BX), Z3
-	VMULPS          3904(BX), Z3, Z4
-	VMOVUPS         Z4, 8000(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1920(BX), Z3
-	VMULPS          3968(BX), Z3, Z4
-	VMOVUPS         Z4, 8064(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1984(BX), Z3
-	VMULPS          4032(BX), Z3, Z4
-	VMOVUPS         Z4, 8128(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         Z0, 576(AX)
-	VMOVUPS         Z1, 640(AX)
-	VMOVUPS         Z1, 8768(BX)
-	VMOVUPS         Z2, 8832(BX)
-	VBROADCASTSS    bits_322bcc77<>+0(SB), Z0
-	VCMPPS          $0x11, Z0, Z1, K1
-	VBROADCASTSS    bits_48000000<>+0(SB), Z0
-	VMULPS          Z0, Z1, Z0
-	VCMPPS          $0x1e, Z0, Z2, K4
-	KORW            K1, K4, K1
-	KMOVW           K1, CX
-	VMOVUPS         levelsAVX512<>+0(SB), Z0
-	VMOVUPS         evenWordsAVX512<>+0(SB), Z1
-	VBROADCASTSS    bits_3f000000<>+0(SB), Z2
-	VBROADCASTSS    bits_4b400000<>+0(SB), Z3
-	VBROADCASTSS    bits_4b400000<>+0(SB), Z4
-	VBROADCASTSS    bits_4b400007<>+0(SB), Z5
-	VMOVUPS         8768(BX), Z6
-	VBROADCASTSS    bits_41700000<>+0(SB), Z7
-	VDIVPS          Z7, Z6, Z6
-	VMOVUPS         Z6, 512(AX)
-	VXORPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 8704(BX)
-	VXORPS          Z6, Z6, Z6
-	VMOVUPS         Z6, (AX)
-	VMOVUPS         Z6, 64(AX)
-	VMOVUPS         Z6, 128(AX)
-	VMOVUPS         Z6, 192(AX)
-	VMOVUPS         Z6, 256(AX)
-	VMOVUPS         Z6, 320(AX)
-	VMOVUPS         Z6, 384(AX)
-	VMOVUPS         Z6, 448(AX)
-	LEAQ            stepsIQ3_XXS<>+0(SB), SI
-	MOVQ            $0x0000001f, DI
+// func fitIQ3_XXSAVX512(out *uint16, src *float32, info *uint32, lists *uint16, blocks int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI, BMI2, POPCNT
+TEXT ·fitIQ3_XXSAVX512(SB), $14592-40
+	LEAQ (SP), AX
+	ADDQ $0x3f, AX
+	ANDQ $-64, AX
+	XORQ CX, CX
+
+block:
+	MOVQ         src+8(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x07, BX
+	ADDQ         BX, DX
+	MOVQ         out+0(FP), BX
+	MOVQ         CX, SI
+	SHLQ         $0x05, SI
+	ADDQ         SI, BX
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
+	VXORPS       Y3, Y3, Y3
+	XORL         SI, SI
+	VMOVUPS      (DX), Y4
+	VCMPPS       $0x11, Y3, Y4, Y5
+	VMOVMSKPS    Y5, DI
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      Y5, 128(AX)
+	VPMAXUD      Y5, Y0, Y0
+	VSQRTPS      Y5, Y6
+	VMOVUPS      Y6, 256(AX)
+	VANDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, (AX)
+	VMAXPS       Y4, Y1, Y1
+	VMULPS       Y4, Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VMOVAPS      Y5, Y4
+	VEXTRACTF128 $0x01, Y5, X6
+	VMINPS       X6, X5, X5
+	VPERMILPS    $0x4e, X5, X6
+	VMINPS       X6, X5, X5
+	VPERMILPS    $0xb1, X5, X6
+	VMINPS       X6, X5, X5
+	VINSERTF128  $0x01, X5, Y5, Y5
+	VCMPPS       $0x00, Y4, Y5, Y5
+	VMOVMSKPS    Y5, R10
+	TZCNTL       R10, R10
+	ANDL         $0x07, R10
+	POPCNTL      DI, R8
+	ANDL         $0x01, R8
+	MOVL         R8, R9
+	SHLL         $0x1f, R9
+	XORL         R9, (AX)(R10*4)
+	SHLXL        R10, R8, R8
+	XORL         R8, DI
+	ANDL         $0x7f, DI
+	SHLL         $0x00, DI
+	ORL          DI, SI
+	VMOVUPS      32(DX), Y4
+	VCMPPS       $0x11, Y3, Y4, Y5
+	VMOVMSKPS    Y5, DI
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      Y5, 160(AX)
+	VPMAXUD      Y5, Y0, Y0
+	VSQRTPS      Y5, Y6
+	VMOVUPS      Y6, 288(AX)
+	VANDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 32(AX)
+	VMAXPS       Y4, Y1, Y1
+	VMULPS       Y4, Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VMOVAPS      Y5, Y4
+	VEXTRACTF128 $0x01, Y5, X6
+	VMINPS       X6, X5, X5
+	VPERMILPS    $0x4e, X5, X6
+	VMINPS       X6, X5, X5
+	VPERMILPS    $0xb1, X5, X6
+	VMINPS       X6, X5, X5
+	VINSERTF128  $0x01, X5, Y5, Y5
+	VCMPPS       $0x00, Y4, Y5, Y5
+	VMOVMSKPS    Y5, R10
+	TZCNTL       R10, R10
+	ANDL         $0x07, R10
+	POPCNTL      DI, R8
+	ANDL         $0x01, R8
+	MOVL         R8, R9
+	SHLL         $0x1f, R9
+	XORL         R9, 32(AX)(R10*4)
+	SHLXL        R10, R8, R8
+	XORL         R8, DI
+	ANDL         $0x7f, DI
+	SHLL         $0x07, DI
+	ORL          DI, SI
+	VMOVUPS      64(DX), Y4
+	VCMPPS       $0x11, Y3, Y4, Y5
+	VMOVMSKPS    Y5, DI
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      Y5, 192(AX)
+	VPMAXUD      Y5, Y0, Y0
+	VSQRTPS      Y5, Y6
+	VMOVUPS      Y6, 320(AX)
+	VANDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 64(AX)
+	VMAXPS       Y4, Y1, Y1
+	VMULPS       Y4, Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VMOVAPS      Y5, Y4
+	VEXTRACTF128 $0x01, Y5, X6
+	VMINPS       X6, X5, X5
+	VPERMILPS    $0x4e, X5, X6
+	VMINPS       X6, X5, X5
+	VPERMILPS    $0xb1, X5, X6
+	VMINPS       X6, X5, X5
+	VINSERTF128  $0x01, X5, Y5, Y5
+	VCMPPS       $0x00, Y4, Y5, Y5
+	VMOVMSKPS    Y5, R10
+	TZCNTL       R10, R10
+	ANDL         $0x07, R10
+	POPCNTL      DI, R8
+	ANDL         $0x01, R8
+	MOVL         R8, R9
+	SHLL         $0x1f, R9
+	XORL         R9, 64(AX)(R10*4)
+	SHLXL        R10, R8, R8
+	XORL         R8, DI
+	ANDL         $0x7f, DI
+	SHLL         $0x0e, DI
+	ORL          DI, SI
+	VMOVUPS      96(DX), Y4
+	VCMPPS       $0x11, Y3, Y4, Y3
+	VMOVMSKPS    Y3, DX
+	VMULPS       Y4, Y4, Y3
+	VMOVUPS      Y3, 224(AX)
+	VPMAXUD      Y3, Y0, Y0
+	VSQRTPS      Y3, Y5
+	VMOVUPS      Y5, 352(AX)
+	VANDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 96(AX)
+	VMAXPS       Y4, Y1, Y1
+	VMULPS       Y4, Y3, Y2
+	VMULPS       Y4, Y2, Y2
+	VMOVAPS      Y2, Y3
+	VEXTRACTF128 $0x01, Y2, X4
+	VMINPS       X4, X2, X2
+	VPERMILPS    $0x4e, X2, X4
+	VMINPS       X4, X2, X2
+	VPERMILPS    $0xb1, X2, X4
+	VMINPS       X4, X2, X2
+	VINSERTF128  $0x01, X2, Y2, Y2
+	VCMPPS       $0x00, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R9
+	TZCNTL       R9, R9
+	ANDL         $0x07, R9
+	POPCNTL      DX, DI
+	ANDL         $0x01, DI
+	MOVL         DI, R8
+	SHLL         $0x1f, R8
+	XORL         R8, 96(AX)(R9*4)
+	SHLXL        R9, DI, DI
+	XORL         DI, DX
+	ANDL         $0x7f, DX
+	SHLL         $0x15, DX
+	ORL          DX, SI
+	VMOVUPS      (AX), Y2
+	VMULPS       128(AX), Y2, Y3
+	VMOVUPS      Y3, 384(AX)
+	VMOVAPS      Y2, Y2
+	VMOVUPS      32(AX), Y3
+	VMULPS       160(AX), Y3, Y4
+	VMOVUPS      Y4, 416(AX)
+	VMAXPS       Y3, Y2, Y2
+	VMOVUPS      64(AX), Y3
+	VMULPS       192(AX), Y3, Y4
+	VMOVUPS      Y4, 448(AX)
+	VMAXPS       Y3, Y2, Y2
+	VMOVUPS      96(AX), Y3
+	VMULPS       224(AX), Y3, Y4
+	VMOVUPS      Y4, 480(AX)
+	VMAXPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y0, X3
+	VPMAXUD      X3, X0, X0
+	VPERMILPS    $0x4e, X0, X3
+	VPMAXUD      X3, X0, X0
+	VPERMILPS    $0xb1, X0, X3
+	VPMAXUD      X3, X0, X0
+	VSQRTSS      X0, X0, X0
+	VMOVSS       X0, 1156(AX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VMAXPS       X0, X2, X2
+	VPERMILPS    $0x4e, X2, X0
+	VMAXPS       X0, X2, X2
+	VPERMILPS    $0xb1, X2, X0
+	VMAXPS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y1, X0
+	VMAXPS       X0, X1, X1
+	VPERMILPS    $0x4e, X1, X0
+	VMAXPS       X0, X1, X1
+	VPERMILPS    $0xb1, X1, X0
+	VMAXPS       X0, X1, X1
+	MOVL         SI, 20(BX)
+	VMOVSS       X2, 24(BX)
+	VMOVSS       X1, 1152(AX)
+	MOVL         $0x00000001, 28(BX)
+	VUCOMISS     bits_322bcc77<>+0(SB), X2
+	JB           skip
+	VMULSS       bits_48000000<>+0(SB), X2, X0
+	VUCOMISS     X1, X0
+	JB           skip
+	VMULSS       bits_40800000<>+0(SB), X1, X0
+	VMULSS       X0, X0, X0
+	VMULSS       1156(AX), X0, X0
+	VMOVSS       bits_7d7fffff<>+0(SB), X1
+	VUCOMISS     X0, X1
+	JBE          skip
+	MOVQ         out+0(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x05, BX
+	ADDQ         BX, DX
+	VMOVUPS      stepsIQ3_XXS<>+0(SB), Z0
+	VBROADCASTSS 24(DX), Z1
+	VDIVPS       Z1, Z0, Z0
+	VBROADCASTSS bits_3f800000<>+0(SB), Z1
+	VDIVPS       Z0, Z1, Z1
+	VBROADCASTSS bits_3f000000<>+0(SB), Z2
+	VMULPS       Z2, Z0, Z0
+	VMOVUPS      Z0, 512(AX)
+	VMOVUPS      Z1, 1408(AX)
+	VMOVUPS      Z1, 1536(AX)
+	VMOVUPS      Z1, 1664(AX)
+	VMOVUPS      Z1, 1792(AX)
+	VMOVUPS      Z1, 1920(AX)
+	VMOVUPS      Z1, 2048(AX)
+	VMOVUPS      Z1, 2176(AX)
+	VMOVUPS      Z1, 2304(AX)
+	VMOVUPS      stepsIQ3_XXS<>+64(SB), Z0
+	VBROADCASTSS 24(DX), Z1
+	VDIVPS       Z1, Z0, Z0
+	VBROADCASTSS bits_3f800000<>+0(SB), Z1
+	VDIVPS       Z0, Z1, Z1
+	VBROADCASTSS bits_3f000000<>+0(SB), Z2
+	VMULPS       Z2, Z0, Z0
+	VMOVUPS      Z0, 576(AX)
+	VMOVUPS      Z1, 1472(AX)
+	VMOVUPS      Z1, 1600(AX)
+	VMOVUPS      Z1, 1728(AX)
+	VMOVUPS      Z1, 1856(AX)
+	VMOVUPS      Z1, 1984(AX)
+	VMOVUPS      Z1, 2112(AX)
+	VMOVUPS      Z1, 2240(AX)
+	VMOVUPS      Z1, 2368(AX)
+	MOVQ         info+16(FP), SI
+	XORQ         DX, DX
+	XORQ         BX, BX
+	XORQ         DI, DI
+
+four:
+	MOVQ         DI, R8
+	SHLQ         $0x04, R8
+	ADDQ         AX, R8
+	VBROADCASTSS bits_3f000000<>+0(SB), Z0
+	VMOVUPS      512(AX), Z1
+	VBROADCASTSS (R8), Z2
+	VMULPS       Z2, Z1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VADDPS       every_4b400000_16<>+0(SB), Z2, Z3
+	VREDUCEPS    $0x00, Z2, Z2
+	VPMAXSD      every_4b400000_16<>+0(SB), Z3, Z3
+	VPMINSD      every_4b400007_16<>+0(SB), Z3, Z3
+	VBROADCASTSS 4(R8), Z4
+	VMULPS       Z4, Z1, Z4
+	VSUBPS       Z0, Z4, Z4
+	VADDPS       every_4b400000_16<>+0(SB), Z4, Z5
+	VREDUCEPS    $0x00, Z4, Z4
+	VPMAXSD      every_4b400000_16<>+0(SB), Z5, Z5
+	VPMINSD      every_4b400007_16<>+0(SB), Z5, Z5
+	VPSLLD       $0x03, Z5, Z5
+	VPORD        Z3, Z5, Z3
+	VRANGEPS     $0x0b, Z4, Z2, Z2
+	VBROADCASTSS 8(R8), Z4
+	VMULPS       Z4, Z1, Z4
+	VSUBPS       Z0, Z4, Z4
+	VADDPS       every_4b400000_16<>+0(SB), Z4, Z5
+	VREDUCEPS    $0x00, Z4, Z4
+	VPMAXSD      every_4b400000_16<>+0(SB), Z5, Z5
+	VPMINSD      every_4b400007_16<>+0(SB), Z5, Z5
+	VPSLLD       $0x06, Z5, Z5
+	VPORD        Z3, Z5, Z3
+	VRANGEPS     $0x0b, Z4, Z2, Z2
+	VBROADCASTSS 12(R8), Z4
+	VMULPS       Z4, Z1, Z1
+	VSUBPS       Z0, Z1, Z1
+	VADDPS       every_4b400000_16<>+0(SB), Z1, Z0
+	VREDUCEPS    $0x00, Z1, Z1
+	VPMAXSD      every_4b400000_16<>+0(SB), Z0, Z0
+	VPMINSD      every_4b400007_16<>+0(SB), Z0, Z0
+	VPSLLD       $0x09, Z0, Z0
+	VPORD        Z3, Z0, Z0
+	VRANGEPS     $0x0b, Z1, Z2, Z1
+	VBROADCASTSS bits_00000fff<>+0(SB), Z2
+	VPANDD       Z0, Z2, Z0
+	VBROADCASTSS bits_3efff800<>+0(SB), Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
+	VPANDD       Z1, Z3, Z1
+	VCMPPS       $0x1d, Z2, Z1, K1
+	VPORD.BCST   bits_00001000<>+0(SB), Z0, K1, Z0
+	VMOVUPS      Z0, 1024(AX)
+	VBROADCASTSS bits_3f000000<>+0(SB), Z0
+	VMOVUPS      576(AX), Z1
+	VBROADCASTSS (R8), Z2
+	VMULPS       Z2, Z1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VADDPS       every_4b400000_16<>+0(SB), Z2, Z3
+	VREDUCEPS    $0x00, Z2, Z2
+	VPMAXSD      every_4b400000_16<>+0(SB), Z3, Z3
+	VPMINSD      every_4b400007_16<>+0(SB), Z3, Z3
+	VBROADCASTSS 4(R8), Z4
+	VMULPS       Z4, Z1, Z4
+	VSUBPS       Z0, Z4, Z4
+	VADDPS       every_4b400000_16<>+0(SB), Z4, Z5
+	VREDUCEPS    $0x00, Z4, Z4
+	VPMAXSD      every_4b400000_16<>+0(SB), Z5, Z5
+	VPMINSD      every_4b400007_16<>+0(SB), Z5, Z5
+	VPSLLD       $0x03, Z5, Z5
+	VPORD        Z3, Z5, Z3
+	VRANGEPS     $0x0b, Z4, Z2, Z2
+	VBROADCASTSS 8(R8), Z4
+	VMULPS       Z4, Z1, Z4
+	VSUBPS       Z0, Z4, Z4
+	VADDPS       every_4b400000_16<>+0(SB), Z4, Z5
+	VREDUCEPS    $0x00, Z4, Z4
+	VPMAXSD      every_4b400000_16<>+0(SB), Z5, Z5
+	VPMINSD      every_4b400007_16<>+0(SB), Z5, Z5
+	VPSLLD       $0x06, Z5, Z5
+	VPORD        Z3, Z5, Z3
+	VRANGEPS     $0x0b, Z4, Z2, Z2
+	VBROADCASTSS 12(R8), Z4
+	VMULPS       Z4, Z1, Z1
+	VSUBPS       Z0, Z1, Z1
+	VADDPS       every_4b400000_16<>+0(SB), Z1, Z0
+	VREDUCEPS    $0x00, Z1, Z1
+	VPMAXSD      every_4b400000_16<>+0(SB), Z0, Z0
+	VPMINSD      every_4b400007_16<>+0(SB), Z0, Z0
+	VPSLLD       $0x09, Z0, Z0
+	VPORD        Z3, Z0, Z0
+	VRANGEPS     $0x0b, Z1, Z2, Z1
+	VBROADCASTSS bits_00000fff<>+0(SB), Z2
+	VPANDD       Z0, Z2, Z0
+	VBROADCASTSS bits_3efff800<>+0(SB), Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
+	VPANDD       Z1, Z3, Z1
+	VCMPPS       $0x1d, Z2, Z1, K1
+	VPORD.BCST   bits_00001000<>+0(SB), Z0, K1, Z0
+	VMOVUPS      Z0, 1088(AX)
+	LEAQ         1024(AX), R8
+	MOVQ         DI, R9
+	SHLQ         $0x05, R9
+	LEAQ         31(R9), R10
 
 trial:
-	VBROADCASTSS (SI), Z6
-	VDIVPS       8768(BX), Z6, Z6
-	VBROADCASTSS bits_3f800000<>+0(SB), Z7
-	VDIVPS       Z6, Z7, Z7
-	VMULPS       Z2, Z6, Z6
-	VXORPS       Z8, Z8, Z8
-	VXORPS       Z9, Z9, Z9
-	MOVQ         BX, R8
-	LEAQ         8192(BX), R9
-	MOVQ         AX, R10
-	MOVQ         $0x00000008, R11
+	MOVL (R8), R11
+	MOVL (SI)(R11*4), R11
+	MOVW R11, 2688(AX)(R9*2)
+	MOVL R11, R12
+	SHRL $0x12, R11
+	SHLL $0x04, R11
+	SHRL $0x0f, R12
+	ANDL $0x07, R12
+	MOVQ R9, R13
+	SHLQ $0x20, R13
+	ORQ  R11, R13
+	MOVQ R13, 4224(AX)(DX*8)
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	CMPL R12, $0x01
+	SBBQ $-1, DX
+	CMPL R12, $0x02
+	SBBQ $-1, BX
+	SUBL $0x02, R12
+	JLE  few1
 
-four1:
-	VMULPS        (R8), Z6, Z10
-	VSUBPS        Z2, Z10, Z10
-	VADDPS        Z3, Z10, Z11
-	VREDUCEPS     $0x00, Z10, Z10
-	VPMAXSD       Z4, Z11, Z11
-	VPMINSD       Z5, Z11, Z11
-	VMULPS        64(R8), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z13
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z13, Z13
-	VPMINSD       Z5, Z13, Z13
-	VPSLLD        $0x03, Z13, Z13
-	VMULPS        128(R8), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z14
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z14, Z14
-	VPMINSD       Z5, Z14, Z14
-	VPSLLD        $0x06, Z14, Z14
-	VMULPS        192(R8), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z15
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z15, Z15
-	VPMINSD       Z5, Z15, Z15
-	VPSLLD        $0x09, Z15, Z15
-	VPTERNLOGD    $0xfe, Z13, Z14, Z11
-	VPORD         Z15, Z11, Z11
-	VPANDD.BCST   bits_00000fff<>+0(SB), Z11, Z11
-	VBROADCASTSS  bits_3efff800<>+0(SB), Z12
-	VCMPPS        $0x1d, Z12, Z10, K1
-	VPORD.BCST    bits_00001000<>+0(SB), Z11, K1, Z11
-	VXORPS        Z12, Z12, Z12
-	VXORPS        Z13, Z13, Z13
-	VEXTRACTI64X4 $0x01, Z11, Y10
-	MOVQ          DX, R12
-	VBROADCASTSS  bits_7f7fffff<>+0(SB), Z14
-	VXORPS        Z15, Z15, Z15
-	KXNORW        K2, K2, K2
+next2:
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	INCQ BX
+	DECL R12
+	JNZ  next2
 
-more2:
-	KMOVW        K2, K1
-	VPGATHERDQ   (R12)(Y11*8), K1, Z12
-	KSHIFTRW     $0x08, K2, K1
-	VPGATHERDQ   (R12)(Y10*8), K1, Z13
-	ADDQ         $0x00010000, R12
-	VMOVAPS      Z1, Z16
-	VPERMI2D     Z13, Z12, Z16
-	VPORD.BCST   bits_00000001<>+0(SB), Z1, Z17
-	VPERMI2D     Z13, Z12, Z17
-	VPERMPS      Z0, Z16, Z18
-	VPSRLD       $0x04, Z16, Z19
-	VPERMPS      Z0, Z19, Z19
-	VPSRLD       $0x08, Z16, Z20
-	VPERMPS      Z0, Z20, Z20
-	VPSRLD       $0x0c, Z16, Z21
-	VPERMPS      Z0, Z21, Z21
-	VPSRLD       $0x10, Z16, Z22
-	VPERMPS      Z0, Z22, Z22
-	VPSRLD       $0x14, Z16, Z23
-	VPERMPS      Z0, Z23, Z23
-	VPSRLD       $0x18, Z16, Z24
-	VPERMPS      Z0, Z24, Z24
-	VPSRLD       $0x1c, Z16, Z25
-	VPERMPS      Z0, Z25, Z25
-	VMULPS       Z7, Z18, Z18
-	VMULPS       Z7, Z19, Z19
-	VMULPS       Z7, Z20, Z20
-	VMULPS       Z7, Z21, Z21
-	VMULPS       Z7, Z22, Z22
-	VMULPS       Z7, Z23, Z23
-	VMULPS       Z7, Z24, Z24
-	VMULPS       Z7, Z25, Z25
-	VSUBPS       (R8), Z18, Z18
-	VSUBPS       64(R8), Z19, Z19
-	VSUBPS       128(R8), Z20, Z20
-	VSUBPS       192(R8), Z21, Z21
-	VSUBPS       (R8), Z22, Z22
-	VSUBPS       64(R8), Z23, Z23
-	VSUBPS       128(R8), Z24, Z24
-	VSUBPS       192(R8), Z25, Z25
-	VMULPS       4096(R8), Z18, Z26
-	VMULPS       Z18, Z26, Z26
-	VMULPS       4160(R8), Z19, Z18
-	VMULPS       Z19, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4224(R8), Z20, Z18
-	VMULPS       Z20, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4288(R8), Z21, Z18
-	VMULPS       Z21, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4096(R8), Z22, Z18
-	VMULPS       Z22, Z18, Z18
-	VMULPS       4160(R8), Z23, Z19
-	VMULPS       Z23, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VMULPS       4224(R8), Z24, Z19
-	VMULPS       Z24, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VMULPS       4288(R8), Z25, Z19
-	VMULPS       Z25, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VCMPPS       $0x11, Z14, Z26, K1
-	VMOVAPS      Z26, K1, Z14
-	VMOVAPS      Z16, K1, Z15
-	VPSRLD       $0x10, Z16, Z16
-	VCMPPS       $0x11, Z14, Z18, K1
-	VMOVAPS      Z18, K1, Z14
-	VMOVAPS      Z16, K1, Z15
-	VPERMPS      Z0, Z17, Z16
-	VPSRLD       $0x04, Z17, Z18
-	VPERMPS      Z0, Z18, Z18
-	VPSRLD       $0x08, Z17, Z19
-	VPERMPS      Z0, Z19, Z19
-	VPSRLD       $0x0c, Z17, Z20
-	VPERMPS      Z0, Z20, Z20
-	VPSRLD       $0x10, Z17, Z21
-	VPERMPS      Z0, Z21, Z21
-	VPSRLD       $0x14, Z17, Z22
-	VPERMPS      Z0, Z22, Z22
-	VPSRLD       $0x18, Z17, Z23
-	VPERMPS      Z0, Z23, Z23
-	VPSRLD       $0x1c, Z17, Z24
-	VPERMPS      Z0, Z24, Z24
-	VMULPS       Z7, Z16, Z16
-	VMULPS       Z7, Z18, Z18
-	VMULPS       Z7, Z19, Z19
-	VMULPS       Z7, Z20, Z20
-	VMULPS       Z7, Z21, Z21
-	VMULPS       Z7, Z22, Z22
-	VMULPS       Z7, Z23, Z23
-	VMULPS       Z7, Z24, Z24
-	VSUBPS       (R8), Z16, Z16
-	VSUBPS       64(R8), Z18, Z18
-	VSUBPS       128(R8), Z19, Z19
-	VSUBPS       192(R8), Z20, Z20
-	VSUBPS       (R8), Z21, Z21
-	VSUBPS       64(R8), Z22, Z22
-	VSUBPS       128(R8), Z23, Z23
-	VSUBPS       192(R8), Z24, Z24
-	VMULPS       4096(R8), Z16, Z25
-	VMULPS       Z16, Z25, Z25
-	VMULPS       4160(R8), Z18, Z16
-	VMULPS       Z18, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4224(R8), Z19, Z16
-	VMULPS       Z19, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4288(R8), Z20, Z16
-	VMULPS       Z20, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4096(R8), Z21, Z16
-	VMULPS       Z21, Z16, Z16
-	VMULPS       4160(R8), Z22, Z18
-	VMULPS       Z22, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VMULPS       4224(R8), Z23, Z18
-	VMULPS       Z23, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VMULPS       4288(R8), Z24, Z18
-	VMULPS       Z24, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VCMPPS       $0x11, Z14, Z25, K1
-	VMOVAPS      Z25, K1, Z14
-	VMOVAPS      Z17, K1, Z15
-	VPSRLD       $0x10, Z17, Z18
-	VCMPPS       $0x11, Z14, Z16, K1
-	VMOVAPS      Z16, K1, Z14
-	VMOVAPS      Z18, K1, Z15
-	VPMOVD2M     Z17, K2
-	KORTESTW     K2, K2
-	JNZ          more2
-	VBROADCASTSS bits_7f7fffff<>+0(SB), Z10
-	VCMPPS       $0x15, Z10, Z14, K1
-	KMOVW        K1, R12
-	ORL          R12, CX
-	VMOVUPS      Z15, (R9)
-	VPERMPS      Z0, Z15, Z10
-	VMULPS       2048(R8), Z10, Z11
-	VMULPS       6144(R8), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x04, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2112(R8), Z10, Z11
-	VMULPS       6208(R8), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x08, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2176(R8), Z10, Z11
-	VMULPS       6272(R8), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x0c, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2240(R8), Z10, Z11
-	VMULPS       6336(R8), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	ADDQ         $0x00000100, R8
-	ADDQ         $0x00000040, R9
-	ADDQ         $0x00000040, R10
-	DECQ         R11
-	JNZ          four1
-	VDIVPS       Z9, Z8, Z6
-	VMULPS       Z8, Z8, Z7
-	VMULPS       8704(BX), Z9, Z10
-	VXORPS       Z11, Z11, Z11
-	VCMPPS       $0x1e, Z11, Z9, K1
-	VCMPPS       $0x1e, Z10, Z7, K4
-	KANDW        K4, K1, K1
-	KORTESTW     K1, K1
-	JZ           next
-	VMOVUPS      Z6, K1, 512(AX)
-	VMULPS       Z8, Z6, Z6
-	VMOVUPS      Z6, K1, 8704(BX)
-	VMOVUPS      8192(BX), Z6
-	VMOVUPS      Z6, K1, (AX)
-	VMOVUPS      8256(BX), Z6
-	VMOVUPS      Z6, K1, 64(AX)
-	VMOVUPS      8320(BX), Z6
-	VMOVUPS      Z6, K1, 128(AX)
-	VMOVUPS      8384(BX), Z6
-	VMOVUPS      Z6, K1, 192(AX)
-	VMOVUPS      8448(BX), Z6
-	VMOVUPS      Z6, K1, 256(AX)
-	VMOVUPS      8512(BX), Z6
-	VMOVUPS      Z6, K1, 320(AX)
-	VMOVUPS      8576(BX), Z6
-	VMOVUPS      Z6, K1, 384(AX)
-	VMOVUPS      8640(BX), Z6
-	VMOVUPS      Z6, K1, 448(AX)
+few1:
+	ADDQ    $0x04, R8
+	INCQ    R9
+	CMPQ    R9, R10
+	JLT     trial
+	INCQ    DI
+	CMPQ    DI, $0x08
+	JLT     four
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	MOVQ    lists+24(FP), DI
+	TESTQ   DX, DX
+	JZ      none4
+	LEAQ    4224(AX), R8
+	LEAQ    (R8)(DX*8), DX
+	MOVQ    -8(DX), R9
+	MOVQ    R9, (DX)
+	MOVQ    R9, 8(DX)
+	MOVQ    R9, 16(DX)
+	MOVQ    R9, 24(DX)
+	MOVQ    R9, 32(DX)
+	MOVQ    R9, 40(DX)
+	MOVQ    R9, 48(DX)
 
-next:
-	ADDQ          $0x04, SI
-	DECQ          DI
-	JNZ           trial
-	VMOVUPS       512(AX), Z6
-	VMOVUPS       (AX), Z7
-	VPORD         64(AX), Z7, Z7
-	VPORD         128(AX), Z7, Z7
-	VPORD         192(AX), Z7, Z7
-	VPORD         256(AX), Z7, Z7
-	VPORD         320(AX), Z7, Z7
-	VPORD         384(AX), Z7, Z7
-	VPORD         448(AX), Z7, Z7
-	VPTESTMD.BCST bits_00000008<>+0(SB), Z7, K1
-	VXORPS        Z7, Z7, Z7
-	VCMPPS        $0x1e, Z7, Z6, K2
-	KANDW         K2, K1, K1
-	KORTESTW      K1, K1
-	JZ            done
-	VMOVAPS       Z6, Z7
-	VBROADCASTSS  bits_3f800000<>+0(SB), Z8
-	VDIVPS        Z6, Z8, Z6
-	VMULPS        Z2, Z6, Z6
-	VMULPS        8832(BX), Z6, Z8
-	VBROADCASTSS  bits_4a000000<>+0(SB), Z9
-	VCMPPS        $0x15, Z9, Z8, K2
-	MOVL          CX, SI
-	KMOVW         K2, CX
-	VXORPS        Z8, Z8, Z8
-	VXORPS        Z9, Z9, Z9
-	MOVQ          BX, DI
-	LEAQ          8192(BX), BX
-	MOVQ          AX, R8
-	MOVQ          $0x00000008, R9
+batch3:
+	MOVL         (R8), R9
+	MOVL         4(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	VPMOVZXWD    (DI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y11
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y12
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y13
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y14
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y15
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y16
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y17
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y18
+	VMULPS       Y5, Y11, Y11
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y2, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y4, Y18, Y18
+	VPERMPS      Y11, Y1, Y11
+	VPERMPS      Y15, Y3, Y15
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y12, Y1, Y12
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y16, Y3, Y16
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VADDPS       Y12, Y11, Y11
+	VADDPS       Y16, Y15, Y15
+	VADDPS       Y13, Y11, Y11
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y14, Y11, Y11
+	VADDPS       Y18, Y15, Y15
+	MOVL         16(R8), R9
+	MOVL         20(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	VPMOVZXWD    (DI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y12
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y13
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y14
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y16
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y17
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y18
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y19
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y20
+	VMULPS       Y5, Y12, Y12
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y2, Y16, Y16
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y4, Y20, Y20
+	VPERMPS      Y12, Y1, Y12
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y18, Y17, Y17
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y19, Y17, Y17
+	VADDPS       Y16, Y12, Y12
+	VADDPS       Y20, Y17, Y17
+	MOVL         32(R8), R9
+	MOVL         36(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	VPMOVZXWD    (DI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y13
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y14
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y16
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y18
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y19
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y20
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y21
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y22
+	VMULPS       Y5, Y13, Y13
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y16, Y16
+	VMULPS       Y2, Y18, Y18
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y4, Y22, Y22
+	VPERMPS      Y13, Y1, Y13
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y20, Y19, Y19
+	VADDPS       Y16, Y13, Y13
+	VADDPS       Y21, Y19, Y19
+	VADDPS       Y18, Y13, Y13
+	VADDPS       Y22, Y19, Y19
+	MOVL         48(R8), R9
+	MOVL         52(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	VPMOVZXWD    (DI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y14
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y16
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y18
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y20
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y21
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y22
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y23
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y24
+	VMULPS       Y5, Y14, Y14
+	VMULPS       Y6, Y16, Y16
+	VMULPS       Y7, Y18, Y18
+	VMULPS       Y2, Y20, Y20
+	VMULPS       Y8, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y4, Y24, Y24
+	VPERMPS      Y14, Y1, Y14
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y23, Y3, Y23
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y20, Y1, Y20
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y24, Y3, Y24
+	VADDPS       Y16, Y14, Y14
+	VADDPS       Y22, Y21, Y21
+	VADDPS       Y18, Y14, Y14
+	VADDPS       Y23, Y21, Y21
+	VADDPS       Y20, Y14, Y14
+	VADDPS       Y24, Y21, Y21
+	VUNPCKLPS    Y15, Y11, Y1
+	VUNPCKHPS    Y15, Y11, Y2
+	VMINPS       Y2, Y1, Y1
+	VUNPCKLPS    Y17, Y12, Y2
+	VUNPCKHPS    Y17, Y12, Y3
+	VMINPS       Y3, Y2, Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VUNPCKLPS    Y19, Y13, Y2
+	VUNPCKHPS    Y19, Y13, Y3
+	VMINPS       Y3, Y2, Y2
+	VUNPCKLPS    Y21, Y14, Y3
+	VUNPCKHPS    Y21, Y14, Y4
+	VMINPS       Y4, Y3, Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y1, Y3
+	VPERM2F128   $0x31, Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 1280(AX)
+	VCMPPS.BCST  $0x00, 1280(AX), Y11, K1
+	KMOVW        K1, R9
+	MOVL         (R8), R10
+	MOVL         4(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1280(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1284(AX), Y15, K1
+	KMOVW        K1, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1284(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1288(AX), Y12, K1
+	KMOVW        K1, R9
+	MOVL         16(R8), R10
+	MOVL         20(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1288(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1292(AX), Y17, K1
+	KMOVW        K1, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1292(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1296(AX), Y13, K1
+	KMOVW        K1, R9
+	MOVL         32(R8), R10
+	MOVL         36(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1296(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1300(AX), Y19, K1
+	KMOVW        K1, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1300(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1304(AX), Y14, K1
+	KMOVW        K1, R9
+	MOVL         48(R8), R10
+	MOVL         52(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1304(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1308(AX), Y21, K1
+	KMOVW        K1, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1308(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	ADDQ         $0x40, R8
+	CMPQ         R8, DX
+	JLT          batch3
 
-four3:
-	VMULPS        (DI), Z6, Z10
-	VSUBPS        Z2, Z10, Z10
-	VADDPS        Z3, Z10, Z11
-	VREDUCEPS     $0x00, Z10, Z10
-	VPMAXSD       Z4, Z11, Z11
-	VPMINSD       Z5, Z11, Z11
-	VMULPS        64(DI), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z13
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z13, Z13
-	VPMINSD       Z5, Z13, Z13
-	VPSLLD        $0x03, Z13, Z13
-	VMULPS        128(DI), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z14
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z14, Z14
-	VPMINSD       Z5, Z14, Z14
-	VPSLLD        $0x06, Z14, Z14
-	VMULPS        192(DI), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z15
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z15, Z15
-	VPMINSD       Z5, Z15, Z15
-	VPSLLD        $0x09, Z15, Z15
-	VPTERNLOGD    $0xfe, Z13, Z14, Z11
-	VPORD         Z15, Z11, Z11
-	VPANDD.BCST   bits_00000fff<>+0(SB), Z11, Z11
-	VBROADCASTSS  bits_3efff800<>+0(SB), Z12
-	VCMPPS        $0x1d, Z12, Z10, K2
-	VPORD.BCST    bits_00001000<>+0(SB), Z11, K2, Z11
-	VXORPS        Z12, Z12, Z12
-	VXORPS        Z13, Z13, Z13
-	VEXTRACTI64X4 $0x01, Z11, Y10
-	MOVQ          DX, R10
-	VBROADCASTSS  bits_7f7fffff<>+0(SB), Z14
-	VXORPS        Z15, Z15, Z15
-	KXNORW        K3, K3, K3
+none4:
+	TESTQ BX, BX
+	JZ    none7
+	LEAQ  6336(AX), DX
+	LEAQ  (DX)(BX*8), BX
 
-more4:
-	KMOVW          K3, K2
-	VPGATHERDQ     (R10)(Y11*8), K2, Z12
-	KSHIFTRW       $0x08, K3, K2
-	VPGATHERDQ     (R10)(Y10*8), K2, Z13
-	ADDQ           $0x00010000, R10
-	VMOVAPS        Z1, Z16
-	VPERMI2D       Z13, Z12, Z16
-	VPORD.BCST     bits_00000001<>+0(SB), Z1, Z17
-	VPERMI2D       Z13, Z12, Z17
-	VPERMPS        Z0, Z16, Z18
-	VPSRLD         $0x04, Z16, Z19
-	VPERMPS        Z0, Z19, Z19
-	VPSRLD         $0x08, Z16, Z20
-	VPERMPS        Z0, Z20, Z20
-	VPSRLD         $0x0c, Z16, Z21
-	VPERMPS        Z0, Z21, Z21
-	VPSRLD         $0x10, Z16, Z22
-	VPERMPS        Z0, Z22, Z22
-	VPSRLD         $0x14, Z16, Z23
-	VPERMPS        Z0, Z23, Z23
-	VPSRLD         $0x18, Z16, Z24
-	VPERMPS        Z0, Z24, Z24
-	VPSRLD         $0x1c, Z16, Z25
-	VPERMPS        Z0, Z25, Z25
-	VMULPS         Z7, Z18, Z18
-	VMULPS         Z7, Z19, Z19
-	VMULPS         Z7, Z20, Z20
-	VMULPS         Z7, Z21, Z21
-	VMULPS         Z7, Z22, Z22
-	VMULPS         Z7, Z23, Z23
-	VMULPS         Z7, Z24, Z24
-	VMULPS         Z7, Z25, Z25
-	VSUBPS         (DI), Z18, Z18
-	VSUBPS         64(DI), Z19, Z19
-	VSUBPS         128(DI), Z20, Z20
-	VSUBPS         192(DI), Z21, Z21
-	VSUBPS         (DI), Z22, Z22
-	VSUBPS         64(DI), Z23, Z23
-	VSUBPS         128(DI), Z24, Z24
-	VSUBPS         192(DI), Z25, Z25
-	VMULPS         4096(DI), Z18, Z26
-	VMULPS         Z18, Z26, Z26
-	VMULPS         4160(DI), Z19, Z18
-	VMULPS         Z19, Z18, Z18
-	VADDPS         Z18, Z26, Z26
-	VMULPS         4224(DI), Z20, Z18
-	VMULPS         Z20, Z18, Z18
-	VADDPS         Z18, Z26, Z26
-	VMULPS         4288(DI), Z21, Z18
-	VMULPS         Z21, Z18, Z18
-	VADDPS         Z18, Z26, Z26
-	VMULPS         4096(DI), Z22, Z18
-	VMULPS         Z22, Z18, Z18
-	VMULPS         4160(DI), Z23, Z19
-	VMULPS         Z23, Z19, Z19
-	VADDPS         Z19, Z18, Z18
-	VMULPS         4224(DI), Z24, Z19
-	VMULPS         Z24, Z19, Z19
-	VADDPS         Z19, Z18, Z18
-	VMULPS         4288(DI), Z25, Z19
-	VMULPS         Z25, Z19, Z19
-	VADDPS         Z19, Z18, Z18
-	VCMPPS         $0x11, Z14, Z26, K2
-	VMOVAPS        Z26, K2, Z14
-	VMOVAPS        Z16, K2, Z15
-	VPSRLD         $0x10, Z16, Z16
-	VCMPPS         $0x11, Z14, Z18, K2
-	VMOVAPS        Z18, K2, Z14
-	VMOVAPS        Z16, K2, Z15
-	VPERMPS        Z0, Z17, Z16
-	VPSRLD         $0x04, Z17, Z18
-	VPERMPS        Z0, Z18, Z18
-	VPSRLD         $0x08, Z17, Z19
-	VPERMPS        Z0, Z19, Z19
-	VPSRLD         $0x0c, Z17, Z20
-	VPERMPS        Z0, Z20, Z20
-	VPSRLD         $0x10, Z17, Z21
-	VPERMPS        Z0, Z21, Z21
-	VPSRLD         $0x14, Z17, Z22
-	VPERMPS        Z0, Z22, Z22
-	VPSRLD         $0x18, Z17, Z23
-	VPERMPS        Z0, Z23, Z23
-	VPSRLD         $0x1c, Z17, Z24
-	VPERMPS        Z0, Z24, Z24
-	VMULPS         Z7, Z16, Z16
-	VMULPS         Z7, Z18, Z18
-	VMULPS         Z7, Z19, Z19
-	VMULPS         Z7, Z20, Z20
-	VMULPS         Z7, Z21, Z21
-	VMULPS         Z7, Z22, Z22
-	VMULPS         Z7, Z23, Z23
-	VMULPS         Z7, Z24, Z24
-	VSUBPS         (DI), Z16, Z16
-	VSUBPS         64(DI), Z18, Z18
-	VSUBPS         128(DI), Z19, Z19
-	VSUBPS         192(DI), Z20, Z20
-	VSUBPS         (DI), Z21, Z21
-	VSUBPS         64(DI), Z22, Z22
-	VSUBPS         128(DI), Z23, Z23
-	VSUBPS         192(DI), Z24, Z24
-	VMULPS         4096(DI), Z16, Z25
-	VMULPS         Z16, Z25, Z25
-	VMULPS         4160(DI), Z18, Z16
-	VMULPS         Z18, Z16, Z16
-	VADDPS         Z16, Z25, Z25
-	VMULPS         4224(DI), Z19, Z16
-	VMULPS         Z19, Z16, Z16
-	VADDPS         Z16, Z25, Z25
-	VMULPS         4288(DI), Z20, Z16
-	VMULPS         Z20, Z16, Z16
-	VADDPS         Z16, Z25, Z25
-	VMULPS         4096(DI), Z21, Z16
-	VMULPS         Z21, Z16, Z16
-	VMULPS         4160(DI), Z22, Z18
-	VMULPS         Z22, Z18, Z18
-	VADDPS         Z18, Z16, Z16
-	VMULPS         4224(DI), Z23, Z18
-	VMULPS         Z23, Z18, Z18
-	VADDPS         Z18, Z16, Z16
-	VMULPS         4288(DI), Z24, Z18
-	VMULPS         Z24, Z18, Z18
-	VADDPS         Z18, Z16, Z16
-	VCMPPS         $0x11, Z14, Z25, K2
-	VMOVAPS        Z25, K2, Z14
-	VMOVAPS        Z17, K2, Z15
-	VPSRLD         $0x10, Z17, Z18
-	VCMPPS         $0x11, Z14, Z16, K2
-	VMOVAPS        Z16, K2, Z14
-	VMOVAPS        Z18, K2, Z15
-	VPMOVD2M       Z17, K3
-	KORTESTW       K3, K3
-	JNZ            more4
-	VBROADCASTSS   bits_7f7fffff<>+0(SB), Z10
-	VCMPPS         $0x15, Z10, Z14, K2
-	KMOVW          K2, R10
-	ORL            R10, CX
-	VMOVUPS        (R8), Z10
-	VPTESTNMD.BCST bits_00000008<>+0(SB), Z10, K2
-	VMOVAPS        Z10, K2, Z15
-	VMOVUPS        Z15, K1, (R8)
-	VMOVUPS        Z15, (BX)
-	VPERMPS        Z0, Z15, Z10
-	VMULPS         2048(DI), Z10, Z11
-	VMULPS         6144(DI), Z10, Z12
-	VMULPS         Z10, Z11, Z11
-	VADDPS         Z12, Z8, Z8
-	VADDPS         Z11, Z9, Z9
-	VPSRLD         $0x04, Z15, Z10
-	VPERMPS        Z0, Z10, Z10
-	VMULPS         2112(DI), Z10, Z11
-	VMULPS         6208(DI), Z10, Z12
-	VMULPS         Z10, Z11, Z11
-	VADDPS         Z12, Z8, Z8
-	VADDPS         Z11, Z9, Z9
-	VPSRLD         $0x08, Z15, Z10
-	VPERMPS        Z0, Z10, Z10
-	VMULPS         2176(DI), Z10, Z11
-	VMULPS         6272(DI), Z10, Z12
-	VMULPS         Z10, Z11, Z11
-	VADDPS         Z12, Z8, Z8
-	VADDPS         Z11, Z9, Z9
-	VPSRLD         $0x0c, Z15, Z10
-	VPERMPS        Z0, Z10, Z10
-	VMULPS         2240(DI), Z10, Z11
-	VMULPS         6336(DI), Z10, Z12
-	VMULPS         Z10, Z11, Z11
-	VADDPS         Z12, Z8, Z8
-	VADDPS         Z11, Z9, Z9
-	ADDQ           $0x00000100, DI
-	ADDQ           $0x00000040, BX
-	ADDQ           $0x00000040, R8
-	DECQ           R9
-	JNZ            four3
-	KMOVW          K1, DX
-	ANDL           DX, CX
-	ORL            SI, CX
-	VXORPS         Z0, Z0, Z0
-	VCMPPS         $0x1e, Z0, Z9, K2
-	KANDW          K2, K1, K1
-	VDIVPS         Z9, Z8, Z8
-	VMOVUPS        Z8, K1, 512(AX)
+item5:
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	VPMOVZXWD    (DI)(R8*1), Y1
+	VBROADCASTSS 1408(AX)(R9*4), Y2
+	MOVL         R9, R8
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y0, Y2, Y2
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y3
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y4
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VMULPS.BCST  256(AX)(R8*1), Y3, Y6
+	VMULPS.BCST  260(AX)(R8*1), Y4, Y7
+	VMULPS.BCST  264(AX)(R8*1), Y5, Y8
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	ADDQ         DI, R8
+	VMOVAPS      Y6, Y1
+	VEXTRACTF128 $0x01, Y6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0x4e, X6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0xb1, X6, X2
+	VMINPS       X2, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y2
+	VCMPPS       $0x00, Y1, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	TZCNTL       R10, R10
+	MOVWLZX      (R8)(R10*2), R8
+	VUCOMISS     3200(AX)(R9*4), X6
+	JAE          worse6
+	MOVW         R8, 2688(AX)(R9*2)
+	VMOVSS       X6, 3200(AX)(R9*4)
+
+worse6:
+	ADDQ $0x08, DX
+	CMPQ DX, BX
+	JLT  item5
+
+none7:
+	VMOVUPS levelsIQ3<>+0(SB), Z0
+	VXORPS  Z1, Z1, Z1
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	MOVQ    AX, DX
+	LEAQ    2688(AX), BX
+	MOVQ    $0x00000008, DI
+
+sums:
+	VPMOVZXWD   (BX), Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 128(DX), Z6, Z7
+	VMULPS.BCST 384(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z1, Z1
+	VADDPS      Z7, Z2, Z2
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 132(DX), Z6, Z7
+	VMULPS.BCST 388(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z1, Z1
+	VADDPS      Z7, Z2, Z2
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 136(DX), Z6, Z7
+	VMULPS.BCST 392(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z1, Z1
+	VADDPS      Z7, Z2, Z2
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z5
+	VMULPS.BCST 140(DX), Z5, Z6
+	VMULPS.BCST 396(DX), Z5, Z7
+	VMULPS      Z5, Z6, Z6
+	VADDPS      Z7, Z1, Z1
+	VADDPS      Z6, Z2, Z2
+	VPMOVZXWD   32(BX), Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 128(DX), Z6, Z7
+	VMULPS.BCST 384(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z3, Z3
+	VADDPS      Z7, Z4, Z4
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 132(DX), Z6, Z7
+	VMULPS.BCST 388(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z3, Z3
+	VADDPS      Z7, Z4, Z4
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 136(DX), Z6, Z7
+	VMULPS.BCST 392(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z3, Z3
+	VADDPS      Z7, Z4, Z4
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z5
+	VMULPS.BCST 140(DX), Z5, Z6
+	VMULPS.BCST 396(DX), Z5, Z7
+	VMULPS      Z5, Z6, Z6
+	VADDPS      Z7, Z3, Z3
+	VADDPS      Z6, Z4, Z4
+	ADDQ        $0x40, BX
+	ADDQ        $0x10, DX
+	DECQ        DI
+	JNZ         sums
+	VDIVPS      Z2, Z1, Z0
+	VMOVUPS     Z0, 896(AX)
+	VMOVUPS     Z1, 640(AX)
+	VMOVUPS     Z2, 768(AX)
+	VDIVPS      Z4, Z3, Z0
+	VMOVUPS     Z0, 960(AX)
+	VMOVUPS     Z3, 704(AX)
+	VMOVUPS     Z4, 832(AX)
+	MOVQ        out+0(FP), DX
+	MOVQ        CX, BX
+	SHLQ        $0x05, BX
+	ADDQ        BX, DX
+	VMOVSS      24(DX), X0
+	VDIVSS      bits_41700000<>+0(SB), X0, X0
+	VXORPS      X1, X1, X1
+	MOVQ        $-1, BX
+	VMOVUPS     768(AX), Z2
+	VXORPS      Z3, Z3, Z3
+	VCMPPS      $0x1e, Z3, Z2, K1
+	KMOVW       K1, DI
+	VMOVUPS     832(AX), Z2
+	VXORPS      Z3, Z3, Z3
+	VCMPPS      $0x1e, Z3, Z2, K1
+	KMOVW       K1, R8
+	SHLL        $0x10, R8
+	ORL         R8, DI
+	ANDL        $0x7fffffff, DI
+
+better:
+	VBROADCASTSS X1, Z1
+	VMOVUPS      640(AX), Z2
+	VMULPS       Z2, Z2, Z2
+	VMULPS       768(AX), Z1, Z3
+	VCMPPS       $0x1e, Z3, Z2, K1
+	KMOVW        K1, R8
+	VMOVUPS      704(AX), Z2
+	VMULPS       Z2, Z2, Z2
+	VMULPS       832(AX), Z1, Z1
+	VCMPPS       $0x1e, Z1, Z2, K1
+	KMOVW        K1, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	ANDQ         DI, R8
+	JZ           accepted
+	TZCNTQ       R8, R8
+	MOVQ         R8, BX
+	VMOVSS       896(AX)(R8*4), X0
+	VMULSS       640(AX)(R8*4), X0, X1
+	MOVQ         $-2, R9
+	SHLXQ        R8, R9, R9
+	ANDQ         R9, DI
+	JMP          better
+
+accepted:
+	VMOVSS X0, 16(DX)
+	TESTQ  BX, BX
+	JNS    chosen
+	MOVQ   $0x0000000000000000, DI
+	MOVQ   DI, (DX)
+	MOVQ   DI, 8(DX)
+	JMP    again
+
+chosen:
+	MOVW 2688(AX)(BX*2), DI
+	MOVW DI, (DX)
+	MOVW 2752(AX)(BX*2), DI
+	MOVW DI, 2(DX)
+	MOVW 2816(AX)(BX*2), DI
+	MOVW DI, 4(DX)
+	MOVW 2880(AX)(BX*2), DI
+	MOVW DI, 6(DX)
+	MOVW 2944(AX)(BX*2), DI
+	MOVW DI, 8(DX)
+	MOVW 3008(AX)(BX*2), DI
+	MOVW DI, 10(DX)
+	MOVW 3072(AX)(BX*2), DI
+	MOVW DI, 12(DX)
+	MOVW 3136(AX)(BX*2), DI
+	MOVW DI, 14(DX)
+
+again:
+	MOVQ         out+0(FP), DI
+	MOVQ         CX, DX
+	SHLQ         $0x05, DX
+	ADDQ         DX, DI
+	MOVQ         (DI), DX
+	ORQ          8(DI), DX
+	MOVQ         $0x0008000800080008, BX
+	TESTQ        BX, DX
+	JZ           done
+	VMOVSS       16(DI), X0
+	VXORPS       X1, X1, X1
+	VUCOMISS     X1, X0
+	JBE          done
+	VMOVSS       bits_3f800000<>+0(SB), X1
+	VDIVSS       X0, X1, X1
+	VMULSS       bits_3f000000<>+0(SB), X1, X1
+	VMOVSS       X0, 1408(AX)
+	VMOVSS       X0, 1536(AX)
+	VMOVSS       X0, 1664(AX)
+	VMOVSS       X0, 1792(AX)
+	VMOVSS       X0, 1920(AX)
+	VMOVSS       X0, 2048(AX)
+	VMOVSS       X0, 2176(AX)
+	VMOVSS       X0, 2304(AX)
+	VMOVSS       bits_4a000000<>+0(SB), X2
+	VMULSS       1152(AX), X1, X3
+	VUCOMISS     X3, X2
+	JBE          skip
+	VMULSS       bits_41800000<>+0(SB), X0, X3
+	VADDSS       1152(AX), X3, X3
+	VMULSS       X3, X3, X3
+	VMULSS       1156(AX), X3, X3
+	VMOVSS       bits_7d7fffff<>+0(SB), X0
+	VUCOMISS     X3, X0
+	JBE          skip
+	VBROADCASTSS bits_3f000000<>+0(SB), Z0
+	VBROADCASTSS X1, Z1
+	VMULPS       (AX), Z1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VADDPS       every_4b400000_16<>+0(SB), Z2, Z3
+	VREDUCEPS    $0x00, Z2, Z2
+	VPMAXSD      every_4b400000_16<>+0(SB), Z3, Z3
+	VPMINSD      every_4b400007_16<>+0(SB), Z3, Z3
+	VPSLLVD      shiftsIQ3<>+0(SB), Z3, Z3
+	VBROADCASTSS bits_00000fff<>+0(SB), Z4
+	VPANDD       Z3, Z4, Z3
+	VBROADCASTSS bits_3efff800<>+0(SB), Z4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z2, Z5, Z2
+	VCMPPS       $0x1d, Z4, Z2, K1
+	VPORD.BCST   bits_00001000<>+0(SB), Z3, K1, Z3
+	VPSHUFD      $0x4e, Z3, Z2
+	VPORD        Z3, Z2, Z2
+	VPSHUFD      $0xb1, Z2, Z3
+	VPORD        Z2, Z3, Z2
+	VMOVUPS      Z2, 1024(AX)
+	VMULPS       64(AX), Z1, Z1
+	VSUBPS       Z0, Z1, Z1
+	VADDPS       every_4b400000_16<>+0(SB), Z1, Z0
+	VREDUCEPS    $0x00, Z1, Z1
+	VPMAXSD      every_4b400000_16<>+0(SB), Z0, Z0
+	VPMINSD      every_4b400007_16<>+0(SB), Z0, Z0
+	VPSLLVD      shiftsIQ3<>+0(SB), Z0, Z0
+	VBROADCASTSS bits_00000fff<>+0(SB), Z2
+	VPANDD       Z0, Z2, Z0
+	VBROADCASTSS bits_3efff800<>+0(SB), Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
+	VPANDD       Z1, Z3, Z1
+	VCMPPS       $0x1d, Z2, Z1, K1
+	VPORD.BCST   bits_00001000<>+0(SB), Z0, K1, Z0
+	VPSHUFD      $0x4e, Z0, Z1
+	VPORD        Z0, Z1, Z0
+	VPSHUFD      $0xb1, Z0, Z1
+	VPORD        Z0, Z1, Z0
+	VMOVUPS      Z0, 1088(AX)
+	XORQ         DX, DX
+	XORQ         BX, BX
+	LEAQ         1024(AX), R8
+	MOVQ         DI, R9
+	XORQ         R10, R10
+
+once:
+	MOVW  (R9), R11
+	MOVW  R11, 2688(AX)(R10*2)
+	TESTW $0x0008, R11
+	JZ    kept
+	MOVL  (R8), R11
+	MOVL  (SI)(R11*4), R11
+	MOVW  R11, 2688(AX)(R10*2)
+	MOVL  R11, R12
+	SHRL  $0x12, R11
+	SHLL  $0x04, R11
+	SHRL  $0x0f, R12
+	ANDL  $0x07, R12
+	MOVQ  R10, R13
+	SHLQ  $0x20, R13
+	ORQ   R11, R13
+	MOVQ  R13, 4224(AX)(DX*8)
+	ADDQ  $0x10, R13
+	MOVQ  R13, 6336(AX)(BX*8)
+	CMPL  R12, $0x01
+	SBBQ  $-1, DX
+	CMPL  R12, $0x02
+	SBBQ  $-1, BX
+	SUBL  $0x02, R12
+	JLE   few8
+
+next9:
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	INCQ BX
+	DECL R12
+	JNZ  next9
+
+few8:
+kept:
+	ADDQ    $0x10, R8
+	ADDQ    $0x02, R9
+	ADDQ    $0x20, R10
+	CMPQ    R10, $0x00000100
+	JLT     once
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	MOVQ    lists+24(FP), SI
+	TESTQ   DX, DX
+	JZ      none11
+	LEAQ    4224(AX), R8
+	LEAQ    (R8)(DX*8), DX
+	MOVQ    -8(DX), R9
+	MOVQ    R9, (DX)
+	MOVQ    R9, 8(DX)
+	MOVQ    R9, 16(DX)
+	MOVQ    R9, 24(DX)
+	MOVQ    R9, 32(DX)
+	MOVQ    R9, 40(DX)
+	MOVQ    R9, 48(DX)
+
+batch10:
+	MOVL         (R8), R9
+	MOVL         4(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	VPMOVZXWD    (SI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y11
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y12
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y13
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y14
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y15
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y16
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y17
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y18
+	VMULPS       Y5, Y11, Y11
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y2, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y4, Y18, Y18
+	VPERMPS      Y11, Y1, Y11
+	VPERMPS      Y15, Y3, Y15
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y12, Y1, Y12
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y16, Y3, Y16
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VADDPS       Y12, Y11, Y11
+	VADDPS       Y16, Y15, Y15
+	VADDPS       Y13, Y11, Y11
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y14, Y11, Y11
+	VADDPS       Y18, Y15, Y15
+	MOVL         16(R8), R9
+	MOVL         20(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	VPMOVZXWD    (SI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y12
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y13
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y14
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y16
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y17
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y18
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y19
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y20
+	VMULPS       Y5, Y12, Y12
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y2, Y16, Y16
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y4, Y20, Y20
+	VPERMPS      Y12, Y1, Y12
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y18, Y17, Y17
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y19, Y17, Y17
+	VADDPS       Y16, Y12, Y12
+	VADDPS       Y20, Y17, Y17
+	MOVL         32(R8), R9
+	MOVL         36(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	VPMOVZXWD    (SI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y13
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y14
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y16
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y18
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y19
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y20
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y21
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y22
+	VMULPS       Y5, Y13, Y13
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y16, Y16
+	VMULPS       Y2, Y18, Y18
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y4, Y22, Y22
+	VPERMPS      Y13, Y1, Y13
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y20, Y19, Y19
+	VADDPS       Y16, Y13, Y13
+	VADDPS       Y21, Y19, Y19
+	VADDPS       Y18, Y13, Y13
+	VADDPS       Y22, Y19, Y19
+	MOVL         48(R8), R9
+	MOVL         52(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	VPMOVZXWD    (SI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y14
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y16
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y18
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y20
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y21
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y22
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y23
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y24
+	VMULPS       Y5, Y14, Y14
+	VMULPS       Y6, Y16, Y16
+	VMULPS       Y7, Y18, Y18
+	VMULPS       Y2, Y20, Y20
+	VMULPS       Y8, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y4, Y24, Y24
+	VPERMPS      Y14, Y1, Y14
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y23, Y3, Y23
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y20, Y1, Y20
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y24, Y3, Y24
+	VADDPS       Y16, Y14, Y14
+	VADDPS       Y22, Y21, Y21
+	VADDPS       Y18, Y14, Y14
+	VADDPS       Y23, Y21, Y21
+	VADDPS       Y20, Y14, Y14
+	VADDPS       Y24, Y21, Y21
+	VUNPCKLPS    Y15, Y11, Y1
+	VUNPCKHPS    Y15, Y11, Y2
+	VMINPS       Y2, Y1, Y1
+	VUNPCKLPS    Y17, Y12, Y2
+	VUNPCKHPS    Y17, Y12, Y3
+	VMINPS       Y3, Y2, Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VUNPCKLPS    Y19, Y13, Y2
+	VUNPCKHPS    Y19, Y13, Y3
+	VMINPS       Y3, Y2, Y2
+	VUNPCKLPS    Y21, Y14, Y3
+	VUNPCKHPS    Y21, Y14, Y4
+	VMINPS       Y4, Y3, Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y1, Y3
+	VPERM2F128   $0x31, Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 1280(AX)
+	VCMPPS.BCST  $0x00, 1280(AX), Y11, K1
+	KMOVW        K1, R9
+	MOVL         (R8), R10
+	MOVL         4(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1280(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1284(AX), Y15, K1
+	KMOVW        K1, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1284(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1288(AX), Y12, K1
+	KMOVW        K1, R9
+	MOVL         16(R8), R10
+	MOVL         20(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1288(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1292(AX), Y17, K1
+	KMOVW        K1, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1292(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1296(AX), Y13, K1
+	KMOVW        K1, R9
+	MOVL         32(R8), R10
+	MOVL         36(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1296(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1300(AX), Y19, K1
+	KMOVW        K1, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1300(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1304(AX), Y14, K1
+	KMOVW        K1, R9
+	MOVL         48(R8), R10
+	MOVL         52(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1304(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1308(AX), Y21, K1
+	KMOVW        K1, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1308(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	ADDQ         $0x40, R8
+	CMPQ         R8, DX
+	JLT          batch10
+
+none11:
+	TESTQ BX, BX
+	JZ    none14
+	LEAQ  6336(AX), DX
+	LEAQ  (DX)(BX*8), BX
+
+item12:
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	VPMOVZXWD    (SI)(R8*1), Y1
+	VBROADCASTSS 1408(AX)(R9*4), Y2
+	MOVL         R9, R8
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y0, Y2, Y2
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y3
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y4
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VMULPS.BCST  256(AX)(R8*1), Y3, Y6
+	VMULPS.BCST  260(AX)(R8*1), Y4, Y7
+	VMULPS.BCST  264(AX)(R8*1), Y5, Y8
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	ADDQ         SI, R8
+	VMOVAPS      Y6, Y1
+	VEXTRACTF128 $0x01, Y6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0x4e, X6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0xb1, X6, X2
+	VMINPS       X2, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y2
+	VCMPPS       $0x00, Y1, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	TZCNTL       R10, R10
+	MOVWLZX      (R8)(R10*2), R8
+	VUCOMISS     3200(AX)(R9*4), X6
+	JAE          worse13
+	MOVW         R8, 2688(AX)(R9*2)
+	VMOVSS       X6, 3200(AX)(R9*4)
+
+worse13:
+	ADDQ $0x08, DX
+	CMPQ DX, BX
+	JLT  item12
+
+none14:
+	MOVW      2688(AX), DX
+	MOVW      DX, (DI)
+	MOVW      2752(AX), DX
+	MOVW      DX, 2(DI)
+	MOVW      2816(AX), DX
+	MOVW      DX, 4(DI)
+	MOVW      2880(AX), DX
+	MOVW      DX, 6(DI)
+	MOVW      2944(AX), DX
+	MOVW      DX, 8(DI)
+	MOVW      3008(AX), DX
+	MOVW      DX, 10(DI)
+	MOVW      3072(AX), DX
+	MOVW      DX, 12(DI)
+	MOVW      3136(AX), DX
+	MOVW      DX, 14(DI)
+	VMOVUPS   levelsIQ3<>+0(SB), Y1
+	VPMOVZXWD (DI), Y0
+	VMOVUPS   foursIQ3_0<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    128(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    384(AX), Y2, Y2
+	VMOVUPS   Y2, 640(AX)
+	VMOVUPS   Y3, 768(AX)
+	VMOVUPS   foursIQ3_8<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    160(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    416(AX), Y2, Y2
+	VMOVUPS   Y2, 672(AX)
+	VMOVUPS   Y3, 800(AX)
+	VMOVUPS   foursIQ3_16<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    192(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    448(AX), Y2, Y2
+	VMOVUPS   Y2, 704(AX)
+	VMOVUPS   Y3, 832(AX)
+	VMOVUPS   foursIQ3_24<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    224(AX), Y2, Y0
+	VMULPS    Y2, Y0, Y0
+	VMULPS    480(AX), Y2, Y2
+	VMOVUPS   Y2, 736(AX)
+	VMOVUPS   Y0, 864(AX)
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VADDSS    640(AX), X0, X0
+	VADDSS    768(AX), X1, X1
+	VADDSS    644(AX), X0, X0
+	VADDSS    772(AX), X1, X1
+	VADDSS    648(AX), X0, X0
+	VADDSS    776(AX), X1, X1
+	VADDSS    652(AX), X0, X0
+	VADDSS    780(AX), X1, X1
+	VADDSS    656(AX), X0, X0
+	VADDSS    784(AX), X1, X1
+	VADDSS    660(AX), X0, X0
+	VADDSS    788(AX), X1, X1
+	VADDSS    664(AX), X0, X0
+	VADDSS    792(AX), X1, X1
+	VADDSS    668(AX), X0, X0
+	VADDSS    796(AX), X1, X1
+	VADDSS    672(AX), X0, X0
+	VADDSS    800(AX), X1, X1
+	VADDSS    676(AX), X0, X0
+	VADDSS    804(AX), X1, X1
+	VADDSS    680(AX), X0, X0
+	VADDSS    808(AX), X1, X1
+	VADDSS    684(AX), X0, X0
+	VADDSS    812(AX), X1, X1
+	VADDSS    688(AX), X0, X0
+	VADDSS    816(AX), X1, X1
+	VADDSS    692(AX), X0, X0
+	VADDSS    820(AX), X1, X1
+	VADDSS    696(AX), X0, X0
+	VADDSS    824(AX), X1, X1
+	VADDSS    700(AX), X0, X0
+	VADDSS    828(AX), X1, X1
+	VADDSS    704(AX), X0, X0
+	VADDSS    832(AX), X1, X1
+	VADDSS    708(AX), X0, X0
+	VADDSS    836(AX), X1, X1
+	VADDSS    712(AX), X0, X0
+	VADDSS    840(AX), X1, X1
+	VADDSS    716(AX), X0, X0
+	VADDSS    844(AX), X1, X1
+	VADDSS    720(AX), X0, X0
+	VADDSS    848(AX), X1, X1
+	VADDSS    724(AX), X0, X0
+	VADDSS    852(AX), X1, X1
+	VADDSS    728(AX), X0, X0
+	VADDSS    856(AX), X1, X1
+	VADDSS    732(AX), X0, X0
+	VADDSS    860(AX), X1, X1
+	VADDSS    736(AX), X0, X0
+	VADDSS    864(AX), X1, X1
+	VADDSS    740(AX), X0, X0
+	VADDSS    868(AX), X1, X1
+	VADDSS    744(AX), X0, X0
+	VADDSS    872(AX), X1, X1
+	VADDSS    748(AX), X0, X0
+	VADDSS    876(AX), X1, X1
+	VADDSS    752(AX), X0, X0
+	VADDSS    880(AX), X1, X1
+	VADDSS    756(AX), X0, X0
+	VADDSS    884(AX), X1, X1
+	VADDSS    760(AX), X0, X0
+	VADDSS    888(AX), X1, X1
+	VADDSS    764(AX), X0, X0
+	VADDSS    892(AX), X1, X1
+	VUCOMISS  X2, X1
+	JBE       done
+	VDIVSS    X1, X0, X0
+	VMOVSS    X0, 16(DI)
 
 done:
-	MOVQ CX, 704(AX)
+	MOVQ out+0(FP), DX
+	MOVQ CX, BX
+	SHLQ $0x05, BX
+	ADDQ BX, DX
+	MOVL $0x00000000, 28(DX)
+
+skip:
+	INCQ CX
+	MOVQ blocks+32(FP), DX
+	CMPQ CX, DX
+	JLT  block
 	VZEROUPPER
 	RET
 
 DATA bits_7fffffff<>+0(SB)/4, $0x7fffffff
 GLOBL bits_7fffffff<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00000001<>+0(SB)/4, $0x00000001
-GLOBL bits_00000001<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00000002<>+0(SB)/4, $0x00000002
-GLOBL bits_00000002<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00000004<>+0(SB)/4, $0x00000004
-GLOBL bits_00000004<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00000008<>+0(SB)/4, $0x00000008
-GLOBL bits_00000008<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00000003<>+0(SB)/4, $0x00000003
-GLOBL bits_00000003<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00000010<>+0(SB)/4, $0x00000010
-GLOBL bits_00000010<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00000020<>+0(SB)/4, $0x00000020
-GLOBL bits_00000020<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00000005<>+0(SB)/4, $0x00000005
-GLOBL bits_00000005<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00000040<>+0(SB)/4, $0x00000040
-GLOBL bits_00000040<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00000006<>+0(SB)/4, $0x00000006
-GLOBL bits_00000006<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00000007<>+0(SB)/4, $0x00000007
-GLOBL bits_00000007<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00000000<>+0(SB)/4, $0x00000000
-GLOBL bits_00000000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_80000000<>+0(SB)/4, $0x80000000
-GLOBL bits_80000000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00000080<>+0(SB)/4, $0x00000080
-GLOBL bits_00000080<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00000100<>+0(SB)/4, $0x00000100
-GLOBL bits_00000100<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00000200<>+0(SB)/4, $0x00000200
-GLOBL bits_00000200<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00000400<>+0(SB)/4, $0x00000400
-GLOBL bits_00000400<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00000800<>+0(SB)/4, $0x00000800
-GLOBL bits_00000800<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00001000<>+0(SB)/4, $0x00001000
-GLOBL bits_00001000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00002000<>+0(SB)/4, $0x00002000
-GLOBL bits_00002000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00004000<>+0(SB)/4, $0x00004000
-GLOBL bits_00004000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00008000<>+0(SB)/4, $0x00008000
-GLOBL bits_00008000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00010000<>+0(SB)/4, $0x00010000
-GLOBL bits_00010000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00020000<>+0(SB)/4, $0x00020000
-GLOBL bits_00020000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00040000<>+0(SB)/4, $0x00040000
-GLOBL bits_00040000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00080000<>+0(SB)/4, $0x00080000
-GLOBL bits_00080000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00100000<>+0(SB)/4, $0x00100000
-GLOBL bits_00100000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00200000<>+0(SB)/4, $0x00200000
-GLOBL bits_00200000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00400000<>+0(SB)/4, $0x00400000
-GLOBL bits_00400000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_00800000<>+0(SB)/4, $0x00800000
-GLOBL bits_00800000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_01000000<>+0(SB)/4, $0x01000000
-GLOBL bits_01000000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_02000000<>+0(SB)/4, $0x02000000
-GLOBL bits_02000000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_04000000<>+0(SB)/4, $0x04000000
-GLOBL bits_04000000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_08000000<>+0(SB)/4, $0x08000000
-GLOBL bits_08000000<>(SB), RODATA|NOPTR, $4
 
 DATA bits_322bcc77<>+0(SB)/4, $0x322bcc77
 GLOBL bits_322bcc77<>(SB), RODATA|NOPTR, $4
@@ -1734,53 +1670,11 @@ GLOBL bits_322bcc77<>(SB), RODATA|NOPTR, $4
 DATA bits_48000000<>+0(SB)/4, $0x48000000
 GLOBL bits_48000000<>(SB), RODATA|NOPTR, $4
 
-DATA levelsAVX512<>+0(SB)/4, $0x3f800000
-DATA levelsAVX512<>+4(SB)/4, $0x40400000
-DATA levelsAVX512<>+8(SB)/4, $0x40a00000
-DATA levelsAVX512<>+12(SB)/4, $0x40e00000
-DATA levelsAVX512<>+16(SB)/4, $0x41100000
-DATA levelsAVX512<>+20(SB)/4, $0x41300000
-DATA levelsAVX512<>+24(SB)/4, $0x41500000
-DATA levelsAVX512<>+28(SB)/4, $0x41700000
-DATA levelsAVX512<>+32(SB)/4, $0x3f800000
-DATA levelsAVX512<>+36(SB)/4, $0x40400000
-DATA levelsAVX512<>+40(SB)/4, $0x40a00000
-DATA levelsAVX512<>+44(SB)/4, $0x40e00000
-DATA levelsAVX512<>+48(SB)/4, $0x41100000
-DATA levelsAVX512<>+52(SB)/4, $0x41300000
-DATA levelsAVX512<>+56(SB)/4, $0x41500000
-DATA levelsAVX512<>+60(SB)/4, $0x41700000
-GLOBL levelsAVX512<>(SB), RODATA|NOPTR, $64
+DATA bits_40800000<>+0(SB)/4, $0x40800000
+GLOBL bits_40800000<>(SB), RODATA|NOPTR, $4
 
-DATA evenWordsAVX512<>+0(SB)/4, $0x00000000
-DATA evenWordsAVX512<>+4(SB)/4, $0x00000002
-DATA evenWordsAVX512<>+8(SB)/4, $0x00000004
-DATA evenWordsAVX512<>+12(SB)/4, $0x00000006
-DATA evenWordsAVX512<>+16(SB)/4, $0x00000008
-DATA evenWordsAVX512<>+20(SB)/4, $0x0000000a
-DATA evenWordsAVX512<>+24(SB)/4, $0x0000000c
-DATA evenWordsAVX512<>+28(SB)/4, $0x0000000e
-DATA evenWordsAVX512<>+32(SB)/4, $0x00000010
-DATA evenWordsAVX512<>+36(SB)/4, $0x00000012
-DATA evenWordsAVX512<>+40(SB)/4, $0x00000014
-DATA evenWordsAVX512<>+44(SB)/4, $0x00000016
-DATA evenWordsAVX512<>+48(SB)/4, $0x00000018
-DATA evenWordsAVX512<>+52(SB)/4, $0x0000001a
-DATA evenWordsAVX512<>+56(SB)/4, $0x0000001c
-DATA evenWordsAVX512<>+60(SB)/4, $0x0000001e
-GLOBL evenWordsAVX512<>(SB), RODATA|NOPTR, $64
-
-DATA bits_3f000000<>+0(SB)/4, $0x3f000000
-GLOBL bits_3f000000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_4b400000<>+0(SB)/4, $0x4b400000
-GLOBL bits_4b400000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_4b400007<>+0(SB)/4, $0x4b400007
-GLOBL bits_4b400007<>(SB), RODATA|NOPTR, $4
-
-DATA bits_41700000<>+0(SB)/4, $0x41700000
-GLOBL bits_41700000<>(SB), RODATA|NOPTR, $4
+DATA bits_7d7fffff<>+0(SB)/4, $0x7d7fffff
+GLOBL bits_7d7fffff<>(SB), RODATA|NOPTR, $4
 
 DATA stepsIQ3_XXS<>+0(SB)/4, $0x41400000
 DATA stepsIQ3_XXS<>+4(SB)/4, $0x41433333
@@ -1813,10 +1707,50 @@ DATA stepsIQ3_XXS<>+108(SB)/4, $0x418b3333
 DATA stepsIQ3_XXS<>+112(SB)/4, $0x418ccccd
 DATA stepsIQ3_XXS<>+116(SB)/4, $0x418e6666
 DATA stepsIQ3_XXS<>+120(SB)/4, $0x41900000
-GLOBL stepsIQ3_XXS<>(SB), RODATA|NOPTR, $124
+DATA stepsIQ3_XXS<>+124(SB)/4, $0x41900000
+GLOBL stepsIQ3_XXS<>(SB), RODATA|NOPTR, $128
 
 DATA bits_3f800000<>+0(SB)/4, $0x3f800000
 GLOBL bits_3f800000<>(SB), RODATA|NOPTR, $4
+
+DATA bits_3f000000<>+0(SB)/4, $0x3f000000
+GLOBL bits_3f000000<>(SB), RODATA|NOPTR, $4
+
+DATA every_4b400000_16<>+0(SB)/4, $0x4b400000
+DATA every_4b400000_16<>+4(SB)/4, $0x4b400000
+DATA every_4b400000_16<>+8(SB)/4, $0x4b400000
+DATA every_4b400000_16<>+12(SB)/4, $0x4b400000
+DATA every_4b400000_16<>+16(SB)/4, $0x4b400000
+DATA every_4b400000_16<>+20(SB)/4, $0x4b400000
+DATA every_4b400000_16<>+24(SB)/4, $0x4b400000
+DATA every_4b400000_16<>+28(SB)/4, $0x4b400000
+DATA every_4b400000_16<>+32(SB)/4, $0x4b400000
+DATA every_4b400000_16<>+36(SB)/4, $0x4b400000
+DATA every_4b400000_16<>+40(SB)/4, $0x4b400000
+DATA every_4b400000_16<>+44(SB)/4, $0x4b400000
+DATA every_4b400000_16<>+48(SB)/4, $0x4b400000
+DATA every_4b400000_16<>+52(SB)/4, $0x4b400000
+DATA every_4b400000_16<>+56(SB)/4, $0x4b400000
+DATA every_4b400000_16<>+60(SB)/4, $0x4b400000
+GLOBL every_4b400000_16<>(SB), RODATA|NOPTR, $64
+
+DATA every_4b400007_16<>+0(SB)/4, $0x4b400007
+DATA every_4b400007_16<>+4(SB)/4, $0x4b400007
+DATA every_4b400007_16<>+8(SB)/4, $0x4b400007
+DATA every_4b400007_16<>+12(SB)/4, $0x4b400007
+DATA every_4b400007_16<>+16(SB)/4, $0x4b400007
+DATA every_4b400007_16<>+20(SB)/4, $0x4b400007
+DATA every_4b400007_16<>+24(SB)/4, $0x4b400007
+DATA every_4b400007_16<>+28(SB)/4, $0x4b400007
+DATA every_4b400007_16<>+32(SB)/4, $0x4b400007
+DATA every_4b400007_16<>+36(SB)/4, $0x4b400007
+DATA every_4b400007_16<>+40(SB)/4, $0x4b400007
+DATA every_4b400007_16<>+44(SB)/4, $0x4b400007
+DATA every_4b400007_16<>+48(SB)/4, $0x4b400007
+DATA every_4b400007_16<>+52(SB)/4, $0x4b400007
+DATA every_4b400007_16<>+56(SB)/4, $0x4b400007
+DATA every_4b400007_16<>+60(SB)/4, $0x4b400007
+GLOBL every_4b400007_16<>(SB), RODATA|NOPTR, $64
 
 DATA bits_00000fff<>+0(SB)/4, $0x00000fff
 GLOBL bits_00000fff<>(SB), RODATA|NOPTR, $4
@@ -1824,1302 +1758,1685 @@ GLOBL bits_00000fff<>(SB), RODATA|NOPTR, $4
 DATA bits_3efff800<>+0(SB)/4, $0x3efff800
 GLOBL bits_3efff800<>(SB), RODATA|NOPTR, $4
 
-DATA bits_7f7fffff<>+0(SB)/4, $0x7f7fffff
-GLOBL bits_7f7fffff<>(SB), RODATA|NOPTR, $4
+DATA bits_00001000<>+0(SB)/4, $0x00001000
+GLOBL bits_00001000<>(SB), RODATA|NOPTR, $4
+
+DATA levelsIQ3<>+0(SB)/4, $0x3f800000
+DATA levelsIQ3<>+4(SB)/4, $0x40400000
+DATA levelsIQ3<>+8(SB)/4, $0x40a00000
+DATA levelsIQ3<>+12(SB)/4, $0x40e00000
+DATA levelsIQ3<>+16(SB)/4, $0x41100000
+DATA levelsIQ3<>+20(SB)/4, $0x41300000
+DATA levelsIQ3<>+24(SB)/4, $0x41500000
+DATA levelsIQ3<>+28(SB)/4, $0x41700000
+DATA levelsIQ3<>+32(SB)/4, $0x3f800000
+DATA levelsIQ3<>+36(SB)/4, $0x40400000
+DATA levelsIQ3<>+40(SB)/4, $0x40a00000
+DATA levelsIQ3<>+44(SB)/4, $0x40e00000
+DATA levelsIQ3<>+48(SB)/4, $0x41100000
+DATA levelsIQ3<>+52(SB)/4, $0x41300000
+DATA levelsIQ3<>+56(SB)/4, $0x41500000
+DATA levelsIQ3<>+60(SB)/4, $0x41700000
+GLOBL levelsIQ3<>(SB), RODATA|NOPTR, $64
+
+DATA bits_41700000<>+0(SB)/4, $0x41700000
+GLOBL bits_41700000<>(SB), RODATA|NOPTR, $4
 
 DATA bits_4a000000<>+0(SB)/4, $0x4a000000
 GLOBL bits_4a000000<>(SB), RODATA|NOPTR, $4
 
-// func fitIQ3_SAVX512(out *uint32, src *float32, table *uint64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·fitIQ3_SAVX512(SB), $8960-24
-	MOVQ            out+0(FP), AX
-	MOVQ            src+8(FP), CX
-	MOVQ            table+16(FP), DX
-	LEAQ            (SP), BX
-	ADDQ            $0x3f, BX
-	ANDQ            $-64, BX
-	VXORPS          Z0, Z0, Z0
-	VXORPS          Z2, Z2, Z2
-	VBROADCASTF32X4 (CX), Z1
-	VINSERTF32X4    $0x01, 512(CX), Z1, Z1
-	VINSERTF32X4    $0x02, 1024(CX), Z1, Z1
-	VINSERTF32X4    $0x03, 1536(CX), Z1, Z1
-	VBROADCASTF32X4 128(CX), Z3
-	VINSERTF32X4    $0x01, 640(CX), Z3, Z3
-	VINSERTF32X4    $0x02, 1152(CX), Z3, Z3
-	VINSERTF32X4    $0x03, 1664(CX), Z3, Z3
-	VBROADCASTF32X4 256(CX), Z4
-	VINSERTF32X4    $0x01, 768(CX), Z4, Z4
-	VINSERTF32X4    $0x02, 1280(CX), Z4, Z4
-	VINSERTF32X4    $0x03, 1792(CX), Z4, Z4
-	VBROADCASTF32X4 384(CX), Z5
-	VINSERTF32X4    $0x01, 896(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1408(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1920(CX), Z5, Z5
-	VUNPCKLPS       Z3, Z1, Z6
-	VUNPCKHPS       Z3, Z1, Z1
-	VUNPCKLPS       Z5, Z4, Z3
-	VUNPCKHPS       Z5, Z4, Z4
-	VUNPCKLPD       Z3, Z6, Z5
-	VUNPCKHPD       Z3, Z6, Z3
-	VUNPCKLPD       Z4, Z1, Z6
-	VUNPCKHPD       Z4, Z1, Z1
-	VMOVUPS         Z5, (BX)
-	VMULPS          Z5, Z5, Z5
-	VMOVUPS         Z5, 2048(BX)
-	VSQRTPS         Z5, Z5
-	VMOVUPS         Z5, 4096(BX)
-	VMOVUPS         Z3, 64(BX)
-	VMULPS          Z3, Z3, Z3
-	VMOVUPS         Z3, 2112(BX)
-	VSQRTPS         Z3, Z3
-	VMOVUPS         Z3, 4160(BX)
-	VMOVUPS         Z6, 128(BX)
-	VMULPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 2176(BX)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 4224(BX)
-	VMOVUPS         Z1, 192(BX)
-	VMULPS          Z1, Z1, Z1
-	VMOVUPS         Z1, 2240(BX)
-	VSQRTPS         Z1, Z1
-	VMOVUPS         Z1, 4288(BX)
-	VBROADCASTF32X4 16(CX), Z1
-	VINSERTF32X4    $0x01, 528(CX), Z1, Z1
-	VINSERTF32X4    $0x02, 1040(CX), Z1, Z1
-	VINSERTF32X4    $0x03, 1552(CX), Z1, Z1
-	VBROADCASTF32X4 144(CX), Z3
-	VINSERTF32X4    $0x01, 656(CX), Z3, Z3
-	VINSERTF32X4    $0x02, 1168(CX), Z3, Z3
-	VINSERTF32X4    $0x03, 1680(CX), Z3, Z3
-	VBROADCASTF32X4 272(CX), Z4
-	VINSERTF32X4    $0x01, 784(CX), Z4, Z4
-	VINSERTF32X4    $0x02, 1296(CX), Z4, Z4
-	VINSERTF32X4    $0x03, 1808(CX), Z4, Z4
-	VBROADCASTF32X4 400(CX), Z5
-	VINSERTF32X4    $0x01, 912(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1424(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1936(CX), Z5, Z5
-	VUNPCKLPS       Z3, Z1, Z6
-	VUNPCKHPS       Z3, Z1, Z1
-	VUNPCKLPS       Z5, Z4, Z3
-	VUNPCKHPS       Z5, Z4, Z4
-	VUNPCKLPD       Z3, Z6, Z5
-	VUNPCKHPD       Z3, Z6, Z3
-	VUNPCKLPD       Z4, Z1, Z6
-	VUNPCKHPD       Z4, Z1, Z1
-	VMOVUPS         Z5, 256(BX)
-	VMULPS          Z5, Z5, Z5
-	VMOVUPS         Z5, 2304(BX)
-	VSQRTPS         Z5, Z5
-	VMOVUPS         Z5, 4352(BX)
-	VMOVUPS         Z3, 320(BX)
-	VMULPS          Z3, Z3, Z3
-	VMOVUPS         Z3, 2368(BX)
-	VSQRTPS         Z3, Z3
-	VMOVUPS         Z3, 4416(BX)
-	VMOVUPS         Z6, 384(BX)
-	VMULPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 2432(BX)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 4480(BX)
-	VMOVUPS         Z1, 448(BX)
-	VMULPS          Z1, Z1, Z1
-	VMOVUPS         Z1, 2496(BX)
-	VSQRTPS         Z1, Z1
-	VMOVUPS         Z1, 4544(BX)
-	VBROADCASTSS    bits_7fffffff<>+0(SB), Z1
-	VXORPS          Z3, Z3, Z3
-	VMOVUPS         (BX), Z4
-	VCMPPS          $0x11, Z3, Z4, K1
-	VPORD.BCST      bits_00000001<>+0(SB), Z0, K1, Z0
-	VPANDD          Z4, Z1, Z4
-	VMOVUPS         Z4, (BX)
-	VMOVUPS         64(BX), Z4
-	VCMPPS          $0x11, Z3, Z4, K1
-	VPORD.BCST      bits_00000002<>+0(SB), Z0, K1, Z0
-	VPANDD          Z4, Z1, Z4
-	VMOVUPS         Z4, 64(BX)
-	VMOVUPS         128(BX), Z4
-	VCMPPS          $0x11, Z3, Z4, K1
-	VPORD.BCST      bits_00000004<>+0(SB), Z0, K1, Z0
-	VPANDD          Z4, Z1, Z4
-	VMOVUPS         Z4, 128(BX)
-	VMOVUPS         192(BX), Z4
-	VCMPPS          $0x11, Z3, Z4, K1
-	VPORD.BCST      bits_00000008<>+0(SB), Z0, K1, Z0
-	VPANDD          Z4, Z1, Z4
-	VMOVUPS         Z4, 192(BX)
-	VMOVUPS         256(BX), Z4
-	VCMPPS          $0x11, Z3, Z4, K1
-	VPORD.BCST      bits_00000010<>+0(SB), Z0, K1, Z0
-	VPANDD          Z4, Z1, Z4
-	VMOVUPS         Z4, 256(BX)
-	VMOVUPS         320(BX), Z4
-	VCMPPS          $0x11, Z3, Z4, K1
-	VPORD.BCST      bits_00000020<>+0(SB), Z0, K1, Z0
-	VPANDD          Z4, Z1, Z4
-	VMOVUPS         Z4, 320(BX)
-	VMOVUPS         384(BX), Z4
-	VCMPPS          $0x11, Z3, Z4, K1
-	VPORD.BCST      bits_00000040<>+0(SB), Z0, K1, Z0
-	VPANDD          Z4, Z1, Z4
-	VMOVUPS         Z4, 384(BX)
-	VMOVUPS         448(BX), Z4
-	VCMPPS          $0x11, Z3, Z4, K1
-	VPORD.BCST      bits_00000080<>+0(SB), Z0, K1, Z0
-	VPANDD          Z4, Z1, Z1
-	VMOVUPS         Z1, 448(BX)
-	VMOVUPS         (BX), Z3
-	VMULPS          2048(BX), Z3, Z1
-	VMOVUPS         Z1, 6144(BX)
-	VMOVAPS         Z3, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         64(BX), Z3
-	VMULPS          2112(BX), Z3, Z4
-	VMOVUPS         Z4, 6208(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         128(BX), Z3
-	VMULPS          2176(BX), Z3, Z4
-	VMOVUPS         Z4, 6272(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         192(BX), Z3
-	VMULPS          2240(BX), Z3, Z4
-	VMOVUPS         Z4, 6336(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         256(BX), Z3
-	VMULPS          2304(BX), Z3, Z4
-	VMOVUPS         Z4, 6400(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         320(BX), Z3
-	VMULPS          2368(BX), Z3, Z4
-	VMOVUPS         Z4, 6464(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         384(BX), Z3
-	VMULPS          2432(BX), Z3, Z4
-	VMOVUPS         Z4, 6528(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         448(BX), Z3
-	VMULPS          2496(BX), Z3, Z4
-	VMOVUPS         Z4, 6592(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VBROADCASTF32X4 32(CX), Z3
-	VINSERTF32X4    $0x01, 544(CX), Z3, Z3
-	VINSERTF32X4    $0x02, 1056(CX), Z3, Z3
-	VINSERTF32X4    $0x03, 1568(CX), Z3, Z3
-	VBROADCASTF32X4 160(CX), Z4
-	VINSERTF32X4    $0x01, 672(CX), Z4, Z4
-	VINSERTF32X4    $0x02, 1184(CX), Z4, Z4
-	VINSERTF32X4    $0x03, 1696(CX), Z4, Z4
-	VBROADCASTF32X4 288(CX), Z5
-	VINSERTF32X4    $0x01, 800(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1312(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1824(CX), Z5, Z5
-	VBROADCASTF32X4 416(CX), Z6
-	VINSERTF32X4    $0x01, 928(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1440(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1952(CX), Z6, Z6
-	VUNPCKLPS       Z4, Z3, Z7
-	VUNPCKHPS       Z4, Z3, Z3
-	VUNPCKLPS       Z6, Z5, Z4
-	VUNPCKHPS       Z6, Z5, Z5
-	VUNPCKLPD       Z4, Z7, Z6
-	VUNPCKHPD       Z4, Z7, Z4
-	VUNPCKLPD       Z5, Z3, Z7
-	VUNPCKHPD       Z5, Z3, Z3
-	VMOVUPS         Z6, 512(BX)
-	VMULPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 2560(BX)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 4608(BX)
-	VMOVUPS         Z4, 576(BX)
-	VMULPS          Z4, Z4, Z4
-	VMOVUPS         Z4, 2624(BX)
-	VSQRTPS         Z4, Z4
-	VMOVUPS         Z4, 4672(BX)
-	VMOVUPS         Z7, 640(BX)
-	VMULPS          Z7, Z7, Z7
-	VMOVUPS         Z7, 2688(BX)
-	VSQRTPS         Z7, Z7
-	VMOVUPS         Z7, 4736(BX)
-	VMOVUPS         Z3, 704(BX)
-	VMULPS          Z3, Z3, Z3
-	VMOVUPS         Z3, 2752(BX)
-	VSQRTPS         Z3, Z3
-	VMOVUPS         Z3, 4800(BX)
-	VBROADCASTF32X4 48(CX), Z3
-	VINSERTF32X4    $0x01, 560(CX), Z3, Z3
-	VINSERTF32X4    $0x02, 1072(CX), Z3, Z3
-	VINSERTF32X4    $0x03, 1584(CX), Z3, Z3
-	VBROADCASTF32X4 176(CX), Z4
-	VINSERTF32X4    $0x01, 688(CX), Z4, Z4
-	VINSERTF32X4    $0x02, 1200(CX), Z4, Z4
-	VINSERTF32X4    $0x03, 1712(CX), Z4, Z4
-	VBROADCASTF32X4 304(CX), Z5
-	VINSERTF32X4    $0x01, 816(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1328(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1840(CX), Z5, Z5
-	VBROADCASTF32X4 432(CX), Z6
-	VINSERTF32X4    $0x01, 944(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1456(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1968(CX), Z6, Z6
-	VUNPCKLPS       Z4, Z3, Z7
-	VUNPCKHPS       Z4, Z3, Z3
-	VUNPCKLPS       Z6, Z5, Z4
-	VUNPCKHPS       Z6, Z5, Z5
-	VUNPCKLPD       Z4, Z7, Z6
-	VUNPCKHPD       Z4, Z7, Z4
-	VUNPCKLPD       Z5, Z3, Z7
-	VUNPCKHPD       Z5, Z3, Z3
-	VMOVUPS         Z6, 768(BX)
-	VMULPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 2816(BX)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 4864(BX)
-	VMOVUPS         Z4, 832(BX)
-	VMULPS          Z4, Z4, Z4
-	VMOVUPS         Z4, 2880(BX)
-	VSQRTPS         Z4, Z4
-	VMOVUPS         Z4, 4928(BX)
-	VMOVUPS         Z7, 896(BX)
-	VMULPS          Z7, Z7, Z7
-	VMOVUPS         Z7, 2944(BX)
-	VSQRTPS         Z7, Z7
-	VMOVUPS         Z7, 4992(BX)
-	VMOVUPS         Z3, 960(BX)
-	VMULPS          Z3, Z3, Z3
-	VMOVUPS         Z3, 3008(BX)
-	VSQRTPS         Z3, Z3
-	VMOVUPS         Z3, 5056(BX)
-	VBROADCASTSS    bits_7fffffff<>+0(SB), Z3
-	VXORPS          Z4, Z4, Z4
-	VMOVUPS         512(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00000100<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 512(BX)
-	VMOVUPS         576(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00000200<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 576(BX)
-	VMOVUPS         640(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00000400<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 640(BX)
-	VMOVUPS         704(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00000800<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 704(BX)
-	VMOVUPS         768(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00001000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 768(BX)
-	VMOVUPS         832(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00002000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 832(BX)
-	VMOVUPS         896(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00004000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 896(BX)
-	VMOVUPS         960(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00008000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z3
-	VMOVUPS         Z3, 960(BX)
-	VMOVUPS         512(BX), Z3
-	VMULPS          2560(BX), Z3, Z4
-	VMOVUPS         Z4, 6656(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         576(BX), Z3
-	VMULPS          2624(BX), Z3, Z4
-	VMOVUPS         Z4, 6720(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         640(BX), Z3
-	VMULPS          2688(BX), Z3, Z4
-	VMOVUPS         Z4, 6784(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         704(BX), Z3
-	VMULPS          2752(BX), Z3, Z4
-	VMOVUPS         Z4, 6848(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         768(BX), Z3
-	VMULPS          2816(BX), Z3, Z4
-	VMOVUPS         Z4, 6912(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         832(BX), Z3
-	VMULPS          2880(BX), Z3, Z4
-	VMOVUPS         Z4, 6976(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         896(BX), Z3
-	VMULPS          2944(BX), Z3, Z4
-	VMOVUPS         Z4, 7040(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         960(BX), Z3
-	VMULPS          3008(BX), Z3, Z4
-	VMOVUPS         Z4, 7104(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VBROADCASTF32X4 64(CX), Z3
-	VINSERTF32X4    $0x01, 576(CX), Z3, Z3
-	VINSERTF32X4    $0x02, 1088(CX), Z3, Z3
-	VINSERTF32X4    $0x03, 1600(CX), Z3, Z3
-	VBROADCASTF32X4 192(CX), Z4
-	VINSERTF32X4    $0x01, 704(CX), Z4, Z4
-	VINSERTF32X4    $0x02, 1216(CX), Z4, Z4
-	VINSERTF32X4    $0x03, 1728(CX), Z4, Z4
-	VBROADCASTF32X4 320(CX), Z5
-	VINSERTF32X4    $0x01, 832(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1344(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1856(CX), Z5, Z5
-	VBROADCASTF32X4 448(CX), Z6
-	VINSERTF32X4    $0x01, 960(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1472(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1984(CX), Z6, Z6
-	VUNPCKLPS       Z4, Z3, Z7
-	VUNPCKHPS       Z4, Z3, Z3
-	VUNPCKLPS       Z6, Z5, Z4
-	VUNPCKHPS       Z6, Z5, Z5
-	VUNPCKLPD       Z4, Z7, Z6
-	VUNPCKHPD       Z4, Z7, Z4
-	VUNPCKLPD       Z5, Z3, Z7
-	VUNPCKHPD       Z5, Z3, Z3
-	VMOVUPS         Z6, 1024(BX)
-	VMULPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 3072(BX)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 5120(BX)
-	VMOVUPS         Z4, 1088(BX)
-	VMULPS          Z4, Z4, Z4
-	VMOVUPS         Z4, 3136(BX)
-	VSQRTPS         Z4, Z4
-	VMOVUPS         Z4, 5184(BX)
-	VMOVUPS         Z7, 1152(BX)
-	VMULPS          Z7, Z7, Z7
-	VMOVUPS         Z7, 3200(BX)
-	VSQRTPS         Z7, Z7
-	VMOVUPS         Z7, 5248(BX)
-	VMOVUPS         Z3, 1216(BX)
-	VMULPS          Z3, Z3, Z3
-	VMOVUPS         Z3, 3264(BX)
-	VSQRTPS         Z3, Z3
-	VMOVUPS         Z3, 5312(BX)
-	VBROADCASTF32X4 80(CX), Z3
-	VINSERTF32X4    $0x01, 592(CX), Z3, Z3
-	VINSERTF32X4    $0x02, 1104(CX), Z3, Z3
-	VINSERTF32X4    $0x03, 1616(CX), Z3, Z3
-	VBROADCASTF32X4 208(CX), Z4
-	VINSERTF32X4    $0x01, 720(CX), Z4, Z4
-	VINSERTF32X4    $0x02, 1232(CX), Z4, Z4
-	VINSERTF32X4    $0x03, 1744(CX), Z4, Z4
-	VBROADCASTF32X4 336(CX), Z5
-	VINSERTF32X4    $0x01, 848(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1360(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1872(CX), Z5, Z5
-	VBROADCASTF32X4 464(CX), Z6
-	VINSERTF32X4    $0x01, 976(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1488(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 2000(CX), Z6, Z6
-	VUNPCKLPS       Z4, Z3, Z7
-	VUNPCKHPS       Z4, Z3, Z3
-	VUNPCKLPS       Z6, Z5, Z4
-	VUNPCKHPS       Z6, Z5, Z5
-	VUNPCKLPD       Z4, Z7, Z6
-	VUNPCKHPD       Z4, Z7, Z4
-	VUNPCKLPD       Z5, Z3, Z7
-	VUNPCKHPD       Z5, Z3, Z3
-	VMOVUPS         Z6, 1280(BX)
-	VMULPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 3328(BX)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 5376(BX)
-	VMOVUPS         Z4, 1344(BX)
-	VMULPS          Z4, Z4, Z4
-	VMOVUPS         Z4, 3392(BX)
-	VSQRTPS         Z4, Z4
-	VMOVUPS         Z4, 5440(BX)
-	VMOVUPS         Z7, 1408(BX)
-	VMULPS          Z7, Z7, Z7
-	VMOVUPS         Z7, 3456(BX)
-	VSQRTPS         Z7, Z7
-	VMOVUPS         Z7, 5504(BX)
-	VMOVUPS         Z3, 1472(BX)
-	VMULPS          Z3, Z3, Z3
-	VMOVUPS         Z3, 3520(BX)
-	VSQRTPS         Z3, Z3
-	VMOVUPS         Z3, 5568(BX)
-	VBROADCASTSS    bits_7fffffff<>+0(SB), Z3
-	VXORPS          Z4, Z4, Z4
-	VMOVUPS         1024(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00010000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1024(BX)
-	VMOVUPS         1088(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00020000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1088(BX)
-	VMOVUPS         1152(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00040000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1152(BX)
-	VMOVUPS         1216(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00080000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1216(BX)
-	VMOVUPS         1280(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00100000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1280(BX)
-	VMOVUPS         1344(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00200000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1344(BX)
-	VMOVUPS         1408(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00400000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1408(BX)
-	VMOVUPS         1472(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00800000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z3
-	VMOVUPS         Z3, 1472(BX)
-	VMOVUPS         1024(BX), Z3
-	VMULPS          3072(BX), Z3, Z4
-	VMOVUPS         Z4, 7168(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1088(BX), Z3
-	VMULPS          3136(BX), Z3, Z4
-	VMOVUPS         Z4, 7232(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1152(BX), Z3
-	VMULPS          3200(BX), Z3, Z4
-	VMOVUPS         Z4, 7296(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1216(BX), Z3
-	VMULPS          3264(BX), Z3, Z4
-	VMOVUPS         Z4, 7360(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1280(BX), Z3
-	VMULPS          3328(BX), Z3, Z4
-	VMOVUPS         Z4, 7424(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1344(BX), Z3
-	VMULPS          3392(BX), Z3, Z4
-	VMOVUPS         Z4, 7488(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1408(BX), Z3
-	VMULPS          3456(BX), Z3, Z4
-	VMOVUPS         Z4, 7552(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1472(BX), Z3
-	VMULPS          3520(BX), Z3, Z4
-	VMOVUPS         Z4, 7616(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VBROADCASTF32X4 96(CX), Z3
-	VINSERTF32X4    $0x01, 608(CX), Z3, Z3
-	VINSERTF32X4    $0x02, 1120(CX), Z3, Z3
-	VINSERTF32X4    $0x03, 1632(CX), Z3, Z3
-	VBROADCASTF32X4 224(CX), Z4
-	VINSERTF32X4    $0x01, 736(CX), Z4, Z4
-	VINSERTF32X4    $0x02, 1248(CX), Z4, Z4
-	VINSERTF32X4    $0x03, 1760(CX), Z4, Z4
-	VBROADCASTF32X4 352(CX), Z5
-	VINSERTF32X4    $0x01, 864(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1376(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1888(CX), Z5, Z5
-	VBROADCASTF32X4 480(CX), Z6
-	VINSERTF32X4    $0x01, 992(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1504(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 2016(CX), Z6, Z6
-	VUNPCKLPS       Z4, Z3, Z7
-	VUNPCKHPS       Z4, Z3, Z3
-	VUNPCKLPS       Z6, Z5, Z4
-	VUNPCKHPS       Z6, Z5, Z5
-	VUNPCKLPD       Z4, Z7, Z6
-	VUNPCKHPD       Z4, Z7, Z4
-	VUNPCKLPD       Z5, Z3, Z7
-	VUNPCKHPD       Z5, Z3, Z3
-	VMOVUPS         Z6, 1536(BX)
-	VMULPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 3584(BX)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 5632(BX)
-	VMOVUPS         Z4, 1600(BX)
-	VMULPS          Z4, Z4, Z4
-	VMOVUPS         Z4, 3648(BX)
-	VSQRTPS         Z4, Z4
-	VMOVUPS         Z4, 5696(BX)
-	VMOVUPS         Z7, 1664(BX)
-	VMULPS          Z7, Z7, Z7
-	VMOVUPS         Z7, 3712(BX)
-	VSQRTPS         Z7, Z7
-	VMOVUPS         Z7, 5760(BX)
-	VMOVUPS         Z3, 1728(BX)
-	VMULPS          Z3, Z3, Z3
-	VMOVUPS         Z3, 3776(BX)
-	VSQRTPS         Z3, Z3
-	VMOVUPS         Z3, 5824(BX)
-	VBROADCASTF32X4 112(CX), Z3
-	VINSERTF32X4    $0x01, 624(CX), Z3, Z3
-	VINSERTF32X4    $0x02, 1136(CX), Z3, Z3
-	VINSERTF32X4    $0x03, 1648(CX), Z3, Z3
-	VBROADCASTF32X4 240(CX), Z4
-	VINSERTF32X4    $0x01, 752(CX), Z4, Z4
-	VINSERTF32X4    $0x02, 1264(CX), Z4, Z4
-	VINSERTF32X4    $0x03, 1776(CX), Z4, Z4
-	VBROADCASTF32X4 368(CX), Z5
-	VINSERTF32X4    $0x01, 880(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1392(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1904(CX), Z5, Z5
-	VBROADCASTF32X4 496(CX), Z6
-	VINSERTF32X4    $0x01, 1008(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1520(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 2032(CX), Z6, Z6
-	VUNPCKLPS       Z4, Z3, Z7
-	VUNPCKHPS       Z4, Z3, Z3
-	VUNPCKLPS       Z6, Z5, Z4
-	VUNPCKHPS       Z6, Z5, Z5
-	VUNPCKLPD       Z4, Z7, Z6
-	VUNPCKHPD       Z4, Z7, Z4
-	VUNPCKLPD       Z5, Z3, Z7
-	VUNPCKHPD       Z5, Z3, Z3
-	VMOVUPS         Z6, 1792(BX)
-	VMULPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 3840(BX)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 5888(BX)
-	VMOVUPS         Z4, 1856(BX)
-	VMULPS          Z4, Z4, Z4
-	VMOVUPS         Z4, 3904(BX)
-	VSQRTPS         Z4, Z4
-	VMOVUPS         Z4, 5952(BX)
-	VMOVUPS         Z7, 1920(BX)
-	VMULPS          Z7, Z7, Z7
-	VMOVUPS         Z7, 3968(BX)
-	VSQRTPS         Z7, Z7
-	VMOVUPS         Z7, 6016(BX)
-	VMOVUPS         Z3, 1984(BX)
-	VMULPS          Z3, Z3, Z3
-	VMOVUPS         Z3, 4032(BX)
-	VSQRTPS         Z3, Z3
-	VMOVUPS         Z3, 6080(BX)
-	VBROADCASTSS    bits_7fffffff<>+0(SB), Z3
-	VXORPS          Z4, Z4, Z4
-	VMOVUPS         1536(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_01000000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1536(BX)
-	VMOVUPS         1600(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_02000000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1600(BX)
-	VMOVUPS         1664(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_04000000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1664(BX)
-	VMOVUPS         1728(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_08000000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1728(BX)
-	VMOVUPS         1792(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_10000000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1792(BX)
-	VMOVUPS         1856(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_20000000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1856(BX)
-	VMOVUPS         1920(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_40000000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1920(BX)
-	VMOVUPS         1984(BX), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_80000000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z3
-	VMOVUPS         Z3, 1984(BX)
-	VMOVUPS         1536(BX), Z3
-	VMULPS          3584(BX), Z3, Z4
-	VMOVUPS         Z4, 7680(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1600(BX), Z3
-	VMULPS          3648(BX), Z3, Z4
-	VMOVUPS         Z4, 7744(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1664(BX), Z3
-	VMULPS          3712(BX), Z3, Z4
-	VMOVUPS         Z4, 7808(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1728(BX), Z3
-	VMULPS          3776(BX), Z3, Z4
-	VMOVUPS         Z4, 7872(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1792(BX), Z3
-	VMULPS          3840(BX), Z3, Z4
-	VMOVUPS         Z4, 7936(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1856(BX), Z3
-	VMULPS          3904(BX), Z3, Z4
-	VMOVUPS         Z4, 8000(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1920(BX), Z3
-	VMULPS          3968(BX), Z3, Z4
-	VMOVUPS         Z4, 8064(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1984(BX), Z3
-	VMULPS          4032(BX), Z3, Z4
-	VMOVUPS         Z4, 8128(BX)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         Z0, 576(AX)
-	VMOVUPS         Z1, 640(AX)
-	VMOVUPS         Z1, 8768(BX)
-	VMOVUPS         Z2, 8832(BX)
-	VBROADCASTSS    bits_0da24260<>+0(SB), Z0
-	VCMPPS          $0x11, Z0, Z1, K1
-	VBROADCASTSS    bits_48000000<>+0(SB), Z0
-	VMULPS          Z0, Z1, Z0
-	VCMPPS          $0x1e, Z0, Z2, K4
-	KORW            K1, K4, K1
-	KMOVW           K1, CX
-	VMOVUPS         levelsAVX512<>+0(SB), Z0
-	VMOVUPS         evenWordsAVX512<>+0(SB), Z1
-	VBROADCASTSS    bits_3f000000<>+0(SB), Z2
-	VBROADCASTSS    bits_4b400000<>+0(SB), Z3
-	VBROADCASTSS    bits_4b400000<>+0(SB), Z4
-	VBROADCASTSS    bits_4b400007<>+0(SB), Z5
-	VMOVUPS         8768(BX), Z6
-	VBROADCASTSS    bits_41700000<>+0(SB), Z7
-	VDIVPS          Z7, Z6, Z6
-	VMOVUPS         Z6, 512(AX)
-	VXORPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 8704(BX)
-	VXORPS          Z6, Z6, Z6
-	VBROADCASTSS    bits_00000008<>+0(SB), Z6
-	VMOVUPS         Z6, (AX)
-	VMOVUPS         Z6, 64(AX)
-	VMOVUPS         Z6, 128(AX)
-	VMOVUPS         Z6, 192(AX)
-	VMOVUPS         Z6, 256(AX)
-	VMOVUPS         Z6, 320(AX)
-	VMOVUPS         Z6, 384(AX)
-	VMOVUPS         Z6, 448(AX)
-	LEAQ            stepsIQ3_S<>+0(SB), SI
-	MOVQ            $0x00000013, DI
+DATA bits_41800000<>+0(SB)/4, $0x41800000
+GLOBL bits_41800000<>(SB), RODATA|NOPTR, $4
+
+DATA shiftsIQ3<>+0(SB)/4, $0x00000000
+DATA shiftsIQ3<>+4(SB)/4, $0x00000003
+DATA shiftsIQ3<>+8(SB)/4, $0x00000006
+DATA shiftsIQ3<>+12(SB)/4, $0x00000009
+DATA shiftsIQ3<>+16(SB)/4, $0x00000000
+DATA shiftsIQ3<>+20(SB)/4, $0x00000003
+DATA shiftsIQ3<>+24(SB)/4, $0x00000006
+DATA shiftsIQ3<>+28(SB)/4, $0x00000009
+DATA shiftsIQ3<>+32(SB)/4, $0x00000000
+DATA shiftsIQ3<>+36(SB)/4, $0x00000003
+DATA shiftsIQ3<>+40(SB)/4, $0x00000006
+DATA shiftsIQ3<>+44(SB)/4, $0x00000009
+DATA shiftsIQ3<>+48(SB)/4, $0x00000000
+DATA shiftsIQ3<>+52(SB)/4, $0x00000003
+DATA shiftsIQ3<>+56(SB)/4, $0x00000006
+DATA shiftsIQ3<>+60(SB)/4, $0x00000009
+GLOBL shiftsIQ3<>(SB), RODATA|NOPTR, $64
+
+DATA foursIQ3_0<>+0(SB)/4, $0x00000000
+DATA foursIQ3_0<>+4(SB)/4, $0x00000000
+DATA foursIQ3_0<>+8(SB)/4, $0x00000000
+DATA foursIQ3_0<>+12(SB)/4, $0x00000000
+DATA foursIQ3_0<>+16(SB)/4, $0x00000001
+DATA foursIQ3_0<>+20(SB)/4, $0x00000001
+DATA foursIQ3_0<>+24(SB)/4, $0x00000001
+DATA foursIQ3_0<>+28(SB)/4, $0x00000001
+GLOBL foursIQ3_0<>(SB), RODATA|NOPTR, $32
+
+DATA shiftsBackIQ3<>+0(SB)/4, $0x00000000
+DATA shiftsBackIQ3<>+4(SB)/4, $0x00000004
+DATA shiftsBackIQ3<>+8(SB)/4, $0x00000008
+DATA shiftsBackIQ3<>+12(SB)/4, $0x0000000c
+DATA shiftsBackIQ3<>+16(SB)/4, $0x00000000
+DATA shiftsBackIQ3<>+20(SB)/4, $0x00000004
+DATA shiftsBackIQ3<>+24(SB)/4, $0x00000008
+DATA shiftsBackIQ3<>+28(SB)/4, $0x0000000c
+GLOBL shiftsBackIQ3<>(SB), RODATA|NOPTR, $32
+
+DATA foursIQ3_8<>+0(SB)/4, $0x00000002
+DATA foursIQ3_8<>+4(SB)/4, $0x00000002
+DATA foursIQ3_8<>+8(SB)/4, $0x00000002
+DATA foursIQ3_8<>+12(SB)/4, $0x00000002
+DATA foursIQ3_8<>+16(SB)/4, $0x00000003
+DATA foursIQ3_8<>+20(SB)/4, $0x00000003
+DATA foursIQ3_8<>+24(SB)/4, $0x00000003
+DATA foursIQ3_8<>+28(SB)/4, $0x00000003
+GLOBL foursIQ3_8<>(SB), RODATA|NOPTR, $32
+
+DATA foursIQ3_16<>+0(SB)/4, $0x00000004
+DATA foursIQ3_16<>+4(SB)/4, $0x00000004
+DATA foursIQ3_16<>+8(SB)/4, $0x00000004
+DATA foursIQ3_16<>+12(SB)/4, $0x00000004
+DATA foursIQ3_16<>+16(SB)/4, $0x00000005
+DATA foursIQ3_16<>+20(SB)/4, $0x00000005
+DATA foursIQ3_16<>+24(SB)/4, $0x00000005
+DATA foursIQ3_16<>+28(SB)/4, $0x00000005
+GLOBL foursIQ3_16<>(SB), RODATA|NOPTR, $32
+
+DATA foursIQ3_24<>+0(SB)/4, $0x00000006
+DATA foursIQ3_24<>+4(SB)/4, $0x00000006
+DATA foursIQ3_24<>+8(SB)/4, $0x00000006
+DATA foursIQ3_24<>+12(SB)/4, $0x00000006
+DATA foursIQ3_24<>+16(SB)/4, $0x00000007
+DATA foursIQ3_24<>+20(SB)/4, $0x00000007
+DATA foursIQ3_24<>+24(SB)/4, $0x00000007
+DATA foursIQ3_24<>+28(SB)/4, $0x00000007
+GLOBL foursIQ3_24<>(SB), RODATA|NOPTR, $32
+
+// func fitIQ3_SAVX512(out *uint16, src *float32, info *uint32, lists *uint16, blocks int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI, BMI2
+TEXT ·fitIQ3_SAVX512(SB), $14592-40
+	LEAQ (SP), AX
+	ADDQ $0x3f, AX
+	ANDQ $-64, AX
+	XORQ CX, CX
+
+block:
+	MOVQ         src+8(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x07, BX
+	ADDQ         BX, DX
+	MOVQ         out+0(FP), BX
+	MOVQ         CX, SI
+	SHLQ         $0x05, SI
+	ADDQ         SI, BX
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
+	VXORPS       Y3, Y3, Y3
+	XORL         SI, SI
+	VMOVUPS      (DX), Y4
+	VCMPPS       $0x11, Y3, Y4, Y5
+	VMOVMSKPS    Y5, DI
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      Y5, 128(AX)
+	VPMAXUD      Y5, Y0, Y0
+	VSQRTPS      Y5, Y5
+	VMOVUPS      Y5, 256(AX)
+	VANDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, (AX)
+	VMAXPS       Y4, Y1, Y1
+	SHLL         $0x00, DI
+	ORL          DI, SI
+	VMOVUPS      32(DX), Y4
+	VCMPPS       $0x11, Y3, Y4, Y5
+	VMOVMSKPS    Y5, DI
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      Y5, 160(AX)
+	VPMAXUD      Y5, Y0, Y0
+	VSQRTPS      Y5, Y5
+	VMOVUPS      Y5, 288(AX)
+	VANDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 32(AX)
+	VMAXPS       Y4, Y1, Y1
+	SHLL         $0x08, DI
+	ORL          DI, SI
+	VMOVUPS      64(DX), Y4
+	VCMPPS       $0x11, Y3, Y4, Y5
+	VMOVMSKPS    Y5, DI
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      Y5, 192(AX)
+	VPMAXUD      Y5, Y0, Y0
+	VSQRTPS      Y5, Y5
+	VMOVUPS      Y5, 320(AX)
+	VANDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 64(AX)
+	VMAXPS       Y4, Y1, Y1
+	SHLL         $0x10, DI
+	ORL          DI, SI
+	VMOVUPS      96(DX), Y4
+	VCMPPS       $0x11, Y3, Y4, Y3
+	VMOVMSKPS    Y3, DX
+	VMULPS       Y4, Y4, Y3
+	VMOVUPS      Y3, 224(AX)
+	VPMAXUD      Y3, Y0, Y0
+	VSQRTPS      Y3, Y3
+	VMOVUPS      Y3, 352(AX)
+	VANDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 96(AX)
+	VMAXPS       Y4, Y1, Y1
+	SHLL         $0x18, DX
+	ORL          DX, SI
+	VMOVUPS      (AX), Y2
+	VMULPS       128(AX), Y2, Y3
+	VMOVUPS      Y3, 384(AX)
+	VMOVAPS      Y2, Y2
+	VMOVUPS      32(AX), Y3
+	VMULPS       160(AX), Y3, Y4
+	VMOVUPS      Y4, 416(AX)
+	VMAXPS       Y3, Y2, Y2
+	VMOVUPS      64(AX), Y3
+	VMULPS       192(AX), Y3, Y4
+	VMOVUPS      Y4, 448(AX)
+	VMAXPS       Y3, Y2, Y2
+	VMOVUPS      96(AX), Y3
+	VMULPS       224(AX), Y3, Y4
+	VMOVUPS      Y4, 480(AX)
+	VMAXPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y0, X3
+	VPMAXUD      X3, X0, X0
+	VPERMILPS    $0x4e, X0, X3
+	VPMAXUD      X3, X0, X0
+	VPERMILPS    $0xb1, X0, X3
+	VPMAXUD      X3, X0, X0
+	VSQRTSS      X0, X0, X0
+	VMOVSS       X0, 1156(AX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VMAXPS       X0, X2, X2
+	VPERMILPS    $0x4e, X2, X0
+	VMAXPS       X0, X2, X2
+	VPERMILPS    $0xb1, X2, X0
+	VMAXPS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y1, X0
+	VMAXPS       X0, X1, X1
+	VPERMILPS    $0x4e, X1, X0
+	VMAXPS       X0, X1, X1
+	VPERMILPS    $0xb1, X1, X0
+	VMAXPS       X0, X1, X1
+	MOVL         SI, 20(BX)
+	VMOVSS       X2, 24(BX)
+	VMOVSS       X1, 1152(AX)
+	MOVL         $0x00000001, 28(BX)
+	VUCOMISS     bits_0da24260<>+0(SB), X2
+	JB           skip
+	VMULSS       bits_48000000<>+0(SB), X2, X0
+	VUCOMISS     X1, X0
+	JB           skip
+	VMULSS       bits_40800000<>+0(SB), X1, X0
+	VMULSS       X0, X0, X0
+	VMULSS       1156(AX), X0, X0
+	VMOVSS       bits_7d7fffff<>+0(SB), X1
+	VUCOMISS     X0, X1
+	JBE          skip
+	MOVQ         out+0(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x05, BX
+	ADDQ         BX, DX
+	VMOVUPS      stepsIQ3_S<>+0(SB), Z0
+	VBROADCASTSS 24(DX), Z1
+	VDIVPS       Z1, Z0, Z0
+	VBROADCASTSS bits_3f800000<>+0(SB), Z1
+	VDIVPS       Z0, Z1, Z1
+	VBROADCASTSS bits_3f000000<>+0(SB), Z2
+	VMULPS       Z2, Z0, Z0
+	VMOVUPS      Z0, 512(AX)
+	VMOVUPS      Z1, 1408(AX)
+	VMOVUPS      Z1, 1536(AX)
+	VMOVUPS      Z1, 1664(AX)
+	VMOVUPS      Z1, 1792(AX)
+	VMOVUPS      Z1, 1920(AX)
+	VMOVUPS      Z1, 2048(AX)
+	VMOVUPS      Z1, 2176(AX)
+	VMOVUPS      Z1, 2304(AX)
+	VMOVUPS      stepsIQ3_S<>+64(SB), Y0
+	VBROADCASTSS 24(DX), Y1
+	VDIVPS       Y1, Y0, Y0
+	VBROADCASTSS bits_3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y1
+	VBROADCASTSS bits_3f000000<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 576(AX)
+	VMOVUPS      Y1, 1472(AX)
+	VMOVUPS      Y1, 1600(AX)
+	VMOVUPS      Y1, 1728(AX)
+	VMOVUPS      Y1, 1856(AX)
+	VMOVUPS      Y1, 1984(AX)
+	VMOVUPS      Y1, 2112(AX)
+	VMOVUPS      Y1, 2240(AX)
+	VMOVUPS      Y1, 2368(AX)
+	MOVQ         info+16(FP), SI
+	XORQ         DX, DX
+	XORQ         BX, BX
+	XORQ         DI, DI
+
+four:
+	MOVQ         DI, R8
+	SHLQ         $0x04, R8
+	ADDQ         AX, R8
+	VBROADCASTSS bits_3f000000<>+0(SB), Z0
+	VMOVUPS      512(AX), Z1
+	VBROADCASTSS (R8), Z2
+	VMULPS       Z2, Z1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VADDPS       every_4b400000_16<>+0(SB), Z2, Z3
+	VREDUCEPS    $0x00, Z2, Z2
+	VPMAXSD      every_4b400000_16<>+0(SB), Z3, Z3
+	VPMINSD      every_4b400007_16<>+0(SB), Z3, Z3
+	VBROADCASTSS 4(R8), Z4
+	VMULPS       Z4, Z1, Z4
+	VSUBPS       Z0, Z4, Z4
+	VADDPS       every_4b400000_16<>+0(SB), Z4, Z5
+	VREDUCEPS    $0x00, Z4, Z4
+	VPMAXSD      every_4b400000_16<>+0(SB), Z5, Z5
+	VPMINSD      every_4b400007_16<>+0(SB), Z5, Z5
+	VPSLLD       $0x03, Z5, Z5
+	VPORD        Z3, Z5, Z3
+	VRANGEPS     $0x0b, Z4, Z2, Z2
+	VBROADCASTSS 8(R8), Z4
+	VMULPS       Z4, Z1, Z4
+	VSUBPS       Z0, Z4, Z4
+	VADDPS       every_4b400000_16<>+0(SB), Z4, Z5
+	VREDUCEPS    $0x00, Z4, Z4
+	VPMAXSD      every_4b400000_16<>+0(SB), Z5, Z5
+	VPMINSD      every_4b400007_16<>+0(SB), Z5, Z5
+	VPSLLD       $0x06, Z5, Z5
+	VPORD        Z3, Z5, Z3
+	VRANGEPS     $0x0b, Z4, Z2, Z2
+	VBROADCASTSS 12(R8), Z4
+	VMULPS       Z4, Z1, Z1
+	VSUBPS       Z0, Z1, Z1
+	VADDPS       every_4b400000_16<>+0(SB), Z1, Z0
+	VREDUCEPS    $0x00, Z1, Z1
+	VPMAXSD      every_4b400000_16<>+0(SB), Z0, Z0
+	VPMINSD      every_4b400007_16<>+0(SB), Z0, Z0
+	VPSLLD       $0x09, Z0, Z0
+	VPORD        Z3, Z0, Z0
+	VRANGEPS     $0x0b, Z1, Z2, Z1
+	VBROADCASTSS bits_00000fff<>+0(SB), Z2
+	VPANDD       Z0, Z2, Z0
+	VBROADCASTSS bits_3efff800<>+0(SB), Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
+	VPANDD       Z1, Z3, Z1
+	VCMPPS       $0x1d, Z2, Z1, K1
+	VPORD.BCST   bits_00001000<>+0(SB), Z0, K1, Z0
+	VMOVUPS      Z0, 1024(AX)
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VMOVUPS      576(AX), Y1
+	VBROADCASTSS (R8), Y2
+	VMULPS       Y2, Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VBROADCASTSS 4(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x03, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 8(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x06, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 12(R8), Y4
+	VMULPS       Y4, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y4
+	VSUBPS       Y4, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLD       $0x09, Y0, Y0
+	VPOR         Y3, Y0, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y2, Y3, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VMAXPS       Y2, Y1, Y1
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1088(AX)
+	LEAQ         1024(AX), R8
+	MOVQ         DI, R9
+	SHLQ         $0x05, R9
+	LEAQ         19(R9), R10
 
 trial:
-	VBROADCASTSS (SI), Z6
-	VDIVPS       8768(BX), Z6, Z6
-	VBROADCASTSS bits_3f800000<>+0(SB), Z7
-	VDIVPS       Z6, Z7, Z7
-	VMULPS       Z2, Z6, Z6
-	VXORPS       Z8, Z8, Z8
-	VXORPS       Z9, Z9, Z9
-	MOVQ         BX, R8
-	LEAQ         8192(BX), R9
-	MOVQ         AX, R10
-	MOVQ         $0x00000008, R11
+	MOVL (R8), R11
+	MOVL (SI)(R11*4), R11
+	MOVW R11, 2688(AX)(R9*2)
+	MOVL R11, R12
+	SHRL $0x12, R11
+	SHLL $0x04, R11
+	SHRL $0x0f, R12
+	ANDL $0x07, R12
+	MOVQ R9, R13
+	SHLQ $0x20, R13
+	ORQ  R11, R13
+	MOVQ R13, 4224(AX)(DX*8)
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	CMPL R12, $0x01
+	SBBQ $-1, DX
+	CMPL R12, $0x02
+	SBBQ $-1, BX
+	SUBL $0x02, R12
+	JLE  few15
 
-four5:
-	VMULPS        (R8), Z6, Z10
-	VSUBPS        Z2, Z10, Z10
-	VADDPS        Z3, Z10, Z11
-	VREDUCEPS     $0x00, Z10, Z10
-	VPMAXSD       Z4, Z11, Z11
-	VPMINSD       Z5, Z11, Z11
-	VMULPS        64(R8), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z13
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z13, Z13
-	VPMINSD       Z5, Z13, Z13
-	VPSLLD        $0x03, Z13, Z13
-	VMULPS        128(R8), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z14
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z14, Z14
-	VPMINSD       Z5, Z14, Z14
-	VPSLLD        $0x06, Z14, Z14
-	VMULPS        192(R8), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z15
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z15, Z15
-	VPMINSD       Z5, Z15, Z15
-	VPSLLD        $0x09, Z15, Z15
-	VPTERNLOGD    $0xfe, Z13, Z14, Z11
-	VPORD         Z15, Z11, Z11
-	VPANDD.BCST   bits_00000fff<>+0(SB), Z11, Z11
-	VBROADCASTSS  bits_3efff800<>+0(SB), Z12
-	VCMPPS        $0x1d, Z12, Z10, K1
-	VPORD.BCST    bits_00001000<>+0(SB), Z11, K1, Z11
-	VXORPS        Z12, Z12, Z12
-	VXORPS        Z13, Z13, Z13
-	VEXTRACTI64X4 $0x01, Z11, Y10
-	MOVQ          DX, R12
-	VBROADCASTSS  bits_7f7fffff<>+0(SB), Z14
-	VXORPS        Z15, Z15, Z15
-	KXNORW        K2, K2, K2
+next16:
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	INCQ BX
+	DECL R12
+	JNZ  next16
 
-more6:
-	KMOVW        K2, K1
-	VPGATHERDQ   (R12)(Y11*8), K1, Z12
-	KSHIFTRW     $0x08, K2, K1
-	VPGATHERDQ   (R12)(Y10*8), K1, Z13
-	ADDQ         $0x00010000, R12
-	VMOVAPS      Z1, Z16
-	VPERMI2D     Z13, Z12, Z16
-	VPORD.BCST   bits_00000001<>+0(SB), Z1, Z17
-	VPERMI2D     Z13, Z12, Z17
-	VPERMPS      Z0, Z16, Z18
-	VPSRLD       $0x04, Z16, Z19
-	VPERMPS      Z0, Z19, Z19
-	VPSRLD       $0x08, Z16, Z20
-	VPERMPS      Z0, Z20, Z20
-	VPSRLD       $0x0c, Z16, Z21
-	VPERMPS      Z0, Z21, Z21
-	VPSRLD       $0x10, Z16, Z22
-	VPERMPS      Z0, Z22, Z22
-	VPSRLD       $0x14, Z16, Z23
-	VPERMPS      Z0, Z23, Z23
-	VPSRLD       $0x18, Z16, Z24
-	VPERMPS      Z0, Z24, Z24
-	VPSRLD       $0x1c, Z16, Z25
-	VPERMPS      Z0, Z25, Z25
-	VMULPS       Z7, Z18, Z18
-	VMULPS       Z7, Z19, Z19
-	VMULPS       Z7, Z20, Z20
-	VMULPS       Z7, Z21, Z21
-	VMULPS       Z7, Z22, Z22
-	VMULPS       Z7, Z23, Z23
-	VMULPS       Z7, Z24, Z24
-	VMULPS       Z7, Z25, Z25
-	VSUBPS       (R8), Z18, Z18
-	VSUBPS       64(R8), Z19, Z19
-	VSUBPS       128(R8), Z20, Z20
-	VSUBPS       192(R8), Z21, Z21
-	VSUBPS       (R8), Z22, Z22
-	VSUBPS       64(R8), Z23, Z23
-	VSUBPS       128(R8), Z24, Z24
-	VSUBPS       192(R8), Z25, Z25
-	VMULPS       4096(R8), Z18, Z26
-	VMULPS       Z18, Z26, Z26
-	VMULPS       4160(R8), Z19, Z18
-	VMULPS       Z19, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4224(R8), Z20, Z18
-	VMULPS       Z20, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4288(R8), Z21, Z18
-	VMULPS       Z21, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4096(R8), Z22, Z18
-	VMULPS       Z22, Z18, Z18
-	VMULPS       4160(R8), Z23, Z19
-	VMULPS       Z23, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VMULPS       4224(R8), Z24, Z19
-	VMULPS       Z24, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VMULPS       4288(R8), Z25, Z19
-	VMULPS       Z25, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VCMPPS       $0x11, Z14, Z26, K1
-	VMOVAPS      Z26, K1, Z14
-	VMOVAPS      Z16, K1, Z15
-	VPSRLD       $0x10, Z16, Z16
-	VCMPPS       $0x11, Z14, Z18, K1
-	VMOVAPS      Z18, K1, Z14
-	VMOVAPS      Z16, K1, Z15
-	VPERMPS      Z0, Z17, Z16
-	VPSRLD       $0x04, Z17, Z18
-	VPERMPS      Z0, Z18, Z18
-	VPSRLD       $0x08, Z17, Z19
-	VPERMPS      Z0, Z19, Z19
-	VPSRLD       $0x0c, Z17, Z20
-	VPERMPS      Z0, Z20, Z20
-	VPSRLD       $0x10, Z17, Z21
-	VPERMPS      Z0, Z21, Z21
-	VPSRLD       $0x14, Z17, Z22
-	VPERMPS      Z0, Z22, Z22
-	VPSRLD       $0x18, Z17, Z23
-	VPERMPS      Z0, Z23, Z23
-	VPSRLD       $0x1c, Z17, Z24
-	VPERMPS      Z0, Z24, Z24
-	VMULPS       Z7, Z16, Z16
-	VMULPS       Z7, Z18, Z18
-	VMULPS       Z7, Z19, Z19
-	VMULPS       Z7, Z20, Z20
-	VMULPS       Z7, Z21, Z21
-	VMULPS       Z7, Z22, Z22
-	VMULPS       Z7, Z23, Z23
-	VMULPS       Z7, Z24, Z24
-	VSUBPS       (R8), Z16, Z16
-	VSUBPS       64(R8), Z18, Z18
-	VSUBPS       128(R8), Z19, Z19
-	VSUBPS       192(R8), Z20, Z20
-	VSUBPS       (R8), Z21, Z21
-	VSUBPS       64(R8), Z22, Z22
-	VSUBPS       128(R8), Z23, Z23
-	VSUBPS       192(R8), Z24, Z24
-	VMULPS       4096(R8), Z16, Z25
-	VMULPS       Z16, Z25, Z25
-	VMULPS       4160(R8), Z18, Z16
-	VMULPS       Z18, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4224(R8), Z19, Z16
-	VMULPS       Z19, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4288(R8), Z20, Z16
-	VMULPS       Z20, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4096(R8), Z21, Z16
-	VMULPS       Z21, Z16, Z16
-	VMULPS       4160(R8), Z22, Z18
-	VMULPS       Z22, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VMULPS       4224(R8), Z23, Z18
-	VMULPS       Z23, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VMULPS       4288(R8), Z24, Z18
-	VMULPS       Z24, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VCMPPS       $0x11, Z14, Z25, K1
-	VMOVAPS      Z25, K1, Z14
-	VMOVAPS      Z17, K1, Z15
-	VPSRLD       $0x10, Z17, Z18
-	VCMPPS       $0x11, Z14, Z16, K1
-	VMOVAPS      Z16, K1, Z14
-	VMOVAPS      Z18, K1, Z15
-	VPMOVD2M     Z17, K2
-	KORTESTW     K2, K2
-	JNZ          more6
-	VBROADCASTSS bits_7f7fffff<>+0(SB), Z10
-	VCMPPS       $0x15, Z10, Z14, K1
-	KMOVW        K1, R12
-	ORL          R12, CX
-	VMOVUPS      Z15, (R9)
-	VPERMPS      Z0, Z15, Z10
-	VMULPS       2048(R8), Z10, Z11
-	VMULPS       6144(R8), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x04, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2112(R8), Z10, Z11
-	VMULPS       6208(R8), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x08, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2176(R8), Z10, Z11
-	VMULPS       6272(R8), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x0c, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2240(R8), Z10, Z11
-	VMULPS       6336(R8), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	ADDQ         $0x00000100, R8
-	ADDQ         $0x00000040, R9
-	ADDQ         $0x00000040, R10
-	DECQ         R11
-	JNZ          four5
-	VDIVPS       Z9, Z8, Z6
-	VMULPS       Z8, Z8, Z7
-	VMULPS       8704(BX), Z9, Z10
-	VXORPS       Z11, Z11, Z11
-	VCMPPS       $0x1e, Z11, Z9, K1
-	VCMPPS       $0x1e, Z10, Z7, K4
-	KANDW        K4, K1, K1
-	KORTESTW     K1, K1
-	JZ           next
-	VMOVUPS      Z6, K1, 512(AX)
-	VMULPS       Z8, Z6, Z6
-	VMOVUPS      Z6, K1, 8704(BX)
-	VMOVUPS      8192(BX), Z6
-	VMOVUPS      Z6, K1, (AX)
-	VMOVUPS      8256(BX), Z6
-	VMOVUPS      Z6, K1, 64(AX)
-	VMOVUPS      8320(BX), Z6
-	VMOVUPS      Z6, K1, 128(AX)
-	VMOVUPS      8384(BX), Z6
-	VMOVUPS      Z6, K1, 192(AX)
-	VMOVUPS      8448(BX), Z6
-	VMOVUPS      Z6, K1, 256(AX)
-	VMOVUPS      8512(BX), Z6
-	VMOVUPS      Z6, K1, 320(AX)
-	VMOVUPS      8576(BX), Z6
-	VMOVUPS      Z6, K1, 384(AX)
-	VMOVUPS      8640(BX), Z6
-	VMOVUPS      Z6, K1, 448(AX)
+few15:
+	ADDQ    $0x04, R8
+	INCQ    R9
+	CMPQ    R9, R10
+	JLT     trial
+	INCQ    DI
+	CMPQ    DI, $0x08
+	JLT     four
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	MOVQ    lists+24(FP), DI
+	TESTQ   DX, DX
+	JZ      none18
+	LEAQ    4224(AX), R8
+	LEAQ    (R8)(DX*8), DX
+	MOVQ    -8(DX), R9
+	MOVQ    R9, (DX)
+	MOVQ    R9, 8(DX)
+	MOVQ    R9, 16(DX)
+	MOVQ    R9, 24(DX)
+	MOVQ    R9, 32(DX)
+	MOVQ    R9, 40(DX)
+	MOVQ    R9, 48(DX)
 
-next:
-	ADDQ          $0x04, SI
-	DECQ          DI
-	JNZ           trial
-	VMOVUPS       512(AX), Z6
-	VMOVUPS       (AX), Z7
-	VPORD         64(AX), Z7, Z7
-	VPORD         128(AX), Z7, Z7
-	VPORD         192(AX), Z7, Z7
-	VPORD         256(AX), Z7, Z7
-	VPORD         320(AX), Z7, Z7
-	VPORD         384(AX), Z7, Z7
-	VPORD         448(AX), Z7, Z7
-	VPTESTMD.BCST bits_00000008<>+0(SB), Z7, K1
-	VXORPS        Z7, Z7, Z7
-	VCMPPS        $0x1e, Z7, Z6, K2
-	KANDW         K2, K1, K1
-	KORTESTW      K1, K1
-	JZ            done
-	VMOVAPS       Z6, Z7
-	VBROADCASTSS  bits_3f800000<>+0(SB), Z8
-	VDIVPS        Z6, Z8, Z6
-	VMULPS        Z2, Z6, Z6
-	VMULPS        8832(BX), Z6, Z8
-	VBROADCASTSS  bits_4a000000<>+0(SB), Z9
-	VCMPPS        $0x15, Z9, Z8, K2
-	MOVL          CX, SI
-	KMOVW         K2, CX
-	VXORPS        Z8, Z8, Z8
-	VXORPS        Z9, Z9, Z9
-	MOVQ          BX, DI
-	LEAQ          8192(BX), BX
-	MOVQ          AX, R8
-	MOVQ          $0x00000008, R9
+batch17:
+	MOVL         (R8), R9
+	MOVL         4(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	VPMOVZXWD    (DI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y11
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y12
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y13
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y14
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y15
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y16
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y17
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y18
+	VMULPS       Y5, Y11, Y11
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y2, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y4, Y18, Y18
+	VPERMPS      Y11, Y1, Y11
+	VPERMPS      Y15, Y3, Y15
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y12, Y1, Y12
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y16, Y3, Y16
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VADDPS       Y12, Y11, Y11
+	VADDPS       Y16, Y15, Y15
+	VADDPS       Y13, Y11, Y11
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y14, Y11, Y11
+	VADDPS       Y18, Y15, Y15
+	MOVL         16(R8), R9
+	MOVL         20(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	VPMOVZXWD    (DI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y12
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y13
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y14
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y16
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y17
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y18
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y19
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y20
+	VMULPS       Y5, Y12, Y12
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y2, Y16, Y16
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y4, Y20, Y20
+	VPERMPS      Y12, Y1, Y12
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y18, Y17, Y17
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y19, Y17, Y17
+	VADDPS       Y16, Y12, Y12
+	VADDPS       Y20, Y17, Y17
+	MOVL         32(R8), R9
+	MOVL         36(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	VPMOVZXWD    (DI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y13
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y14
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y16
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y18
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y19
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y20
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y21
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y22
+	VMULPS       Y5, Y13, Y13
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y16, Y16
+	VMULPS       Y2, Y18, Y18
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y4, Y22, Y22
+	VPERMPS      Y13, Y1, Y13
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y20, Y19, Y19
+	VADDPS       Y16, Y13, Y13
+	VADDPS       Y21, Y19, Y19
+	VADDPS       Y18, Y13, Y13
+	VADDPS       Y22, Y19, Y19
+	MOVL         48(R8), R9
+	MOVL         52(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	VPMOVZXWD    (DI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y14
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y16
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y18
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y20
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y21
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y22
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y23
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y24
+	VMULPS       Y5, Y14, Y14
+	VMULPS       Y6, Y16, Y16
+	VMULPS       Y7, Y18, Y18
+	VMULPS       Y2, Y20, Y20
+	VMULPS       Y8, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y4, Y24, Y24
+	VPERMPS      Y14, Y1, Y14
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y23, Y3, Y23
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y20, Y1, Y20
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y24, Y3, Y24
+	VADDPS       Y16, Y14, Y14
+	VADDPS       Y22, Y21, Y21
+	VADDPS       Y18, Y14, Y14
+	VADDPS       Y23, Y21, Y21
+	VADDPS       Y20, Y14, Y14
+	VADDPS       Y24, Y21, Y21
+	VUNPCKLPS    Y15, Y11, Y1
+	VUNPCKHPS    Y15, Y11, Y2
+	VMINPS       Y2, Y1, Y1
+	VUNPCKLPS    Y17, Y12, Y2
+	VUNPCKHPS    Y17, Y12, Y3
+	VMINPS       Y3, Y2, Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VUNPCKLPS    Y19, Y13, Y2
+	VUNPCKHPS    Y19, Y13, Y3
+	VMINPS       Y3, Y2, Y2
+	VUNPCKLPS    Y21, Y14, Y3
+	VUNPCKHPS    Y21, Y14, Y4
+	VMINPS       Y4, Y3, Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y1, Y3
+	VPERM2F128   $0x31, Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 1280(AX)
+	VCMPPS.BCST  $0x00, 1280(AX), Y11, K1
+	KMOVW        K1, R9
+	MOVL         (R8), R10
+	MOVL         4(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1280(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1284(AX), Y15, K1
+	KMOVW        K1, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1284(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1288(AX), Y12, K1
+	KMOVW        K1, R9
+	MOVL         16(R8), R10
+	MOVL         20(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1288(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1292(AX), Y17, K1
+	KMOVW        K1, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1292(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1296(AX), Y13, K1
+	KMOVW        K1, R9
+	MOVL         32(R8), R10
+	MOVL         36(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1296(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1300(AX), Y19, K1
+	KMOVW        K1, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1300(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1304(AX), Y14, K1
+	KMOVW        K1, R9
+	MOVL         48(R8), R10
+	MOVL         52(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1304(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1308(AX), Y21, K1
+	KMOVW        K1, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1308(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	ADDQ         $0x40, R8
+	CMPQ         R8, DX
+	JLT          batch17
 
-four7:
-	VMULPS        (DI), Z6, Z10
-	VSUBPS        Z2, Z10, Z10
-	VADDPS        Z3, Z10, Z11
-	VREDUCEPS     $0x00, Z10, Z10
-	VPMAXSD       Z4, Z11, Z11
-	VPMINSD       Z5, Z11, Z11
-	VMULPS        64(DI), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z13
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z13, Z13
-	VPMINSD       Z5, Z13, Z13
-	VPSLLD        $0x03, Z13, Z13
-	VMULPS        128(DI), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z14
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z14, Z14
-	VPMINSD       Z5, Z14, Z14
-	VPSLLD        $0x06, Z14, Z14
-	VMULPS        192(DI), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z15
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z15, Z15
-	VPMINSD       Z5, Z15, Z15
-	VPSLLD        $0x09, Z15, Z15
-	VPTERNLOGD    $0xfe, Z13, Z14, Z11
-	VPORD         Z15, Z11, Z11
-	VPANDD.BCST   bits_00000fff<>+0(SB), Z11, Z11
-	VBROADCASTSS  bits_3efff800<>+0(SB), Z12
-	VCMPPS        $0x1d, Z12, Z10, K2
-	VPORD.BCST    bits_00001000<>+0(SB), Z11, K2, Z11
-	VXORPS        Z12, Z12, Z12
-	VXORPS        Z13, Z13, Z13
-	VEXTRACTI64X4 $0x01, Z11, Y10
-	MOVQ          DX, R10
-	VBROADCASTSS  bits_7f7fffff<>+0(SB), Z14
-	VXORPS        Z15, Z15, Z15
-	KXNORW        K3, K3, K3
+none18:
+	TESTQ BX, BX
+	JZ    none21
+	LEAQ  6336(AX), DX
+	LEAQ  (DX)(BX*8), BX
 
-more8:
-	KMOVW        K3, K2
-	VPGATHERDQ   (R10)(Y11*8), K2, Z12
-	KSHIFTRW     $0x08, K3, K2
-	VPGATHERDQ   (R10)(Y10*8), K2, Z13
-	ADDQ         $0x00010000, R10
-	VMOVAPS      Z1, Z16
-	VPERMI2D     Z13, Z12, Z16
-	VPORD.BCST   bits_00000001<>+0(SB), Z1, Z17
-	VPERMI2D     Z13, Z12, Z17
-	VPERMPS      Z0, Z16, Z18
-	VPSRLD       $0x04, Z16, Z19
-	VPERMPS      Z0, Z19, Z19
-	VPSRLD       $0x08, Z16, Z20
-	VPERMPS      Z0, Z20, Z20
-	VPSRLD       $0x0c, Z16, Z21
-	VPERMPS      Z0, Z21, Z21
-	VPSRLD       $0x10, Z16, Z22
-	VPERMPS      Z0, Z22, Z22
-	VPSRLD       $0x14, Z16, Z23
-	VPERMPS      Z0, Z23, Z23
-	VPSRLD       $0x18, Z16, Z24
-	VPERMPS      Z0, Z24, Z24
-	VPSRLD       $0x1c, Z16, Z25
-	VPERMPS      Z0, Z25, Z25
-	VMULPS       Z7, Z18, Z18
-	VMULPS       Z7, Z19, Z19
-	VMULPS       Z7, Z20, Z20
-	VMULPS       Z7, Z21, Z21
-	VMULPS       Z7, Z22, Z22
-	VMULPS       Z7, Z23, Z23
-	VMULPS       Z7, Z24, Z24
-	VMULPS       Z7, Z25, Z25
-	VSUBPS       (DI), Z18, Z18
-	VSUBPS       64(DI), Z19, Z19
-	VSUBPS       128(DI), Z20, Z20
-	VSUBPS       192(DI), Z21, Z21
-	VSUBPS       (DI), Z22, Z22
-	VSUBPS       64(DI), Z23, Z23
-	VSUBPS       128(DI), Z24, Z24
-	VSUBPS       192(DI), Z25, Z25
-	VMULPS       4096(DI), Z18, Z26
-	VMULPS       Z18, Z26, Z26
-	VMULPS       4160(DI), Z19, Z18
-	VMULPS       Z19, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4224(DI), Z20, Z18
-	VMULPS       Z20, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4288(DI), Z21, Z18
-	VMULPS       Z21, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4096(DI), Z22, Z18
-	VMULPS       Z22, Z18, Z18
-	VMULPS       4160(DI), Z23, Z19
-	VMULPS       Z23, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VMULPS       4224(DI), Z24, Z19
-	VMULPS       Z24, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VMULPS       4288(DI), Z25, Z19
-	VMULPS       Z25, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VCMPPS       $0x11, Z14, Z26, K2
-	VMOVAPS      Z26, K2, Z14
-	VMOVAPS      Z16, K2, Z15
-	VPSRLD       $0x10, Z16, Z16
-	VCMPPS       $0x11, Z14, Z18, K2
-	VMOVAPS      Z18, K2, Z14
-	VMOVAPS      Z16, K2, Z15
-	VPERMPS      Z0, Z17, Z16
-	VPSRLD       $0x04, Z17, Z18
-	VPERMPS      Z0, Z18, Z18
-	VPSRLD       $0x08, Z17, Z19
-	VPERMPS      Z0, Z19, Z19
-	VPSRLD       $0x0c, Z17, Z20
-	VPERMPS      Z0, Z20, Z20
-	VPSRLD       $0x10, Z17, Z21
-	VPERMPS      Z0, Z21, Z21
-	VPSRLD       $0x14, Z17, Z22
-	VPERMPS      Z0, Z22, Z22
-	VPSRLD       $0x18, Z17, Z23
-	VPERMPS      Z0, Z23, Z23
-	VPSRLD       $0x1c, Z17, Z24
-	VPERMPS      Z0, Z24, Z24
-	VMULPS       Z7, Z16, Z16
-	VMULPS       Z7, Z18, Z18
-	VMULPS       Z7, Z19, Z19
-	VMULPS       Z7, Z20, Z20
-	VMULPS       Z7, Z21, Z21
-	VMULPS       Z7, Z22, Z22
-	VMULPS       Z7, Z23, Z23
-	VMULPS       Z7, Z24, Z24
-	VSUBPS       (DI), Z16, Z16
-	VSUBPS       64(DI), Z18, Z18
-	VSUBPS       128(DI), Z19, Z19
-	VSUBPS       192(DI), Z20, Z20
-	VSUBPS       (DI), Z21, Z21
-	VSUBPS       64(DI), Z22, Z22
-	VSUBPS       128(DI), Z23, Z23
-	VSUBPS       192(DI), Z24, Z24
-	VMULPS       4096(DI), Z16, Z25
-	VMULPS       Z16, Z25, Z25
-	VMULPS       4160(DI), Z18, Z16
-	VMULPS       Z18, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4224(DI), Z19, Z16
-	VMULPS       Z19, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4288(DI), Z20, Z16
-	VMULPS       Z20, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4096(DI), Z21, Z16
-	VMULPS       Z21, Z16, Z16
-	VMULPS       4160(DI), Z22, Z18
-	VMULPS       Z22, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VMULPS       4224(DI), Z23, Z18
-	VMULPS       Z23, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VMULPS       4288(DI), Z24, Z18
-	VMULPS       Z24, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VCMPPS       $0x11, Z14, Z25, K2
-	VMOVAPS      Z25, K2, Z14
-	VMOVAPS      Z17, K2, Z15
-	VPSRLD       $0x10, Z17, Z18
-	VCMPPS       $0x11, Z14, Z16, K2
-	VMOVAPS      Z16, K2, Z14
-	VMOVAPS      Z18, K2, Z15
-	VPMOVD2M     Z17, K3
-	KORTESTW     K3, K3
-	JNZ          more8
-	VBROADCASTSS bits_7f7fffff<>+0(SB), Z10
-	VCMPPS       $0x15, Z10, Z14, K2
-	KMOVW        K2, R10
-	ORL          R10, CX
-	VMOVUPS      (R8), Z10
-	VMOVUPS      Z15, K1, (R8)
-	VMOVUPS      Z15, (BX)
-	VPERMPS      Z0, Z15, Z10
-	VMULPS       2048(DI), Z10, Z11
-	VMULPS       6144(DI), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x04, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2112(DI), Z10, Z11
-	VMULPS       6208(DI), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x08, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2176(DI), Z10, Z11
-	VMULPS       6272(DI), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x0c, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2240(DI), Z10, Z11
-	VMULPS       6336(DI), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	ADDQ         $0x00000100, DI
-	ADDQ         $0x00000040, BX
-	ADDQ         $0x00000040, R8
-	DECQ         R9
-	JNZ          four7
-	KMOVW        K1, DX
-	ANDL         DX, CX
-	ORL          SI, CX
-	VXORPS       Z0, Z0, Z0
-	VCMPPS       $0x1e, Z0, Z9, K2
-	KANDW        K2, K1, K1
-	VDIVPS       Z9, Z8, Z8
-	VMOVUPS      Z8, K1, 512(AX)
+item19:
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	VPMOVZXWD    (DI)(R8*1), Y1
+	VBROADCASTSS 1408(AX)(R9*4), Y2
+	MOVL         R9, R8
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y0, Y2, Y2
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y3
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y4
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VMULPS.BCST  256(AX)(R8*1), Y3, Y6
+	VMULPS.BCST  260(AX)(R8*1), Y4, Y7
+	VMULPS.BCST  264(AX)(R8*1), Y5, Y8
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	ADDQ         DI, R8
+	VMOVAPS      Y6, Y1
+	VEXTRACTF128 $0x01, Y6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0x4e, X6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0xb1, X6, X2
+	VMINPS       X2, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y2
+	VCMPPS       $0x00, Y1, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	TZCNTL       R10, R10
+	MOVWLZX      (R8)(R10*2), R8
+	VUCOMISS     3200(AX)(R9*4), X6
+	JAE          worse20
+	MOVW         R8, 2688(AX)(R9*2)
+	VMOVSS       X6, 3200(AX)(R9*4)
+
+worse20:
+	ADDQ $0x08, DX
+	CMPQ DX, BX
+	JLT  item19
+
+none21:
+	VMOVUPS levelsIQ3<>+0(SB), Z0
+	VXORPS  Z1, Z1, Z1
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	MOVQ    AX, DX
+	LEAQ    2688(AX), BX
+	MOVQ    $0x00000008, DI
+
+sums:
+	VPMOVZXWD   (BX), Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 128(DX), Z6, Z7
+	VMULPS.BCST 384(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z1, Z1
+	VADDPS      Z7, Z2, Z2
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 132(DX), Z6, Z7
+	VMULPS.BCST 388(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z1, Z1
+	VADDPS      Z7, Z2, Z2
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 136(DX), Z6, Z7
+	VMULPS.BCST 392(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z1, Z1
+	VADDPS      Z7, Z2, Z2
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z5
+	VMULPS.BCST 140(DX), Z5, Z6
+	VMULPS.BCST 396(DX), Z5, Z7
+	VMULPS      Z5, Z6, Z6
+	VADDPS      Z7, Z1, Z1
+	VADDPS      Z6, Z2, Z2
+	VPMOVZXWD   32(BX), Y5
+	VPERMPS     Y0, Y5, Y6
+	VMULPS.BCST 128(DX), Y6, Y7
+	VMULPS.BCST 384(DX), Y6, Y8
+	VMULPS      Y6, Y7, Y7
+	VADDPS      Y8, Y3, Y3
+	VADDPS      Y7, Y4, Y4
+	VPSRLD      $0x04, Y5, Y5
+	VPERMPS     Y0, Y5, Y6
+	VMULPS.BCST 132(DX), Y6, Y7
+	VMULPS.BCST 388(DX), Y6, Y8
+	VMULPS      Y6, Y7, Y7
+	VADDPS      Y8, Y3, Y3
+	VADDPS      Y7, Y4, Y4
+	VPSRLD      $0x04, Y5, Y5
+	VPERMPS     Y0, Y5, Y6
+	VMULPS.BCST 136(DX), Y6, Y7
+	VMULPS.BCST 392(DX), Y6, Y8
+	VMULPS      Y6, Y7, Y7
+	VADDPS      Y8, Y3, Y3
+	VADDPS      Y7, Y4, Y4
+	VPSRLD      $0x04, Y5, Y5
+	VPERMPS     Y0, Y5, Y5
+	VMULPS.BCST 140(DX), Y5, Y6
+	VMULPS.BCST 396(DX), Y5, Y7
+	VMULPS      Y5, Y6, Y6
+	VADDPS      Y7, Y3, Y3
+	VADDPS      Y6, Y4, Y4
+	ADDQ        $0x40, BX
+	ADDQ        $0x10, DX
+	DECQ        DI
+	JNZ         sums
+	VDIVPS      Z2, Z1, Z0
+	VMOVUPS     Z0, 896(AX)
+	VMOVUPS     Z1, 640(AX)
+	VMOVUPS     Z2, 768(AX)
+	VDIVPS      Y4, Y3, Y0
+	VMOVUPS     Y0, 960(AX)
+	VMOVUPS     Y3, 704(AX)
+	VMOVUPS     Y4, 832(AX)
+	MOVQ        out+0(FP), DX
+	MOVQ        CX, BX
+	SHLQ        $0x05, BX
+	ADDQ        BX, DX
+	VMOVSS      24(DX), X0
+	VDIVSS      bits_41700000<>+0(SB), X0, X0
+	VXORPS      X1, X1, X1
+	MOVQ        $-1, BX
+	VMOVUPS     768(AX), Z2
+	VXORPS      Z3, Z3, Z3
+	VCMPPS      $0x1e, Z3, Z2, K1
+	KMOVW       K1, DI
+	VMOVUPS     832(AX), Y2
+	VXORPS      Y3, Y3, Y3
+	VCMPPS      $0x1e, Y3, Y2, Y2
+	VMOVMSKPS   Y2, R8
+	SHLL        $0x10, R8
+	ORL         R8, DI
+	ANDL        $0x0007ffff, DI
+
+better:
+	VBROADCASTSS X1, Z1
+	VMOVUPS      640(AX), Z2
+	VMULPS       Z2, Z2, Z2
+	VMULPS       768(AX), Z1, Z3
+	VCMPPS       $0x1e, Z3, Z2, K1
+	KMOVW        K1, R8
+	VMOVUPS      704(AX), Y2
+	VMULPS       Y2, Y2, Y2
+	VMULPS       832(AX), Y1, Y1
+	VCMPPS       $0x1e, Y1, Y2, Y1
+	VMOVMSKPS    Y1, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	ANDQ         DI, R8
+	JZ           accepted
+	TZCNTQ       R8, R8
+	MOVQ         R8, BX
+	VMOVSS       896(AX)(R8*4), X0
+	VMULSS       640(AX)(R8*4), X0, X1
+	MOVQ         $-2, R9
+	SHLXQ        R8, R9, R9
+	ANDQ         R9, DI
+	JMP          better
+
+accepted:
+	VMOVSS X0, 16(DX)
+	TESTQ  BX, BX
+	JNS    chosen
+	MOVQ   $0x0008000800080008, DI
+	MOVQ   DI, (DX)
+	MOVQ   DI, 8(DX)
+	JMP    again
+
+chosen:
+	MOVW 2688(AX)(BX*2), DI
+	MOVW DI, (DX)
+	MOVW 2752(AX)(BX*2), DI
+	MOVW DI, 2(DX)
+	MOVW 2816(AX)(BX*2), DI
+	MOVW DI, 4(DX)
+	MOVW 2880(AX)(BX*2), DI
+	MOVW DI, 6(DX)
+	MOVW 2944(AX)(BX*2), DI
+	MOVW DI, 8(DX)
+	MOVW 3008(AX)(BX*2), DI
+	MOVW DI, 10(DX)
+	MOVW 3072(AX)(BX*2), DI
+	MOVW DI, 12(DX)
+	MOVW 3136(AX)(BX*2), DI
+	MOVW DI, 14(DX)
+
+again:
+	MOVQ         out+0(FP), DI
+	MOVQ         CX, DX
+	SHLQ         $0x05, DX
+	ADDQ         DX, DI
+	MOVQ         (DI), DX
+	ORQ          8(DI), DX
+	MOVQ         $0x0008000800080008, BX
+	TESTQ        BX, DX
+	JZ           done
+	VMOVSS       16(DI), X0
+	VXORPS       X1, X1, X1
+	VUCOMISS     X1, X0
+	JBE          done
+	VMOVSS       bits_3f800000<>+0(SB), X1
+	VDIVSS       X0, X1, X1
+	VMULSS       bits_3f000000<>+0(SB), X1, X1
+	VMOVSS       X0, 1408(AX)
+	VMOVSS       X0, 1536(AX)
+	VMOVSS       X0, 1664(AX)
+	VMOVSS       X0, 1792(AX)
+	VMOVSS       X0, 1920(AX)
+	VMOVSS       X0, 2048(AX)
+	VMOVSS       X0, 2176(AX)
+	VMOVSS       X0, 2304(AX)
+	VMOVSS       bits_4a000000<>+0(SB), X2
+	VMULSS       1152(AX), X1, X3
+	VUCOMISS     X3, X2
+	JBE          skip
+	VMULSS       bits_41800000<>+0(SB), X0, X3
+	VADDSS       1152(AX), X3, X3
+	VMULSS       X3, X3, X3
+	VMULSS       1156(AX), X3, X3
+	VMOVSS       bits_7d7fffff<>+0(SB), X0
+	VUCOMISS     X3, X0
+	JBE          skip
+	VBROADCASTSS bits_3f000000<>+0(SB), Z0
+	VBROADCASTSS X1, Z1
+	VMULPS       (AX), Z1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VADDPS       every_4b400000_16<>+0(SB), Z2, Z3
+	VREDUCEPS    $0x00, Z2, Z2
+	VPMAXSD      every_4b400000_16<>+0(SB), Z3, Z3
+	VPMINSD      every_4b400007_16<>+0(SB), Z3, Z3
+	VPSLLVD      shiftsIQ3<>+0(SB), Z3, Z3
+	VBROADCASTSS bits_00000fff<>+0(SB), Z4
+	VPANDD       Z3, Z4, Z3
+	VBROADCASTSS bits_3efff800<>+0(SB), Z4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z2, Z5, Z2
+	VCMPPS       $0x1d, Z4, Z2, K1
+	VPORD.BCST   bits_00001000<>+0(SB), Z3, K1, Z3
+	VPSHUFD      $0x4e, Z3, Z2
+	VPORD        Z3, Z2, Z2
+	VPSHUFD      $0xb1, Z2, Z3
+	VPORD        Z2, Z3, Z2
+	VMOVUPS      Z2, 1024(AX)
+	VMULPS       64(AX), Z1, Z1
+	VSUBPS       Z0, Z1, Z1
+	VADDPS       every_4b400000_16<>+0(SB), Z1, Z0
+	VREDUCEPS    $0x00, Z1, Z1
+	VPMAXSD      every_4b400000_16<>+0(SB), Z0, Z0
+	VPMINSD      every_4b400007_16<>+0(SB), Z0, Z0
+	VPSLLVD      shiftsIQ3<>+0(SB), Z0, Z0
+	VBROADCASTSS bits_00000fff<>+0(SB), Z2
+	VPANDD       Z0, Z2, Z0
+	VBROADCASTSS bits_3efff800<>+0(SB), Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
+	VPANDD       Z1, Z3, Z1
+	VCMPPS       $0x1d, Z2, Z1, K1
+	VPORD.BCST   bits_00001000<>+0(SB), Z0, K1, Z0
+	VPSHUFD      $0x4e, Z0, Z1
+	VPORD        Z0, Z1, Z0
+	VPSHUFD      $0xb1, Z0, Z1
+	VPORD        Z0, Z1, Z0
+	VMOVUPS      Z0, 1088(AX)
+	XORQ         DX, DX
+	XORQ         BX, BX
+	LEAQ         1024(AX), R8
+	MOVQ         DI, R9
+	XORQ         R10, R10
+
+once:
+	MOVL (R8), R11
+	MOVL (SI)(R11*4), R11
+	MOVW R11, 2688(AX)(R10*2)
+	MOVL R11, R12
+	SHRL $0x12, R11
+	SHLL $0x04, R11
+	SHRL $0x0f, R12
+	ANDL $0x07, R12
+	MOVQ R10, R13
+	SHLQ $0x20, R13
+	ORQ  R11, R13
+	MOVQ R13, 4224(AX)(DX*8)
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	CMPL R12, $0x01
+	SBBQ $-1, DX
+	CMPL R12, $0x02
+	SBBQ $-1, BX
+	SUBL $0x02, R12
+	JLE  few22
+
+next23:
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	INCQ BX
+	DECL R12
+	JNZ  next23
+
+few22:
+	ADDQ    $0x10, R8
+	ADDQ    $0x02, R9
+	ADDQ    $0x20, R10
+	CMPQ    R10, $0x00000100
+	JLT     once
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	MOVQ    lists+24(FP), SI
+	TESTQ   DX, DX
+	JZ      none25
+	LEAQ    4224(AX), R8
+	LEAQ    (R8)(DX*8), DX
+	MOVQ    -8(DX), R9
+	MOVQ    R9, (DX)
+	MOVQ    R9, 8(DX)
+	MOVQ    R9, 16(DX)
+	MOVQ    R9, 24(DX)
+	MOVQ    R9, 32(DX)
+	MOVQ    R9, 40(DX)
+	MOVQ    R9, 48(DX)
+
+batch24:
+	MOVL         (R8), R9
+	MOVL         4(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	VPMOVZXWD    (SI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y11
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y12
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y13
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y14
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y15
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y16
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y17
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y18
+	VMULPS       Y5, Y11, Y11
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y2, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y4, Y18, Y18
+	VPERMPS      Y11, Y1, Y11
+	VPERMPS      Y15, Y3, Y15
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y12, Y1, Y12
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y16, Y3, Y16
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VADDPS       Y12, Y11, Y11
+	VADDPS       Y16, Y15, Y15
+	VADDPS       Y13, Y11, Y11
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y14, Y11, Y11
+	VADDPS       Y18, Y15, Y15
+	MOVL         16(R8), R9
+	MOVL         20(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	VPMOVZXWD    (SI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y12
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y13
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y14
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y16
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y17
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y18
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y19
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y20
+	VMULPS       Y5, Y12, Y12
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y2, Y16, Y16
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y4, Y20, Y20
+	VPERMPS      Y12, Y1, Y12
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y18, Y17, Y17
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y19, Y17, Y17
+	VADDPS       Y16, Y12, Y12
+	VADDPS       Y20, Y17, Y17
+	MOVL         32(R8), R9
+	MOVL         36(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	VPMOVZXWD    (SI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y13
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y14
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y16
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y18
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y19
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y20
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y21
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y22
+	VMULPS       Y5, Y13, Y13
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y16, Y16
+	VMULPS       Y2, Y18, Y18
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y4, Y22, Y22
+	VPERMPS      Y13, Y1, Y13
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y20, Y19, Y19
+	VADDPS       Y16, Y13, Y13
+	VADDPS       Y21, Y19, Y19
+	VADDPS       Y18, Y13, Y13
+	VADDPS       Y22, Y19, Y19
+	MOVL         48(R8), R9
+	MOVL         52(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	VPMOVZXWD    (SI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y14
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y16
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y18
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y20
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y21
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y22
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y23
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y24
+	VMULPS       Y5, Y14, Y14
+	VMULPS       Y6, Y16, Y16
+	VMULPS       Y7, Y18, Y18
+	VMULPS       Y2, Y20, Y20
+	VMULPS       Y8, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y4, Y24, Y24
+	VPERMPS      Y14, Y1, Y14
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y23, Y3, Y23
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y20, Y1, Y20
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y24, Y3, Y24
+	VADDPS       Y16, Y14, Y14
+	VADDPS       Y22, Y21, Y21
+	VADDPS       Y18, Y14, Y14
+	VADDPS       Y23, Y21, Y21
+	VADDPS       Y20, Y14, Y14
+	VADDPS       Y24, Y21, Y21
+	VUNPCKLPS    Y15, Y11, Y1
+	VUNPCKHPS    Y15, Y11, Y2
+	VMINPS       Y2, Y1, Y1
+	VUNPCKLPS    Y17, Y12, Y2
+	VUNPCKHPS    Y17, Y12, Y3
+	VMINPS       Y3, Y2, Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VUNPCKLPS    Y19, Y13, Y2
+	VUNPCKHPS    Y19, Y13, Y3
+	VMINPS       Y3, Y2, Y2
+	VUNPCKLPS    Y21, Y14, Y3
+	VUNPCKHPS    Y21, Y14, Y4
+	VMINPS       Y4, Y3, Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y1, Y3
+	VPERM2F128   $0x31, Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 1280(AX)
+	VCMPPS.BCST  $0x00, 1280(AX), Y11, K1
+	KMOVW        K1, R9
+	MOVL         (R8), R10
+	MOVL         4(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1280(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1284(AX), Y15, K1
+	KMOVW        K1, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1284(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1288(AX), Y12, K1
+	KMOVW        K1, R9
+	MOVL         16(R8), R10
+	MOVL         20(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1288(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1292(AX), Y17, K1
+	KMOVW        K1, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1292(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1296(AX), Y13, K1
+	KMOVW        K1, R9
+	MOVL         32(R8), R10
+	MOVL         36(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1296(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1300(AX), Y19, K1
+	KMOVW        K1, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1300(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1304(AX), Y14, K1
+	KMOVW        K1, R9
+	MOVL         48(R8), R10
+	MOVL         52(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1304(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1308(AX), Y21, K1
+	KMOVW        K1, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1308(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	ADDQ         $0x40, R8
+	CMPQ         R8, DX
+	JLT          batch24
+
+none25:
+	TESTQ BX, BX
+	JZ    none28
+	LEAQ  6336(AX), DX
+	LEAQ  (DX)(BX*8), BX
+
+item26:
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	VPMOVZXWD    (SI)(R8*1), Y1
+	VBROADCASTSS 1408(AX)(R9*4), Y2
+	MOVL         R9, R8
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y0, Y2, Y2
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y3
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y4
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VMULPS.BCST  256(AX)(R8*1), Y3, Y6
+	VMULPS.BCST  260(AX)(R8*1), Y4, Y7
+	VMULPS.BCST  264(AX)(R8*1), Y5, Y8
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	ADDQ         SI, R8
+	VMOVAPS      Y6, Y1
+	VEXTRACTF128 $0x01, Y6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0x4e, X6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0xb1, X6, X2
+	VMINPS       X2, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y2
+	VCMPPS       $0x00, Y1, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	TZCNTL       R10, R10
+	MOVWLZX      (R8)(R10*2), R8
+	VUCOMISS     3200(AX)(R9*4), X6
+	JAE          worse27
+	MOVW         R8, 2688(AX)(R9*2)
+	VMOVSS       X6, 3200(AX)(R9*4)
+
+worse27:
+	ADDQ $0x08, DX
+	CMPQ DX, BX
+	JLT  item26
+
+none28:
+	MOVW      2688(AX), DX
+	MOVW      DX, (DI)
+	MOVW      2752(AX), DX
+	MOVW      DX, 2(DI)
+	MOVW      2816(AX), DX
+	MOVW      DX, 4(DI)
+	MOVW      2880(AX), DX
+	MOVW      DX, 6(DI)
+	MOVW      2944(AX), DX
+	MOVW      DX, 8(DI)
+	MOVW      3008(AX), DX
+	MOVW      DX, 10(DI)
+	MOVW      3072(AX), DX
+	MOVW      DX, 12(DI)
+	MOVW      3136(AX), DX
+	MOVW      DX, 14(DI)
+	VMOVUPS   levelsIQ3<>+0(SB), Y1
+	VPMOVZXWD (DI), Y0
+	VMOVUPS   foursIQ3_0<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    128(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    384(AX), Y2, Y2
+	VMOVUPS   Y2, 640(AX)
+	VMOVUPS   Y3, 768(AX)
+	VMOVUPS   foursIQ3_8<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    160(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    416(AX), Y2, Y2
+	VMOVUPS   Y2, 672(AX)
+	VMOVUPS   Y3, 800(AX)
+	VMOVUPS   foursIQ3_16<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    192(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    448(AX), Y2, Y2
+	VMOVUPS   Y2, 704(AX)
+	VMOVUPS   Y3, 832(AX)
+	VMOVUPS   foursIQ3_24<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    224(AX), Y2, Y0
+	VMULPS    Y2, Y0, Y0
+	VMULPS    480(AX), Y2, Y2
+	VMOVUPS   Y2, 736(AX)
+	VMOVUPS   Y0, 864(AX)
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VADDSS    640(AX), X0, X0
+	VADDSS    768(AX), X1, X1
+	VADDSS    644(AX), X0, X0
+	VADDSS    772(AX), X1, X1
+	VADDSS    648(AX), X0, X0
+	VADDSS    776(AX), X1, X1
+	VADDSS    652(AX), X0, X0
+	VADDSS    780(AX), X1, X1
+	VADDSS    656(AX), X0, X0
+	VADDSS    784(AX), X1, X1
+	VADDSS    660(AX), X0, X0
+	VADDSS    788(AX), X1, X1
+	VADDSS    664(AX), X0, X0
+	VADDSS    792(AX), X1, X1
+	VADDSS    668(AX), X0, X0
+	VADDSS    796(AX), X1, X1
+	VADDSS    672(AX), X0, X0
+	VADDSS    800(AX), X1, X1
+	VADDSS    676(AX), X0, X0
+	VADDSS    804(AX), X1, X1
+	VADDSS    680(AX), X0, X0
+	VADDSS    808(AX), X1, X1
+	VADDSS    684(AX), X0, X0
+	VADDSS    812(AX), X1, X1
+	VADDSS    688(AX), X0, X0
+	VADDSS    816(AX), X1, X1
+	VADDSS    692(AX), X0, X0
+	VADDSS    820(AX), X1, X1
+	VADDSS    696(AX), X0, X0
+	VADDSS    824(AX), X1, X1
+	VADDSS    700(AX), X0, X0
+	VADDSS    828(AX), X1, X1
+	VADDSS    704(AX), X0, X0
+	VADDSS    832(AX), X1, X1
+	VADDSS    708(AX), X0, X0
+	VADDSS    836(AX), X1, X1
+	VADDSS    712(AX), X0, X0
+	VADDSS    840(AX), X1, X1
+	VADDSS    716(AX), X0, X0
+	VADDSS    844(AX), X1, X1
+	VADDSS    720(AX), X0, X0
+	VADDSS    848(AX), X1, X1
+	VADDSS    724(AX), X0, X0
+	VADDSS    852(AX), X1, X1
+	VADDSS    728(AX), X0, X0
+	VADDSS    856(AX), X1, X1
+	VADDSS    732(AX), X0, X0
+	VADDSS    860(AX), X1, X1
+	VADDSS    736(AX), X0, X0
+	VADDSS    864(AX), X1, X1
+	VADDSS    740(AX), X0, X0
+	VADDSS    868(AX), X1, X1
+	VADDSS    744(AX), X0, X0
+	VADDSS    872(AX), X1, X1
+	VADDSS    748(AX), X0, X0
+	VADDSS    876(AX), X1, X1
+	VADDSS    752(AX), X0, X0
+	VADDSS    880(AX), X1, X1
+	VADDSS    756(AX), X0, X0
+	VADDSS    884(AX), X1, X1
+	VADDSS    760(AX), X0, X0
+	VADDSS    888(AX), X1, X1
+	VADDSS    764(AX), X0, X0
+	VADDSS    892(AX), X1, X1
+	VUCOMISS  X2, X1
+	JBE       done
+	VDIVSS    X1, X0, X0
+	VMOVSS    X0, 16(DI)
 
 done:
-	MOVQ CX, 704(AX)
+	MOVQ out+0(FP), DX
+	MOVQ CX, BX
+	SHLQ $0x05, BX
+	ADDQ BX, DX
+	MOVL $0x00000000, 28(DX)
+
+skip:
+	INCQ CX
+	MOVQ blocks+32(FP), DX
+	CMPQ CX, DX
+	JLT  block
 	VZEROUPPER
 	RET
-
-DATA bits_10000000<>+0(SB)/4, $0x10000000
-GLOBL bits_10000000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_20000000<>+0(SB)/4, $0x20000000
-GLOBL bits_20000000<>(SB), RODATA|NOPTR, $4
-
-DATA bits_40000000<>+0(SB)/4, $0x40000000
-GLOBL bits_40000000<>(SB), RODATA|NOPTR, $4
 
 DATA bits_0da24260<>+0(SB)/4, $0x0da24260
 GLOBL bits_0da24260<>(SB), RODATA|NOPTR, $4
@@ -3143,3487 +3460,11794 @@ DATA stepsIQ3_S<>+60(SB)/4, $0x4181999a
 DATA stepsIQ3_S<>+64(SB)/4, $0x41833333
 DATA stepsIQ3_S<>+68(SB)/4, $0x4184cccd
 DATA stepsIQ3_S<>+72(SB)/4, $0x41866666
-GLOBL stepsIQ3_S<>(SB), RODATA|NOPTR, $76
+DATA stepsIQ3_S<>+76(SB)/4, $0x41866666
+DATA stepsIQ3_S<>+80(SB)/4, $0x41866666
+DATA stepsIQ3_S<>+84(SB)/4, $0x41866666
+DATA stepsIQ3_S<>+88(SB)/4, $0x41866666
+DATA stepsIQ3_S<>+92(SB)/4, $0x41866666
+DATA stepsIQ3_S<>+96(SB)/4, $0x41866666
+DATA stepsIQ3_S<>+100(SB)/4, $0x41866666
+DATA stepsIQ3_S<>+104(SB)/4, $0x41866666
+DATA stepsIQ3_S<>+108(SB)/4, $0x41866666
+DATA stepsIQ3_S<>+112(SB)/4, $0x41866666
+DATA stepsIQ3_S<>+116(SB)/4, $0x41866666
+DATA stepsIQ3_S<>+120(SB)/4, $0x41866666
+DATA stepsIQ3_S<>+124(SB)/4, $0x41866666
+GLOBL stepsIQ3_S<>(SB), RODATA|NOPTR, $128
 
-// func fitIQ3_XXSWeightedAVX512(out *uint32, src *float32, importance *float32, sigma2 *float32, table *uint64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·fitIQ3_XXSWeightedAVX512(SB), $8960-40
-	MOVQ            out+0(FP), AX
-	MOVQ            src+8(FP), CX
-	MOVQ            table+32(FP), DX
-	MOVQ            importance+16(FP), BX
-	MOVQ            sigma2+24(FP), SI
-	LEAQ            (SP), DI
-	ADDQ            $0x3f, DI
-	ANDQ            $-64, DI
-	VXORPS          Z0, Z0, Z0
-	VXORPS          Z2, Z2, Z2
-	VMOVUPS         (SI), Z3
-	VBROADCASTF32X4 (BX), Z1
-	VINSERTF32X4    $0x01, 512(BX), Z1, Z1
-	VINSERTF32X4    $0x02, 1024(BX), Z1, Z1
-	VINSERTF32X4    $0x03, 1536(BX), Z1, Z1
-	VBROADCASTF32X4 128(BX), Z4
-	VINSERTF32X4    $0x01, 640(BX), Z4, Z4
-	VINSERTF32X4    $0x02, 1152(BX), Z4, Z4
-	VINSERTF32X4    $0x03, 1664(BX), Z4, Z4
-	VBROADCASTF32X4 256(BX), Z5
-	VINSERTF32X4    $0x01, 768(BX), Z5, Z5
-	VINSERTF32X4    $0x02, 1280(BX), Z5, Z5
-	VINSERTF32X4    $0x03, 1792(BX), Z5, Z5
-	VBROADCASTF32X4 384(BX), Z6
-	VINSERTF32X4    $0x01, 896(BX), Z6, Z6
-	VINSERTF32X4    $0x02, 1408(BX), Z6, Z6
-	VINSERTF32X4    $0x03, 1920(BX), Z6, Z6
-	VUNPCKLPS       Z4, Z1, Z7
-	VUNPCKHPS       Z4, Z1, Z1
-	VUNPCKLPS       Z6, Z5, Z4
-	VUNPCKHPS       Z6, Z5, Z5
-	VUNPCKLPD       Z4, Z7, Z6
-	VUNPCKHPD       Z4, Z7, Z4
-	VUNPCKLPD       Z5, Z1, Z7
-	VUNPCKHPD       Z5, Z1, Z1
-	VBROADCASTF32X4 (CX), Z5
-	VINSERTF32X4    $0x01, 512(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1024(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1536(CX), Z5, Z5
-	VBROADCASTF32X4 128(CX), Z8
-	VINSERTF32X4    $0x01, 640(CX), Z8, Z8
-	VINSERTF32X4    $0x02, 1152(CX), Z8, Z8
-	VINSERTF32X4    $0x03, 1664(CX), Z8, Z8
-	VBROADCASTF32X4 256(CX), Z9
-	VINSERTF32X4    $0x01, 768(CX), Z9, Z9
-	VINSERTF32X4    $0x02, 1280(CX), Z9, Z9
-	VINSERTF32X4    $0x03, 1792(CX), Z9, Z9
-	VBROADCASTF32X4 384(CX), Z10
-	VINSERTF32X4    $0x01, 896(CX), Z10, Z10
-	VINSERTF32X4    $0x02, 1408(CX), Z10, Z10
-	VINSERTF32X4    $0x03, 1920(CX), Z10, Z10
-	VUNPCKLPS       Z8, Z5, Z11
-	VUNPCKHPS       Z8, Z5, Z5
-	VUNPCKLPS       Z10, Z9, Z8
-	VUNPCKHPS       Z10, Z9, Z9
-	VUNPCKLPD       Z8, Z11, Z10
-	VUNPCKHPD       Z8, Z11, Z8
-	VUNPCKLPD       Z9, Z5, Z11
-	VUNPCKHPD       Z9, Z5, Z5
-	VMOVUPS         Z10, (DI)
-	VMULPS          Z10, Z10, Z10
-	VADDPS          Z3, Z10, Z10
-	VSQRTPS         Z10, Z10
-	VMULPS          Z6, Z10, Z10
-	VMOVUPS         Z10, 2048(DI)
-	VSQRTPS         Z10, Z10
-	VMOVUPS         Z10, 4096(DI)
-	VMOVUPS         Z8, 64(DI)
-	VMULPS          Z8, Z8, Z8
-	VADDPS          Z3, Z8, Z8
-	VSQRTPS         Z8, Z8
-	VMULPS          Z4, Z8, Z8
-	VMOVUPS         Z8, 2112(DI)
-	VSQRTPS         Z8, Z8
-	VMOVUPS         Z8, 4160(DI)
-	VMOVUPS         Z11, 128(DI)
-	VMULPS          Z11, Z11, Z11
-	VADDPS          Z3, Z11, Z11
-	VSQRTPS         Z11, Z11
-	VMULPS          Z7, Z11, Z11
-	VMOVUPS         Z11, 2176(DI)
-	VSQRTPS         Z11, Z11
-	VMOVUPS         Z11, 4224(DI)
-	VMOVUPS         Z5, 192(DI)
-	VMULPS          Z5, Z5, Z5
-	VADDPS          Z3, Z5, Z5
-	VSQRTPS         Z5, Z5
-	VMULPS          Z1, Z5, Z5
-	VMOVUPS         Z5, 2240(DI)
-	VSQRTPS         Z5, Z5
-	VMOVUPS         Z5, 4288(DI)
-	VBROADCASTF32X4 16(BX), Z1
-	VINSERTF32X4    $0x01, 528(BX), Z1, Z1
-	VINSERTF32X4    $0x02, 1040(BX), Z1, Z1
-	VINSERTF32X4    $0x03, 1552(BX), Z1, Z1
-	VBROADCASTF32X4 144(BX), Z4
-	VINSERTF32X4    $0x01, 656(BX), Z4, Z4
-	VINSERTF32X4    $0x02, 1168(BX), Z4, Z4
-	VINSERTF32X4    $0x03, 1680(BX), Z4, Z4
-	VBROADCASTF32X4 272(BX), Z5
-	VINSERTF32X4    $0x01, 784(BX), Z5, Z5
-	VINSERTF32X4    $0x02, 1296(BX), Z5, Z5
-	VINSERTF32X4    $0x03, 1808(BX), Z5, Z5
-	VBROADCASTF32X4 400(BX), Z6
-	VINSERTF32X4    $0x01, 912(BX), Z6, Z6
-	VINSERTF32X4    $0x02, 1424(BX), Z6, Z6
-	VINSERTF32X4    $0x03, 1936(BX), Z6, Z6
-	VUNPCKLPS       Z4, Z1, Z7
-	VUNPCKHPS       Z4, Z1, Z1
-	VUNPCKLPS       Z6, Z5, Z4
-	VUNPCKHPS       Z6, Z5, Z5
-	VUNPCKLPD       Z4, Z7, Z6
-	VUNPCKHPD       Z4, Z7, Z4
-	VUNPCKLPD       Z5, Z1, Z7
-	VUNPCKHPD       Z5, Z1, Z1
-	VBROADCASTF32X4 16(CX), Z5
-	VINSERTF32X4    $0x01, 528(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1040(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1552(CX), Z5, Z5
-	VBROADCASTF32X4 144(CX), Z8
-	VINSERTF32X4    $0x01, 656(CX), Z8, Z8
-	VINSERTF32X4    $0x02, 1168(CX), Z8, Z8
-	VINSERTF32X4    $0x03, 1680(CX), Z8, Z8
-	VBROADCASTF32X4 272(CX), Z9
-	VINSERTF32X4    $0x01, 784(CX), Z9, Z9
-	VINSERTF32X4    $0x02, 1296(CX), Z9, Z9
-	VINSERTF32X4    $0x03, 1808(CX), Z9, Z9
-	VBROADCASTF32X4 400(CX), Z10
-	VINSERTF32X4    $0x01, 912(CX), Z10, Z10
-	VINSERTF32X4    $0x02, 1424(CX), Z10, Z10
-	VINSERTF32X4    $0x03, 1936(CX), Z10, Z10
-	VUNPCKLPS       Z8, Z5, Z11
-	VUNPCKHPS       Z8, Z5, Z5
-	VUNPCKLPS       Z10, Z9, Z8
-	VUNPCKHPS       Z10, Z9, Z9
-	VUNPCKLPD       Z8, Z11, Z10
-	VUNPCKHPD       Z8, Z11, Z8
-	VUNPCKLPD       Z9, Z5, Z11
-	VUNPCKHPD       Z9, Z5, Z5
-	VMOVUPS         Z10, 256(DI)
-	VMULPS          Z10, Z10, Z10
-	VADDPS          Z3, Z10, Z10
-	VSQRTPS         Z10, Z10
-	VMULPS          Z6, Z10, Z10
-	VMOVUPS         Z10, 2304(DI)
-	VSQRTPS         Z10, Z10
-	VMOVUPS         Z10, 4352(DI)
-	VMOVUPS         Z8, 320(DI)
-	VMULPS          Z8, Z8, Z8
-	VADDPS          Z3, Z8, Z8
-	VSQRTPS         Z8, Z8
-	VMULPS          Z4, Z8, Z8
-	VMOVUPS         Z8, 2368(DI)
-	VSQRTPS         Z8, Z8
-	VMOVUPS         Z8, 4416(DI)
-	VMOVUPS         Z11, 384(DI)
-	VMULPS          Z11, Z11, Z11
-	VADDPS          Z3, Z11, Z11
-	VSQRTPS         Z11, Z11
-	VMULPS          Z7, Z11, Z11
-	VMOVUPS         Z11, 2432(DI)
-	VSQRTPS         Z11, Z11
-	VMOVUPS         Z11, 4480(DI)
-	VMOVUPS         Z5, 448(DI)
-	VMULPS          Z5, Z5, Z5
-	VADDPS          Z3, Z5, Z5
-	VSQRTPS         Z5, Z5
-	VMULPS          Z1, Z5, Z5
-	VMOVUPS         Z5, 2496(DI)
-	VSQRTPS         Z5, Z5
-	VMOVUPS         Z5, 4544(DI)
-	VBROADCASTSS    bits_7fffffff<>+0(SB), Z1
-	VXORPS          Z4, Z4, Z4
-	VMOVUPS         (DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00000001<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z1, Z5
-	VMOVUPS         Z5, (DI)
-	VMULPS          2048(DI), Z5, Z6
-	VMULPS          Z5, Z6, Z5
-	KMOVW           K1, K1
-	VXORPS          Z6, Z6, Z6
-	VMOVUPS         64(DI), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00000002<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z1, Z7
-	VMOVUPS         Z7, 64(DI)
-	VMULPS          2112(DI), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000001<>+0(SB), K4, Z6
-	VMOVUPS         128(DI), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00000004<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z1, Z7
-	VMOVUPS         Z7, 128(DI)
-	VMULPS          2176(DI), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000002<>+0(SB), K4, Z6
-	VMOVUPS         192(DI), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00000008<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z1, Z7
-	VMOVUPS         Z7, 192(DI)
-	VMULPS          2240(DI), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000003<>+0(SB), K4, Z6
-	VMOVUPS         256(DI), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00000010<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z1, Z7
-	VMOVUPS         Z7, 256(DI)
-	VMULPS          2304(DI), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000004<>+0(SB), K4, Z6
-	VMOVUPS         320(DI), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00000020<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z1, Z7
-	VMOVUPS         Z7, 320(DI)
-	VMULPS          2368(DI), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000005<>+0(SB), K4, Z6
-	VMOVUPS         384(DI), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00000040<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z1, Z7
-	VMOVUPS         Z7, 384(DI)
-	VMULPS          2432(DI), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000006<>+0(SB), K4, Z6
-	VMOVUPS         448(DI), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPANDD          Z7, Z1, Z1
-	VMOVUPS         Z1, 448(DI)
-	VMULPS          2496(DI), Z1, Z4
-	VMULPS          Z1, Z4, Z1
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z1, K4
-	VMOVAPS         Z1, K4, Z5
-	VPBROADCASTD    bits_00000007<>+0(SB), K4, Z6
-	VPCMPD.BCST     $0x00, bits_00000000<>+0(SB), Z6, K1, K4
-	VMOVUPS         (DI), Z1
-	VPXORD.BCST     bits_80000000<>+0(SB), Z1, K4, Z1
-	VMOVUPS         Z1, (DI)
-	VPXORD.BCST     bits_00000001<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000001<>+0(SB), Z6, K1, K4
-	VMOVUPS         64(DI), Z1
-	VPXORD.BCST     bits_80000000<>+0(SB), Z1, K4, Z1
-	VMOVUPS         Z1, 64(DI)
-	VPXORD.BCST     bits_00000002<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000002<>+0(SB), Z6, K1, K4
-	VMOVUPS         128(DI), Z1
-	VPXORD.BCST     bits_80000000<>+0(SB), Z1, K4, Z1
-	VMOVUPS         Z1, 128(DI)
-	VPXORD.BCST     bits_00000004<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000003<>+0(SB), Z6, K1, K4
-	VMOVUPS         192(DI), Z1
-	VPXORD.BCST     bits_80000000<>+0(SB), Z1, K4, Z1
-	VMOVUPS         Z1, 192(DI)
-	VPXORD.BCST     bits_00000008<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000004<>+0(SB), Z6, K1, K4
-	VMOVUPS         256(DI), Z1
-	VPXORD.BCST     bits_80000000<>+0(SB), Z1, K4, Z1
-	VMOVUPS         Z1, 256(DI)
-	VPXORD.BCST     bits_00000010<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000005<>+0(SB), Z6, K1, K4
-	VMOVUPS         320(DI), Z1
-	VPXORD.BCST     bits_80000000<>+0(SB), Z1, K4, Z1
-	VMOVUPS         Z1, 320(DI)
-	VPXORD.BCST     bits_00000020<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000006<>+0(SB), Z6, K1, K4
-	VMOVUPS         384(DI), Z1
-	VPXORD.BCST     bits_80000000<>+0(SB), Z1, K4, Z1
-	VMOVUPS         Z1, 384(DI)
-	VPXORD.BCST     bits_00000040<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000007<>+0(SB), Z6, K1, K1
-	VMOVUPS         448(DI), Z1
-	VPXORD.BCST     bits_80000000<>+0(SB), Z1, K1, Z1
-	VMOVUPS         Z1, 448(DI)
-	VMOVUPS         (DI), Z4
-	VMULPS          2048(DI), Z4, Z1
-	VMOVUPS         Z1, 6144(DI)
-	VMOVAPS         Z4, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         64(DI), Z4
-	VMULPS          2112(DI), Z4, Z5
-	VMOVUPS         Z5, 6208(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         128(DI), Z4
-	VMULPS          2176(DI), Z4, Z5
-	VMOVUPS         Z5, 6272(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         192(DI), Z4
-	VMULPS          2240(DI), Z4, Z5
-	VMOVUPS         Z5, 6336(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         256(DI), Z4
-	VMULPS          2304(DI), Z4, Z5
-	VMOVUPS         Z5, 6400(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         320(DI), Z4
-	VMULPS          2368(DI), Z4, Z5
-	VMOVUPS         Z5, 6464(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         384(DI), Z4
-	VMULPS          2432(DI), Z4, Z5
-	VMOVUPS         Z5, 6528(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         448(DI), Z4
-	VMULPS          2496(DI), Z4, Z5
-	VMOVUPS         Z5, 6592(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VBROADCASTF32X4 32(BX), Z4
-	VINSERTF32X4    $0x01, 544(BX), Z4, Z4
-	VINSERTF32X4    $0x02, 1056(BX), Z4, Z4
-	VINSERTF32X4    $0x03, 1568(BX), Z4, Z4
-	VBROADCASTF32X4 160(BX), Z5
-	VINSERTF32X4    $0x01, 672(BX), Z5, Z5
-	VINSERTF32X4    $0x02, 1184(BX), Z5, Z5
-	VINSERTF32X4    $0x03, 1696(BX), Z5, Z5
-	VBROADCASTF32X4 288(BX), Z6
-	VINSERTF32X4    $0x01, 800(BX), Z6, Z6
-	VINSERTF32X4    $0x02, 1312(BX), Z6, Z6
-	VINSERTF32X4    $0x03, 1824(BX), Z6, Z6
-	VBROADCASTF32X4 416(BX), Z7
-	VINSERTF32X4    $0x01, 928(BX), Z7, Z7
-	VINSERTF32X4    $0x02, 1440(BX), Z7, Z7
-	VINSERTF32X4    $0x03, 1952(BX), Z7, Z7
-	VUNPCKLPS       Z5, Z4, Z8
-	VUNPCKHPS       Z5, Z4, Z4
-	VUNPCKLPS       Z7, Z6, Z5
-	VUNPCKHPS       Z7, Z6, Z6
-	VUNPCKLPD       Z5, Z8, Z7
-	VUNPCKHPD       Z5, Z8, Z5
-	VUNPCKLPD       Z6, Z4, Z8
-	VUNPCKHPD       Z6, Z4, Z4
-	VBROADCASTF32X4 32(CX), Z6
-	VINSERTF32X4    $0x01, 544(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1056(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1568(CX), Z6, Z6
-	VBROADCASTF32X4 160(CX), Z9
-	VINSERTF32X4    $0x01, 672(CX), Z9, Z9
-	VINSERTF32X4    $0x02, 1184(CX), Z9, Z9
-	VINSERTF32X4    $0x03, 1696(CX), Z9, Z9
-	VBROADCASTF32X4 288(CX), Z10
-	VINSERTF32X4    $0x01, 800(CX), Z10, Z10
-	VINSERTF32X4    $0x02, 1312(CX), Z10, Z10
-	VINSERTF32X4    $0x03, 1824(CX), Z10, Z10
-	VBROADCASTF32X4 416(CX), Z11
-	VINSERTF32X4    $0x01, 928(CX), Z11, Z11
-	VINSERTF32X4    $0x02, 1440(CX), Z11, Z11
-	VINSERTF32X4    $0x03, 1952(CX), Z11, Z11
-	VUNPCKLPS       Z9, Z6, Z12
-	VUNPCKHPS       Z9, Z6, Z6
-	VUNPCKLPS       Z11, Z10, Z9
-	VUNPCKHPS       Z11, Z10, Z10
-	VUNPCKLPD       Z9, Z12, Z11
-	VUNPCKHPD       Z9, Z12, Z9
-	VUNPCKLPD       Z10, Z6, Z12
-	VUNPCKHPD       Z10, Z6, Z6
-	VMOVUPS         Z11, 512(DI)
-	VMULPS          Z11, Z11, Z11
-	VADDPS          Z3, Z11, Z11
-	VSQRTPS         Z11, Z11
-	VMULPS          Z7, Z11, Z11
-	VMOVUPS         Z11, 2560(DI)
-	VSQRTPS         Z11, Z11
-	VMOVUPS         Z11, 4608(DI)
-	VMOVUPS         Z9, 576(DI)
-	VMULPS          Z9, Z9, Z9
-	VADDPS          Z3, Z9, Z9
-	VSQRTPS         Z9, Z9
-	VMULPS          Z5, Z9, Z9
-	VMOVUPS         Z9, 2624(DI)
-	VSQRTPS         Z9, Z9
-	VMOVUPS         Z9, 4672(DI)
-	VMOVUPS         Z12, 640(DI)
-	VMULPS          Z12, Z12, Z12
-	VADDPS          Z3, Z12, Z12
-	VSQRTPS         Z12, Z12
-	VMULPS          Z8, Z12, Z12
-	VMOVUPS         Z12, 2688(DI)
-	VSQRTPS         Z12, Z12
-	VMOVUPS         Z12, 4736(DI)
-	VMOVUPS         Z6, 704(DI)
-	VMULPS          Z6, Z6, Z6
-	VADDPS          Z3, Z6, Z6
-	VSQRTPS         Z6, Z6
-	VMULPS          Z4, Z6, Z6
-	VMOVUPS         Z6, 2752(DI)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 4800(DI)
-	VBROADCASTF32X4 48(BX), Z4
-	VINSERTF32X4    $0x01, 560(BX), Z4, Z4
-	VINSERTF32X4    $0x02, 1072(BX), Z4, Z4
-	VINSERTF32X4    $0x03, 1584(BX), Z4, Z4
-	VBROADCASTF32X4 176(BX), Z5
-	VINSERTF32X4    $0x01, 688(BX), Z5, Z5
-	VINSERTF32X4    $0x02, 1200(BX), Z5, Z5
-	VINSERTF32X4    $0x03, 1712(BX), Z5, Z5
-	VBROADCASTF32X4 304(BX), Z6
-	VINSERTF32X4    $0x01, 816(BX), Z6, Z6
-	VINSERTF32X4    $0x02, 1328(BX), Z6, Z6
-	VINSERTF32X4    $0x03, 1840(BX), Z6, Z6
-	VBROADCASTF32X4 432(BX), Z7
-	VINSERTF32X4    $0x01, 944(BX), Z7, Z7
-	VINSERTF32X4    $0x02, 1456(BX), Z7, Z7
-	VINSERTF32X4    $0x03, 1968(BX), Z7, Z7
-	VUNPCKLPS       Z5, Z4, Z8
-	VUNPCKHPS       Z5, Z4, Z4
-	VUNPCKLPS       Z7, Z6, Z5
-	VUNPCKHPS       Z7, Z6, Z6
-	VUNPCKLPD       Z5, Z8, Z7
-	VUNPCKHPD       Z5, Z8, Z5
-	VUNPCKLPD       Z6, Z4, Z8
-	VUNPCKHPD       Z6, Z4, Z4
-	VBROADCASTF32X4 48(CX), Z6
-	VINSERTF32X4    $0x01, 560(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1072(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1584(CX), Z6, Z6
-	VBROADCASTF32X4 176(CX), Z9
-	VINSERTF32X4    $0x01, 688(CX), Z9, Z9
-	VINSERTF32X4    $0x02, 1200(CX), Z9, Z9
-	VINSERTF32X4    $0x03, 1712(CX), Z9, Z9
-	VBROADCASTF32X4 304(CX), Z10
-	VINSERTF32X4    $0x01, 816(CX), Z10, Z10
-	VINSERTF32X4    $0x02, 1328(CX), Z10, Z10
-	VINSERTF32X4    $0x03, 1840(CX), Z10, Z10
-	VBROADCASTF32X4 432(CX), Z11
-	VINSERTF32X4    $0x01, 944(CX), Z11, Z11
-	VINSERTF32X4    $0x02, 1456(CX), Z11, Z11
-	VINSERTF32X4    $0x03, 1968(CX), Z11, Z11
-	VUNPCKLPS       Z9, Z6, Z12
-	VUNPCKHPS       Z9, Z6, Z6
-	VUNPCKLPS       Z11, Z10, Z9
-	VUNPCKHPS       Z11, Z10, Z10
-	VUNPCKLPD       Z9, Z12, Z11
-	VUNPCKHPD       Z9, Z12, Z9
-	VUNPCKLPD       Z10, Z6, Z12
-	VUNPCKHPD       Z10, Z6, Z6
-	VMOVUPS         Z11, 768(DI)
-	VMULPS          Z11, Z11, Z11
-	VADDPS          Z3, Z11, Z11
-	VSQRTPS         Z11, Z11
-	VMULPS          Z7, Z11, Z11
-	VMOVUPS         Z11, 2816(DI)
-	VSQRTPS         Z11, Z11
-	VMOVUPS         Z11, 4864(DI)
-	VMOVUPS         Z9, 832(DI)
-	VMULPS          Z9, Z9, Z9
-	VADDPS          Z3, Z9, Z9
-	VSQRTPS         Z9, Z9
-	VMULPS          Z5, Z9, Z9
-	VMOVUPS         Z9, 2880(DI)
-	VSQRTPS         Z9, Z9
-	VMOVUPS         Z9, 4928(DI)
-	VMOVUPS         Z12, 896(DI)
-	VMULPS          Z12, Z12, Z12
-	VADDPS          Z3, Z12, Z12
-	VSQRTPS         Z12, Z12
-	VMULPS          Z8, Z12, Z12
-	VMOVUPS         Z12, 2944(DI)
-	VSQRTPS         Z12, Z12
-	VMOVUPS         Z12, 4992(DI)
-	VMOVUPS         Z6, 960(DI)
-	VMULPS          Z6, Z6, Z6
-	VADDPS          Z3, Z6, Z6
-	VSQRTPS         Z6, Z6
-	VMULPS          Z4, Z6, Z6
-	VMOVUPS         Z6, 3008(DI)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 5056(DI)
-	VBROADCASTSS    bits_7fffffff<>+0(SB), Z4
-	VXORPS          Z5, Z5, Z5
-	VMOVUPS         512(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00000080<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z6
-	VMOVUPS         Z6, 512(DI)
-	VMULPS          2560(DI), Z6, Z7
-	VMULPS          Z6, Z7, Z6
-	KMOVW           K1, K1
-	VXORPS          Z7, Z7, Z7
-	VMOVUPS         576(DI), Z8
-	VCMPPS          $0x11, Z5, Z8, K4
-	VPORD.BCST      bits_00000100<>+0(SB), Z0, K4, Z0
-	VPANDD          Z8, Z4, Z8
-	VMOVUPS         Z8, 576(DI)
-	VMULPS          2624(DI), Z8, Z9
-	VMULPS          Z8, Z9, Z8
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z6, Z8, K4
-	VMOVAPS         Z8, K4, Z6
-	VPBROADCASTD    bits_00000001<>+0(SB), K4, Z7
-	VMOVUPS         640(DI), Z8
-	VCMPPS          $0x11, Z5, Z8, K4
-	VPORD.BCST      bits_00000200<>+0(SB), Z0, K4, Z0
-	VPANDD          Z8, Z4, Z8
-	VMOVUPS         Z8, 640(DI)
-	VMULPS          2688(DI), Z8, Z9
-	VMULPS          Z8, Z9, Z8
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z6, Z8, K4
-	VMOVAPS         Z8, K4, Z6
-	VPBROADCASTD    bits_00000002<>+0(SB), K4, Z7
-	VMOVUPS         704(DI), Z8
-	VCMPPS          $0x11, Z5, Z8, K4
-	VPORD.BCST      bits_00000400<>+0(SB), Z0, K4, Z0
-	VPANDD          Z8, Z4, Z8
-	VMOVUPS         Z8, 704(DI)
-	VMULPS          2752(DI), Z8, Z9
-	VMULPS          Z8, Z9, Z8
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z6, Z8, K4
-	VMOVAPS         Z8, K4, Z6
-	VPBROADCASTD    bits_00000003<>+0(SB), K4, Z7
-	VMOVUPS         768(DI), Z8
-	VCMPPS          $0x11, Z5, Z8, K4
-	VPORD.BCST      bits_00000800<>+0(SB), Z0, K4, Z0
-	VPANDD          Z8, Z4, Z8
-	VMOVUPS         Z8, 768(DI)
-	VMULPS          2816(DI), Z8, Z9
-	VMULPS          Z8, Z9, Z8
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z6, Z8, K4
-	VMOVAPS         Z8, K4, Z6
-	VPBROADCASTD    bits_00000004<>+0(SB), K4, Z7
-	VMOVUPS         832(DI), Z8
-	VCMPPS          $0x11, Z5, Z8, K4
-	VPORD.BCST      bits_00001000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z8, Z4, Z8
-	VMOVUPS         Z8, 832(DI)
-	VMULPS          2880(DI), Z8, Z9
-	VMULPS          Z8, Z9, Z8
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z6, Z8, K4
-	VMOVAPS         Z8, K4, Z6
-	VPBROADCASTD    bits_00000005<>+0(SB), K4, Z7
-	VMOVUPS         896(DI), Z8
-	VCMPPS          $0x11, Z5, Z8, K4
-	VPORD.BCST      bits_00002000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z8, Z4, Z8
-	VMOVUPS         Z8, 896(DI)
-	VMULPS          2944(DI), Z8, Z9
-	VMULPS          Z8, Z9, Z8
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z6, Z8, K4
-	VMOVAPS         Z8, K4, Z6
-	VPBROADCASTD    bits_00000006<>+0(SB), K4, Z7
-	VMOVUPS         960(DI), Z8
-	VCMPPS          $0x11, Z5, Z8, K4
-	VPANDD          Z8, Z4, Z4
-	VMOVUPS         Z4, 960(DI)
-	VMULPS          3008(DI), Z4, Z5
-	VMULPS          Z4, Z5, Z4
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z6, Z4, K4
-	VMOVAPS         Z4, K4, Z6
-	VPBROADCASTD    bits_00000007<>+0(SB), K4, Z7
-	VPCMPD.BCST     $0x00, bits_00000000<>+0(SB), Z7, K1, K4
-	VMOVUPS         512(DI), Z4
-	VPXORD.BCST     bits_80000000<>+0(SB), Z4, K4, Z4
-	VMOVUPS         Z4, 512(DI)
-	VPXORD.BCST     bits_00000080<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000001<>+0(SB), Z7, K1, K4
-	VMOVUPS         576(DI), Z4
-	VPXORD.BCST     bits_80000000<>+0(SB), Z4, K4, Z4
-	VMOVUPS         Z4, 576(DI)
-	VPXORD.BCST     bits_00000100<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000002<>+0(SB), Z7, K1, K4
-	VMOVUPS         640(DI), Z4
-	VPXORD.BCST     bits_80000000<>+0(SB), Z4, K4, Z4
-	VMOVUPS         Z4, 640(DI)
-	VPXORD.BCST     bits_00000200<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000003<>+0(SB), Z7, K1, K4
-	VMOVUPS         704(DI), Z4
-	VPXORD.BCST     bits_80000000<>+0(SB), Z4, K4, Z4
-	VMOVUPS         Z4, 704(DI)
-	VPXORD.BCST     bits_00000400<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000004<>+0(SB), Z7, K1, K4
-	VMOVUPS         768(DI), Z4
-	VPXORD.BCST     bits_80000000<>+0(SB), Z4, K4, Z4
-	VMOVUPS         Z4, 768(DI)
-	VPXORD.BCST     bits_00000800<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000005<>+0(SB), Z7, K1, K4
-	VMOVUPS         832(DI), Z4
-	VPXORD.BCST     bits_80000000<>+0(SB), Z4, K4, Z4
-	VMOVUPS         Z4, 832(DI)
-	VPXORD.BCST     bits_00001000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000006<>+0(SB), Z7, K1, K4
-	VMOVUPS         896(DI), Z4
-	VPXORD.BCST     bits_80000000<>+0(SB), Z4, K4, Z4
-	VMOVUPS         Z4, 896(DI)
-	VPXORD.BCST     bits_00002000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000007<>+0(SB), Z7, K1, K1
-	VMOVUPS         960(DI), Z4
-	VPXORD.BCST     bits_80000000<>+0(SB), Z4, K1, Z4
-	VMOVUPS         Z4, 960(DI)
-	VMOVUPS         512(DI), Z4
-	VMULPS          2560(DI), Z4, Z5
-	VMOVUPS         Z5, 6656(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         576(DI), Z4
-	VMULPS          2624(DI), Z4, Z5
-	VMOVUPS         Z5, 6720(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         640(DI), Z4
-	VMULPS          2688(DI), Z4, Z5
-	VMOVUPS         Z5, 6784(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         704(DI), Z4
-	VMULPS          2752(DI), Z4, Z5
-	VMOVUPS         Z5, 6848(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         768(DI), Z4
-	VMULPS          2816(DI), Z4, Z5
-	VMOVUPS         Z5, 6912(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         832(DI), Z4
-	VMULPS          2880(DI), Z4, Z5
-	VMOVUPS         Z5, 6976(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         896(DI), Z4
-	VMULPS          2944(DI), Z4, Z5
-	VMOVUPS         Z5, 7040(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         960(DI), Z4
-	VMULPS          3008(DI), Z4, Z5
-	VMOVUPS         Z5, 7104(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VBROADCASTF32X4 64(BX), Z4
-	VINSERTF32X4    $0x01, 576(BX), Z4, Z4
-	VINSERTF32X4    $0x02, 1088(BX), Z4, Z4
-	VINSERTF32X4    $0x03, 1600(BX), Z4, Z4
-	VBROADCASTF32X4 192(BX), Z5
-	VINSERTF32X4    $0x01, 704(BX), Z5, Z5
-	VINSERTF32X4    $0x02, 1216(BX), Z5, Z5
-	VINSERTF32X4    $0x03, 1728(BX), Z5, Z5
-	VBROADCASTF32X4 320(BX), Z6
-	VINSERTF32X4    $0x01, 832(BX), Z6, Z6
-	VINSERTF32X4    $0x02, 1344(BX), Z6, Z6
-	VINSERTF32X4    $0x03, 1856(BX), Z6, Z6
-	VBROADCASTF32X4 448(BX), Z7
-	VINSERTF32X4    $0x01, 960(BX), Z7, Z7
-	VINSERTF32X4    $0x02, 1472(BX), Z7, Z7
-	VINSERTF32X4    $0x03, 1984(BX), Z7, Z7
-	VUNPCKLPS       Z5, Z4, Z8
-	VUNPCKHPS       Z5, Z4, Z4
-	VUNPCKLPS       Z7, Z6, Z5
-	VUNPCKHPS       Z7, Z6, Z6
-	VUNPCKLPD       Z5, Z8, Z7
-	VUNPCKHPD       Z5, Z8, Z5
-	VUNPCKLPD       Z6, Z4, Z8
-	VUNPCKHPD       Z6, Z4, Z4
-	VBROADCASTF32X4 64(CX), Z6
-	VINSERTF32X4    $0x01, 576(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1088(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1600(CX), Z6, Z6
-	VBROADCASTF32X4 192(CX), Z9
-	VINSERTF32X4    $0x01, 704(CX), Z9, Z9
-	VINSERTF32X4    $0x02, 1216(CX), Z9, Z9
-	VINSERTF32X4    $0x03, 1728(CX), Z9, Z9
-	VBROADCASTF32X4 320(CX), Z10
-	VINSERTF32X4    $0x01, 832(CX), Z10, Z10
-	VINSERTF32X4    $0x02, 1344(CX), Z10, Z10
-	VINSERTF32X4    $0x03, 1856(CX), Z10, Z10
-	VBROADCASTF32X4 448(CX), Z11
-	VINSERTF32X4    $0x01, 960(CX), Z11, Z11
-	VINSERTF32X4    $0x02, 1472(CX), Z11, Z11
-	VINSERTF32X4    $0x03, 1984(CX), Z11, Z11
-	VUNPCKLPS       Z9, Z6, Z12
-	VUNPCKHPS       Z9, Z6, Z6
-	VUNPCKLPS       Z11, Z10, Z9
-	VUNPCKHPS       Z11, Z10, Z10
-	VUNPCKLPD       Z9, Z12, Z11
-	VUNPCKHPD       Z9, Z12, Z9
-	VUNPCKLPD       Z10, Z6, Z12
-	VUNPCKHPD       Z10, Z6, Z6
-	VMOVUPS         Z11, 1024(DI)
-	VMULPS          Z11, Z11, Z11
-	VADDPS          Z3, Z11, Z11
-	VSQRTPS         Z11, Z11
-	VMULPS          Z7, Z11, Z11
-	VMOVUPS         Z11, 3072(DI)
-	VSQRTPS         Z11, Z11
-	VMOVUPS         Z11, 5120(DI)
-	VMOVUPS         Z9, 1088(DI)
-	VMULPS          Z9, Z9, Z9
-	VADDPS          Z3, Z9, Z9
-	VSQRTPS         Z9, Z9
-	VMULPS          Z5, Z9, Z9
-	VMOVUPS         Z9, 3136(DI)
-	VSQRTPS         Z9, Z9
-	VMOVUPS         Z9, 5184(DI)
-	VMOVUPS         Z12, 1152(DI)
-	VMULPS          Z12, Z12, Z12
-	VADDPS          Z3, Z12, Z12
-	VSQRTPS         Z12, Z12
-	VMULPS          Z8, Z12, Z12
-	VMOVUPS         Z12, 3200(DI)
-	VSQRTPS         Z12, Z12
-	VMOVUPS         Z12, 5248(DI)
-	VMOVUPS         Z6, 1216(DI)
-	VMULPS          Z6, Z6, Z6
-	VADDPS          Z3, Z6, Z6
-	VSQRTPS         Z6, Z6
-	VMULPS          Z4, Z6, Z6
-	VMOVUPS         Z6, 3264(DI)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 5312(DI)
-	VBROADCASTF32X4 80(BX), Z4
-	VINSERTF32X4    $0x01, 592(BX), Z4, Z4
-	VINSERTF32X4    $0x02, 1104(BX), Z4, Z4
-	VINSERTF32X4    $0x03, 1616(BX), Z4, Z4
-	VBROADCASTF32X4 208(BX), Z5
-	VINSERTF32X4    $0x01, 720(BX), Z5, Z5
-	VINSERTF32X4    $0x02, 1232(BX), Z5, Z5
-	VINSERTF32X4    $0x03, 1744(BX), Z5, Z5
-	VBROADCASTF32X4 336(BX), Z6
-	VINSERTF32X4    $0x01, 848(BX), Z6, Z6
-	VINSERTF32X4    $0x02, 1360(BX), Z6, Z6
-	VINSERTF32X4    $0x03, 1872(BX), Z6, Z6
-	VBROADCASTF32X4 464(BX), Z7
-	VINSERTF32X4    $0x01, 976(BX), Z7, Z7
-	VINSERTF32X4    $0x02, 1488(BX), Z7, Z7
-	VINSERTF32X4    $0x03, 2000(BX), Z7, Z7
-	VUNPCKLPS       Z5, Z4, Z8
-	VUNPCKHPS       Z5, Z4, Z4
-	VUNPCKLPS       Z7, Z6, Z5
-	VUNPCKHPS       Z7, Z6, Z6
-	VUNPCKLPD       Z5, Z8, Z7
-	VUNPCKHPD       Z5, Z8, Z5
-	VUNPCKLPD       Z6, Z4, Z8
-	VUNPCKHPD       Z6, Z4, Z4
-	VBROADCASTF32X4 80(CX), Z6
-	VINSERTF32X4    $0x01, 592(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1104(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1616(CX), Z6, Z6
-	VBROADCASTF32X4 208(CX), Z9
-	VINSERTF32X4    $0x01, 720(CX), Z9, Z9
-	VINSERTF32X4    $0x02, 1232(CX), Z9, Z9
-	VINSERTF32X4    $0x03, 1744(CX), Z9, Z9
-	VBROADCASTF32X4 336(CX), Z10
-	VINSERTF32X4    $0x01, 848(CX), Z10, Z10
-	VINSERTF32X4    $0x02, 1360(CX), Z10, Z10
-	VINSERTF32X4    $0x03, 1872(CX), Z10, Z10
-	VBROADCASTF32X4 464(CX), Z11
-	VINSERTF32X4    $0x01, 976(CX), Z11, Z11
-	VINSERTF32X4    $0x02, 1488(CX), Z11, Z11
-	VINSERTF32X4    $0x03, 2000(CX), Z11, Z11
-	VUNPCKLPS       Z9, Z6, Z12
-	VUNPCKHPS       Z9, Z6, Z6
-	VUNPCKLPS       Z11, Z10, Z9
-	VUNPCKHPS       Z11, Z10, Z10
-	VUNPCKLPD       Z9, Z12, Z11
-	VUNPCKHPD       Z9, Z12, Z9
-	VUNPCKLPD       Z10, Z6, Z12
-	VUNPCKHPD       Z10, Z6, Z6
-	VMOVUPS         Z11, 1280(DI)
-	VMULPS          Z11, Z11, Z11
-	VADDPS          Z3, Z11, Z11
-	VSQRTPS         Z11, Z11
-	VMULPS          Z7, Z11, Z11
-	VMOVUPS         Z11, 3328(DI)
-	VSQRTPS         Z11, Z11
-	VMOVUPS         Z11, 5376(DI)
-	VMOVUPS         Z9, 1344(DI)
-	VMULPS          Z9, Z9, Z9
-	VADDPS          Z3, Z9, Z9
-	VSQRTPS         Z9, Z9
-	VMULPS          Z5, Z9, Z9
-	VMOVUPS         Z9, 3392(DI)
-	VSQRTPS         Z9, Z9
-	VMOVUPS         Z9, 5440(DI)
-	VMOVUPS         Z12, 1408(DI)
-	VMULPS          Z12, Z12, Z12
-	VADDPS          Z3, Z12, Z12
-	VSQRTPS         Z12, Z12
-	VMULPS          Z8, Z12, Z12
-	VMOVUPS         Z12, 3456(DI)
-	VSQRTPS         Z12, Z12
-	VMOVUPS         Z12, 5504(DI)
-	VMOVUPS         Z6, 1472(DI)
-	VMULPS          Z6, Z6, Z6
-	VADDPS          Z3, Z6, Z6
-	VSQRTPS         Z6, Z6
-	VMULPS          Z4, Z6, Z6
-	VMOVUPS         Z6, 3520(DI)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 5568(DI)
-	VBROADCASTSS    bits_7fffffff<>+0(SB), Z4
-	VXORPS          Z5, Z5, Z5
-	VMOVUPS         1024(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00004000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z6
-	VMOVUPS         Z6, 1024(DI)
-	VMULPS          3072(DI), Z6, Z7
-	VMULPS          Z6, Z7, Z6
-	KMOVW           K1, K1
-	VXORPS          Z7, Z7, Z7
-	VMOVUPS         1088(DI), Z8
-	VCMPPS          $0x11, Z5, Z8, K4
-	VPORD.BCST      bits_00008000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z8, Z4, Z8
-	VMOVUPS         Z8, 1088(DI)
-	VMULPS          3136(DI), Z8, Z9
-	VMULPS          Z8, Z9, Z8
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z6, Z8, K4
-	VMOVAPS         Z8, K4, Z6
-	VPBROADCASTD    bits_00000001<>+0(SB), K4, Z7
-	VMOVUPS         1152(DI), Z8
-	VCMPPS          $0x11, Z5, Z8, K4
-	VPORD.BCST      bits_00010000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z8, Z4, Z8
-	VMOVUPS         Z8, 1152(DI)
-	VMULPS          3200(DI), Z8, Z9
-	VMULPS          Z8, Z9, Z8
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z6, Z8, K4
-	VMOVAPS         Z8, K4, Z6
-	VPBROADCASTD    bits_00000002<>+0(SB), K4, Z7
-	VMOVUPS         1216(DI), Z8
-	VCMPPS          $0x11, Z5, Z8, K4
-	VPORD.BCST      bits_00020000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z8, Z4, Z8
-	VMOVUPS         Z8, 1216(DI)
-	VMULPS          3264(DI), Z8, Z9
-	VMULPS          Z8, Z9, Z8
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z6, Z8, K4
-	VMOVAPS         Z8, K4, Z6
-	VPBROADCASTD    bits_00000003<>+0(SB), K4, Z7
-	VMOVUPS         1280(DI), Z8
-	VCMPPS          $0x11, Z5, Z8, K4
-	VPORD.BCST      bits_00040000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z8, Z4, Z8
-	VMOVUPS         Z8, 1280(DI)
-	VMULPS          3328(DI), Z8, Z9
-	VMULPS          Z8, Z9, Z8
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z6, Z8, K4
-	VMOVAPS         Z8, K4, Z6
-	VPBROADCASTD    bits_00000004<>+0(SB), K4, Z7
-	VMOVUPS         1344(DI), Z8
-	VCMPPS          $0x11, Z5, Z8, K4
-	VPORD.BCST      bits_00080000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z8, Z4, Z8
-	VMOVUPS         Z8, 1344(DI)
-	VMULPS          3392(DI), Z8, Z9
-	VMULPS          Z8, Z9, Z8
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z6, Z8, K4
-	VMOVAPS         Z8, K4, Z6
-	VPBROADCASTD    bits_00000005<>+0(SB), K4, Z7
-	VMOVUPS         1408(DI), Z8
-	VCMPPS          $0x11, Z5, Z8, K4
-	VPORD.BCST      bits_00100000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z8, Z4, Z8
-	VMOVUPS         Z8, 1408(DI)
-	VMULPS          3456(DI), Z8, Z9
-	VMULPS          Z8, Z9, Z8
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z6, Z8, K4
-	VMOVAPS         Z8, K4, Z6
-	VPBROADCASTD    bits_00000006<>+0(SB), K4, Z7
-	VMOVUPS         1472(DI), Z8
-	VCMPPS          $0x11, Z5, Z8, K4
-	VPANDD          Z8, Z4, Z4
-	VMOVUPS         Z4, 1472(DI)
-	VMULPS          3520(DI), Z4, Z5
-	VMULPS          Z4, Z5, Z4
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z6, Z4, K4
-	VMOVAPS         Z4, K4, Z6
-	VPBROADCASTD    bits_00000007<>+0(SB), K4, Z7
-	VPCMPD.BCST     $0x00, bits_00000000<>+0(SB), Z7, K1, K4
-	VMOVUPS         1024(DI), Z4
-	VPXORD.BCST     bits_80000000<>+0(SB), Z4, K4, Z4
-	VMOVUPS         Z4, 1024(DI)
-	VPXORD.BCST     bits_00004000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000001<>+0(SB), Z7, K1, K4
-	VMOVUPS         1088(DI), Z4
-	VPXORD.BCST     bits_80000000<>+0(SB), Z4, K4, Z4
-	VMOVUPS         Z4, 1088(DI)
-	VPXORD.BCST     bits_00008000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000002<>+0(SB), Z7, K1, K4
-	VMOVUPS         1152(DI), Z4
-	VPXORD.BCST     bits_80000000<>+0(SB), Z4, K4, Z4
-	VMOVUPS         Z4, 1152(DI)
-	VPXORD.BCST     bits_00010000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000003<>+0(SB), Z7, K1, K4
-	VMOVUPS         1216(DI), Z4
-	VPXORD.BCST     bits_80000000<>+0(SB), Z4, K4, Z4
-	VMOVUPS         Z4, 1216(DI)
-	VPXORD.BCST     bits_00020000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000004<>+0(SB), Z7, K1, K4
-	VMOVUPS         1280(DI), Z4
-	VPXORD.BCST     bits_80000000<>+0(SB), Z4, K4, Z4
-	VMOVUPS         Z4, 1280(DI)
-	VPXORD.BCST     bits_00040000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000005<>+0(SB), Z7, K1, K4
-	VMOVUPS         1344(DI), Z4
-	VPXORD.BCST     bits_80000000<>+0(SB), Z4, K4, Z4
-	VMOVUPS         Z4, 1344(DI)
-	VPXORD.BCST     bits_00080000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000006<>+0(SB), Z7, K1, K4
-	VMOVUPS         1408(DI), Z4
-	VPXORD.BCST     bits_80000000<>+0(SB), Z4, K4, Z4
-	VMOVUPS         Z4, 1408(DI)
-	VPXORD.BCST     bits_00100000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000007<>+0(SB), Z7, K1, K1
-	VMOVUPS         1472(DI), Z4
-	VPXORD.BCST     bits_80000000<>+0(SB), Z4, K1, Z4
-	VMOVUPS         Z4, 1472(DI)
-	VMOVUPS         1024(DI), Z4
-	VMULPS          3072(DI), Z4, Z5
-	VMOVUPS         Z5, 7168(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1088(DI), Z4
-	VMULPS          3136(DI), Z4, Z5
-	VMOVUPS         Z5, 7232(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1152(DI), Z4
-	VMULPS          3200(DI), Z4, Z5
-	VMOVUPS         Z5, 7296(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1216(DI), Z4
-	VMULPS          3264(DI), Z4, Z5
-	VMOVUPS         Z5, 7360(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1280(DI), Z4
-	VMULPS          3328(DI), Z4, Z5
-	VMOVUPS         Z5, 7424(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1344(DI), Z4
-	VMULPS          3392(DI), Z4, Z5
-	VMOVUPS         Z5, 7488(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1408(DI), Z4
-	VMULPS          3456(DI), Z4, Z5
-	VMOVUPS         Z5, 7552(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1472(DI), Z4
-	VMULPS          3520(DI), Z4, Z5
-	VMOVUPS         Z5, 7616(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VBROADCASTF32X4 96(BX), Z4
-	VINSERTF32X4    $0x01, 608(BX), Z4, Z4
-	VINSERTF32X4    $0x02, 1120(BX), Z4, Z4
-	VINSERTF32X4    $0x03, 1632(BX), Z4, Z4
-	VBROADCASTF32X4 224(BX), Z5
-	VINSERTF32X4    $0x01, 736(BX), Z5, Z5
-	VINSERTF32X4    $0x02, 1248(BX), Z5, Z5
-	VINSERTF32X4    $0x03, 1760(BX), Z5, Z5
-	VBROADCASTF32X4 352(BX), Z6
-	VINSERTF32X4    $0x01, 864(BX), Z6, Z6
-	VINSERTF32X4    $0x02, 1376(BX), Z6, Z6
-	VINSERTF32X4    $0x03, 1888(BX), Z6, Z6
-	VBROADCASTF32X4 480(BX), Z7
-	VINSERTF32X4    $0x01, 992(BX), Z7, Z7
-	VINSERTF32X4    $0x02, 1504(BX), Z7, Z7
-	VINSERTF32X4    $0x03, 2016(BX), Z7, Z7
-	VUNPCKLPS       Z5, Z4, Z8
-	VUNPCKHPS       Z5, Z4, Z4
-	VUNPCKLPS       Z7, Z6, Z5
-	VUNPCKHPS       Z7, Z6, Z6
-	VUNPCKLPD       Z5, Z8, Z7
-	VUNPCKHPD       Z5, Z8, Z5
-	VUNPCKLPD       Z6, Z4, Z8
-	VUNPCKHPD       Z6, Z4, Z4
-	VBROADCASTF32X4 96(CX), Z6
-	VINSERTF32X4    $0x01, 608(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1120(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1632(CX), Z6, Z6
-	VBROADCASTF32X4 224(CX), Z9
-	VINSERTF32X4    $0x01, 736(CX), Z9, Z9
-	VINSERTF32X4    $0x02, 1248(CX), Z9, Z9
-	VINSERTF32X4    $0x03, 1760(CX), Z9, Z9
-	VBROADCASTF32X4 352(CX), Z10
-	VINSERTF32X4    $0x01, 864(CX), Z10, Z10
-	VINSERTF32X4    $0x02, 1376(CX), Z10, Z10
-	VINSERTF32X4    $0x03, 1888(CX), Z10, Z10
-	VBROADCASTF32X4 480(CX), Z11
-	VINSERTF32X4    $0x01, 992(CX), Z11, Z11
-	VINSERTF32X4    $0x02, 1504(CX), Z11, Z11
-	VINSERTF32X4    $0x03, 2016(CX), Z11, Z11
-	VUNPCKLPS       Z9, Z6, Z12
-	VUNPCKHPS       Z9, Z6, Z6
-	VUNPCKLPS       Z11, Z10, Z9
-	VUNPCKHPS       Z11, Z10, Z10
-	VUNPCKLPD       Z9, Z12, Z11
-	VUNPCKHPD       Z9, Z12, Z9
-	VUNPCKLPD       Z10, Z6, Z12
-	VUNPCKHPD       Z10, Z6, Z6
-	VMOVUPS         Z11, 1536(DI)
-	VMULPS          Z11, Z11, Z11
-	VADDPS          Z3, Z11, Z11
-	VSQRTPS         Z11, Z11
-	VMULPS          Z7, Z11, Z11
-	VMOVUPS         Z11, 3584(DI)
-	VSQRTPS         Z11, Z11
-	VMOVUPS         Z11, 5632(DI)
-	VMOVUPS         Z9, 1600(DI)
-	VMULPS          Z9, Z9, Z9
-	VADDPS          Z3, Z9, Z9
-	VSQRTPS         Z9, Z9
-	VMULPS          Z5, Z9, Z9
-	VMOVUPS         Z9, 3648(DI)
-	VSQRTPS         Z9, Z9
-	VMOVUPS         Z9, 5696(DI)
-	VMOVUPS         Z12, 1664(DI)
-	VMULPS          Z12, Z12, Z12
-	VADDPS          Z3, Z12, Z12
-	VSQRTPS         Z12, Z12
-	VMULPS          Z8, Z12, Z12
-	VMOVUPS         Z12, 3712(DI)
-	VSQRTPS         Z12, Z12
-	VMOVUPS         Z12, 5760(DI)
-	VMOVUPS         Z6, 1728(DI)
-	VMULPS          Z6, Z6, Z6
-	VADDPS          Z3, Z6, Z6
-	VSQRTPS         Z6, Z6
-	VMULPS          Z4, Z6, Z6
-	VMOVUPS         Z6, 3776(DI)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 5824(DI)
-	VBROADCASTF32X4 112(BX), Z4
-	VINSERTF32X4    $0x01, 624(BX), Z4, Z4
-	VINSERTF32X4    $0x02, 1136(BX), Z4, Z4
-	VINSERTF32X4    $0x03, 1648(BX), Z4, Z4
-	VBROADCASTF32X4 240(BX), Z5
-	VINSERTF32X4    $0x01, 752(BX), Z5, Z5
-	VINSERTF32X4    $0x02, 1264(BX), Z5, Z5
-	VINSERTF32X4    $0x03, 1776(BX), Z5, Z5
-	VBROADCASTF32X4 368(BX), Z6
-	VINSERTF32X4    $0x01, 880(BX), Z6, Z6
-	VINSERTF32X4    $0x02, 1392(BX), Z6, Z6
-	VINSERTF32X4    $0x03, 1904(BX), Z6, Z6
-	VBROADCASTF32X4 496(BX), Z7
-	VINSERTF32X4    $0x01, 1008(BX), Z7, Z7
-	VINSERTF32X4    $0x02, 1520(BX), Z7, Z7
-	VINSERTF32X4    $0x03, 2032(BX), Z7, Z7
-	VUNPCKLPS       Z5, Z4, Z8
-	VUNPCKHPS       Z5, Z4, Z4
-	VUNPCKLPS       Z7, Z6, Z5
-	VUNPCKHPS       Z7, Z6, Z6
-	VUNPCKLPD       Z5, Z8, Z7
-	VUNPCKHPD       Z5, Z8, Z5
-	VUNPCKLPD       Z6, Z4, Z8
-	VUNPCKHPD       Z6, Z4, Z4
-	VBROADCASTF32X4 112(CX), Z6
-	VINSERTF32X4    $0x01, 624(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1136(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1648(CX), Z6, Z6
-	VBROADCASTF32X4 240(CX), Z9
-	VINSERTF32X4    $0x01, 752(CX), Z9, Z9
-	VINSERTF32X4    $0x02, 1264(CX), Z9, Z9
-	VINSERTF32X4    $0x03, 1776(CX), Z9, Z9
-	VBROADCASTF32X4 368(CX), Z10
-	VINSERTF32X4    $0x01, 880(CX), Z10, Z10
-	VINSERTF32X4    $0x02, 1392(CX), Z10, Z10
-	VINSERTF32X4    $0x03, 1904(CX), Z10, Z10
-	VBROADCASTF32X4 496(CX), Z11
-	VINSERTF32X4    $0x01, 1008(CX), Z11, Z11
-	VINSERTF32X4    $0x02, 1520(CX), Z11, Z11
-	VINSERTF32X4    $0x03, 2032(CX), Z11, Z11
-	VUNPCKLPS       Z9, Z6, Z12
-	VUNPCKHPS       Z9, Z6, Z6
-	VUNPCKLPS       Z11, Z10, Z9
-	VUNPCKHPS       Z11, Z10, Z10
-	VUNPCKLPD       Z9, Z12, Z11
-	VUNPCKHPD       Z9, Z12, Z9
-	VUNPCKLPD       Z10, Z6, Z12
-	VUNPCKHPD       Z10, Z6, Z6
-	VMOVUPS         Z11, 1792(DI)
-	VMULPS          Z11, Z11, Z11
-	VADDPS          Z3, Z11, Z11
-	VSQRTPS         Z11, Z11
-	VMULPS          Z7, Z11, Z11
-	VMOVUPS         Z11, 3840(DI)
-	VSQRTPS         Z11, Z11
-	VMOVUPS         Z11, 5888(DI)
-	VMOVUPS         Z9, 1856(DI)
-	VMULPS          Z9, Z9, Z9
-	VADDPS          Z3, Z9, Z9
-	VSQRTPS         Z9, Z9
-	VMULPS          Z5, Z9, Z9
-	VMOVUPS         Z9, 3904(DI)
-	VSQRTPS         Z9, Z9
-	VMOVUPS         Z9, 5952(DI)
-	VMOVUPS         Z12, 1920(DI)
-	VMULPS          Z12, Z12, Z12
-	VADDPS          Z3, Z12, Z12
-	VSQRTPS         Z12, Z12
-	VMULPS          Z8, Z12, Z12
-	VMOVUPS         Z12, 3968(DI)
-	VSQRTPS         Z12, Z12
-	VMOVUPS         Z12, 6016(DI)
-	VMOVUPS         Z6, 1984(DI)
-	VMULPS          Z6, Z6, Z6
-	VADDPS          Z3, Z6, Z6
-	VSQRTPS         Z6, Z6
-	VMULPS          Z4, Z6, Z6
-	VMOVUPS         Z6, 4032(DI)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 6080(DI)
-	VBROADCASTSS    bits_7fffffff<>+0(SB), Z3
-	VXORPS          Z4, Z4, Z4
-	VMOVUPS         1536(DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00200000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1536(DI)
-	VMULPS          3584(DI), Z5, Z6
-	VMULPS          Z5, Z6, Z5
-	KMOVW           K1, K1
-	VXORPS          Z6, Z6, Z6
-	VMOVUPS         1600(DI), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00400000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1600(DI)
-	VMULPS          3648(DI), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000001<>+0(SB), K4, Z6
-	VMOVUPS         1664(DI), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_00800000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1664(DI)
-	VMULPS          3712(DI), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000002<>+0(SB), K4, Z6
-	VMOVUPS         1728(DI), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_01000000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1728(DI)
-	VMULPS          3776(DI), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000003<>+0(SB), K4, Z6
-	VMOVUPS         1792(DI), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_02000000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1792(DI)
-	VMULPS          3840(DI), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000004<>+0(SB), K4, Z6
-	VMOVUPS         1856(DI), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_04000000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1856(DI)
-	VMULPS          3904(DI), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000005<>+0(SB), K4, Z6
-	VMOVUPS         1920(DI), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPORD.BCST      bits_08000000<>+0(SB), Z0, K4, Z0
-	VPANDD          Z7, Z3, Z7
-	VMOVUPS         Z7, 1920(DI)
-	VMULPS          3968(DI), Z7, Z8
-	VMULPS          Z7, Z8, Z7
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z7, K4
-	VMOVAPS         Z7, K4, Z5
-	VPBROADCASTD    bits_00000006<>+0(SB), K4, Z6
-	VMOVUPS         1984(DI), Z7
-	VCMPPS          $0x11, Z4, Z7, K4
-	VPANDD          Z7, Z3, Z3
-	VMOVUPS         Z3, 1984(DI)
-	VMULPS          4032(DI), Z3, Z4
-	VMULPS          Z3, Z4, Z3
-	KXORW           K4, K1, K1
-	VCMPPS          $0x11, Z5, Z3, K4
-	VMOVAPS         Z3, K4, Z5
-	VPBROADCASTD    bits_00000007<>+0(SB), K4, Z6
-	VPCMPD.BCST     $0x00, bits_00000000<>+0(SB), Z6, K1, K4
-	VMOVUPS         1536(DI), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1536(DI)
-	VPXORD.BCST     bits_00200000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000001<>+0(SB), Z6, K1, K4
-	VMOVUPS         1600(DI), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1600(DI)
-	VPXORD.BCST     bits_00400000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000002<>+0(SB), Z6, K1, K4
-	VMOVUPS         1664(DI), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1664(DI)
-	VPXORD.BCST     bits_00800000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000003<>+0(SB), Z6, K1, K4
-	VMOVUPS         1728(DI), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1728(DI)
-	VPXORD.BCST     bits_01000000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000004<>+0(SB), Z6, K1, K4
-	VMOVUPS         1792(DI), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1792(DI)
-	VPXORD.BCST     bits_02000000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000005<>+0(SB), Z6, K1, K4
-	VMOVUPS         1856(DI), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1856(DI)
-	VPXORD.BCST     bits_04000000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000006<>+0(SB), Z6, K1, K4
-	VMOVUPS         1920(DI), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K4, Z3
-	VMOVUPS         Z3, 1920(DI)
-	VPXORD.BCST     bits_08000000<>+0(SB), Z0, K4, Z0
-	VPCMPD.BCST     $0x00, bits_00000007<>+0(SB), Z6, K1, K1
-	VMOVUPS         1984(DI), Z3
-	VPXORD.BCST     bits_80000000<>+0(SB), Z3, K1, Z3
-	VMOVUPS         Z3, 1984(DI)
-	VMOVUPS         1536(DI), Z3
-	VMULPS          3584(DI), Z3, Z4
-	VMOVUPS         Z4, 7680(DI)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1600(DI), Z3
-	VMULPS          3648(DI), Z3, Z4
-	VMOVUPS         Z4, 7744(DI)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1664(DI), Z3
-	VMULPS          3712(DI), Z3, Z4
-	VMOVUPS         Z4, 7808(DI)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1728(DI), Z3
-	VMULPS          3776(DI), Z3, Z4
-	VMOVUPS         Z4, 7872(DI)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1792(DI), Z3
-	VMULPS          3840(DI), Z3, Z4
-	VMOVUPS         Z4, 7936(DI)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1856(DI), Z3
-	VMULPS          3904(DI), Z3, Z4
-	VMOVUPS         Z4, 8000(DI)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1920(DI), Z3
-	VMULPS          3968(DI), Z3, Z4
-	VMOVUPS         Z4, 8064(DI)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1984(DI), Z3
-	VMULPS          4032(DI), Z3, Z4
-	VMOVUPS         Z4, 8128(DI)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         Z0, 576(AX)
-	VMOVUPS         Z1, 640(AX)
-	VMOVUPS         Z1, 8768(DI)
-	VMOVUPS         Z2, 8832(DI)
-	VBROADCASTSS    bits_322bcc77<>+0(SB), Z0
-	VCMPPS          $0x11, Z0, Z1, K1
-	VBROADCASTSS    bits_48000000<>+0(SB), Z0
-	VMULPS          Z0, Z1, Z0
-	VCMPPS          $0x1e, Z0, Z2, K4
-	KORW            K1, K4, K1
-	KMOVW           K1, CX
-	VMOVUPS         levelsAVX512<>+0(SB), Z0
-	VMOVUPS         evenWordsAVX512<>+0(SB), Z1
-	VBROADCASTSS    bits_3f000000<>+0(SB), Z2
-	VBROADCASTSS    bits_4b400000<>+0(SB), Z3
-	VBROADCASTSS    bits_4b400000<>+0(SB), Z4
-	VBROADCASTSS    bits_4b400007<>+0(SB), Z5
-	VMOVUPS         8768(DI), Z6
-	VBROADCASTSS    bits_41700000<>+0(SB), Z7
-	VDIVPS          Z7, Z6, Z6
-	VMOVUPS         Z6, 512(AX)
-	VXORPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 8704(DI)
-	VXORPS          Z6, Z6, Z6
-	VMOVUPS         Z6, (AX)
-	VMOVUPS         Z6, 64(AX)
-	VMOVUPS         Z6, 128(AX)
-	VMOVUPS         Z6, 192(AX)
-	VMOVUPS         Z6, 256(AX)
-	VMOVUPS         Z6, 320(AX)
-	VMOVUPS         Z6, 384(AX)
-	VMOVUPS         Z6, 448(AX)
-	LEAQ            stepsIQ3_XXS<>+0(SB), BX
-	MOVQ            $0x0000001f, SI
+DATA every_4b400000_8<>+0(SB)/4, $0x4b400000
+DATA every_4b400000_8<>+4(SB)/4, $0x4b400000
+DATA every_4b400000_8<>+8(SB)/4, $0x4b400000
+DATA every_4b400000_8<>+12(SB)/4, $0x4b400000
+DATA every_4b400000_8<>+16(SB)/4, $0x4b400000
+DATA every_4b400000_8<>+20(SB)/4, $0x4b400000
+DATA every_4b400000_8<>+24(SB)/4, $0x4b400000
+DATA every_4b400000_8<>+28(SB)/4, $0x4b400000
+GLOBL every_4b400000_8<>(SB), RODATA|NOPTR, $32
+
+DATA every_4b400007_8<>+0(SB)/4, $0x4b400007
+DATA every_4b400007_8<>+4(SB)/4, $0x4b400007
+DATA every_4b400007_8<>+8(SB)/4, $0x4b400007
+DATA every_4b400007_8<>+12(SB)/4, $0x4b400007
+DATA every_4b400007_8<>+16(SB)/4, $0x4b400007
+DATA every_4b400007_8<>+20(SB)/4, $0x4b400007
+DATA every_4b400007_8<>+24(SB)/4, $0x4b400007
+DATA every_4b400007_8<>+28(SB)/4, $0x4b400007
+GLOBL every_4b400007_8<>(SB), RODATA|NOPTR, $32
+
+// func fitIQ3_XXSWeightedAVX512(out *uint16, src *float32, importance *float32, sigma2 *float32, info *uint32, lists *uint16, blocks int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI, BMI2, POPCNT
+TEXT ·fitIQ3_XXSWeightedAVX512(SB), $14592-56
+	LEAQ (SP), AX
+	ADDQ $0x3f, AX
+	ANDQ $-64, AX
+	XORQ CX, CX
+
+block:
+	MOVQ         src+8(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x07, BX
+	ADDQ         BX, DX
+	MOVQ         importance+16(FP), BX
+	MOVQ         CX, SI
+	SHLQ         $0x07, SI
+	ADDQ         SI, BX
+	MOVQ         sigma2+24(FP), SI
+	MOVQ         CX, DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, SI
+	VBROADCASTSS (SI), Y0
+	MOVQ         out+0(FP), SI
+	MOVQ         CX, DI
+	SHLQ         $0x05, DI
+	ADDQ         DI, SI
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VXORPS       Y4, Y4, Y4
+	XORL         DI, DI
+	VMOVUPS      (DX), Y5
+	VCMPPS       $0x11, Y4, Y5, Y6
+	VMOVMSKPS    Y6, R8
+	VMULPS       Y5, Y5, Y6
+	VADDPS       Y0, Y6, Y6
+	VSQRTPS      Y6, Y6
+	VMULPS       (BX), Y6, Y6
+	VMOVUPS      Y6, 128(AX)
+	VPMAXUD      Y6, Y1, Y1
+	VSQRTPS      Y6, Y7
+	VMOVUPS      Y7, 256(AX)
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	VMAXPS       Y5, Y2, Y2
+	VMULPS       Y5, Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VMOVAPS      Y6, Y5
+	VEXTRACTF128 $0x01, Y6, X7
+	VMINPS       X7, X6, X6
+	VPERMILPS    $0x4e, X6, X7
+	VMINPS       X7, X6, X6
+	VPERMILPS    $0xb1, X6, X7
+	VMINPS       X7, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y6
+	VCMPPS       $0x00, Y5, Y6, Y6
+	VMOVMSKPS    Y6, R11
+	TZCNTL       R11, R11
+	ANDL         $0x07, R11
+	POPCNTL      R8, R9
+	ANDL         $0x01, R9
+	MOVL         R9, R10
+	SHLL         $0x1f, R10
+	XORL         R10, (AX)(R11*4)
+	SHLXL        R11, R9, R9
+	XORL         R9, R8
+	ANDL         $0x7f, R8
+	SHLL         $0x00, R8
+	ORL          R8, DI
+	VMOVUPS      32(DX), Y5
+	VCMPPS       $0x11, Y4, Y5, Y6
+	VMOVMSKPS    Y6, R8
+	VMULPS       Y5, Y5, Y6
+	VADDPS       Y0, Y6, Y6
+	VSQRTPS      Y6, Y6
+	VMULPS       32(BX), Y6, Y6
+	VMOVUPS      Y6, 160(AX)
+	VPMAXUD      Y6, Y1, Y1
+	VSQRTPS      Y6, Y7
+	VMOVUPS      Y7, 288(AX)
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      Y5, 32(AX)
+	VMAXPS       Y5, Y2, Y2
+	VMULPS       Y5, Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VMOVAPS      Y6, Y5
+	VEXTRACTF128 $0x01, Y6, X7
+	VMINPS       X7, X6, X6
+	VPERMILPS    $0x4e, X6, X7
+	VMINPS       X7, X6, X6
+	VPERMILPS    $0xb1, X6, X7
+	VMINPS       X7, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y6
+	VCMPPS       $0x00, Y5, Y6, Y6
+	VMOVMSKPS    Y6, R11
+	TZCNTL       R11, R11
+	ANDL         $0x07, R11
+	POPCNTL      R8, R9
+	ANDL         $0x01, R9
+	MOVL         R9, R10
+	SHLL         $0x1f, R10
+	XORL         R10, 32(AX)(R11*4)
+	SHLXL        R11, R9, R9
+	XORL         R9, R8
+	ANDL         $0x7f, R8
+	SHLL         $0x07, R8
+	ORL          R8, DI
+	VMOVUPS      64(DX), Y5
+	VCMPPS       $0x11, Y4, Y5, Y6
+	VMOVMSKPS    Y6, R8
+	VMULPS       Y5, Y5, Y6
+	VADDPS       Y0, Y6, Y6
+	VSQRTPS      Y6, Y6
+	VMULPS       64(BX), Y6, Y6
+	VMOVUPS      Y6, 192(AX)
+	VPMAXUD      Y6, Y1, Y1
+	VSQRTPS      Y6, Y7
+	VMOVUPS      Y7, 320(AX)
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      Y5, 64(AX)
+	VMAXPS       Y5, Y2, Y2
+	VMULPS       Y5, Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VMOVAPS      Y6, Y5
+	VEXTRACTF128 $0x01, Y6, X7
+	VMINPS       X7, X6, X6
+	VPERMILPS    $0x4e, X6, X7
+	VMINPS       X7, X6, X6
+	VPERMILPS    $0xb1, X6, X7
+	VMINPS       X7, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y6
+	VCMPPS       $0x00, Y5, Y6, Y6
+	VMOVMSKPS    Y6, R11
+	TZCNTL       R11, R11
+	ANDL         $0x07, R11
+	POPCNTL      R8, R9
+	ANDL         $0x01, R9
+	MOVL         R9, R10
+	SHLL         $0x1f, R10
+	XORL         R10, 64(AX)(R11*4)
+	SHLXL        R11, R9, R9
+	XORL         R9, R8
+	ANDL         $0x7f, R8
+	SHLL         $0x0e, R8
+	ORL          R8, DI
+	VMOVUPS      96(DX), Y5
+	VCMPPS       $0x11, Y4, Y5, Y4
+	VMOVMSKPS    Y4, DX
+	VMULPS       Y5, Y5, Y4
+	VADDPS       Y0, Y4, Y4
+	VSQRTPS      Y4, Y4
+	VMULPS       96(BX), Y4, Y4
+	VMOVUPS      Y4, 224(AX)
+	VPMAXUD      Y4, Y1, Y1
+	VSQRTPS      Y4, Y0
+	VMOVUPS      Y0, 352(AX)
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      Y5, 96(AX)
+	VMAXPS       Y5, Y2, Y2
+	VMULPS       Y5, Y4, Y0
+	VMULPS       Y5, Y0, Y0
+	VMOVAPS      Y0, Y3
+	VEXTRACTF128 $0x01, Y0, X4
+	VMINPS       X4, X0, X0
+	VPERMILPS    $0x4e, X0, X4
+	VMINPS       X4, X0, X0
+	VPERMILPS    $0xb1, X0, X4
+	VMINPS       X4, X0, X0
+	VINSERTF128  $0x01, X0, Y0, Y0
+	VCMPPS       $0x00, Y3, Y0, Y0
+	VMOVMSKPS    Y0, R9
+	TZCNTL       R9, R9
+	ANDL         $0x07, R9
+	POPCNTL      DX, BX
+	ANDL         $0x01, BX
+	MOVL         BX, R8
+	SHLL         $0x1f, R8
+	XORL         R8, 96(AX)(R9*4)
+	SHLXL        R9, BX, BX
+	XORL         BX, DX
+	ANDL         $0x7f, DX
+	SHLL         $0x15, DX
+	ORL          DX, DI
+	VMOVUPS      (AX), Y0
+	VMULPS       128(AX), Y0, Y3
+	VMOVUPS      Y3, 384(AX)
+	VMOVAPS      Y0, Y0
+	VMOVUPS      32(AX), Y3
+	VMULPS       160(AX), Y3, Y4
+	VMOVUPS      Y4, 416(AX)
+	VMAXPS       Y3, Y0, Y0
+	VMOVUPS      64(AX), Y3
+	VMULPS       192(AX), Y3, Y4
+	VMOVUPS      Y4, 448(AX)
+	VMAXPS       Y3, Y0, Y0
+	VMOVUPS      96(AX), Y3
+	VMULPS       224(AX), Y3, Y4
+	VMOVUPS      Y4, 480(AX)
+	VMAXPS       Y3, Y0, Y0
+	VEXTRACTF128 $0x01, Y1, X3
+	VPMAXUD      X3, X1, X1
+	VPERMILPS    $0x4e, X1, X3
+	VPMAXUD      X3, X1, X1
+	VPERMILPS    $0xb1, X1, X3
+	VPMAXUD      X3, X1, X1
+	VSQRTSS      X1, X1, X1
+	VMOVSS       X1, 1156(AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	VMAXPS       X1, X0, X0
+	VPERMILPS    $0x4e, X0, X1
+	VMAXPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VMAXPS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VMAXPS       X1, X2, X2
+	VPERMILPS    $0x4e, X2, X1
+	VMAXPS       X1, X2, X2
+	VPERMILPS    $0xb1, X2, X1
+	VMAXPS       X1, X2, X2
+	MOVL         DI, 20(SI)
+	VMOVSS       X0, 24(SI)
+	VMOVSS       X2, 1152(AX)
+	MOVL         $0x00000001, 28(SI)
+	VUCOMISS     bits_322bcc77<>+0(SB), X0
+	JB           skip
+	VMULSS       bits_48000000<>+0(SB), X0, X0
+	VUCOMISS     X2, X0
+	JB           skip
+	VMULSS       bits_40800000<>+0(SB), X2, X0
+	VMULSS       X0, X0, X0
+	VMULSS       1156(AX), X0, X0
+	VMOVSS       bits_7d7fffff<>+0(SB), X1
+	VUCOMISS     X0, X1
+	JBE          skip
+	MOVQ         out+0(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x05, BX
+	ADDQ         BX, DX
+	VMOVUPS      stepsIQ3_XXS<>+0(SB), Z0
+	VBROADCASTSS 24(DX), Z1
+	VDIVPS       Z1, Z0, Z0
+	VBROADCASTSS bits_3f800000<>+0(SB), Z1
+	VDIVPS       Z0, Z1, Z1
+	VBROADCASTSS bits_3f000000<>+0(SB), Z2
+	VMULPS       Z2, Z0, Z0
+	VMOVUPS      Z0, 512(AX)
+	VMOVUPS      Z1, 1408(AX)
+	VMOVUPS      Z1, 1536(AX)
+	VMOVUPS      Z1, 1664(AX)
+	VMOVUPS      Z1, 1792(AX)
+	VMOVUPS      Z1, 1920(AX)
+	VMOVUPS      Z1, 2048(AX)
+	VMOVUPS      Z1, 2176(AX)
+	VMOVUPS      Z1, 2304(AX)
+	VMOVUPS      stepsIQ3_XXS<>+64(SB), Z0
+	VBROADCASTSS 24(DX), Z1
+	VDIVPS       Z1, Z0, Z0
+	VBROADCASTSS bits_3f800000<>+0(SB), Z1
+	VDIVPS       Z0, Z1, Z1
+	VBROADCASTSS bits_3f000000<>+0(SB), Z2
+	VMULPS       Z2, Z0, Z0
+	VMOVUPS      Z0, 576(AX)
+	VMOVUPS      Z1, 1472(AX)
+	VMOVUPS      Z1, 1600(AX)
+	VMOVUPS      Z1, 1728(AX)
+	VMOVUPS      Z1, 1856(AX)
+	VMOVUPS      Z1, 1984(AX)
+	VMOVUPS      Z1, 2112(AX)
+	VMOVUPS      Z1, 2240(AX)
+	VMOVUPS      Z1, 2368(AX)
+	MOVQ         info+32(FP), SI
+	XORQ         DX, DX
+	XORQ         BX, BX
+	XORQ         DI, DI
+
+four:
+	MOVQ         DI, R8
+	SHLQ         $0x04, R8
+	ADDQ         AX, R8
+	VBROADCASTSS bits_3f000000<>+0(SB), Z0
+	VMOVUPS      512(AX), Z1
+	VBROADCASTSS (R8), Z2
+	VMULPS       Z2, Z1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VADDPS       every_4b400000_16<>+0(SB), Z2, Z3
+	VREDUCEPS    $0x00, Z2, Z2
+	VPMAXSD      every_4b400000_16<>+0(SB), Z3, Z3
+	VPMINSD      every_4b400007_16<>+0(SB), Z3, Z3
+	VBROADCASTSS 4(R8), Z4
+	VMULPS       Z4, Z1, Z4
+	VSUBPS       Z0, Z4, Z4
+	VADDPS       every_4b400000_16<>+0(SB), Z4, Z5
+	VREDUCEPS    $0x00, Z4, Z4
+	VPMAXSD      every_4b400000_16<>+0(SB), Z5, Z5
+	VPMINSD      every_4b400007_16<>+0(SB), Z5, Z5
+	VPSLLD       $0x03, Z5, Z5
+	VPORD        Z3, Z5, Z3
+	VRANGEPS     $0x0b, Z4, Z2, Z2
+	VBROADCASTSS 8(R8), Z4
+	VMULPS       Z4, Z1, Z4
+	VSUBPS       Z0, Z4, Z4
+	VADDPS       every_4b400000_16<>+0(SB), Z4, Z5
+	VREDUCEPS    $0x00, Z4, Z4
+	VPMAXSD      every_4b400000_16<>+0(SB), Z5, Z5
+	VPMINSD      every_4b400007_16<>+0(SB), Z5, Z5
+	VPSLLD       $0x06, Z5, Z5
+	VPORD        Z3, Z5, Z3
+	VRANGEPS     $0x0b, Z4, Z2, Z2
+	VBROADCASTSS 12(R8), Z4
+	VMULPS       Z4, Z1, Z1
+	VSUBPS       Z0, Z1, Z1
+	VADDPS       every_4b400000_16<>+0(SB), Z1, Z0
+	VREDUCEPS    $0x00, Z1, Z1
+	VPMAXSD      every_4b400000_16<>+0(SB), Z0, Z0
+	VPMINSD      every_4b400007_16<>+0(SB), Z0, Z0
+	VPSLLD       $0x09, Z0, Z0
+	VPORD        Z3, Z0, Z0
+	VRANGEPS     $0x0b, Z1, Z2, Z1
+	VBROADCASTSS bits_00000fff<>+0(SB), Z2
+	VPANDD       Z0, Z2, Z0
+	VBROADCASTSS bits_3efff800<>+0(SB), Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
+	VPANDD       Z1, Z3, Z1
+	VCMPPS       $0x1d, Z2, Z1, K1
+	VPORD.BCST   bits_00001000<>+0(SB), Z0, K1, Z0
+	VMOVUPS      Z0, 1024(AX)
+	VBROADCASTSS bits_3f000000<>+0(SB), Z0
+	VMOVUPS      576(AX), Z1
+	VBROADCASTSS (R8), Z2
+	VMULPS       Z2, Z1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VADDPS       every_4b400000_16<>+0(SB), Z2, Z3
+	VREDUCEPS    $0x00, Z2, Z2
+	VPMAXSD      every_4b400000_16<>+0(SB), Z3, Z3
+	VPMINSD      every_4b400007_16<>+0(SB), Z3, Z3
+	VBROADCASTSS 4(R8), Z4
+	VMULPS       Z4, Z1, Z4
+	VSUBPS       Z0, Z4, Z4
+	VADDPS       every_4b400000_16<>+0(SB), Z4, Z5
+	VREDUCEPS    $0x00, Z4, Z4
+	VPMAXSD      every_4b400000_16<>+0(SB), Z5, Z5
+	VPMINSD      every_4b400007_16<>+0(SB), Z5, Z5
+	VPSLLD       $0x03, Z5, Z5
+	VPORD        Z3, Z5, Z3
+	VRANGEPS     $0x0b, Z4, Z2, Z2
+	VBROADCASTSS 8(R8), Z4
+	VMULPS       Z4, Z1, Z4
+	VSUBPS       Z0, Z4, Z4
+	VADDPS       every_4b400000_16<>+0(SB), Z4, Z5
+	VREDUCEPS    $0x00, Z4, Z4
+	VPMAXSD      every_4b400000_16<>+0(SB), Z5, Z5
+	VPMINSD      every_4b400007_16<>+0(SB), Z5, Z5
+	VPSLLD       $0x06, Z5, Z5
+	VPORD        Z3, Z5, Z3
+	VRANGEPS     $0x0b, Z4, Z2, Z2
+	VBROADCASTSS 12(R8), Z4
+	VMULPS       Z4, Z1, Z1
+	VSUBPS       Z0, Z1, Z1
+	VADDPS       every_4b400000_16<>+0(SB), Z1, Z0
+	VREDUCEPS    $0x00, Z1, Z1
+	VPMAXSD      every_4b400000_16<>+0(SB), Z0, Z0
+	VPMINSD      every_4b400007_16<>+0(SB), Z0, Z0
+	VPSLLD       $0x09, Z0, Z0
+	VPORD        Z3, Z0, Z0
+	VRANGEPS     $0x0b, Z1, Z2, Z1
+	VBROADCASTSS bits_00000fff<>+0(SB), Z2
+	VPANDD       Z0, Z2, Z0
+	VBROADCASTSS bits_3efff800<>+0(SB), Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
+	VPANDD       Z1, Z3, Z1
+	VCMPPS       $0x1d, Z2, Z1, K1
+	VPORD.BCST   bits_00001000<>+0(SB), Z0, K1, Z0
+	VMOVUPS      Z0, 1088(AX)
+	LEAQ         1024(AX), R8
+	MOVQ         DI, R9
+	SHLQ         $0x05, R9
+	LEAQ         31(R9), R10
 
 trial:
-	VBROADCASTSS (BX), Z6
-	VDIVPS       8768(DI), Z6, Z6
-	VBROADCASTSS bits_3f800000<>+0(SB), Z7
-	VDIVPS       Z6, Z7, Z7
-	VMULPS       Z2, Z6, Z6
-	VXORPS       Z8, Z8, Z8
-	VXORPS       Z9, Z9, Z9
-	MOVQ         DI, R8
-	LEAQ         8192(DI), R9
-	MOVQ         AX, R10
-	MOVQ         $0x00000008, R11
+	MOVL (R8), R11
+	MOVL (SI)(R11*4), R11
+	MOVW R11, 2688(AX)(R9*2)
+	MOVL R11, R12
+	SHRL $0x12, R11
+	SHLL $0x04, R11
+	SHRL $0x0f, R12
+	ANDL $0x07, R12
+	MOVQ R9, R13
+	SHLQ $0x20, R13
+	ORQ  R11, R13
+	MOVQ R13, 4224(AX)(DX*8)
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	CMPL R12, $0x01
+	SBBQ $-1, DX
+	CMPL R12, $0x02
+	SBBQ $-1, BX
+	SUBL $0x02, R12
+	JLE  few29
 
-four9:
-	VMULPS        (R8), Z6, Z10
-	VSUBPS        Z2, Z10, Z10
-	VADDPS        Z3, Z10, Z11
-	VREDUCEPS     $0x00, Z10, Z10
-	VPMAXSD       Z4, Z11, Z11
-	VPMINSD       Z5, Z11, Z11
-	VMULPS        64(R8), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z13
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z13, Z13
-	VPMINSD       Z5, Z13, Z13
-	VPSLLD        $0x03, Z13, Z13
-	VMULPS        128(R8), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z14
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z14, Z14
-	VPMINSD       Z5, Z14, Z14
-	VPSLLD        $0x06, Z14, Z14
-	VMULPS        192(R8), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z15
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z15, Z15
-	VPMINSD       Z5, Z15, Z15
-	VPSLLD        $0x09, Z15, Z15
-	VPTERNLOGD    $0xfe, Z13, Z14, Z11
-	VPORD         Z15, Z11, Z11
-	VPANDD.BCST   bits_00000fff<>+0(SB), Z11, Z11
-	VBROADCASTSS  bits_3efff800<>+0(SB), Z12
-	VCMPPS        $0x1d, Z12, Z10, K1
-	VPORD.BCST    bits_00001000<>+0(SB), Z11, K1, Z11
-	VXORPS        Z12, Z12, Z12
-	VXORPS        Z13, Z13, Z13
-	VEXTRACTI64X4 $0x01, Z11, Y10
-	MOVQ          DX, R12
-	VBROADCASTSS  bits_7f7fffff<>+0(SB), Z14
-	VXORPS        Z15, Z15, Z15
-	KXNORW        K2, K2, K2
+next30:
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	INCQ BX
+	DECL R12
+	JNZ  next30
 
-more10:
-	KMOVW        K2, K1
-	VPGATHERDQ   (R12)(Y11*8), K1, Z12
-	KSHIFTRW     $0x08, K2, K1
-	VPGATHERDQ   (R12)(Y10*8), K1, Z13
-	ADDQ         $0x00010000, R12
-	VMOVAPS      Z1, Z16
-	VPERMI2D     Z13, Z12, Z16
-	VPORD.BCST   bits_00000001<>+0(SB), Z1, Z17
-	VPERMI2D     Z13, Z12, Z17
-	VPERMPS      Z0, Z16, Z18
-	VPSRLD       $0x04, Z16, Z19
-	VPERMPS      Z0, Z19, Z19
-	VPSRLD       $0x08, Z16, Z20
-	VPERMPS      Z0, Z20, Z20
-	VPSRLD       $0x0c, Z16, Z21
-	VPERMPS      Z0, Z21, Z21
-	VPSRLD       $0x10, Z16, Z22
-	VPERMPS      Z0, Z22, Z22
-	VPSRLD       $0x14, Z16, Z23
-	VPERMPS      Z0, Z23, Z23
-	VPSRLD       $0x18, Z16, Z24
-	VPERMPS      Z0, Z24, Z24
-	VPSRLD       $0x1c, Z16, Z25
-	VPERMPS      Z0, Z25, Z25
-	VMULPS       Z7, Z18, Z18
-	VMULPS       Z7, Z19, Z19
-	VMULPS       Z7, Z20, Z20
-	VMULPS       Z7, Z21, Z21
-	VMULPS       Z7, Z22, Z22
-	VMULPS       Z7, Z23, Z23
-	VMULPS       Z7, Z24, Z24
-	VMULPS       Z7, Z25, Z25
-	VSUBPS       (R8), Z18, Z18
-	VSUBPS       64(R8), Z19, Z19
-	VSUBPS       128(R8), Z20, Z20
-	VSUBPS       192(R8), Z21, Z21
-	VSUBPS       (R8), Z22, Z22
-	VSUBPS       64(R8), Z23, Z23
-	VSUBPS       128(R8), Z24, Z24
-	VSUBPS       192(R8), Z25, Z25
-	VMULPS       4096(R8), Z18, Z26
-	VMULPS       Z18, Z26, Z26
-	VMULPS       4160(R8), Z19, Z18
-	VMULPS       Z19, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4224(R8), Z20, Z18
-	VMULPS       Z20, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4288(R8), Z21, Z18
-	VMULPS       Z21, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4096(R8), Z22, Z18
-	VMULPS       Z22, Z18, Z18
-	VMULPS       4160(R8), Z23, Z19
-	VMULPS       Z23, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VMULPS       4224(R8), Z24, Z19
-	VMULPS       Z24, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VMULPS       4288(R8), Z25, Z19
-	VMULPS       Z25, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VCMPPS       $0x11, Z14, Z26, K1
-	VMOVAPS      Z26, K1, Z14
-	VMOVAPS      Z16, K1, Z15
-	VPSRLD       $0x10, Z16, Z16
-	VCMPPS       $0x11, Z14, Z18, K1
-	VMOVAPS      Z18, K1, Z14
-	VMOVAPS      Z16, K1, Z15
-	VPERMPS      Z0, Z17, Z16
-	VPSRLD       $0x04, Z17, Z18
-	VPERMPS      Z0, Z18, Z18
-	VPSRLD       $0x08, Z17, Z19
-	VPERMPS      Z0, Z19, Z19
-	VPSRLD       $0x0c, Z17, Z20
-	VPERMPS      Z0, Z20, Z20
-	VPSRLD       $0x10, Z17, Z21
-	VPERMPS      Z0, Z21, Z21
-	VPSRLD       $0x14, Z17, Z22
-	VPERMPS      Z0, Z22, Z22
-	VPSRLD       $0x18, Z17, Z23
-	VPERMPS      Z0, Z23, Z23
-	VPSRLD       $0x1c, Z17, Z24
-	VPERMPS      Z0, Z24, Z24
-	VMULPS       Z7, Z16, Z16
-	VMULPS       Z7, Z18, Z18
-	VMULPS       Z7, Z19, Z19
-	VMULPS       Z7, Z20, Z20
-	VMULPS       Z7, Z21, Z21
-	VMULPS       Z7, Z22, Z22
-	VMULPS       Z7, Z23, Z23
-	VMULPS       Z7, Z24, Z24
-	VSUBPS       (R8), Z16, Z16
-	VSUBPS       64(R8), Z18, Z18
-	VSUBPS       128(R8), Z19, Z19
-	VSUBPS       192(R8), Z20, Z20
-	VSUBPS       (R8), Z21, Z21
-	VSUBPS       64(R8), Z22, Z22
-	VSUBPS       128(R8), Z23, Z23
-	VSUBPS       192(R8), Z24, Z24
-	VMULPS       4096(R8), Z16, Z25
-	VMULPS       Z16, Z25, Z25
-	VMULPS       4160(R8), Z18, Z16
-	VMULPS       Z18, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4224(R8), Z19, Z16
-	VMULPS       Z19, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4288(R8), Z20, Z16
-	VMULPS       Z20, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4096(R8), Z21, Z16
-	VMULPS       Z21, Z16, Z16
-	VMULPS       4160(R8), Z22, Z18
-	VMULPS       Z22, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VMULPS       4224(R8), Z23, Z18
-	VMULPS       Z23, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VMULPS       4288(R8), Z24, Z18
-	VMULPS       Z24, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VCMPPS       $0x11, Z14, Z25, K1
-	VMOVAPS      Z25, K1, Z14
-	VMOVAPS      Z17, K1, Z15
-	VPSRLD       $0x10, Z17, Z18
-	VCMPPS       $0x11, Z14, Z16, K1
-	VMOVAPS      Z16, K1, Z14
-	VMOVAPS      Z18, K1, Z15
-	VPMOVD2M     Z17, K2
-	KORTESTW     K2, K2
-	JNZ          more10
-	VBROADCASTSS bits_7f7fffff<>+0(SB), Z10
-	VCMPPS       $0x15, Z10, Z14, K1
-	KMOVW        K1, R12
-	ORL          R12, CX
-	VMOVUPS      Z15, (R9)
-	VPERMPS      Z0, Z15, Z10
-	VMULPS       2048(R8), Z10, Z11
-	VMULPS       6144(R8), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x04, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2112(R8), Z10, Z11
-	VMULPS       6208(R8), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x08, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2176(R8), Z10, Z11
-	VMULPS       6272(R8), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x0c, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2240(R8), Z10, Z11
-	VMULPS       6336(R8), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	ADDQ         $0x00000100, R8
-	ADDQ         $0x00000040, R9
-	ADDQ         $0x00000040, R10
-	DECQ         R11
-	JNZ          four9
-	VDIVPS       Z9, Z8, Z6
-	VMULPS       Z8, Z8, Z7
-	VMULPS       8704(DI), Z9, Z10
-	VXORPS       Z11, Z11, Z11
-	VCMPPS       $0x1e, Z11, Z9, K1
-	VCMPPS       $0x1e, Z10, Z7, K4
-	KANDW        K4, K1, K1
-	KORTESTW     K1, K1
-	JZ           next
-	VMOVUPS      Z6, K1, 512(AX)
-	VMULPS       Z8, Z6, Z6
-	VMOVUPS      Z6, K1, 8704(DI)
-	VMOVUPS      8192(DI), Z6
-	VMOVUPS      Z6, K1, (AX)
-	VMOVUPS      8256(DI), Z6
-	VMOVUPS      Z6, K1, 64(AX)
-	VMOVUPS      8320(DI), Z6
-	VMOVUPS      Z6, K1, 128(AX)
-	VMOVUPS      8384(DI), Z6
-	VMOVUPS      Z6, K1, 192(AX)
-	VMOVUPS      8448(DI), Z6
-	VMOVUPS      Z6, K1, 256(AX)
-	VMOVUPS      8512(DI), Z6
-	VMOVUPS      Z6, K1, 320(AX)
-	VMOVUPS      8576(DI), Z6
-	VMOVUPS      Z6, K1, 384(AX)
-	VMOVUPS      8640(DI), Z6
-	VMOVUPS      Z6, K1, 448(AX)
+few29:
+	ADDQ    $0x04, R8
+	INCQ    R9
+	CMPQ    R9, R10
+	JLT     trial
+	INCQ    DI
+	CMPQ    DI, $0x08
+	JLT     four
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	MOVQ    lists+40(FP), DI
+	TESTQ   DX, DX
+	JZ      none32
+	LEAQ    4224(AX), R8
+	LEAQ    (R8)(DX*8), DX
+	MOVQ    -8(DX), R9
+	MOVQ    R9, (DX)
+	MOVQ    R9, 8(DX)
+	MOVQ    R9, 16(DX)
+	MOVQ    R9, 24(DX)
+	MOVQ    R9, 32(DX)
+	MOVQ    R9, 40(DX)
+	MOVQ    R9, 48(DX)
 
-next:
-	ADDQ          $0x04, BX
-	DECQ          SI
-	JNZ           trial
-	VMOVUPS       512(AX), Z6
-	VMOVUPS       (AX), Z7
-	VPORD         64(AX), Z7, Z7
-	VPORD         128(AX), Z7, Z7
-	VPORD         192(AX), Z7, Z7
-	VPORD         256(AX), Z7, Z7
-	VPORD         320(AX), Z7, Z7
-	VPORD         384(AX), Z7, Z7
-	VPORD         448(AX), Z7, Z7
-	VPTESTMD.BCST bits_00000008<>+0(SB), Z7, K1
-	VXORPS        Z7, Z7, Z7
-	VCMPPS        $0x1e, Z7, Z6, K2
-	KANDW         K2, K1, K1
-	KORTESTW      K1, K1
-	JZ            done
-	VMOVAPS       Z6, Z7
-	VBROADCASTSS  bits_3f800000<>+0(SB), Z8
-	VDIVPS        Z6, Z8, Z6
-	VMULPS        Z2, Z6, Z6
-	VMULPS        8832(DI), Z6, Z8
-	VBROADCASTSS  bits_4a000000<>+0(SB), Z9
-	VCMPPS        $0x15, Z9, Z8, K2
-	MOVL          CX, BX
-	KMOVW         K2, CX
-	VXORPS        Z8, Z8, Z8
-	VXORPS        Z9, Z9, Z9
-	MOVQ          DI, SI
-	LEAQ          8192(DI), DI
-	MOVQ          AX, R8
-	MOVQ          $0x00000008, R9
+batch31:
+	MOVL         (R8), R9
+	MOVL         4(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	VPMOVZXWD    (DI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y11
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y12
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y13
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y14
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y15
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y16
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y17
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y18
+	VMULPS       Y5, Y11, Y11
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y2, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y4, Y18, Y18
+	VPERMPS      Y11, Y1, Y11
+	VPERMPS      Y15, Y3, Y15
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y12, Y1, Y12
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y16, Y3, Y16
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VADDPS       Y12, Y11, Y11
+	VADDPS       Y16, Y15, Y15
+	VADDPS       Y13, Y11, Y11
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y14, Y11, Y11
+	VADDPS       Y18, Y15, Y15
+	MOVL         16(R8), R9
+	MOVL         20(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	VPMOVZXWD    (DI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y12
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y13
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y14
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y16
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y17
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y18
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y19
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y20
+	VMULPS       Y5, Y12, Y12
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y2, Y16, Y16
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y4, Y20, Y20
+	VPERMPS      Y12, Y1, Y12
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y18, Y17, Y17
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y19, Y17, Y17
+	VADDPS       Y16, Y12, Y12
+	VADDPS       Y20, Y17, Y17
+	MOVL         32(R8), R9
+	MOVL         36(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	VPMOVZXWD    (DI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y13
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y14
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y16
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y18
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y19
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y20
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y21
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y22
+	VMULPS       Y5, Y13, Y13
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y16, Y16
+	VMULPS       Y2, Y18, Y18
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y4, Y22, Y22
+	VPERMPS      Y13, Y1, Y13
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y20, Y19, Y19
+	VADDPS       Y16, Y13, Y13
+	VADDPS       Y21, Y19, Y19
+	VADDPS       Y18, Y13, Y13
+	VADDPS       Y22, Y19, Y19
+	MOVL         48(R8), R9
+	MOVL         52(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	VPMOVZXWD    (DI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y14
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y16
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y18
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y20
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y21
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y22
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y23
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y24
+	VMULPS       Y5, Y14, Y14
+	VMULPS       Y6, Y16, Y16
+	VMULPS       Y7, Y18, Y18
+	VMULPS       Y2, Y20, Y20
+	VMULPS       Y8, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y4, Y24, Y24
+	VPERMPS      Y14, Y1, Y14
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y23, Y3, Y23
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y20, Y1, Y20
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y24, Y3, Y24
+	VADDPS       Y16, Y14, Y14
+	VADDPS       Y22, Y21, Y21
+	VADDPS       Y18, Y14, Y14
+	VADDPS       Y23, Y21, Y21
+	VADDPS       Y20, Y14, Y14
+	VADDPS       Y24, Y21, Y21
+	VUNPCKLPS    Y15, Y11, Y1
+	VUNPCKHPS    Y15, Y11, Y2
+	VMINPS       Y2, Y1, Y1
+	VUNPCKLPS    Y17, Y12, Y2
+	VUNPCKHPS    Y17, Y12, Y3
+	VMINPS       Y3, Y2, Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VUNPCKLPS    Y19, Y13, Y2
+	VUNPCKHPS    Y19, Y13, Y3
+	VMINPS       Y3, Y2, Y2
+	VUNPCKLPS    Y21, Y14, Y3
+	VUNPCKHPS    Y21, Y14, Y4
+	VMINPS       Y4, Y3, Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y1, Y3
+	VPERM2F128   $0x31, Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 1280(AX)
+	VCMPPS.BCST  $0x00, 1280(AX), Y11, K1
+	KMOVW        K1, R9
+	MOVL         (R8), R10
+	MOVL         4(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1280(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1284(AX), Y15, K1
+	KMOVW        K1, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1284(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1288(AX), Y12, K1
+	KMOVW        K1, R9
+	MOVL         16(R8), R10
+	MOVL         20(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1288(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1292(AX), Y17, K1
+	KMOVW        K1, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1292(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1296(AX), Y13, K1
+	KMOVW        K1, R9
+	MOVL         32(R8), R10
+	MOVL         36(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1296(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1300(AX), Y19, K1
+	KMOVW        K1, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1300(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1304(AX), Y14, K1
+	KMOVW        K1, R9
+	MOVL         48(R8), R10
+	MOVL         52(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1304(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1308(AX), Y21, K1
+	KMOVW        K1, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1308(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	ADDQ         $0x40, R8
+	CMPQ         R8, DX
+	JLT          batch31
 
-four11:
-	VMULPS        (SI), Z6, Z10
-	VSUBPS        Z2, Z10, Z10
-	VADDPS        Z3, Z10, Z11
-	VREDUCEPS     $0x00, Z10, Z10
-	VPMAXSD       Z4, Z11, Z11
-	VPMINSD       Z5, Z11, Z11
-	VMULPS        64(SI), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z13
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z13, Z13
-	VPMINSD       Z5, Z13, Z13
-	VPSLLD        $0x03, Z13, Z13
-	VMULPS        128(SI), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z14
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z14, Z14
-	VPMINSD       Z5, Z14, Z14
-	VPSLLD        $0x06, Z14, Z14
-	VMULPS        192(SI), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z15
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z15, Z15
-	VPMINSD       Z5, Z15, Z15
-	VPSLLD        $0x09, Z15, Z15
-	VPTERNLOGD    $0xfe, Z13, Z14, Z11
-	VPORD         Z15, Z11, Z11
-	VPANDD.BCST   bits_00000fff<>+0(SB), Z11, Z11
-	VBROADCASTSS  bits_3efff800<>+0(SB), Z12
-	VCMPPS        $0x1d, Z12, Z10, K2
-	VPORD.BCST    bits_00001000<>+0(SB), Z11, K2, Z11
-	VXORPS        Z12, Z12, Z12
-	VXORPS        Z13, Z13, Z13
-	VEXTRACTI64X4 $0x01, Z11, Y10
-	MOVQ          DX, R10
-	VBROADCASTSS  bits_7f7fffff<>+0(SB), Z14
-	VXORPS        Z15, Z15, Z15
-	KXNORW        K3, K3, K3
+none32:
+	TESTQ BX, BX
+	JZ    none35
+	LEAQ  6336(AX), DX
+	LEAQ  (DX)(BX*8), BX
 
-more12:
-	KMOVW          K3, K2
-	VPGATHERDQ     (R10)(Y11*8), K2, Z12
-	KSHIFTRW       $0x08, K3, K2
-	VPGATHERDQ     (R10)(Y10*8), K2, Z13
-	ADDQ           $0x00010000, R10
-	VMOVAPS        Z1, Z16
-	VPERMI2D       Z13, Z12, Z16
-	VPORD.BCST     bits_00000001<>+0(SB), Z1, Z17
-	VPERMI2D       Z13, Z12, Z17
-	VPERMPS        Z0, Z16, Z18
-	VPSRLD         $0x04, Z16, Z19
-	VPERMPS        Z0, Z19, Z19
-	VPSRLD         $0x08, Z16, Z20
-	VPERMPS        Z0, Z20, Z20
-	VPSRLD         $0x0c, Z16, Z21
-	VPERMPS        Z0, Z21, Z21
-	VPSRLD         $0x10, Z16, Z22
-	VPERMPS        Z0, Z22, Z22
-	VPSRLD         $0x14, Z16, Z23
-	VPERMPS        Z0, Z23, Z23
-	VPSRLD         $0x18, Z16, Z24
-	VPERMPS        Z0, Z24, Z24
-	VPSRLD         $0x1c, Z16, Z25
-	VPERMPS        Z0, Z25, Z25
-	VMULPS         Z7, Z18, Z18
-	VMULPS         Z7, Z19, Z19
-	VMULPS         Z7, Z20, Z20
-	VMULPS         Z7, Z21, Z21
-	VMULPS         Z7, Z22, Z22
-	VMULPS         Z7, Z23, Z23
-	VMULPS         Z7, Z24, Z24
-	VMULPS         Z7, Z25, Z25
-	VSUBPS         (SI), Z18, Z18
-	VSUBPS         64(SI), Z19, Z19
-	VSUBPS         128(SI), Z20, Z20
-	VSUBPS         192(SI), Z21, Z21
-	VSUBPS         (SI), Z22, Z22
-	VSUBPS         64(SI), Z23, Z23
-	VSUBPS         128(SI), Z24, Z24
-	VSUBPS         192(SI), Z25, Z25
-	VMULPS         4096(SI), Z18, Z26
-	VMULPS         Z18, Z26, Z26
-	VMULPS         4160(SI), Z19, Z18
-	VMULPS         Z19, Z18, Z18
-	VADDPS         Z18, Z26, Z26
-	VMULPS         4224(SI), Z20, Z18
-	VMULPS         Z20, Z18, Z18
-	VADDPS         Z18, Z26, Z26
-	VMULPS         4288(SI), Z21, Z18
-	VMULPS         Z21, Z18, Z18
-	VADDPS         Z18, Z26, Z26
-	VMULPS         4096(SI), Z22, Z18
-	VMULPS         Z22, Z18, Z18
-	VMULPS         4160(SI), Z23, Z19
-	VMULPS         Z23, Z19, Z19
-	VADDPS         Z19, Z18, Z18
-	VMULPS         4224(SI), Z24, Z19
-	VMULPS         Z24, Z19, Z19
-	VADDPS         Z19, Z18, Z18
-	VMULPS         4288(SI), Z25, Z19
-	VMULPS         Z25, Z19, Z19
-	VADDPS         Z19, Z18, Z18
-	VCMPPS         $0x11, Z14, Z26, K2
-	VMOVAPS        Z26, K2, Z14
-	VMOVAPS        Z16, K2, Z15
-	VPSRLD         $0x10, Z16, Z16
-	VCMPPS         $0x11, Z14, Z18, K2
-	VMOVAPS        Z18, K2, Z14
-	VMOVAPS        Z16, K2, Z15
-	VPERMPS        Z0, Z17, Z16
-	VPSRLD         $0x04, Z17, Z18
-	VPERMPS        Z0, Z18, Z18
-	VPSRLD         $0x08, Z17, Z19
-	VPERMPS        Z0, Z19, Z19
-	VPSRLD         $0x0c, Z17, Z20
-	VPERMPS        Z0, Z20, Z20
-	VPSRLD         $0x10, Z17, Z21
-	VPERMPS        Z0, Z21, Z21
-	VPSRLD         $0x14, Z17, Z22
-	VPERMPS        Z0, Z22, Z22
-	VPSRLD         $0x18, Z17, Z23
-	VPERMPS        Z0, Z23, Z23
-	VPSRLD         $0x1c, Z17, Z24
-	VPERMPS        Z0, Z24, Z24
-	VMULPS         Z7, Z16, Z16
-	VMULPS         Z7, Z18, Z18
-	VMULPS         Z7, Z19, Z19
-	VMULPS         Z7, Z20, Z20
-	VMULPS         Z7, Z21, Z21
-	VMULPS         Z7, Z22, Z22
-	VMULPS         Z7, Z23, Z23
-	VMULPS         Z7, Z24, Z24
-	VSUBPS         (SI), Z16, Z16
-	VSUBPS         64(SI), Z18, Z18
-	VSUBPS         128(SI), Z19, Z19
-	VSUBPS         192(SI), Z20, Z20
-	VSUBPS         (SI), Z21, Z21
-	VSUBPS         64(SI), Z22, Z22
-	VSUBPS         128(SI), Z23, Z23
-	VSUBPS         192(SI), Z24, Z24
-	VMULPS         4096(SI), Z16, Z25
-	VMULPS         Z16, Z25, Z25
-	VMULPS         4160(SI), Z18, Z16
-	VMULPS         Z18, Z16, Z16
-	VADDPS         Z16, Z25, Z25
-	VMULPS         4224(SI), Z19, Z16
-	VMULPS         Z19, Z16, Z16
-	VADDPS         Z16, Z25, Z25
-	VMULPS         4288(SI), Z20, Z16
-	VMULPS         Z20, Z16, Z16
-	VADDPS         Z16, Z25, Z25
-	VMULPS         4096(SI), Z21, Z16
-	VMULPS         Z21, Z16, Z16
-	VMULPS         4160(SI), Z22, Z18
-	VMULPS         Z22, Z18, Z18
-	VADDPS         Z18, Z16, Z16
-	VMULPS         4224(SI), Z23, Z18
-	VMULPS         Z23, Z18, Z18
-	VADDPS         Z18, Z16, Z16
-	VMULPS         4288(SI), Z24, Z18
-	VMULPS         Z24, Z18, Z18
-	VADDPS         Z18, Z16, Z16
-	VCMPPS         $0x11, Z14, Z25, K2
-	VMOVAPS        Z25, K2, Z14
-	VMOVAPS        Z17, K2, Z15
-	VPSRLD         $0x10, Z17, Z18
-	VCMPPS         $0x11, Z14, Z16, K2
-	VMOVAPS        Z16, K2, Z14
-	VMOVAPS        Z18, K2, Z15
-	VPMOVD2M       Z17, K3
-	KORTESTW       K3, K3
-	JNZ            more12
-	VBROADCASTSS   bits_7f7fffff<>+0(SB), Z10
-	VCMPPS         $0x15, Z10, Z14, K2
-	KMOVW          K2, R10
-	ORL            R10, CX
-	VMOVUPS        (R8), Z10
-	VPTESTNMD.BCST bits_00000008<>+0(SB), Z10, K2
-	VMOVAPS        Z10, K2, Z15
-	VMOVUPS        Z15, K1, (R8)
-	VMOVUPS        Z15, (DI)
-	VPERMPS        Z0, Z15, Z10
-	VMULPS         2048(SI), Z10, Z11
-	VMULPS         6144(SI), Z10, Z12
-	VMULPS         Z10, Z11, Z11
-	VADDPS         Z12, Z8, Z8
-	VADDPS         Z11, Z9, Z9
-	VPSRLD         $0x04, Z15, Z10
-	VPERMPS        Z0, Z10, Z10
-	VMULPS         2112(SI), Z10, Z11
-	VMULPS         6208(SI), Z10, Z12
-	VMULPS         Z10, Z11, Z11
-	VADDPS         Z12, Z8, Z8
-	VADDPS         Z11, Z9, Z9
-	VPSRLD         $0x08, Z15, Z10
-	VPERMPS        Z0, Z10, Z10
-	VMULPS         2176(SI), Z10, Z11
-	VMULPS         6272(SI), Z10, Z12
-	VMULPS         Z10, Z11, Z11
-	VADDPS         Z12, Z8, Z8
-	VADDPS         Z11, Z9, Z9
-	VPSRLD         $0x0c, Z15, Z10
-	VPERMPS        Z0, Z10, Z10
-	VMULPS         2240(SI), Z10, Z11
-	VMULPS         6336(SI), Z10, Z12
-	VMULPS         Z10, Z11, Z11
-	VADDPS         Z12, Z8, Z8
-	VADDPS         Z11, Z9, Z9
-	ADDQ           $0x00000100, SI
-	ADDQ           $0x00000040, DI
-	ADDQ           $0x00000040, R8
-	DECQ           R9
-	JNZ            four11
-	KMOVW          K1, DX
-	ANDL           DX, CX
-	ORL            BX, CX
-	VXORPS         Z0, Z0, Z0
-	VCMPPS         $0x1e, Z0, Z9, K2
-	KANDW          K2, K1, K1
-	VDIVPS         Z9, Z8, Z8
-	VMOVUPS        Z8, K1, 512(AX)
+item33:
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	VPMOVZXWD    (DI)(R8*1), Y1
+	VBROADCASTSS 1408(AX)(R9*4), Y2
+	MOVL         R9, R8
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y0, Y2, Y2
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y3
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y4
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VMULPS.BCST  256(AX)(R8*1), Y3, Y6
+	VMULPS.BCST  260(AX)(R8*1), Y4, Y7
+	VMULPS.BCST  264(AX)(R8*1), Y5, Y8
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	ADDQ         DI, R8
+	VMOVAPS      Y6, Y1
+	VEXTRACTF128 $0x01, Y6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0x4e, X6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0xb1, X6, X2
+	VMINPS       X2, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y2
+	VCMPPS       $0x00, Y1, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	TZCNTL       R10, R10
+	MOVWLZX      (R8)(R10*2), R8
+	VUCOMISS     3200(AX)(R9*4), X6
+	JAE          worse34
+	MOVW         R8, 2688(AX)(R9*2)
+	VMOVSS       X6, 3200(AX)(R9*4)
+
+worse34:
+	ADDQ $0x08, DX
+	CMPQ DX, BX
+	JLT  item33
+
+none35:
+	VMOVUPS levelsIQ3<>+0(SB), Z0
+	VXORPS  Z1, Z1, Z1
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	MOVQ    AX, DX
+	LEAQ    2688(AX), BX
+	MOVQ    $0x00000008, DI
+
+sums:
+	VPMOVZXWD   (BX), Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 128(DX), Z6, Z7
+	VMULPS.BCST 384(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z1, Z1
+	VADDPS      Z7, Z2, Z2
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 132(DX), Z6, Z7
+	VMULPS.BCST 388(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z1, Z1
+	VADDPS      Z7, Z2, Z2
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 136(DX), Z6, Z7
+	VMULPS.BCST 392(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z1, Z1
+	VADDPS      Z7, Z2, Z2
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z5
+	VMULPS.BCST 140(DX), Z5, Z6
+	VMULPS.BCST 396(DX), Z5, Z7
+	VMULPS      Z5, Z6, Z6
+	VADDPS      Z7, Z1, Z1
+	VADDPS      Z6, Z2, Z2
+	VPMOVZXWD   32(BX), Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 128(DX), Z6, Z7
+	VMULPS.BCST 384(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z3, Z3
+	VADDPS      Z7, Z4, Z4
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 132(DX), Z6, Z7
+	VMULPS.BCST 388(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z3, Z3
+	VADDPS      Z7, Z4, Z4
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 136(DX), Z6, Z7
+	VMULPS.BCST 392(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z3, Z3
+	VADDPS      Z7, Z4, Z4
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z5
+	VMULPS.BCST 140(DX), Z5, Z6
+	VMULPS.BCST 396(DX), Z5, Z7
+	VMULPS      Z5, Z6, Z6
+	VADDPS      Z7, Z3, Z3
+	VADDPS      Z6, Z4, Z4
+	ADDQ        $0x40, BX
+	ADDQ        $0x10, DX
+	DECQ        DI
+	JNZ         sums
+	VDIVPS      Z2, Z1, Z0
+	VMOVUPS     Z0, 896(AX)
+	VMOVUPS     Z1, 640(AX)
+	VMOVUPS     Z2, 768(AX)
+	VDIVPS      Z4, Z3, Z0
+	VMOVUPS     Z0, 960(AX)
+	VMOVUPS     Z3, 704(AX)
+	VMOVUPS     Z4, 832(AX)
+	MOVQ        out+0(FP), DX
+	MOVQ        CX, BX
+	SHLQ        $0x05, BX
+	ADDQ        BX, DX
+	VMOVSS      24(DX), X0
+	VDIVSS      bits_41700000<>+0(SB), X0, X0
+	VXORPS      X1, X1, X1
+	MOVQ        $-1, BX
+	VMOVUPS     768(AX), Z2
+	VXORPS      Z3, Z3, Z3
+	VCMPPS      $0x1e, Z3, Z2, K1
+	KMOVW       K1, DI
+	VMOVUPS     832(AX), Z2
+	VXORPS      Z3, Z3, Z3
+	VCMPPS      $0x1e, Z3, Z2, K1
+	KMOVW       K1, R8
+	SHLL        $0x10, R8
+	ORL         R8, DI
+	ANDL        $0x7fffffff, DI
+
+better:
+	VBROADCASTSS X1, Z1
+	VMOVUPS      640(AX), Z2
+	VMULPS       Z2, Z2, Z2
+	VMULPS       768(AX), Z1, Z3
+	VCMPPS       $0x1e, Z3, Z2, K1
+	KMOVW        K1, R8
+	VMOVUPS      704(AX), Z2
+	VMULPS       Z2, Z2, Z2
+	VMULPS       832(AX), Z1, Z1
+	VCMPPS       $0x1e, Z1, Z2, K1
+	KMOVW        K1, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	ANDQ         DI, R8
+	JZ           accepted
+	TZCNTQ       R8, R8
+	MOVQ         R8, BX
+	VMOVSS       896(AX)(R8*4), X0
+	VMULSS       640(AX)(R8*4), X0, X1
+	MOVQ         $-2, R9
+	SHLXQ        R8, R9, R9
+	ANDQ         R9, DI
+	JMP          better
+
+accepted:
+	VMOVSS X0, 16(DX)
+	TESTQ  BX, BX
+	JNS    chosen
+	MOVQ   $0x0000000000000000, DI
+	MOVQ   DI, (DX)
+	MOVQ   DI, 8(DX)
+	JMP    again
+
+chosen:
+	MOVW 2688(AX)(BX*2), DI
+	MOVW DI, (DX)
+	MOVW 2752(AX)(BX*2), DI
+	MOVW DI, 2(DX)
+	MOVW 2816(AX)(BX*2), DI
+	MOVW DI, 4(DX)
+	MOVW 2880(AX)(BX*2), DI
+	MOVW DI, 6(DX)
+	MOVW 2944(AX)(BX*2), DI
+	MOVW DI, 8(DX)
+	MOVW 3008(AX)(BX*2), DI
+	MOVW DI, 10(DX)
+	MOVW 3072(AX)(BX*2), DI
+	MOVW DI, 12(DX)
+	MOVW 3136(AX)(BX*2), DI
+	MOVW DI, 14(DX)
+
+again:
+	MOVQ         out+0(FP), DI
+	MOVQ         CX, DX
+	SHLQ         $0x05, DX
+	ADDQ         DX, DI
+	MOVQ         (DI), DX
+	ORQ          8(DI), DX
+	MOVQ         $0x0008000800080008, BX
+	TESTQ        BX, DX
+	JZ           done
+	VMOVSS       16(DI), X0
+	VXORPS       X1, X1, X1
+	VUCOMISS     X1, X0
+	JBE          done
+	VMOVSS       bits_3f800000<>+0(SB), X1
+	VDIVSS       X0, X1, X1
+	VMULSS       bits_3f000000<>+0(SB), X1, X1
+	VMOVSS       X0, 1408(AX)
+	VMOVSS       X0, 1536(AX)
+	VMOVSS       X0, 1664(AX)
+	VMOVSS       X0, 1792(AX)
+	VMOVSS       X0, 1920(AX)
+	VMOVSS       X0, 2048(AX)
+	VMOVSS       X0, 2176(AX)
+	VMOVSS       X0, 2304(AX)
+	VMOVSS       bits_4a000000<>+0(SB), X2
+	VMULSS       1152(AX), X1, X3
+	VUCOMISS     X3, X2
+	JBE          skip
+	VMULSS       bits_41800000<>+0(SB), X0, X3
+	VADDSS       1152(AX), X3, X3
+	VMULSS       X3, X3, X3
+	VMULSS       1156(AX), X3, X3
+	VMOVSS       bits_7d7fffff<>+0(SB), X0
+	VUCOMISS     X3, X0
+	JBE          skip
+	VBROADCASTSS bits_3f000000<>+0(SB), Z0
+	VBROADCASTSS X1, Z1
+	VMULPS       (AX), Z1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VADDPS       every_4b400000_16<>+0(SB), Z2, Z3
+	VREDUCEPS    $0x00, Z2, Z2
+	VPMAXSD      every_4b400000_16<>+0(SB), Z3, Z3
+	VPMINSD      every_4b400007_16<>+0(SB), Z3, Z3
+	VPSLLVD      shiftsIQ3<>+0(SB), Z3, Z3
+	VBROADCASTSS bits_00000fff<>+0(SB), Z4
+	VPANDD       Z3, Z4, Z3
+	VBROADCASTSS bits_3efff800<>+0(SB), Z4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z2, Z5, Z2
+	VCMPPS       $0x1d, Z4, Z2, K1
+	VPORD.BCST   bits_00001000<>+0(SB), Z3, K1, Z3
+	VPSHUFD      $0x4e, Z3, Z2
+	VPORD        Z3, Z2, Z2
+	VPSHUFD      $0xb1, Z2, Z3
+	VPORD        Z2, Z3, Z2
+	VMOVUPS      Z2, 1024(AX)
+	VMULPS       64(AX), Z1, Z1
+	VSUBPS       Z0, Z1, Z1
+	VADDPS       every_4b400000_16<>+0(SB), Z1, Z0
+	VREDUCEPS    $0x00, Z1, Z1
+	VPMAXSD      every_4b400000_16<>+0(SB), Z0, Z0
+	VPMINSD      every_4b400007_16<>+0(SB), Z0, Z0
+	VPSLLVD      shiftsIQ3<>+0(SB), Z0, Z0
+	VBROADCASTSS bits_00000fff<>+0(SB), Z2
+	VPANDD       Z0, Z2, Z0
+	VBROADCASTSS bits_3efff800<>+0(SB), Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
+	VPANDD       Z1, Z3, Z1
+	VCMPPS       $0x1d, Z2, Z1, K1
+	VPORD.BCST   bits_00001000<>+0(SB), Z0, K1, Z0
+	VPSHUFD      $0x4e, Z0, Z1
+	VPORD        Z0, Z1, Z0
+	VPSHUFD      $0xb1, Z0, Z1
+	VPORD        Z0, Z1, Z0
+	VMOVUPS      Z0, 1088(AX)
+	XORQ         DX, DX
+	XORQ         BX, BX
+	LEAQ         1024(AX), R8
+	MOVQ         DI, R9
+	XORQ         R10, R10
+
+once:
+	MOVW  (R9), R11
+	MOVW  R11, 2688(AX)(R10*2)
+	TESTW $0x0008, R11
+	JZ    kept
+	MOVL  (R8), R11
+	MOVL  (SI)(R11*4), R11
+	MOVW  R11, 2688(AX)(R10*2)
+	MOVL  R11, R12
+	SHRL  $0x12, R11
+	SHLL  $0x04, R11
+	SHRL  $0x0f, R12
+	ANDL  $0x07, R12
+	MOVQ  R10, R13
+	SHLQ  $0x20, R13
+	ORQ   R11, R13
+	MOVQ  R13, 4224(AX)(DX*8)
+	ADDQ  $0x10, R13
+	MOVQ  R13, 6336(AX)(BX*8)
+	CMPL  R12, $0x01
+	SBBQ  $-1, DX
+	CMPL  R12, $0x02
+	SBBQ  $-1, BX
+	SUBL  $0x02, R12
+	JLE   few36
+
+next37:
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	INCQ BX
+	DECL R12
+	JNZ  next37
+
+few36:
+kept:
+	ADDQ    $0x10, R8
+	ADDQ    $0x02, R9
+	ADDQ    $0x20, R10
+	CMPQ    R10, $0x00000100
+	JLT     once
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	MOVQ    lists+40(FP), SI
+	TESTQ   DX, DX
+	JZ      none39
+	LEAQ    4224(AX), R8
+	LEAQ    (R8)(DX*8), DX
+	MOVQ    -8(DX), R9
+	MOVQ    R9, (DX)
+	MOVQ    R9, 8(DX)
+	MOVQ    R9, 16(DX)
+	MOVQ    R9, 24(DX)
+	MOVQ    R9, 32(DX)
+	MOVQ    R9, 40(DX)
+	MOVQ    R9, 48(DX)
+
+batch38:
+	MOVL         (R8), R9
+	MOVL         4(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	VPMOVZXWD    (SI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y11
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y12
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y13
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y14
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y15
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y16
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y17
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y18
+	VMULPS       Y5, Y11, Y11
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y2, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y4, Y18, Y18
+	VPERMPS      Y11, Y1, Y11
+	VPERMPS      Y15, Y3, Y15
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y12, Y1, Y12
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y16, Y3, Y16
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VADDPS       Y12, Y11, Y11
+	VADDPS       Y16, Y15, Y15
+	VADDPS       Y13, Y11, Y11
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y14, Y11, Y11
+	VADDPS       Y18, Y15, Y15
+	MOVL         16(R8), R9
+	MOVL         20(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	VPMOVZXWD    (SI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y12
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y13
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y14
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y16
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y17
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y18
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y19
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y20
+	VMULPS       Y5, Y12, Y12
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y2, Y16, Y16
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y4, Y20, Y20
+	VPERMPS      Y12, Y1, Y12
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y18, Y17, Y17
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y19, Y17, Y17
+	VADDPS       Y16, Y12, Y12
+	VADDPS       Y20, Y17, Y17
+	MOVL         32(R8), R9
+	MOVL         36(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	VPMOVZXWD    (SI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y13
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y14
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y16
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y18
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y19
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y20
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y21
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y22
+	VMULPS       Y5, Y13, Y13
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y16, Y16
+	VMULPS       Y2, Y18, Y18
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y4, Y22, Y22
+	VPERMPS      Y13, Y1, Y13
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y20, Y19, Y19
+	VADDPS       Y16, Y13, Y13
+	VADDPS       Y21, Y19, Y19
+	VADDPS       Y18, Y13, Y13
+	VADDPS       Y22, Y19, Y19
+	MOVL         48(R8), R9
+	MOVL         52(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	VPMOVZXWD    (SI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y14
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y16
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y18
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y20
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y21
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y22
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y23
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y24
+	VMULPS       Y5, Y14, Y14
+	VMULPS       Y6, Y16, Y16
+	VMULPS       Y7, Y18, Y18
+	VMULPS       Y2, Y20, Y20
+	VMULPS       Y8, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y4, Y24, Y24
+	VPERMPS      Y14, Y1, Y14
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y23, Y3, Y23
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y20, Y1, Y20
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y24, Y3, Y24
+	VADDPS       Y16, Y14, Y14
+	VADDPS       Y22, Y21, Y21
+	VADDPS       Y18, Y14, Y14
+	VADDPS       Y23, Y21, Y21
+	VADDPS       Y20, Y14, Y14
+	VADDPS       Y24, Y21, Y21
+	VUNPCKLPS    Y15, Y11, Y1
+	VUNPCKHPS    Y15, Y11, Y2
+	VMINPS       Y2, Y1, Y1
+	VUNPCKLPS    Y17, Y12, Y2
+	VUNPCKHPS    Y17, Y12, Y3
+	VMINPS       Y3, Y2, Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VUNPCKLPS    Y19, Y13, Y2
+	VUNPCKHPS    Y19, Y13, Y3
+	VMINPS       Y3, Y2, Y2
+	VUNPCKLPS    Y21, Y14, Y3
+	VUNPCKHPS    Y21, Y14, Y4
+	VMINPS       Y4, Y3, Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y1, Y3
+	VPERM2F128   $0x31, Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 1280(AX)
+	VCMPPS.BCST  $0x00, 1280(AX), Y11, K1
+	KMOVW        K1, R9
+	MOVL         (R8), R10
+	MOVL         4(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1280(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1284(AX), Y15, K1
+	KMOVW        K1, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1284(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1288(AX), Y12, K1
+	KMOVW        K1, R9
+	MOVL         16(R8), R10
+	MOVL         20(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1288(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1292(AX), Y17, K1
+	KMOVW        K1, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1292(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1296(AX), Y13, K1
+	KMOVW        K1, R9
+	MOVL         32(R8), R10
+	MOVL         36(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1296(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1300(AX), Y19, K1
+	KMOVW        K1, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1300(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1304(AX), Y14, K1
+	KMOVW        K1, R9
+	MOVL         48(R8), R10
+	MOVL         52(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1304(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1308(AX), Y21, K1
+	KMOVW        K1, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1308(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	ADDQ         $0x40, R8
+	CMPQ         R8, DX
+	JLT          batch38
+
+none39:
+	TESTQ BX, BX
+	JZ    none42
+	LEAQ  6336(AX), DX
+	LEAQ  (DX)(BX*8), BX
+
+item40:
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	VPMOVZXWD    (SI)(R8*1), Y1
+	VBROADCASTSS 1408(AX)(R9*4), Y2
+	MOVL         R9, R8
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y0, Y2, Y2
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y3
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y4
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VMULPS.BCST  256(AX)(R8*1), Y3, Y6
+	VMULPS.BCST  260(AX)(R8*1), Y4, Y7
+	VMULPS.BCST  264(AX)(R8*1), Y5, Y8
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	ADDQ         SI, R8
+	VMOVAPS      Y6, Y1
+	VEXTRACTF128 $0x01, Y6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0x4e, X6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0xb1, X6, X2
+	VMINPS       X2, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y2
+	VCMPPS       $0x00, Y1, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	TZCNTL       R10, R10
+	MOVWLZX      (R8)(R10*2), R8
+	VUCOMISS     3200(AX)(R9*4), X6
+	JAE          worse41
+	MOVW         R8, 2688(AX)(R9*2)
+	VMOVSS       X6, 3200(AX)(R9*4)
+
+worse41:
+	ADDQ $0x08, DX
+	CMPQ DX, BX
+	JLT  item40
+
+none42:
+	MOVW      2688(AX), DX
+	MOVW      DX, (DI)
+	MOVW      2752(AX), DX
+	MOVW      DX, 2(DI)
+	MOVW      2816(AX), DX
+	MOVW      DX, 4(DI)
+	MOVW      2880(AX), DX
+	MOVW      DX, 6(DI)
+	MOVW      2944(AX), DX
+	MOVW      DX, 8(DI)
+	MOVW      3008(AX), DX
+	MOVW      DX, 10(DI)
+	MOVW      3072(AX), DX
+	MOVW      DX, 12(DI)
+	MOVW      3136(AX), DX
+	MOVW      DX, 14(DI)
+	VMOVUPS   levelsIQ3<>+0(SB), Y1
+	VPMOVZXWD (DI), Y0
+	VMOVUPS   foursIQ3_0<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    128(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    384(AX), Y2, Y2
+	VMOVUPS   Y2, 640(AX)
+	VMOVUPS   Y3, 768(AX)
+	VMOVUPS   foursIQ3_8<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    160(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    416(AX), Y2, Y2
+	VMOVUPS   Y2, 672(AX)
+	VMOVUPS   Y3, 800(AX)
+	VMOVUPS   foursIQ3_16<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    192(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    448(AX), Y2, Y2
+	VMOVUPS   Y2, 704(AX)
+	VMOVUPS   Y3, 832(AX)
+	VMOVUPS   foursIQ3_24<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    224(AX), Y2, Y0
+	VMULPS    Y2, Y0, Y0
+	VMULPS    480(AX), Y2, Y2
+	VMOVUPS   Y2, 736(AX)
+	VMOVUPS   Y0, 864(AX)
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VADDSS    640(AX), X0, X0
+	VADDSS    768(AX), X1, X1
+	VADDSS    644(AX), X0, X0
+	VADDSS    772(AX), X1, X1
+	VADDSS    648(AX), X0, X0
+	VADDSS    776(AX), X1, X1
+	VADDSS    652(AX), X0, X0
+	VADDSS    780(AX), X1, X1
+	VADDSS    656(AX), X0, X0
+	VADDSS    784(AX), X1, X1
+	VADDSS    660(AX), X0, X0
+	VADDSS    788(AX), X1, X1
+	VADDSS    664(AX), X0, X0
+	VADDSS    792(AX), X1, X1
+	VADDSS    668(AX), X0, X0
+	VADDSS    796(AX), X1, X1
+	VADDSS    672(AX), X0, X0
+	VADDSS    800(AX), X1, X1
+	VADDSS    676(AX), X0, X0
+	VADDSS    804(AX), X1, X1
+	VADDSS    680(AX), X0, X0
+	VADDSS    808(AX), X1, X1
+	VADDSS    684(AX), X0, X0
+	VADDSS    812(AX), X1, X1
+	VADDSS    688(AX), X0, X0
+	VADDSS    816(AX), X1, X1
+	VADDSS    692(AX), X0, X0
+	VADDSS    820(AX), X1, X1
+	VADDSS    696(AX), X0, X0
+	VADDSS    824(AX), X1, X1
+	VADDSS    700(AX), X0, X0
+	VADDSS    828(AX), X1, X1
+	VADDSS    704(AX), X0, X0
+	VADDSS    832(AX), X1, X1
+	VADDSS    708(AX), X0, X0
+	VADDSS    836(AX), X1, X1
+	VADDSS    712(AX), X0, X0
+	VADDSS    840(AX), X1, X1
+	VADDSS    716(AX), X0, X0
+	VADDSS    844(AX), X1, X1
+	VADDSS    720(AX), X0, X0
+	VADDSS    848(AX), X1, X1
+	VADDSS    724(AX), X0, X0
+	VADDSS    852(AX), X1, X1
+	VADDSS    728(AX), X0, X0
+	VADDSS    856(AX), X1, X1
+	VADDSS    732(AX), X0, X0
+	VADDSS    860(AX), X1, X1
+	VADDSS    736(AX), X0, X0
+	VADDSS    864(AX), X1, X1
+	VADDSS    740(AX), X0, X0
+	VADDSS    868(AX), X1, X1
+	VADDSS    744(AX), X0, X0
+	VADDSS    872(AX), X1, X1
+	VADDSS    748(AX), X0, X0
+	VADDSS    876(AX), X1, X1
+	VADDSS    752(AX), X0, X0
+	VADDSS    880(AX), X1, X1
+	VADDSS    756(AX), X0, X0
+	VADDSS    884(AX), X1, X1
+	VADDSS    760(AX), X0, X0
+	VADDSS    888(AX), X1, X1
+	VADDSS    764(AX), X0, X0
+	VADDSS    892(AX), X1, X1
+	VUCOMISS  X2, X1
+	JBE       done
+	VDIVSS    X1, X0, X0
+	VMOVSS    X0, 16(DI)
 
 done:
-	MOVQ CX, 704(AX)
+	MOVQ out+0(FP), DX
+	MOVQ CX, BX
+	SHLQ $0x05, BX
+	ADDQ BX, DX
+	MOVL $0x00000000, 28(DX)
+
+skip:
+	INCQ CX
+	MOVQ blocks+48(FP), DX
+	CMPQ CX, DX
+	JLT  block
 	VZEROUPPER
 	RET
 
-// func fitIQ3_SWeightedAVX512(out *uint32, src *float32, importance *float32, sigma2 *float32, table *uint64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·fitIQ3_SWeightedAVX512(SB), $8960-40
-	MOVQ            out+0(FP), AX
-	MOVQ            src+8(FP), CX
-	MOVQ            table+32(FP), DX
-	MOVQ            importance+16(FP), BX
-	MOVQ            sigma2+24(FP), SI
-	LEAQ            (SP), DI
-	ADDQ            $0x3f, DI
-	ANDQ            $-64, DI
-	VXORPS          Z0, Z0, Z0
-	VXORPS          Z2, Z2, Z2
-	VMOVUPS         (SI), Z3
-	VBROADCASTF32X4 (BX), Z1
-	VINSERTF32X4    $0x01, 512(BX), Z1, Z1
-	VINSERTF32X4    $0x02, 1024(BX), Z1, Z1
-	VINSERTF32X4    $0x03, 1536(BX), Z1, Z1
-	VBROADCASTF32X4 128(BX), Z4
-	VINSERTF32X4    $0x01, 640(BX), Z4, Z4
-	VINSERTF32X4    $0x02, 1152(BX), Z4, Z4
-	VINSERTF32X4    $0x03, 1664(BX), Z4, Z4
-	VBROADCASTF32X4 256(BX), Z5
-	VINSERTF32X4    $0x01, 768(BX), Z5, Z5
-	VINSERTF32X4    $0x02, 1280(BX), Z5, Z5
-	VINSERTF32X4    $0x03, 1792(BX), Z5, Z5
-	VBROADCASTF32X4 384(BX), Z6
-	VINSERTF32X4    $0x01, 896(BX), Z6, Z6
-	VINSERTF32X4    $0x02, 1408(BX), Z6, Z6
-	VINSERTF32X4    $0x03, 1920(BX), Z6, Z6
-	VUNPCKLPS       Z4, Z1, Z7
-	VUNPCKHPS       Z4, Z1, Z1
-	VUNPCKLPS       Z6, Z5, Z4
-	VUNPCKHPS       Z6, Z5, Z5
-	VUNPCKLPD       Z4, Z7, Z6
-	VUNPCKHPD       Z4, Z7, Z4
-	VUNPCKLPD       Z5, Z1, Z7
-	VUNPCKHPD       Z5, Z1, Z1
-	VBROADCASTF32X4 (CX), Z5
-	VINSERTF32X4    $0x01, 512(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1024(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1536(CX), Z5, Z5
-	VBROADCASTF32X4 128(CX), Z8
-	VINSERTF32X4    $0x01, 640(CX), Z8, Z8
-	VINSERTF32X4    $0x02, 1152(CX), Z8, Z8
-	VINSERTF32X4    $0x03, 1664(CX), Z8, Z8
-	VBROADCASTF32X4 256(CX), Z9
-	VINSERTF32X4    $0x01, 768(CX), Z9, Z9
-	VINSERTF32X4    $0x02, 1280(CX), Z9, Z9
-	VINSERTF32X4    $0x03, 1792(CX), Z9, Z9
-	VBROADCASTF32X4 384(CX), Z10
-	VINSERTF32X4    $0x01, 896(CX), Z10, Z10
-	VINSERTF32X4    $0x02, 1408(CX), Z10, Z10
-	VINSERTF32X4    $0x03, 1920(CX), Z10, Z10
-	VUNPCKLPS       Z8, Z5, Z11
-	VUNPCKHPS       Z8, Z5, Z5
-	VUNPCKLPS       Z10, Z9, Z8
-	VUNPCKHPS       Z10, Z9, Z9
-	VUNPCKLPD       Z8, Z11, Z10
-	VUNPCKHPD       Z8, Z11, Z8
-	VUNPCKLPD       Z9, Z5, Z11
-	VUNPCKHPD       Z9, Z5, Z5
-	VMOVUPS         Z10, (DI)
-	VMULPS          Z10, Z10, Z10
-	VADDPS          Z3, Z10, Z10
-	VSQRTPS         Z10, Z10
-	VMULPS          Z6, Z10, Z10
-	VMOVUPS         Z10, 2048(DI)
-	VSQRTPS         Z10, Z10
-	VMOVUPS         Z10, 4096(DI)
-	VMOVUPS         Z8, 64(DI)
-	VMULPS          Z8, Z8, Z8
-	VADDPS          Z3, Z8, Z8
-	VSQRTPS         Z8, Z8
-	VMULPS          Z4, Z8, Z8
-	VMOVUPS         Z8, 2112(DI)
-	VSQRTPS         Z8, Z8
-	VMOVUPS         Z8, 4160(DI)
-	VMOVUPS         Z11, 128(DI)
-	VMULPS          Z11, Z11, Z11
-	VADDPS          Z3, Z11, Z11
-	VSQRTPS         Z11, Z11
-	VMULPS          Z7, Z11, Z11
-	VMOVUPS         Z11, 2176(DI)
-	VSQRTPS         Z11, Z11
-	VMOVUPS         Z11, 4224(DI)
-	VMOVUPS         Z5, 192(DI)
-	VMULPS          Z5, Z5, Z5
-	VADDPS          Z3, Z5, Z5
-	VSQRTPS         Z5, Z5
-	VMULPS          Z1, Z5, Z5
-	VMOVUPS         Z5, 2240(DI)
-	VSQRTPS         Z5, Z5
-	VMOVUPS         Z5, 4288(DI)
-	VBROADCASTF32X4 16(BX), Z1
-	VINSERTF32X4    $0x01, 528(BX), Z1, Z1
-	VINSERTF32X4    $0x02, 1040(BX), Z1, Z1
-	VINSERTF32X4    $0x03, 1552(BX), Z1, Z1
-	VBROADCASTF32X4 144(BX), Z4
-	VINSERTF32X4    $0x01, 656(BX), Z4, Z4
-	VINSERTF32X4    $0x02, 1168(BX), Z4, Z4
-	VINSERTF32X4    $0x03, 1680(BX), Z4, Z4
-	VBROADCASTF32X4 272(BX), Z5
-	VINSERTF32X4    $0x01, 784(BX), Z5, Z5
-	VINSERTF32X4    $0x02, 1296(BX), Z5, Z5
-	VINSERTF32X4    $0x03, 1808(BX), Z5, Z5
-	VBROADCASTF32X4 400(BX), Z6
-	VINSERTF32X4    $0x01, 912(BX), Z6, Z6
-	VINSERTF32X4    $0x02, 1424(BX), Z6, Z6
-	VINSERTF32X4    $0x03, 1936(BX), Z6, Z6
-	VUNPCKLPS       Z4, Z1, Z7
-	VUNPCKHPS       Z4, Z1, Z1
-	VUNPCKLPS       Z6, Z5, Z4
-	VUNPCKHPS       Z6, Z5, Z5
-	VUNPCKLPD       Z4, Z7, Z6
-	VUNPCKHPD       Z4, Z7, Z4
-	VUNPCKLPD       Z5, Z1, Z7
-	VUNPCKHPD       Z5, Z1, Z1
-	VBROADCASTF32X4 16(CX), Z5
-	VINSERTF32X4    $0x01, 528(CX), Z5, Z5
-	VINSERTF32X4    $0x02, 1040(CX), Z5, Z5
-	VINSERTF32X4    $0x03, 1552(CX), Z5, Z5
-	VBROADCASTF32X4 144(CX), Z8
-	VINSERTF32X4    $0x01, 656(CX), Z8, Z8
-	VINSERTF32X4    $0x02, 1168(CX), Z8, Z8
-	VINSERTF32X4    $0x03, 1680(CX), Z8, Z8
-	VBROADCASTF32X4 272(CX), Z9
-	VINSERTF32X4    $0x01, 784(CX), Z9, Z9
-	VINSERTF32X4    $0x02, 1296(CX), Z9, Z9
-	VINSERTF32X4    $0x03, 1808(CX), Z9, Z9
-	VBROADCASTF32X4 400(CX), Z10
-	VINSERTF32X4    $0x01, 912(CX), Z10, Z10
-	VINSERTF32X4    $0x02, 1424(CX), Z10, Z10
-	VINSERTF32X4    $0x03, 1936(CX), Z10, Z10
-	VUNPCKLPS       Z8, Z5, Z11
-	VUNPCKHPS       Z8, Z5, Z5
-	VUNPCKLPS       Z10, Z9, Z8
-	VUNPCKHPS       Z10, Z9, Z9
-	VUNPCKLPD       Z8, Z11, Z10
-	VUNPCKHPD       Z8, Z11, Z8
-	VUNPCKLPD       Z9, Z5, Z11
-	VUNPCKHPD       Z9, Z5, Z5
-	VMOVUPS         Z10, 256(DI)
-	VMULPS          Z10, Z10, Z10
-	VADDPS          Z3, Z10, Z10
-	VSQRTPS         Z10, Z10
-	VMULPS          Z6, Z10, Z10
-	VMOVUPS         Z10, 2304(DI)
-	VSQRTPS         Z10, Z10
-	VMOVUPS         Z10, 4352(DI)
-	VMOVUPS         Z8, 320(DI)
-	VMULPS          Z8, Z8, Z8
-	VADDPS          Z3, Z8, Z8
-	VSQRTPS         Z8, Z8
-	VMULPS          Z4, Z8, Z8
-	VMOVUPS         Z8, 2368(DI)
-	VSQRTPS         Z8, Z8
-	VMOVUPS         Z8, 4416(DI)
-	VMOVUPS         Z11, 384(DI)
-	VMULPS          Z11, Z11, Z11
-	VADDPS          Z3, Z11, Z11
-	VSQRTPS         Z11, Z11
-	VMULPS          Z7, Z11, Z11
-	VMOVUPS         Z11, 2432(DI)
-	VSQRTPS         Z11, Z11
-	VMOVUPS         Z11, 4480(DI)
-	VMOVUPS         Z5, 448(DI)
-	VMULPS          Z5, Z5, Z5
-	VADDPS          Z3, Z5, Z5
-	VSQRTPS         Z5, Z5
-	VMULPS          Z1, Z5, Z5
-	VMOVUPS         Z5, 2496(DI)
-	VSQRTPS         Z5, Z5
-	VMOVUPS         Z5, 4544(DI)
-	VBROADCASTSS    bits_7fffffff<>+0(SB), Z1
-	VXORPS          Z4, Z4, Z4
-	VMOVUPS         (DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00000001<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z1, Z5
-	VMOVUPS         Z5, (DI)
-	VMOVUPS         64(DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00000002<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z1, Z5
-	VMOVUPS         Z5, 64(DI)
-	VMOVUPS         128(DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00000004<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z1, Z5
-	VMOVUPS         Z5, 128(DI)
-	VMOVUPS         192(DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00000008<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z1, Z5
-	VMOVUPS         Z5, 192(DI)
-	VMOVUPS         256(DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00000010<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z1, Z5
-	VMOVUPS         Z5, 256(DI)
-	VMOVUPS         320(DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00000020<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z1, Z5
-	VMOVUPS         Z5, 320(DI)
-	VMOVUPS         384(DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00000040<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z1, Z5
-	VMOVUPS         Z5, 384(DI)
-	VMOVUPS         448(DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_00000080<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z1, Z1
-	VMOVUPS         Z1, 448(DI)
-	VMOVUPS         (DI), Z4
-	VMULPS          2048(DI), Z4, Z1
-	VMOVUPS         Z1, 6144(DI)
-	VMOVAPS         Z4, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         64(DI), Z4
-	VMULPS          2112(DI), Z4, Z5
-	VMOVUPS         Z5, 6208(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         128(DI), Z4
-	VMULPS          2176(DI), Z4, Z5
-	VMOVUPS         Z5, 6272(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         192(DI), Z4
-	VMULPS          2240(DI), Z4, Z5
-	VMOVUPS         Z5, 6336(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         256(DI), Z4
-	VMULPS          2304(DI), Z4, Z5
-	VMOVUPS         Z5, 6400(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         320(DI), Z4
-	VMULPS          2368(DI), Z4, Z5
-	VMOVUPS         Z5, 6464(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         384(DI), Z4
-	VMULPS          2432(DI), Z4, Z5
-	VMOVUPS         Z5, 6528(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         448(DI), Z4
-	VMULPS          2496(DI), Z4, Z5
-	VMOVUPS         Z5, 6592(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VBROADCASTF32X4 32(BX), Z4
-	VINSERTF32X4    $0x01, 544(BX), Z4, Z4
-	VINSERTF32X4    $0x02, 1056(BX), Z4, Z4
-	VINSERTF32X4    $0x03, 1568(BX), Z4, Z4
-	VBROADCASTF32X4 160(BX), Z5
-	VINSERTF32X4    $0x01, 672(BX), Z5, Z5
-	VINSERTF32X4    $0x02, 1184(BX), Z5, Z5
-	VINSERTF32X4    $0x03, 1696(BX), Z5, Z5
-	VBROADCASTF32X4 288(BX), Z6
-	VINSERTF32X4    $0x01, 800(BX), Z6, Z6
-	VINSERTF32X4    $0x02, 1312(BX), Z6, Z6
-	VINSERTF32X4    $0x03, 1824(BX), Z6, Z6
-	VBROADCASTF32X4 416(BX), Z7
-	VINSERTF32X4    $0x01, 928(BX), Z7, Z7
-	VINSERTF32X4    $0x02, 1440(BX), Z7, Z7
-	VINSERTF32X4    $0x03, 1952(BX), Z7, Z7
-	VUNPCKLPS       Z5, Z4, Z8
-	VUNPCKHPS       Z5, Z4, Z4
-	VUNPCKLPS       Z7, Z6, Z5
-	VUNPCKHPS       Z7, Z6, Z6
-	VUNPCKLPD       Z5, Z8, Z7
-	VUNPCKHPD       Z5, Z8, Z5
-	VUNPCKLPD       Z6, Z4, Z8
-	VUNPCKHPD       Z6, Z4, Z4
-	VBROADCASTF32X4 32(CX), Z6
-	VINSERTF32X4    $0x01, 544(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1056(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1568(CX), Z6, Z6
-	VBROADCASTF32X4 160(CX), Z9
-	VINSERTF32X4    $0x01, 672(CX), Z9, Z9
-	VINSERTF32X4    $0x02, 1184(CX), Z9, Z9
-	VINSERTF32X4    $0x03, 1696(CX), Z9, Z9
-	VBROADCASTF32X4 288(CX), Z10
-	VINSERTF32X4    $0x01, 800(CX), Z10, Z10
-	VINSERTF32X4    $0x02, 1312(CX), Z10, Z10
-	VINSERTF32X4    $0x03, 1824(CX), Z10, Z10
-	VBROADCASTF32X4 416(CX), Z11
-	VINSERTF32X4    $0x01, 928(CX), Z11, Z11
-	VINSERTF32X4    $0x02, 1440(CX), Z11, Z11
-	VINSERTF32X4    $0x03, 1952(CX), Z11, Z11
-	VUNPCKLPS       Z9, Z6, Z12
-	VUNPCKHPS       Z9, Z6, Z6
-	VUNPCKLPS       Z11, Z10, Z9
-	VUNPCKHPS       Z11, Z10, Z10
-	VUNPCKLPD       Z9, Z12, Z11
-	VUNPCKHPD       Z9, Z12, Z9
-	VUNPCKLPD       Z10, Z6, Z12
-	VUNPCKHPD       Z10, Z6, Z6
-	VMOVUPS         Z11, 512(DI)
-	VMULPS          Z11, Z11, Z11
-	VADDPS          Z3, Z11, Z11
-	VSQRTPS         Z11, Z11
-	VMULPS          Z7, Z11, Z11
-	VMOVUPS         Z11, 2560(DI)
-	VSQRTPS         Z11, Z11
-	VMOVUPS         Z11, 4608(DI)
-	VMOVUPS         Z9, 576(DI)
-	VMULPS          Z9, Z9, Z9
-	VADDPS          Z3, Z9, Z9
-	VSQRTPS         Z9, Z9
-	VMULPS          Z5, Z9, Z9
-	VMOVUPS         Z9, 2624(DI)
-	VSQRTPS         Z9, Z9
-	VMOVUPS         Z9, 4672(DI)
-	VMOVUPS         Z12, 640(DI)
-	VMULPS          Z12, Z12, Z12
-	VADDPS          Z3, Z12, Z12
-	VSQRTPS         Z12, Z12
-	VMULPS          Z8, Z12, Z12
-	VMOVUPS         Z12, 2688(DI)
-	VSQRTPS         Z12, Z12
-	VMOVUPS         Z12, 4736(DI)
-	VMOVUPS         Z6, 704(DI)
-	VMULPS          Z6, Z6, Z6
-	VADDPS          Z3, Z6, Z6
-	VSQRTPS         Z6, Z6
-	VMULPS          Z4, Z6, Z6
-	VMOVUPS         Z6, 2752(DI)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 4800(DI)
-	VBROADCASTF32X4 48(BX), Z4
-	VINSERTF32X4    $0x01, 560(BX), Z4, Z4
-	VINSERTF32X4    $0x02, 1072(BX), Z4, Z4
-	VINSERTF32X4    $0x03, 1584(BX), Z4, Z4
-	VBROADCASTF32X4 176(BX), Z5
-	VINSERTF32X4    $0x01, 688(BX), Z5, Z5
-	VINSERTF32X4    $0x02, 1200(BX), Z5, Z5
-	VINSERTF32X4    $0x03, 1712(BX), Z5, Z5
-	VBROADCASTF32X4 304(BX), Z6
-	VINSERTF32X4    $0x01, 816(BX), Z6, Z6
-	VINSERTF32X4    $0x02, 1328(BX), Z6, Z6
-	VINSERTF32X4    $0x03, 1840(BX), Z6, Z6
-	VBROADCASTF32X4 432(BX), Z7
-	VINSERTF32X4    $0x01, 944(BX), Z7, Z7
-	VINSERTF32X4    $0x02, 1456(BX), Z7, Z7
-	VINSERTF32X4    $0x03, 1968(BX), Z7, Z7
-	VUNPCKLPS       Z5, Z4, Z8
-	VUNPCKHPS       Z5, Z4, Z4
-	VUNPCKLPS       Z7, Z6, Z5
-	VUNPCKHPS       Z7, Z6, Z6
-	VUNPCKLPD       Z5, Z8, Z7
-	VUNPCKHPD       Z5, Z8, Z5
-	VUNPCKLPD       Z6, Z4, Z8
-	VUNPCKHPD       Z6, Z4, Z4
-	VBROADCASTF32X4 48(CX), Z6
-	VINSERTF32X4    $0x01, 560(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1072(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1584(CX), Z6, Z6
-	VBROADCASTF32X4 176(CX), Z9
-	VINSERTF32X4    $0x01, 688(CX), Z9, Z9
-	VINSERTF32X4    $0x02, 1200(CX), Z9, Z9
-	VINSERTF32X4    $0x03, 1712(CX), Z9, Z9
-	VBROADCASTF32X4 304(CX), Z10
-	VINSERTF32X4    $0x01, 816(CX), Z10, Z10
-	VINSERTF32X4    $0x02, 1328(CX), Z10, Z10
-	VINSERTF32X4    $0x03, 1840(CX), Z10, Z10
-	VBROADCASTF32X4 432(CX), Z11
-	VINSERTF32X4    $0x01, 944(CX), Z11, Z11
-	VINSERTF32X4    $0x02, 1456(CX), Z11, Z11
-	VINSERTF32X4    $0x03, 1968(CX), Z11, Z11
-	VUNPCKLPS       Z9, Z6, Z12
-	VUNPCKHPS       Z9, Z6, Z6
-	VUNPCKLPS       Z11, Z10, Z9
-	VUNPCKHPS       Z11, Z10, Z10
-	VUNPCKLPD       Z9, Z12, Z11
-	VUNPCKHPD       Z9, Z12, Z9
-	VUNPCKLPD       Z10, Z6, Z12
-	VUNPCKHPD       Z10, Z6, Z6
-	VMOVUPS         Z11, 768(DI)
-	VMULPS          Z11, Z11, Z11
-	VADDPS          Z3, Z11, Z11
-	VSQRTPS         Z11, Z11
-	VMULPS          Z7, Z11, Z11
-	VMOVUPS         Z11, 2816(DI)
-	VSQRTPS         Z11, Z11
-	VMOVUPS         Z11, 4864(DI)
-	VMOVUPS         Z9, 832(DI)
-	VMULPS          Z9, Z9, Z9
-	VADDPS          Z3, Z9, Z9
-	VSQRTPS         Z9, Z9
-	VMULPS          Z5, Z9, Z9
-	VMOVUPS         Z9, 2880(DI)
-	VSQRTPS         Z9, Z9
-	VMOVUPS         Z9, 4928(DI)
-	VMOVUPS         Z12, 896(DI)
-	VMULPS          Z12, Z12, Z12
-	VADDPS          Z3, Z12, Z12
-	VSQRTPS         Z12, Z12
-	VMULPS          Z8, Z12, Z12
-	VMOVUPS         Z12, 2944(DI)
-	VSQRTPS         Z12, Z12
-	VMOVUPS         Z12, 4992(DI)
-	VMOVUPS         Z6, 960(DI)
-	VMULPS          Z6, Z6, Z6
-	VADDPS          Z3, Z6, Z6
-	VSQRTPS         Z6, Z6
-	VMULPS          Z4, Z6, Z6
-	VMOVUPS         Z6, 3008(DI)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 5056(DI)
-	VBROADCASTSS    bits_7fffffff<>+0(SB), Z4
-	VXORPS          Z5, Z5, Z5
-	VMOVUPS         512(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00000100<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z6
-	VMOVUPS         Z6, 512(DI)
-	VMOVUPS         576(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00000200<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z6
-	VMOVUPS         Z6, 576(DI)
-	VMOVUPS         640(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00000400<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z6
-	VMOVUPS         Z6, 640(DI)
-	VMOVUPS         704(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00000800<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z6
-	VMOVUPS         Z6, 704(DI)
-	VMOVUPS         768(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00001000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z6
-	VMOVUPS         Z6, 768(DI)
-	VMOVUPS         832(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00002000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z6
-	VMOVUPS         Z6, 832(DI)
-	VMOVUPS         896(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00004000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z6
-	VMOVUPS         Z6, 896(DI)
-	VMOVUPS         960(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00008000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z4
-	VMOVUPS         Z4, 960(DI)
-	VMOVUPS         512(DI), Z4
-	VMULPS          2560(DI), Z4, Z5
-	VMOVUPS         Z5, 6656(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         576(DI), Z4
-	VMULPS          2624(DI), Z4, Z5
-	VMOVUPS         Z5, 6720(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         640(DI), Z4
-	VMULPS          2688(DI), Z4, Z5
-	VMOVUPS         Z5, 6784(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         704(DI), Z4
-	VMULPS          2752(DI), Z4, Z5
-	VMOVUPS         Z5, 6848(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         768(DI), Z4
-	VMULPS          2816(DI), Z4, Z5
-	VMOVUPS         Z5, 6912(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         832(DI), Z4
-	VMULPS          2880(DI), Z4, Z5
-	VMOVUPS         Z5, 6976(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         896(DI), Z4
-	VMULPS          2944(DI), Z4, Z5
-	VMOVUPS         Z5, 7040(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         960(DI), Z4
-	VMULPS          3008(DI), Z4, Z5
-	VMOVUPS         Z5, 7104(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VBROADCASTF32X4 64(BX), Z4
-	VINSERTF32X4    $0x01, 576(BX), Z4, Z4
-	VINSERTF32X4    $0x02, 1088(BX), Z4, Z4
-	VINSERTF32X4    $0x03, 1600(BX), Z4, Z4
-	VBROADCASTF32X4 192(BX), Z5
-	VINSERTF32X4    $0x01, 704(BX), Z5, Z5
-	VINSERTF32X4    $0x02, 1216(BX), Z5, Z5
-	VINSERTF32X4    $0x03, 1728(BX), Z5, Z5
-	VBROADCASTF32X4 320(BX), Z6
-	VINSERTF32X4    $0x01, 832(BX), Z6, Z6
-	VINSERTF32X4    $0x02, 1344(BX), Z6, Z6
-	VINSERTF32X4    $0x03, 1856(BX), Z6, Z6
-	VBROADCASTF32X4 448(BX), Z7
-	VINSERTF32X4    $0x01, 960(BX), Z7, Z7
-	VINSERTF32X4    $0x02, 1472(BX), Z7, Z7
-	VINSERTF32X4    $0x03, 1984(BX), Z7, Z7
-	VUNPCKLPS       Z5, Z4, Z8
-	VUNPCKHPS       Z5, Z4, Z4
-	VUNPCKLPS       Z7, Z6, Z5
-	VUNPCKHPS       Z7, Z6, Z6
-	VUNPCKLPD       Z5, Z8, Z7
-	VUNPCKHPD       Z5, Z8, Z5
-	VUNPCKLPD       Z6, Z4, Z8
-	VUNPCKHPD       Z6, Z4, Z4
-	VBROADCASTF32X4 64(CX), Z6
-	VINSERTF32X4    $0x01, 576(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1088(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1600(CX), Z6, Z6
-	VBROADCASTF32X4 192(CX), Z9
-	VINSERTF32X4    $0x01, 704(CX), Z9, Z9
-	VINSERTF32X4    $0x02, 1216(CX), Z9, Z9
-	VINSERTF32X4    $0x03, 1728(CX), Z9, Z9
-	VBROADCASTF32X4 320(CX), Z10
-	VINSERTF32X4    $0x01, 832(CX), Z10, Z10
-	VINSERTF32X4    $0x02, 1344(CX), Z10, Z10
-	VINSERTF32X4    $0x03, 1856(CX), Z10, Z10
-	VBROADCASTF32X4 448(CX), Z11
-	VINSERTF32X4    $0x01, 960(CX), Z11, Z11
-	VINSERTF32X4    $0x02, 1472(CX), Z11, Z11
-	VINSERTF32X4    $0x03, 1984(CX), Z11, Z11
-	VUNPCKLPS       Z9, Z6, Z12
-	VUNPCKHPS       Z9, Z6, Z6
-	VUNPCKLPS       Z11, Z10, Z9
-	VUNPCKHPS       Z11, Z10, Z10
-	VUNPCKLPD       Z9, Z12, Z11
-	VUNPCKHPD       Z9, Z12, Z9
-	VUNPCKLPD       Z10, Z6, Z12
-	VUNPCKHPD       Z10, Z6, Z6
-	VMOVUPS         Z11, 1024(DI)
-	VMULPS          Z11, Z11, Z11
-	VADDPS          Z3, Z11, Z11
-	VSQRTPS         Z11, Z11
-	VMULPS          Z7, Z11, Z11
-	VMOVUPS         Z11, 3072(DI)
-	VSQRTPS         Z11, Z11
-	VMOVUPS         Z11, 5120(DI)
-	VMOVUPS         Z9, 1088(DI)
-	VMULPS          Z9, Z9, Z9
-	VADDPS          Z3, Z9, Z9
-	VSQRTPS         Z9, Z9
-	VMULPS          Z5, Z9, Z9
-	VMOVUPS         Z9, 3136(DI)
-	VSQRTPS         Z9, Z9
-	VMOVUPS         Z9, 5184(DI)
-	VMOVUPS         Z12, 1152(DI)
-	VMULPS          Z12, Z12, Z12
-	VADDPS          Z3, Z12, Z12
-	VSQRTPS         Z12, Z12
-	VMULPS          Z8, Z12, Z12
-	VMOVUPS         Z12, 3200(DI)
-	VSQRTPS         Z12, Z12
-	VMOVUPS         Z12, 5248(DI)
-	VMOVUPS         Z6, 1216(DI)
-	VMULPS          Z6, Z6, Z6
-	VADDPS          Z3, Z6, Z6
-	VSQRTPS         Z6, Z6
-	VMULPS          Z4, Z6, Z6
-	VMOVUPS         Z6, 3264(DI)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 5312(DI)
-	VBROADCASTF32X4 80(BX), Z4
-	VINSERTF32X4    $0x01, 592(BX), Z4, Z4
-	VINSERTF32X4    $0x02, 1104(BX), Z4, Z4
-	VINSERTF32X4    $0x03, 1616(BX), Z4, Z4
-	VBROADCASTF32X4 208(BX), Z5
-	VINSERTF32X4    $0x01, 720(BX), Z5, Z5
-	VINSERTF32X4    $0x02, 1232(BX), Z5, Z5
-	VINSERTF32X4    $0x03, 1744(BX), Z5, Z5
-	VBROADCASTF32X4 336(BX), Z6
-	VINSERTF32X4    $0x01, 848(BX), Z6, Z6
-	VINSERTF32X4    $0x02, 1360(BX), Z6, Z6
-	VINSERTF32X4    $0x03, 1872(BX), Z6, Z6
-	VBROADCASTF32X4 464(BX), Z7
-	VINSERTF32X4    $0x01, 976(BX), Z7, Z7
-	VINSERTF32X4    $0x02, 1488(BX), Z7, Z7
-	VINSERTF32X4    $0x03, 2000(BX), Z7, Z7
-	VUNPCKLPS       Z5, Z4, Z8
-	VUNPCKHPS       Z5, Z4, Z4
-	VUNPCKLPS       Z7, Z6, Z5
-	VUNPCKHPS       Z7, Z6, Z6
-	VUNPCKLPD       Z5, Z8, Z7
-	VUNPCKHPD       Z5, Z8, Z5
-	VUNPCKLPD       Z6, Z4, Z8
-	VUNPCKHPD       Z6, Z4, Z4
-	VBROADCASTF32X4 80(CX), Z6
-	VINSERTF32X4    $0x01, 592(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1104(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1616(CX), Z6, Z6
-	VBROADCASTF32X4 208(CX), Z9
-	VINSERTF32X4    $0x01, 720(CX), Z9, Z9
-	VINSERTF32X4    $0x02, 1232(CX), Z9, Z9
-	VINSERTF32X4    $0x03, 1744(CX), Z9, Z9
-	VBROADCASTF32X4 336(CX), Z10
-	VINSERTF32X4    $0x01, 848(CX), Z10, Z10
-	VINSERTF32X4    $0x02, 1360(CX), Z10, Z10
-	VINSERTF32X4    $0x03, 1872(CX), Z10, Z10
-	VBROADCASTF32X4 464(CX), Z11
-	VINSERTF32X4    $0x01, 976(CX), Z11, Z11
-	VINSERTF32X4    $0x02, 1488(CX), Z11, Z11
-	VINSERTF32X4    $0x03, 2000(CX), Z11, Z11
-	VUNPCKLPS       Z9, Z6, Z12
-	VUNPCKHPS       Z9, Z6, Z6
-	VUNPCKLPS       Z11, Z10, Z9
-	VUNPCKHPS       Z11, Z10, Z10
-	VUNPCKLPD       Z9, Z12, Z11
-	VUNPCKHPD       Z9, Z12, Z9
-	VUNPCKLPD       Z10, Z6, Z12
-	VUNPCKHPD       Z10, Z6, Z6
-	VMOVUPS         Z11, 1280(DI)
-	VMULPS          Z11, Z11, Z11
-	VADDPS          Z3, Z11, Z11
-	VSQRTPS         Z11, Z11
-	VMULPS          Z7, Z11, Z11
-	VMOVUPS         Z11, 3328(DI)
-	VSQRTPS         Z11, Z11
-	VMOVUPS         Z11, 5376(DI)
-	VMOVUPS         Z9, 1344(DI)
-	VMULPS          Z9, Z9, Z9
-	VADDPS          Z3, Z9, Z9
-	VSQRTPS         Z9, Z9
-	VMULPS          Z5, Z9, Z9
-	VMOVUPS         Z9, 3392(DI)
-	VSQRTPS         Z9, Z9
-	VMOVUPS         Z9, 5440(DI)
-	VMOVUPS         Z12, 1408(DI)
-	VMULPS          Z12, Z12, Z12
-	VADDPS          Z3, Z12, Z12
-	VSQRTPS         Z12, Z12
-	VMULPS          Z8, Z12, Z12
-	VMOVUPS         Z12, 3456(DI)
-	VSQRTPS         Z12, Z12
-	VMOVUPS         Z12, 5504(DI)
-	VMOVUPS         Z6, 1472(DI)
-	VMULPS          Z6, Z6, Z6
-	VADDPS          Z3, Z6, Z6
-	VSQRTPS         Z6, Z6
-	VMULPS          Z4, Z6, Z6
-	VMOVUPS         Z6, 3520(DI)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 5568(DI)
-	VBROADCASTSS    bits_7fffffff<>+0(SB), Z4
-	VXORPS          Z5, Z5, Z5
-	VMOVUPS         1024(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00010000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z6
-	VMOVUPS         Z6, 1024(DI)
-	VMOVUPS         1088(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00020000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z6
-	VMOVUPS         Z6, 1088(DI)
-	VMOVUPS         1152(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00040000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z6
-	VMOVUPS         Z6, 1152(DI)
-	VMOVUPS         1216(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00080000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z6
-	VMOVUPS         Z6, 1216(DI)
-	VMOVUPS         1280(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00100000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z6
-	VMOVUPS         Z6, 1280(DI)
-	VMOVUPS         1344(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00200000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z6
-	VMOVUPS         Z6, 1344(DI)
-	VMOVUPS         1408(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00400000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z6
-	VMOVUPS         Z6, 1408(DI)
-	VMOVUPS         1472(DI), Z6
-	VCMPPS          $0x11, Z5, Z6, K1
-	VPORD.BCST      bits_00800000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z6, Z4, Z4
-	VMOVUPS         Z4, 1472(DI)
-	VMOVUPS         1024(DI), Z4
-	VMULPS          3072(DI), Z4, Z5
-	VMOVUPS         Z5, 7168(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1088(DI), Z4
-	VMULPS          3136(DI), Z4, Z5
-	VMOVUPS         Z5, 7232(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1152(DI), Z4
-	VMULPS          3200(DI), Z4, Z5
-	VMOVUPS         Z5, 7296(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1216(DI), Z4
-	VMULPS          3264(DI), Z4, Z5
-	VMOVUPS         Z5, 7360(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1280(DI), Z4
-	VMULPS          3328(DI), Z4, Z5
-	VMOVUPS         Z5, 7424(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1344(DI), Z4
-	VMULPS          3392(DI), Z4, Z5
-	VMOVUPS         Z5, 7488(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1408(DI), Z4
-	VMULPS          3456(DI), Z4, Z5
-	VMOVUPS         Z5, 7552(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1472(DI), Z4
-	VMULPS          3520(DI), Z4, Z5
-	VMOVUPS         Z5, 7616(DI)
-	VMAXPS          Z4, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z4, Z2
-	VMOVAPS         Z2, Z2
-	VBROADCASTF32X4 96(BX), Z4
-	VINSERTF32X4    $0x01, 608(BX), Z4, Z4
-	VINSERTF32X4    $0x02, 1120(BX), Z4, Z4
-	VINSERTF32X4    $0x03, 1632(BX), Z4, Z4
-	VBROADCASTF32X4 224(BX), Z5
-	VINSERTF32X4    $0x01, 736(BX), Z5, Z5
-	VINSERTF32X4    $0x02, 1248(BX), Z5, Z5
-	VINSERTF32X4    $0x03, 1760(BX), Z5, Z5
-	VBROADCASTF32X4 352(BX), Z6
-	VINSERTF32X4    $0x01, 864(BX), Z6, Z6
-	VINSERTF32X4    $0x02, 1376(BX), Z6, Z6
-	VINSERTF32X4    $0x03, 1888(BX), Z6, Z6
-	VBROADCASTF32X4 480(BX), Z7
-	VINSERTF32X4    $0x01, 992(BX), Z7, Z7
-	VINSERTF32X4    $0x02, 1504(BX), Z7, Z7
-	VINSERTF32X4    $0x03, 2016(BX), Z7, Z7
-	VUNPCKLPS       Z5, Z4, Z8
-	VUNPCKHPS       Z5, Z4, Z4
-	VUNPCKLPS       Z7, Z6, Z5
-	VUNPCKHPS       Z7, Z6, Z6
-	VUNPCKLPD       Z5, Z8, Z7
-	VUNPCKHPD       Z5, Z8, Z5
-	VUNPCKLPD       Z6, Z4, Z8
-	VUNPCKHPD       Z6, Z4, Z4
-	VBROADCASTF32X4 96(CX), Z6
-	VINSERTF32X4    $0x01, 608(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1120(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1632(CX), Z6, Z6
-	VBROADCASTF32X4 224(CX), Z9
-	VINSERTF32X4    $0x01, 736(CX), Z9, Z9
-	VINSERTF32X4    $0x02, 1248(CX), Z9, Z9
-	VINSERTF32X4    $0x03, 1760(CX), Z9, Z9
-	VBROADCASTF32X4 352(CX), Z10
-	VINSERTF32X4    $0x01, 864(CX), Z10, Z10
-	VINSERTF32X4    $0x02, 1376(CX), Z10, Z10
-	VINSERTF32X4    $0x03, 1888(CX), Z10, Z10
-	VBROADCASTF32X4 480(CX), Z11
-	VINSERTF32X4    $0x01, 992(CX), Z11, Z11
-	VINSERTF32X4    $0x02, 1504(CX), Z11, Z11
-	VINSERTF32X4    $0x03, 2016(CX), Z11, Z11
-	VUNPCKLPS       Z9, Z6, Z12
-	VUNPCKHPS       Z9, Z6, Z6
-	VUNPCKLPS       Z11, Z10, Z9
-	VUNPCKHPS       Z11, Z10, Z10
-	VUNPCKLPD       Z9, Z12, Z11
-	VUNPCKHPD       Z9, Z12, Z9
-	VUNPCKLPD       Z10, Z6, Z12
-	VUNPCKHPD       Z10, Z6, Z6
-	VMOVUPS         Z11, 1536(DI)
-	VMULPS          Z11, Z11, Z11
-	VADDPS          Z3, Z11, Z11
-	VSQRTPS         Z11, Z11
-	VMULPS          Z7, Z11, Z11
-	VMOVUPS         Z11, 3584(DI)
-	VSQRTPS         Z11, Z11
-	VMOVUPS         Z11, 5632(DI)
-	VMOVUPS         Z9, 1600(DI)
-	VMULPS          Z9, Z9, Z9
-	VADDPS          Z3, Z9, Z9
-	VSQRTPS         Z9, Z9
-	VMULPS          Z5, Z9, Z9
-	VMOVUPS         Z9, 3648(DI)
-	VSQRTPS         Z9, Z9
-	VMOVUPS         Z9, 5696(DI)
-	VMOVUPS         Z12, 1664(DI)
-	VMULPS          Z12, Z12, Z12
-	VADDPS          Z3, Z12, Z12
-	VSQRTPS         Z12, Z12
-	VMULPS          Z8, Z12, Z12
-	VMOVUPS         Z12, 3712(DI)
-	VSQRTPS         Z12, Z12
-	VMOVUPS         Z12, 5760(DI)
-	VMOVUPS         Z6, 1728(DI)
-	VMULPS          Z6, Z6, Z6
-	VADDPS          Z3, Z6, Z6
-	VSQRTPS         Z6, Z6
-	VMULPS          Z4, Z6, Z6
-	VMOVUPS         Z6, 3776(DI)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 5824(DI)
-	VBROADCASTF32X4 112(BX), Z4
-	VINSERTF32X4    $0x01, 624(BX), Z4, Z4
-	VINSERTF32X4    $0x02, 1136(BX), Z4, Z4
-	VINSERTF32X4    $0x03, 1648(BX), Z4, Z4
-	VBROADCASTF32X4 240(BX), Z5
-	VINSERTF32X4    $0x01, 752(BX), Z5, Z5
-	VINSERTF32X4    $0x02, 1264(BX), Z5, Z5
-	VINSERTF32X4    $0x03, 1776(BX), Z5, Z5
-	VBROADCASTF32X4 368(BX), Z6
-	VINSERTF32X4    $0x01, 880(BX), Z6, Z6
-	VINSERTF32X4    $0x02, 1392(BX), Z6, Z6
-	VINSERTF32X4    $0x03, 1904(BX), Z6, Z6
-	VBROADCASTF32X4 496(BX), Z7
-	VINSERTF32X4    $0x01, 1008(BX), Z7, Z7
-	VINSERTF32X4    $0x02, 1520(BX), Z7, Z7
-	VINSERTF32X4    $0x03, 2032(BX), Z7, Z7
-	VUNPCKLPS       Z5, Z4, Z8
-	VUNPCKHPS       Z5, Z4, Z4
-	VUNPCKLPS       Z7, Z6, Z5
-	VUNPCKHPS       Z7, Z6, Z6
-	VUNPCKLPD       Z5, Z8, Z7
-	VUNPCKHPD       Z5, Z8, Z5
-	VUNPCKLPD       Z6, Z4, Z8
-	VUNPCKHPD       Z6, Z4, Z4
-	VBROADCASTF32X4 112(CX), Z6
-	VINSERTF32X4    $0x01, 624(CX), Z6, Z6
-	VINSERTF32X4    $0x02, 1136(CX), Z6, Z6
-	VINSERTF32X4    $0x03, 1648(CX), Z6, Z6
-	VBROADCASTF32X4 240(CX), Z9
-	VINSERTF32X4    $0x01, 752(CX), Z9, Z9
-	VINSERTF32X4    $0x02, 1264(CX), Z9, Z9
-	VINSERTF32X4    $0x03, 1776(CX), Z9, Z9
-	VBROADCASTF32X4 368(CX), Z10
-	VINSERTF32X4    $0x01, 880(CX), Z10, Z10
-	VINSERTF32X4    $0x02, 1392(CX), Z10, Z10
-	VINSERTF32X4    $0x03, 1904(CX), Z10, Z10
-	VBROADCASTF32X4 496(CX), Z11
-	VINSERTF32X4    $0x01, 1008(CX), Z11, Z11
-	VINSERTF32X4    $0x02, 1520(CX), Z11, Z11
-	VINSERTF32X4    $0x03, 2032(CX), Z11, Z11
-	VUNPCKLPS       Z9, Z6, Z12
-	VUNPCKHPS       Z9, Z6, Z6
-	VUNPCKLPS       Z11, Z10, Z9
-	VUNPCKHPS       Z11, Z10, Z10
-	VUNPCKLPD       Z9, Z12, Z11
-	VUNPCKHPD       Z9, Z12, Z9
-	VUNPCKLPD       Z10, Z6, Z12
-	VUNPCKHPD       Z10, Z6, Z6
-	VMOVUPS         Z11, 1792(DI)
-	VMULPS          Z11, Z11, Z11
-	VADDPS          Z3, Z11, Z11
-	VSQRTPS         Z11, Z11
-	VMULPS          Z7, Z11, Z11
-	VMOVUPS         Z11, 3840(DI)
-	VSQRTPS         Z11, Z11
-	VMOVUPS         Z11, 5888(DI)
-	VMOVUPS         Z9, 1856(DI)
-	VMULPS          Z9, Z9, Z9
-	VADDPS          Z3, Z9, Z9
-	VSQRTPS         Z9, Z9
-	VMULPS          Z5, Z9, Z9
-	VMOVUPS         Z9, 3904(DI)
-	VSQRTPS         Z9, Z9
-	VMOVUPS         Z9, 5952(DI)
-	VMOVUPS         Z12, 1920(DI)
-	VMULPS          Z12, Z12, Z12
-	VADDPS          Z3, Z12, Z12
-	VSQRTPS         Z12, Z12
-	VMULPS          Z8, Z12, Z12
-	VMOVUPS         Z12, 3968(DI)
-	VSQRTPS         Z12, Z12
-	VMOVUPS         Z12, 6016(DI)
-	VMOVUPS         Z6, 1984(DI)
-	VMULPS          Z6, Z6, Z6
-	VADDPS          Z3, Z6, Z6
-	VSQRTPS         Z6, Z6
-	VMULPS          Z4, Z6, Z6
-	VMOVUPS         Z6, 4032(DI)
-	VSQRTPS         Z6, Z6
-	VMOVUPS         Z6, 6080(DI)
-	VBROADCASTSS    bits_7fffffff<>+0(SB), Z3
-	VXORPS          Z4, Z4, Z4
-	VMOVUPS         1536(DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_01000000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1536(DI)
-	VMOVUPS         1600(DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_02000000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1600(DI)
-	VMOVUPS         1664(DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_04000000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1664(DI)
-	VMOVUPS         1728(DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_08000000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1728(DI)
-	VMOVUPS         1792(DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_10000000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1792(DI)
-	VMOVUPS         1856(DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_20000000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1856(DI)
-	VMOVUPS         1920(DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_40000000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z5
-	VMOVUPS         Z5, 1920(DI)
-	VMOVUPS         1984(DI), Z5
-	VCMPPS          $0x11, Z4, Z5, K1
-	VPORD.BCST      bits_80000000<>+0(SB), Z0, K1, Z0
-	VPANDD          Z5, Z3, Z3
-	VMOVUPS         Z3, 1984(DI)
-	VMOVUPS         1536(DI), Z3
-	VMULPS          3584(DI), Z3, Z4
-	VMOVUPS         Z4, 7680(DI)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1600(DI), Z3
-	VMULPS          3648(DI), Z3, Z4
-	VMOVUPS         Z4, 7744(DI)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1664(DI), Z3
-	VMULPS          3712(DI), Z3, Z4
-	VMOVUPS         Z4, 7808(DI)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1728(DI), Z3
-	VMULPS          3776(DI), Z3, Z4
-	VMOVUPS         Z4, 7872(DI)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1792(DI), Z3
-	VMULPS          3840(DI), Z3, Z4
-	VMOVUPS         Z4, 7936(DI)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1856(DI), Z3
-	VMULPS          3904(DI), Z3, Z4
-	VMOVUPS         Z4, 8000(DI)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1920(DI), Z3
-	VMULPS          3968(DI), Z3, Z4
-	VMOVUPS         Z4, 8064(DI)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         1984(DI), Z3
-	VMULPS          4032(DI), Z3, Z4
-	VMOVUPS         Z4, 8128(DI)
-	VMAXPS          Z3, Z1, Z1
-	VRANGEPS        $0x0b, Z2, Z3, Z2
-	VMOVAPS         Z2, Z2
-	VMOVUPS         Z0, 576(AX)
-	VMOVUPS         Z1, 640(AX)
-	VMOVUPS         Z1, 8768(DI)
-	VMOVUPS         Z2, 8832(DI)
-	VBROADCASTSS    bits_0da24260<>+0(SB), Z0
-	VCMPPS          $0x11, Z0, Z1, K1
-	VBROADCASTSS    bits_48000000<>+0(SB), Z0
-	VMULPS          Z0, Z1, Z0
-	VCMPPS          $0x1e, Z0, Z2, K4
-	KORW            K1, K4, K1
-	KMOVW           K1, CX
-	VMOVUPS         levelsAVX512<>+0(SB), Z0
-	VMOVUPS         evenWordsAVX512<>+0(SB), Z1
-	VBROADCASTSS    bits_3f000000<>+0(SB), Z2
-	VBROADCASTSS    bits_4b400000<>+0(SB), Z3
-	VBROADCASTSS    bits_4b400000<>+0(SB), Z4
-	VBROADCASTSS    bits_4b400007<>+0(SB), Z5
-	VMOVUPS         8768(DI), Z6
-	VBROADCASTSS    bits_41700000<>+0(SB), Z7
-	VDIVPS          Z7, Z6, Z6
-	VMOVUPS         Z6, 512(AX)
-	VXORPS          Z6, Z6, Z6
-	VMOVUPS         Z6, 8704(DI)
-	VXORPS          Z6, Z6, Z6
-	VBROADCASTSS    bits_00000008<>+0(SB), Z6
-	VMOVUPS         Z6, (AX)
-	VMOVUPS         Z6, 64(AX)
-	VMOVUPS         Z6, 128(AX)
-	VMOVUPS         Z6, 192(AX)
-	VMOVUPS         Z6, 256(AX)
-	VMOVUPS         Z6, 320(AX)
-	VMOVUPS         Z6, 384(AX)
-	VMOVUPS         Z6, 448(AX)
-	LEAQ            stepsIQ3_S<>+0(SB), BX
-	MOVQ            $0x00000013, SI
+// func fitIQ3_SWeightedAVX512(out *uint16, src *float32, importance *float32, sigma2 *float32, info *uint32, lists *uint16, blocks int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI, BMI2
+TEXT ·fitIQ3_SWeightedAVX512(SB), $14592-56
+	LEAQ (SP), AX
+	ADDQ $0x3f, AX
+	ANDQ $-64, AX
+	XORQ CX, CX
+
+block:
+	MOVQ         src+8(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x07, BX
+	ADDQ         BX, DX
+	MOVQ         importance+16(FP), BX
+	MOVQ         CX, SI
+	SHLQ         $0x07, SI
+	ADDQ         SI, BX
+	MOVQ         sigma2+24(FP), SI
+	MOVQ         CX, DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, SI
+	VBROADCASTSS (SI), Y0
+	MOVQ         out+0(FP), SI
+	MOVQ         CX, DI
+	SHLQ         $0x05, DI
+	ADDQ         DI, SI
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VXORPS       Y4, Y4, Y4
+	XORL         DI, DI
+	VMOVUPS      (DX), Y5
+	VCMPPS       $0x11, Y4, Y5, Y6
+	VMOVMSKPS    Y6, R8
+	VMULPS       Y5, Y5, Y6
+	VADDPS       Y0, Y6, Y6
+	VSQRTPS      Y6, Y6
+	VMULPS       (BX), Y6, Y6
+	VMOVUPS      Y6, 128(AX)
+	VPMAXUD      Y6, Y1, Y1
+	VSQRTPS      Y6, Y6
+	VMOVUPS      Y6, 256(AX)
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	VMAXPS       Y5, Y2, Y2
+	SHLL         $0x00, R8
+	ORL          R8, DI
+	VMOVUPS      32(DX), Y5
+	VCMPPS       $0x11, Y4, Y5, Y6
+	VMOVMSKPS    Y6, R8
+	VMULPS       Y5, Y5, Y6
+	VADDPS       Y0, Y6, Y6
+	VSQRTPS      Y6, Y6
+	VMULPS       32(BX), Y6, Y6
+	VMOVUPS      Y6, 160(AX)
+	VPMAXUD      Y6, Y1, Y1
+	VSQRTPS      Y6, Y6
+	VMOVUPS      Y6, 288(AX)
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      Y5, 32(AX)
+	VMAXPS       Y5, Y2, Y2
+	SHLL         $0x08, R8
+	ORL          R8, DI
+	VMOVUPS      64(DX), Y5
+	VCMPPS       $0x11, Y4, Y5, Y6
+	VMOVMSKPS    Y6, R8
+	VMULPS       Y5, Y5, Y6
+	VADDPS       Y0, Y6, Y6
+	VSQRTPS      Y6, Y6
+	VMULPS       64(BX), Y6, Y6
+	VMOVUPS      Y6, 192(AX)
+	VPMAXUD      Y6, Y1, Y1
+	VSQRTPS      Y6, Y6
+	VMOVUPS      Y6, 320(AX)
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      Y5, 64(AX)
+	VMAXPS       Y5, Y2, Y2
+	SHLL         $0x10, R8
+	ORL          R8, DI
+	VMOVUPS      96(DX), Y5
+	VCMPPS       $0x11, Y4, Y5, Y4
+	VMOVMSKPS    Y4, DX
+	VMULPS       Y5, Y5, Y4
+	VADDPS       Y0, Y4, Y4
+	VSQRTPS      Y4, Y4
+	VMULPS       96(BX), Y4, Y4
+	VMOVUPS      Y4, 224(AX)
+	VPMAXUD      Y4, Y1, Y1
+	VSQRTPS      Y4, Y0
+	VMOVUPS      Y0, 352(AX)
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      Y5, 96(AX)
+	VMAXPS       Y5, Y2, Y2
+	SHLL         $0x18, DX
+	ORL          DX, DI
+	VMOVUPS      (AX), Y0
+	VMULPS       128(AX), Y0, Y3
+	VMOVUPS      Y3, 384(AX)
+	VMOVAPS      Y0, Y0
+	VMOVUPS      32(AX), Y3
+	VMULPS       160(AX), Y3, Y4
+	VMOVUPS      Y4, 416(AX)
+	VMAXPS       Y3, Y0, Y0
+	VMOVUPS      64(AX), Y3
+	VMULPS       192(AX), Y3, Y4
+	VMOVUPS      Y4, 448(AX)
+	VMAXPS       Y3, Y0, Y0
+	VMOVUPS      96(AX), Y3
+	VMULPS       224(AX), Y3, Y4
+	VMOVUPS      Y4, 480(AX)
+	VMAXPS       Y3, Y0, Y0
+	VEXTRACTF128 $0x01, Y1, X3
+	VPMAXUD      X3, X1, X1
+	VPERMILPS    $0x4e, X1, X3
+	VPMAXUD      X3, X1, X1
+	VPERMILPS    $0xb1, X1, X3
+	VPMAXUD      X3, X1, X1
+	VSQRTSS      X1, X1, X1
+	VMOVSS       X1, 1156(AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	VMAXPS       X1, X0, X0
+	VPERMILPS    $0x4e, X0, X1
+	VMAXPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VMAXPS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VMAXPS       X1, X2, X2
+	VPERMILPS    $0x4e, X2, X1
+	VMAXPS       X1, X2, X2
+	VPERMILPS    $0xb1, X2, X1
+	VMAXPS       X1, X2, X2
+	MOVL         DI, 20(SI)
+	VMOVSS       X0, 24(SI)
+	VMOVSS       X2, 1152(AX)
+	MOVL         $0x00000001, 28(SI)
+	VUCOMISS     bits_0da24260<>+0(SB), X0
+	JB           skip
+	VMULSS       bits_48000000<>+0(SB), X0, X0
+	VUCOMISS     X2, X0
+	JB           skip
+	VMULSS       bits_40800000<>+0(SB), X2, X0
+	VMULSS       X0, X0, X0
+	VMULSS       1156(AX), X0, X0
+	VMOVSS       bits_7d7fffff<>+0(SB), X1
+	VUCOMISS     X0, X1
+	JBE          skip
+	MOVQ         out+0(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x05, BX
+	ADDQ         BX, DX
+	VMOVUPS      stepsIQ3_S<>+0(SB), Z0
+	VBROADCASTSS 24(DX), Z1
+	VDIVPS       Z1, Z0, Z0
+	VBROADCASTSS bits_3f800000<>+0(SB), Z1
+	VDIVPS       Z0, Z1, Z1
+	VBROADCASTSS bits_3f000000<>+0(SB), Z2
+	VMULPS       Z2, Z0, Z0
+	VMOVUPS      Z0, 512(AX)
+	VMOVUPS      Z1, 1408(AX)
+	VMOVUPS      Z1, 1536(AX)
+	VMOVUPS      Z1, 1664(AX)
+	VMOVUPS      Z1, 1792(AX)
+	VMOVUPS      Z1, 1920(AX)
+	VMOVUPS      Z1, 2048(AX)
+	VMOVUPS      Z1, 2176(AX)
+	VMOVUPS      Z1, 2304(AX)
+	VMOVUPS      stepsIQ3_S<>+64(SB), Y0
+	VBROADCASTSS 24(DX), Y1
+	VDIVPS       Y1, Y0, Y0
+	VBROADCASTSS bits_3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y1
+	VBROADCASTSS bits_3f000000<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 576(AX)
+	VMOVUPS      Y1, 1472(AX)
+	VMOVUPS      Y1, 1600(AX)
+	VMOVUPS      Y1, 1728(AX)
+	VMOVUPS      Y1, 1856(AX)
+	VMOVUPS      Y1, 1984(AX)
+	VMOVUPS      Y1, 2112(AX)
+	VMOVUPS      Y1, 2240(AX)
+	VMOVUPS      Y1, 2368(AX)
+	MOVQ         info+32(FP), SI
+	XORQ         DX, DX
+	XORQ         BX, BX
+	XORQ         DI, DI
+
+four:
+	MOVQ         DI, R8
+	SHLQ         $0x04, R8
+	ADDQ         AX, R8
+	VBROADCASTSS bits_3f000000<>+0(SB), Z0
+	VMOVUPS      512(AX), Z1
+	VBROADCASTSS (R8), Z2
+	VMULPS       Z2, Z1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VADDPS       every_4b400000_16<>+0(SB), Z2, Z3
+	VREDUCEPS    $0x00, Z2, Z2
+	VPMAXSD      every_4b400000_16<>+0(SB), Z3, Z3
+	VPMINSD      every_4b400007_16<>+0(SB), Z3, Z3
+	VBROADCASTSS 4(R8), Z4
+	VMULPS       Z4, Z1, Z4
+	VSUBPS       Z0, Z4, Z4
+	VADDPS       every_4b400000_16<>+0(SB), Z4, Z5
+	VREDUCEPS    $0x00, Z4, Z4
+	VPMAXSD      every_4b400000_16<>+0(SB), Z5, Z5
+	VPMINSD      every_4b400007_16<>+0(SB), Z5, Z5
+	VPSLLD       $0x03, Z5, Z5
+	VPORD        Z3, Z5, Z3
+	VRANGEPS     $0x0b, Z4, Z2, Z2
+	VBROADCASTSS 8(R8), Z4
+	VMULPS       Z4, Z1, Z4
+	VSUBPS       Z0, Z4, Z4
+	VADDPS       every_4b400000_16<>+0(SB), Z4, Z5
+	VREDUCEPS    $0x00, Z4, Z4
+	VPMAXSD      every_4b400000_16<>+0(SB), Z5, Z5
+	VPMINSD      every_4b400007_16<>+0(SB), Z5, Z5
+	VPSLLD       $0x06, Z5, Z5
+	VPORD        Z3, Z5, Z3
+	VRANGEPS     $0x0b, Z4, Z2, Z2
+	VBROADCASTSS 12(R8), Z4
+	VMULPS       Z4, Z1, Z1
+	VSUBPS       Z0, Z1, Z1
+	VADDPS       every_4b400000_16<>+0(SB), Z1, Z0
+	VREDUCEPS    $0x00, Z1, Z1
+	VPMAXSD      every_4b400000_16<>+0(SB), Z0, Z0
+	VPMINSD      every_4b400007_16<>+0(SB), Z0, Z0
+	VPSLLD       $0x09, Z0, Z0
+	VPORD        Z3, Z0, Z0
+	VRANGEPS     $0x0b, Z1, Z2, Z1
+	VBROADCASTSS bits_00000fff<>+0(SB), Z2
+	VPANDD       Z0, Z2, Z0
+	VBROADCASTSS bits_3efff800<>+0(SB), Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
+	VPANDD       Z1, Z3, Z1
+	VCMPPS       $0x1d, Z2, Z1, K1
+	VPORD.BCST   bits_00001000<>+0(SB), Z0, K1, Z0
+	VMOVUPS      Z0, 1024(AX)
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VMOVUPS      576(AX), Y1
+	VBROADCASTSS (R8), Y2
+	VMULPS       Y2, Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VBROADCASTSS 4(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x03, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 8(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x06, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 12(R8), Y4
+	VMULPS       Y4, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y4
+	VSUBPS       Y4, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLD       $0x09, Y0, Y0
+	VPOR         Y3, Y0, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y2, Y3, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VMAXPS       Y2, Y1, Y1
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1088(AX)
+	LEAQ         1024(AX), R8
+	MOVQ         DI, R9
+	SHLQ         $0x05, R9
+	LEAQ         19(R9), R10
 
 trial:
-	VBROADCASTSS (BX), Z6
-	VDIVPS       8768(DI), Z6, Z6
-	VBROADCASTSS bits_3f800000<>+0(SB), Z7
-	VDIVPS       Z6, Z7, Z7
-	VMULPS       Z2, Z6, Z6
-	VXORPS       Z8, Z8, Z8
-	VXORPS       Z9, Z9, Z9
-	MOVQ         DI, R8
-	LEAQ         8192(DI), R9
-	MOVQ         AX, R10
-	MOVQ         $0x00000008, R11
+	MOVL (R8), R11
+	MOVL (SI)(R11*4), R11
+	MOVW R11, 2688(AX)(R9*2)
+	MOVL R11, R12
+	SHRL $0x12, R11
+	SHLL $0x04, R11
+	SHRL $0x0f, R12
+	ANDL $0x07, R12
+	MOVQ R9, R13
+	SHLQ $0x20, R13
+	ORQ  R11, R13
+	MOVQ R13, 4224(AX)(DX*8)
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	CMPL R12, $0x01
+	SBBQ $-1, DX
+	CMPL R12, $0x02
+	SBBQ $-1, BX
+	SUBL $0x02, R12
+	JLE  few43
 
-four13:
-	VMULPS        (R8), Z6, Z10
-	VSUBPS        Z2, Z10, Z10
-	VADDPS        Z3, Z10, Z11
-	VREDUCEPS     $0x00, Z10, Z10
-	VPMAXSD       Z4, Z11, Z11
-	VPMINSD       Z5, Z11, Z11
-	VMULPS        64(R8), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z13
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z13, Z13
-	VPMINSD       Z5, Z13, Z13
-	VPSLLD        $0x03, Z13, Z13
-	VMULPS        128(R8), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z14
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z14, Z14
-	VPMINSD       Z5, Z14, Z14
-	VPSLLD        $0x06, Z14, Z14
-	VMULPS        192(R8), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z15
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z15, Z15
-	VPMINSD       Z5, Z15, Z15
-	VPSLLD        $0x09, Z15, Z15
-	VPTERNLOGD    $0xfe, Z13, Z14, Z11
-	VPORD         Z15, Z11, Z11
-	VPANDD.BCST   bits_00000fff<>+0(SB), Z11, Z11
-	VBROADCASTSS  bits_3efff800<>+0(SB), Z12
-	VCMPPS        $0x1d, Z12, Z10, K1
-	VPORD.BCST    bits_00001000<>+0(SB), Z11, K1, Z11
-	VXORPS        Z12, Z12, Z12
-	VXORPS        Z13, Z13, Z13
-	VEXTRACTI64X4 $0x01, Z11, Y10
-	MOVQ          DX, R12
-	VBROADCASTSS  bits_7f7fffff<>+0(SB), Z14
-	VXORPS        Z15, Z15, Z15
-	KXNORW        K2, K2, K2
+next44:
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	INCQ BX
+	DECL R12
+	JNZ  next44
 
-more14:
-	KMOVW        K2, K1
-	VPGATHERDQ   (R12)(Y11*8), K1, Z12
-	KSHIFTRW     $0x08, K2, K1
-	VPGATHERDQ   (R12)(Y10*8), K1, Z13
-	ADDQ         $0x00010000, R12
-	VMOVAPS      Z1, Z16
-	VPERMI2D     Z13, Z12, Z16
-	VPORD.BCST   bits_00000001<>+0(SB), Z1, Z17
-	VPERMI2D     Z13, Z12, Z17
-	VPERMPS      Z0, Z16, Z18
-	VPSRLD       $0x04, Z16, Z19
-	VPERMPS      Z0, Z19, Z19
-	VPSRLD       $0x08, Z16, Z20
-	VPERMPS      Z0, Z20, Z20
-	VPSRLD       $0x0c, Z16, Z21
-	VPERMPS      Z0, Z21, Z21
-	VPSRLD       $0x10, Z16, Z22
-	VPERMPS      Z0, Z22, Z22
-	VPSRLD       $0x14, Z16, Z23
-	VPERMPS      Z0, Z23, Z23
-	VPSRLD       $0x18, Z16, Z24
-	VPERMPS      Z0, Z24, Z24
-	VPSRLD       $0x1c, Z16, Z25
-	VPERMPS      Z0, Z25, Z25
-	VMULPS       Z7, Z18, Z18
-	VMULPS       Z7, Z19, Z19
-	VMULPS       Z7, Z20, Z20
-	VMULPS       Z7, Z21, Z21
-	VMULPS       Z7, Z22, Z22
-	VMULPS       Z7, Z23, Z23
-	VMULPS       Z7, Z24, Z24
-	VMULPS       Z7, Z25, Z25
-	VSUBPS       (R8), Z18, Z18
-	VSUBPS       64(R8), Z19, Z19
-	VSUBPS       128(R8), Z20, Z20
-	VSUBPS       192(R8), Z21, Z21
-	VSUBPS       (R8), Z22, Z22
-	VSUBPS       64(R8), Z23, Z23
-	VSUBPS       128(R8), Z24, Z24
-	VSUBPS       192(R8), Z25, Z25
-	VMULPS       4096(R8), Z18, Z26
-	VMULPS       Z18, Z26, Z26
-	VMULPS       4160(R8), Z19, Z18
-	VMULPS       Z19, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4224(R8), Z20, Z18
-	VMULPS       Z20, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4288(R8), Z21, Z18
-	VMULPS       Z21, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4096(R8), Z22, Z18
-	VMULPS       Z22, Z18, Z18
-	VMULPS       4160(R8), Z23, Z19
-	VMULPS       Z23, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VMULPS       4224(R8), Z24, Z19
-	VMULPS       Z24, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VMULPS       4288(R8), Z25, Z19
-	VMULPS       Z25, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VCMPPS       $0x11, Z14, Z26, K1
-	VMOVAPS      Z26, K1, Z14
-	VMOVAPS      Z16, K1, Z15
-	VPSRLD       $0x10, Z16, Z16
-	VCMPPS       $0x11, Z14, Z18, K1
-	VMOVAPS      Z18, K1, Z14
-	VMOVAPS      Z16, K1, Z15
-	VPERMPS      Z0, Z17, Z16
-	VPSRLD       $0x04, Z17, Z18
-	VPERMPS      Z0, Z18, Z18
-	VPSRLD       $0x08, Z17, Z19
-	VPERMPS      Z0, Z19, Z19
-	VPSRLD       $0x0c, Z17, Z20
-	VPERMPS      Z0, Z20, Z20
-	VPSRLD       $0x10, Z17, Z21
-	VPERMPS      Z0, Z21, Z21
-	VPSRLD       $0x14, Z17, Z22
-	VPERMPS      Z0, Z22, Z22
-	VPSRLD       $0x18, Z17, Z23
-	VPERMPS      Z0, Z23, Z23
-	VPSRLD       $0x1c, Z17, Z24
-	VPERMPS      Z0, Z24, Z24
-	VMULPS       Z7, Z16, Z16
-	VMULPS       Z7, Z18, Z18
-	VMULPS       Z7, Z19, Z19
-	VMULPS       Z7, Z20, Z20
-	VMULPS       Z7, Z21, Z21
-	VMULPS       Z7, Z22, Z22
-	VMULPS       Z7, Z23, Z23
-	VMULPS       Z7, Z24, Z24
-	VSUBPS       (R8), Z16, Z16
-	VSUBPS       64(R8), Z18, Z18
-	VSUBPS       128(R8), Z19, Z19
-	VSUBPS       192(R8), Z20, Z20
-	VSUBPS       (R8), Z21, Z21
-	VSUBPS       64(R8), Z22, Z22
-	VSUBPS       128(R8), Z23, Z23
-	VSUBPS       192(R8), Z24, Z24
-	VMULPS       4096(R8), Z16, Z25
-	VMULPS       Z16, Z25, Z25
-	VMULPS       4160(R8), Z18, Z16
-	VMULPS       Z18, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4224(R8), Z19, Z16
-	VMULPS       Z19, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4288(R8), Z20, Z16
-	VMULPS       Z20, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4096(R8), Z21, Z16
-	VMULPS       Z21, Z16, Z16
-	VMULPS       4160(R8), Z22, Z18
-	VMULPS       Z22, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VMULPS       4224(R8), Z23, Z18
-	VMULPS       Z23, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VMULPS       4288(R8), Z24, Z18
-	VMULPS       Z24, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VCMPPS       $0x11, Z14, Z25, K1
-	VMOVAPS      Z25, K1, Z14
-	VMOVAPS      Z17, K1, Z15
-	VPSRLD       $0x10, Z17, Z18
-	VCMPPS       $0x11, Z14, Z16, K1
-	VMOVAPS      Z16, K1, Z14
-	VMOVAPS      Z18, K1, Z15
-	VPMOVD2M     Z17, K2
-	KORTESTW     K2, K2
-	JNZ          more14
-	VBROADCASTSS bits_7f7fffff<>+0(SB), Z10
-	VCMPPS       $0x15, Z10, Z14, K1
-	KMOVW        K1, R12
-	ORL          R12, CX
-	VMOVUPS      Z15, (R9)
-	VPERMPS      Z0, Z15, Z10
-	VMULPS       2048(R8), Z10, Z11
-	VMULPS       6144(R8), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x04, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2112(R8), Z10, Z11
-	VMULPS       6208(R8), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x08, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2176(R8), Z10, Z11
-	VMULPS       6272(R8), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x0c, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2240(R8), Z10, Z11
-	VMULPS       6336(R8), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	ADDQ         $0x00000100, R8
-	ADDQ         $0x00000040, R9
-	ADDQ         $0x00000040, R10
-	DECQ         R11
-	JNZ          four13
-	VDIVPS       Z9, Z8, Z6
-	VMULPS       Z8, Z8, Z7
-	VMULPS       8704(DI), Z9, Z10
-	VXORPS       Z11, Z11, Z11
-	VCMPPS       $0x1e, Z11, Z9, K1
-	VCMPPS       $0x1e, Z10, Z7, K4
-	KANDW        K4, K1, K1
-	KORTESTW     K1, K1
-	JZ           next
-	VMOVUPS      Z6, K1, 512(AX)
-	VMULPS       Z8, Z6, Z6
-	VMOVUPS      Z6, K1, 8704(DI)
-	VMOVUPS      8192(DI), Z6
-	VMOVUPS      Z6, K1, (AX)
-	VMOVUPS      8256(DI), Z6
-	VMOVUPS      Z6, K1, 64(AX)
-	VMOVUPS      8320(DI), Z6
-	VMOVUPS      Z6, K1, 128(AX)
-	VMOVUPS      8384(DI), Z6
-	VMOVUPS      Z6, K1, 192(AX)
-	VMOVUPS      8448(DI), Z6
-	VMOVUPS      Z6, K1, 256(AX)
-	VMOVUPS      8512(DI), Z6
-	VMOVUPS      Z6, K1, 320(AX)
-	VMOVUPS      8576(DI), Z6
-	VMOVUPS      Z6, K1, 384(AX)
-	VMOVUPS      8640(DI), Z6
-	VMOVUPS      Z6, K1, 448(AX)
+few43:
+	ADDQ    $0x04, R8
+	INCQ    R9
+	CMPQ    R9, R10
+	JLT     trial
+	INCQ    DI
+	CMPQ    DI, $0x08
+	JLT     four
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	MOVQ    lists+40(FP), DI
+	TESTQ   DX, DX
+	JZ      none46
+	LEAQ    4224(AX), R8
+	LEAQ    (R8)(DX*8), DX
+	MOVQ    -8(DX), R9
+	MOVQ    R9, (DX)
+	MOVQ    R9, 8(DX)
+	MOVQ    R9, 16(DX)
+	MOVQ    R9, 24(DX)
+	MOVQ    R9, 32(DX)
+	MOVQ    R9, 40(DX)
+	MOVQ    R9, 48(DX)
 
-next:
-	ADDQ          $0x04, BX
-	DECQ          SI
-	JNZ           trial
-	VMOVUPS       512(AX), Z6
-	VMOVUPS       (AX), Z7
-	VPORD         64(AX), Z7, Z7
-	VPORD         128(AX), Z7, Z7
-	VPORD         192(AX), Z7, Z7
-	VPORD         256(AX), Z7, Z7
-	VPORD         320(AX), Z7, Z7
-	VPORD         384(AX), Z7, Z7
-	VPORD         448(AX), Z7, Z7
-	VPTESTMD.BCST bits_00000008<>+0(SB), Z7, K1
-	VXORPS        Z7, Z7, Z7
-	VCMPPS        $0x1e, Z7, Z6, K2
-	KANDW         K2, K1, K1
-	KORTESTW      K1, K1
-	JZ            done
-	VMOVAPS       Z6, Z7
-	VBROADCASTSS  bits_3f800000<>+0(SB), Z8
-	VDIVPS        Z6, Z8, Z6
-	VMULPS        Z2, Z6, Z6
-	VMULPS        8832(DI), Z6, Z8
-	VBROADCASTSS  bits_4a000000<>+0(SB), Z9
-	VCMPPS        $0x15, Z9, Z8, K2
-	MOVL          CX, BX
-	KMOVW         K2, CX
-	VXORPS        Z8, Z8, Z8
-	VXORPS        Z9, Z9, Z9
-	MOVQ          DI, SI
-	LEAQ          8192(DI), DI
-	MOVQ          AX, R8
-	MOVQ          $0x00000008, R9
+batch45:
+	MOVL         (R8), R9
+	MOVL         4(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	VPMOVZXWD    (DI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y11
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y12
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y13
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y14
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y15
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y16
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y17
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y18
+	VMULPS       Y5, Y11, Y11
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y2, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y4, Y18, Y18
+	VPERMPS      Y11, Y1, Y11
+	VPERMPS      Y15, Y3, Y15
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y12, Y1, Y12
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y16, Y3, Y16
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VADDPS       Y12, Y11, Y11
+	VADDPS       Y16, Y15, Y15
+	VADDPS       Y13, Y11, Y11
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y14, Y11, Y11
+	VADDPS       Y18, Y15, Y15
+	MOVL         16(R8), R9
+	MOVL         20(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	VPMOVZXWD    (DI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y12
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y13
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y14
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y16
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y17
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y18
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y19
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y20
+	VMULPS       Y5, Y12, Y12
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y2, Y16, Y16
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y4, Y20, Y20
+	VPERMPS      Y12, Y1, Y12
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y18, Y17, Y17
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y19, Y17, Y17
+	VADDPS       Y16, Y12, Y12
+	VADDPS       Y20, Y17, Y17
+	MOVL         32(R8), R9
+	MOVL         36(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	VPMOVZXWD    (DI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y13
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y14
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y16
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y18
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y19
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y20
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y21
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y22
+	VMULPS       Y5, Y13, Y13
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y16, Y16
+	VMULPS       Y2, Y18, Y18
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y4, Y22, Y22
+	VPERMPS      Y13, Y1, Y13
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y20, Y19, Y19
+	VADDPS       Y16, Y13, Y13
+	VADDPS       Y21, Y19, Y19
+	VADDPS       Y18, Y13, Y13
+	VADDPS       Y22, Y19, Y19
+	MOVL         48(R8), R9
+	MOVL         52(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	VPMOVZXWD    (DI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y14
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y16
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y18
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y20
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y21
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y22
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y23
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y24
+	VMULPS       Y5, Y14, Y14
+	VMULPS       Y6, Y16, Y16
+	VMULPS       Y7, Y18, Y18
+	VMULPS       Y2, Y20, Y20
+	VMULPS       Y8, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y4, Y24, Y24
+	VPERMPS      Y14, Y1, Y14
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y23, Y3, Y23
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y20, Y1, Y20
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y24, Y3, Y24
+	VADDPS       Y16, Y14, Y14
+	VADDPS       Y22, Y21, Y21
+	VADDPS       Y18, Y14, Y14
+	VADDPS       Y23, Y21, Y21
+	VADDPS       Y20, Y14, Y14
+	VADDPS       Y24, Y21, Y21
+	VUNPCKLPS    Y15, Y11, Y1
+	VUNPCKHPS    Y15, Y11, Y2
+	VMINPS       Y2, Y1, Y1
+	VUNPCKLPS    Y17, Y12, Y2
+	VUNPCKHPS    Y17, Y12, Y3
+	VMINPS       Y3, Y2, Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VUNPCKLPS    Y19, Y13, Y2
+	VUNPCKHPS    Y19, Y13, Y3
+	VMINPS       Y3, Y2, Y2
+	VUNPCKLPS    Y21, Y14, Y3
+	VUNPCKHPS    Y21, Y14, Y4
+	VMINPS       Y4, Y3, Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y1, Y3
+	VPERM2F128   $0x31, Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 1280(AX)
+	VCMPPS.BCST  $0x00, 1280(AX), Y11, K1
+	KMOVW        K1, R9
+	MOVL         (R8), R10
+	MOVL         4(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1280(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1284(AX), Y15, K1
+	KMOVW        K1, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1284(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1288(AX), Y12, K1
+	KMOVW        K1, R9
+	MOVL         16(R8), R10
+	MOVL         20(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1288(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1292(AX), Y17, K1
+	KMOVW        K1, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1292(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1296(AX), Y13, K1
+	KMOVW        K1, R9
+	MOVL         32(R8), R10
+	MOVL         36(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1296(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1300(AX), Y19, K1
+	KMOVW        K1, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1300(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1304(AX), Y14, K1
+	KMOVW        K1, R9
+	MOVL         48(R8), R10
+	MOVL         52(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1304(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1308(AX), Y21, K1
+	KMOVW        K1, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1308(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	ADDQ         $0x40, R8
+	CMPQ         R8, DX
+	JLT          batch45
 
-four15:
-	VMULPS        (SI), Z6, Z10
-	VSUBPS        Z2, Z10, Z10
-	VADDPS        Z3, Z10, Z11
-	VREDUCEPS     $0x00, Z10, Z10
-	VPMAXSD       Z4, Z11, Z11
-	VPMINSD       Z5, Z11, Z11
-	VMULPS        64(SI), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z13
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z13, Z13
-	VPMINSD       Z5, Z13, Z13
-	VPSLLD        $0x03, Z13, Z13
-	VMULPS        128(SI), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z14
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z14, Z14
-	VPMINSD       Z5, Z14, Z14
-	VPSLLD        $0x06, Z14, Z14
-	VMULPS        192(SI), Z6, Z12
-	VSUBPS        Z2, Z12, Z12
-	VADDPS        Z3, Z12, Z15
-	VREDUCEPS     $0x00, Z12, Z12
-	VRANGEPS      $0x0b, Z12, Z10, Z10
-	VPMAXSD       Z4, Z15, Z15
-	VPMINSD       Z5, Z15, Z15
-	VPSLLD        $0x09, Z15, Z15
-	VPTERNLOGD    $0xfe, Z13, Z14, Z11
-	VPORD         Z15, Z11, Z11
-	VPANDD.BCST   bits_00000fff<>+0(SB), Z11, Z11
-	VBROADCASTSS  bits_3efff800<>+0(SB), Z12
-	VCMPPS        $0x1d, Z12, Z10, K2
-	VPORD.BCST    bits_00001000<>+0(SB), Z11, K2, Z11
-	VXORPS        Z12, Z12, Z12
-	VXORPS        Z13, Z13, Z13
-	VEXTRACTI64X4 $0x01, Z11, Y10
-	MOVQ          DX, R10
-	VBROADCASTSS  bits_7f7fffff<>+0(SB), Z14
-	VXORPS        Z15, Z15, Z15
-	KXNORW        K3, K3, K3
+none46:
+	TESTQ BX, BX
+	JZ    none49
+	LEAQ  6336(AX), DX
+	LEAQ  (DX)(BX*8), BX
 
-more16:
-	KMOVW        K3, K2
-	VPGATHERDQ   (R10)(Y11*8), K2, Z12
-	KSHIFTRW     $0x08, K3, K2
-	VPGATHERDQ   (R10)(Y10*8), K2, Z13
-	ADDQ         $0x00010000, R10
-	VMOVAPS      Z1, Z16
-	VPERMI2D     Z13, Z12, Z16
-	VPORD.BCST   bits_00000001<>+0(SB), Z1, Z17
-	VPERMI2D     Z13, Z12, Z17
-	VPERMPS      Z0, Z16, Z18
-	VPSRLD       $0x04, Z16, Z19
-	VPERMPS      Z0, Z19, Z19
-	VPSRLD       $0x08, Z16, Z20
-	VPERMPS      Z0, Z20, Z20
-	VPSRLD       $0x0c, Z16, Z21
-	VPERMPS      Z0, Z21, Z21
-	VPSRLD       $0x10, Z16, Z22
-	VPERMPS      Z0, Z22, Z22
-	VPSRLD       $0x14, Z16, Z23
-	VPERMPS      Z0, Z23, Z23
-	VPSRLD       $0x18, Z16, Z24
-	VPERMPS      Z0, Z24, Z24
-	VPSRLD       $0x1c, Z16, Z25
-	VPERMPS      Z0, Z25, Z25
-	VMULPS       Z7, Z18, Z18
-	VMULPS       Z7, Z19, Z19
-	VMULPS       Z7, Z20, Z20
-	VMULPS       Z7, Z21, Z21
-	VMULPS       Z7, Z22, Z22
-	VMULPS       Z7, Z23, Z23
-	VMULPS       Z7, Z24, Z24
-	VMULPS       Z7, Z25, Z25
-	VSUBPS       (SI), Z18, Z18
-	VSUBPS       64(SI), Z19, Z19
-	VSUBPS       128(SI), Z20, Z20
-	VSUBPS       192(SI), Z21, Z21
-	VSUBPS       (SI), Z22, Z22
-	VSUBPS       64(SI), Z23, Z23
-	VSUBPS       128(SI), Z24, Z24
-	VSUBPS       192(SI), Z25, Z25
-	VMULPS       4096(SI), Z18, Z26
-	VMULPS       Z18, Z26, Z26
-	VMULPS       4160(SI), Z19, Z18
-	VMULPS       Z19, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4224(SI), Z20, Z18
-	VMULPS       Z20, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4288(SI), Z21, Z18
-	VMULPS       Z21, Z18, Z18
-	VADDPS       Z18, Z26, Z26
-	VMULPS       4096(SI), Z22, Z18
-	VMULPS       Z22, Z18, Z18
-	VMULPS       4160(SI), Z23, Z19
-	VMULPS       Z23, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VMULPS       4224(SI), Z24, Z19
-	VMULPS       Z24, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VMULPS       4288(SI), Z25, Z19
-	VMULPS       Z25, Z19, Z19
-	VADDPS       Z19, Z18, Z18
-	VCMPPS       $0x11, Z14, Z26, K2
-	VMOVAPS      Z26, K2, Z14
-	VMOVAPS      Z16, K2, Z15
-	VPSRLD       $0x10, Z16, Z16
-	VCMPPS       $0x11, Z14, Z18, K2
-	VMOVAPS      Z18, K2, Z14
-	VMOVAPS      Z16, K2, Z15
-	VPERMPS      Z0, Z17, Z16
-	VPSRLD       $0x04, Z17, Z18
-	VPERMPS      Z0, Z18, Z18
-	VPSRLD       $0x08, Z17, Z19
-	VPERMPS      Z0, Z19, Z19
-	VPSRLD       $0x0c, Z17, Z20
-	VPERMPS      Z0, Z20, Z20
-	VPSRLD       $0x10, Z17, Z21
-	VPERMPS      Z0, Z21, Z21
-	VPSRLD       $0x14, Z17, Z22
-	VPERMPS      Z0, Z22, Z22
-	VPSRLD       $0x18, Z17, Z23
-	VPERMPS      Z0, Z23, Z23
-	VPSRLD       $0x1c, Z17, Z24
-	VPERMPS      Z0, Z24, Z24
-	VMULPS       Z7, Z16, Z16
-	VMULPS       Z7, Z18, Z18
-	VMULPS       Z7, Z19, Z19
-	VMULPS       Z7, Z20, Z20
-	VMULPS       Z7, Z21, Z21
-	VMULPS       Z7, Z22, Z22
-	VMULPS       Z7, Z23, Z23
-	VMULPS       Z7, Z24, Z24
-	VSUBPS       (SI), Z16, Z16
-	VSUBPS       64(SI), Z18, Z18
-	VSUBPS       128(SI), Z19, Z19
-	VSUBPS       192(SI), Z20, Z20
-	VSUBPS       (SI), Z21, Z21
-	VSUBPS       64(SI), Z22, Z22
-	VSUBPS       128(SI), Z23, Z23
-	VSUBPS       192(SI), Z24, Z24
-	VMULPS       4096(SI), Z16, Z25
-	VMULPS       Z16, Z25, Z25
-	VMULPS       4160(SI), Z18, Z16
-	VMULPS       Z18, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4224(SI), Z19, Z16
-	VMULPS       Z19, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4288(SI), Z20, Z16
-	VMULPS       Z20, Z16, Z16
-	VADDPS       Z16, Z25, Z25
-	VMULPS       4096(SI), Z21, Z16
-	VMULPS       Z21, Z16, Z16
-	VMULPS       4160(SI), Z22, Z18
-	VMULPS       Z22, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VMULPS       4224(SI), Z23, Z18
-	VMULPS       Z23, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VMULPS       4288(SI), Z24, Z18
-	VMULPS       Z24, Z18, Z18
-	VADDPS       Z18, Z16, Z16
-	VCMPPS       $0x11, Z14, Z25, K2
-	VMOVAPS      Z25, K2, Z14
-	VMOVAPS      Z17, K2, Z15
-	VPSRLD       $0x10, Z17, Z18
-	VCMPPS       $0x11, Z14, Z16, K2
-	VMOVAPS      Z16, K2, Z14
-	VMOVAPS      Z18, K2, Z15
-	VPMOVD2M     Z17, K3
-	KORTESTW     K3, K3
-	JNZ          more16
-	VBROADCASTSS bits_7f7fffff<>+0(SB), Z10
-	VCMPPS       $0x15, Z10, Z14, K2
-	KMOVW        K2, R10
-	ORL          R10, CX
-	VMOVUPS      (R8), Z10
-	VMOVUPS      Z15, K1, (R8)
-	VMOVUPS      Z15, (DI)
-	VPERMPS      Z0, Z15, Z10
-	VMULPS       2048(SI), Z10, Z11
-	VMULPS       6144(SI), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x04, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2112(SI), Z10, Z11
-	VMULPS       6208(SI), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x08, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2176(SI), Z10, Z11
-	VMULPS       6272(SI), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VPSRLD       $0x0c, Z15, Z10
-	VPERMPS      Z0, Z10, Z10
-	VMULPS       2240(SI), Z10, Z11
-	VMULPS       6336(SI), Z10, Z12
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z12, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	ADDQ         $0x00000100, SI
-	ADDQ         $0x00000040, DI
-	ADDQ         $0x00000040, R8
-	DECQ         R9
-	JNZ          four15
-	KMOVW        K1, DX
-	ANDL         DX, CX
-	ORL          BX, CX
-	VXORPS       Z0, Z0, Z0
-	VCMPPS       $0x1e, Z0, Z9, K2
-	KANDW        K2, K1, K1
-	VDIVPS       Z9, Z8, Z8
-	VMOVUPS      Z8, K1, 512(AX)
+item47:
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	VPMOVZXWD    (DI)(R8*1), Y1
+	VBROADCASTSS 1408(AX)(R9*4), Y2
+	MOVL         R9, R8
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y0, Y2, Y2
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y3
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y4
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VMULPS.BCST  256(AX)(R8*1), Y3, Y6
+	VMULPS.BCST  260(AX)(R8*1), Y4, Y7
+	VMULPS.BCST  264(AX)(R8*1), Y5, Y8
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	ADDQ         DI, R8
+	VMOVAPS      Y6, Y1
+	VEXTRACTF128 $0x01, Y6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0x4e, X6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0xb1, X6, X2
+	VMINPS       X2, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y2
+	VCMPPS       $0x00, Y1, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	TZCNTL       R10, R10
+	MOVWLZX      (R8)(R10*2), R8
+	VUCOMISS     3200(AX)(R9*4), X6
+	JAE          worse48
+	MOVW         R8, 2688(AX)(R9*2)
+	VMOVSS       X6, 3200(AX)(R9*4)
+
+worse48:
+	ADDQ $0x08, DX
+	CMPQ DX, BX
+	JLT  item47
+
+none49:
+	VMOVUPS levelsIQ3<>+0(SB), Z0
+	VXORPS  Z1, Z1, Z1
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	MOVQ    AX, DX
+	LEAQ    2688(AX), BX
+	MOVQ    $0x00000008, DI
+
+sums:
+	VPMOVZXWD   (BX), Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 128(DX), Z6, Z7
+	VMULPS.BCST 384(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z1, Z1
+	VADDPS      Z7, Z2, Z2
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 132(DX), Z6, Z7
+	VMULPS.BCST 388(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z1, Z1
+	VADDPS      Z7, Z2, Z2
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z6
+	VMULPS.BCST 136(DX), Z6, Z7
+	VMULPS.BCST 392(DX), Z6, Z8
+	VMULPS      Z6, Z7, Z7
+	VADDPS      Z8, Z1, Z1
+	VADDPS      Z7, Z2, Z2
+	VPSRLD      $0x04, Z5, Z5
+	VPERMPS     Z0, Z5, Z5
+	VMULPS.BCST 140(DX), Z5, Z6
+	VMULPS.BCST 396(DX), Z5, Z7
+	VMULPS      Z5, Z6, Z6
+	VADDPS      Z7, Z1, Z1
+	VADDPS      Z6, Z2, Z2
+	VPMOVZXWD   32(BX), Y5
+	VPERMPS     Y0, Y5, Y6
+	VMULPS.BCST 128(DX), Y6, Y7
+	VMULPS.BCST 384(DX), Y6, Y8
+	VMULPS      Y6, Y7, Y7
+	VADDPS      Y8, Y3, Y3
+	VADDPS      Y7, Y4, Y4
+	VPSRLD      $0x04, Y5, Y5
+	VPERMPS     Y0, Y5, Y6
+	VMULPS.BCST 132(DX), Y6, Y7
+	VMULPS.BCST 388(DX), Y6, Y8
+	VMULPS      Y6, Y7, Y7
+	VADDPS      Y8, Y3, Y3
+	VADDPS      Y7, Y4, Y4
+	VPSRLD      $0x04, Y5, Y5
+	VPERMPS     Y0, Y5, Y6
+	VMULPS.BCST 136(DX), Y6, Y7
+	VMULPS.BCST 392(DX), Y6, Y8
+	VMULPS      Y6, Y7, Y7
+	VADDPS      Y8, Y3, Y3
+	VADDPS      Y7, Y4, Y4
+	VPSRLD      $0x04, Y5, Y5
+	VPERMPS     Y0, Y5, Y5
+	VMULPS.BCST 140(DX), Y5, Y6
+	VMULPS.BCST 396(DX), Y5, Y7
+	VMULPS      Y5, Y6, Y6
+	VADDPS      Y7, Y3, Y3
+	VADDPS      Y6, Y4, Y4
+	ADDQ        $0x40, BX
+	ADDQ        $0x10, DX
+	DECQ        DI
+	JNZ         sums
+	VDIVPS      Z2, Z1, Z0
+	VMOVUPS     Z0, 896(AX)
+	VMOVUPS     Z1, 640(AX)
+	VMOVUPS     Z2, 768(AX)
+	VDIVPS      Y4, Y3, Y0
+	VMOVUPS     Y0, 960(AX)
+	VMOVUPS     Y3, 704(AX)
+	VMOVUPS     Y4, 832(AX)
+	MOVQ        out+0(FP), DX
+	MOVQ        CX, BX
+	SHLQ        $0x05, BX
+	ADDQ        BX, DX
+	VMOVSS      24(DX), X0
+	VDIVSS      bits_41700000<>+0(SB), X0, X0
+	VXORPS      X1, X1, X1
+	MOVQ        $-1, BX
+	VMOVUPS     768(AX), Z2
+	VXORPS      Z3, Z3, Z3
+	VCMPPS      $0x1e, Z3, Z2, K1
+	KMOVW       K1, DI
+	VMOVUPS     832(AX), Y2
+	VXORPS      Y3, Y3, Y3
+	VCMPPS      $0x1e, Y3, Y2, Y2
+	VMOVMSKPS   Y2, R8
+	SHLL        $0x10, R8
+	ORL         R8, DI
+	ANDL        $0x0007ffff, DI
+
+better:
+	VBROADCASTSS X1, Z1
+	VMOVUPS      640(AX), Z2
+	VMULPS       Z2, Z2, Z2
+	VMULPS       768(AX), Z1, Z3
+	VCMPPS       $0x1e, Z3, Z2, K1
+	KMOVW        K1, R8
+	VMOVUPS      704(AX), Y2
+	VMULPS       Y2, Y2, Y2
+	VMULPS       832(AX), Y1, Y1
+	VCMPPS       $0x1e, Y1, Y2, Y1
+	VMOVMSKPS    Y1, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	ANDQ         DI, R8
+	JZ           accepted
+	TZCNTQ       R8, R8
+	MOVQ         R8, BX
+	VMOVSS       896(AX)(R8*4), X0
+	VMULSS       640(AX)(R8*4), X0, X1
+	MOVQ         $-2, R9
+	SHLXQ        R8, R9, R9
+	ANDQ         R9, DI
+	JMP          better
+
+accepted:
+	VMOVSS X0, 16(DX)
+	TESTQ  BX, BX
+	JNS    chosen
+	MOVQ   $0x0008000800080008, DI
+	MOVQ   DI, (DX)
+	MOVQ   DI, 8(DX)
+	JMP    again
+
+chosen:
+	MOVW 2688(AX)(BX*2), DI
+	MOVW DI, (DX)
+	MOVW 2752(AX)(BX*2), DI
+	MOVW DI, 2(DX)
+	MOVW 2816(AX)(BX*2), DI
+	MOVW DI, 4(DX)
+	MOVW 2880(AX)(BX*2), DI
+	MOVW DI, 6(DX)
+	MOVW 2944(AX)(BX*2), DI
+	MOVW DI, 8(DX)
+	MOVW 3008(AX)(BX*2), DI
+	MOVW DI, 10(DX)
+	MOVW 3072(AX)(BX*2), DI
+	MOVW DI, 12(DX)
+	MOVW 3136(AX)(BX*2), DI
+	MOVW DI, 14(DX)
+
+again:
+	MOVQ         out+0(FP), DI
+	MOVQ         CX, DX
+	SHLQ         $0x05, DX
+	ADDQ         DX, DI
+	MOVQ         (DI), DX
+	ORQ          8(DI), DX
+	MOVQ         $0x0008000800080008, BX
+	TESTQ        BX, DX
+	JZ           done
+	VMOVSS       16(DI), X0
+	VXORPS       X1, X1, X1
+	VUCOMISS     X1, X0
+	JBE          done
+	VMOVSS       bits_3f800000<>+0(SB), X1
+	VDIVSS       X0, X1, X1
+	VMULSS       bits_3f000000<>+0(SB), X1, X1
+	VMOVSS       X0, 1408(AX)
+	VMOVSS       X0, 1536(AX)
+	VMOVSS       X0, 1664(AX)
+	VMOVSS       X0, 1792(AX)
+	VMOVSS       X0, 1920(AX)
+	VMOVSS       X0, 2048(AX)
+	VMOVSS       X0, 2176(AX)
+	VMOVSS       X0, 2304(AX)
+	VMOVSS       bits_4a000000<>+0(SB), X2
+	VMULSS       1152(AX), X1, X3
+	VUCOMISS     X3, X2
+	JBE          skip
+	VMULSS       bits_41800000<>+0(SB), X0, X3
+	VADDSS       1152(AX), X3, X3
+	VMULSS       X3, X3, X3
+	VMULSS       1156(AX), X3, X3
+	VMOVSS       bits_7d7fffff<>+0(SB), X0
+	VUCOMISS     X3, X0
+	JBE          skip
+	VBROADCASTSS bits_3f000000<>+0(SB), Z0
+	VBROADCASTSS X1, Z1
+	VMULPS       (AX), Z1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VADDPS       every_4b400000_16<>+0(SB), Z2, Z3
+	VREDUCEPS    $0x00, Z2, Z2
+	VPMAXSD      every_4b400000_16<>+0(SB), Z3, Z3
+	VPMINSD      every_4b400007_16<>+0(SB), Z3, Z3
+	VPSLLVD      shiftsIQ3<>+0(SB), Z3, Z3
+	VBROADCASTSS bits_00000fff<>+0(SB), Z4
+	VPANDD       Z3, Z4, Z3
+	VBROADCASTSS bits_3efff800<>+0(SB), Z4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z2, Z5, Z2
+	VCMPPS       $0x1d, Z4, Z2, K1
+	VPORD.BCST   bits_00001000<>+0(SB), Z3, K1, Z3
+	VPSHUFD      $0x4e, Z3, Z2
+	VPORD        Z3, Z2, Z2
+	VPSHUFD      $0xb1, Z2, Z3
+	VPORD        Z2, Z3, Z2
+	VMOVUPS      Z2, 1024(AX)
+	VMULPS       64(AX), Z1, Z1
+	VSUBPS       Z0, Z1, Z1
+	VADDPS       every_4b400000_16<>+0(SB), Z1, Z0
+	VREDUCEPS    $0x00, Z1, Z1
+	VPMAXSD      every_4b400000_16<>+0(SB), Z0, Z0
+	VPMINSD      every_4b400007_16<>+0(SB), Z0, Z0
+	VPSLLVD      shiftsIQ3<>+0(SB), Z0, Z0
+	VBROADCASTSS bits_00000fff<>+0(SB), Z2
+	VPANDD       Z0, Z2, Z0
+	VBROADCASTSS bits_3efff800<>+0(SB), Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
+	VPANDD       Z1, Z3, Z1
+	VCMPPS       $0x1d, Z2, Z1, K1
+	VPORD.BCST   bits_00001000<>+0(SB), Z0, K1, Z0
+	VPSHUFD      $0x4e, Z0, Z1
+	VPORD        Z0, Z1, Z0
+	VPSHUFD      $0xb1, Z0, Z1
+	VPORD        Z0, Z1, Z0
+	VMOVUPS      Z0, 1088(AX)
+	XORQ         DX, DX
+	XORQ         BX, BX
+	LEAQ         1024(AX), R8
+	MOVQ         DI, R9
+	XORQ         R10, R10
+
+once:
+	MOVL (R8), R11
+	MOVL (SI)(R11*4), R11
+	MOVW R11, 2688(AX)(R10*2)
+	MOVL R11, R12
+	SHRL $0x12, R11
+	SHLL $0x04, R11
+	SHRL $0x0f, R12
+	ANDL $0x07, R12
+	MOVQ R10, R13
+	SHLQ $0x20, R13
+	ORQ  R11, R13
+	MOVQ R13, 4224(AX)(DX*8)
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	CMPL R12, $0x01
+	SBBQ $-1, DX
+	CMPL R12, $0x02
+	SBBQ $-1, BX
+	SUBL $0x02, R12
+	JLE  few50
+
+next51:
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	INCQ BX
+	DECL R12
+	JNZ  next51
+
+few50:
+	ADDQ    $0x10, R8
+	ADDQ    $0x02, R9
+	ADDQ    $0x20, R10
+	CMPQ    R10, $0x00000100
+	JLT     once
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	MOVQ    lists+40(FP), SI
+	TESTQ   DX, DX
+	JZ      none53
+	LEAQ    4224(AX), R8
+	LEAQ    (R8)(DX*8), DX
+	MOVQ    -8(DX), R9
+	MOVQ    R9, (DX)
+	MOVQ    R9, 8(DX)
+	MOVQ    R9, 16(DX)
+	MOVQ    R9, 24(DX)
+	MOVQ    R9, 32(DX)
+	MOVQ    R9, 40(DX)
+	MOVQ    R9, 48(DX)
+
+batch52:
+	MOVL         (R8), R9
+	MOVL         4(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	VPMOVZXWD    (SI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y11
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y12
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y13
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y14
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y15
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y16
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y17
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y18
+	VMULPS       Y5, Y11, Y11
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y2, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y4, Y18, Y18
+	VPERMPS      Y11, Y1, Y11
+	VPERMPS      Y15, Y3, Y15
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y12, Y1, Y12
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y16, Y3, Y16
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VADDPS       Y12, Y11, Y11
+	VADDPS       Y16, Y15, Y15
+	VADDPS       Y13, Y11, Y11
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y14, Y11, Y11
+	VADDPS       Y18, Y15, Y15
+	MOVL         16(R8), R9
+	MOVL         20(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	VPMOVZXWD    (SI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y12
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y13
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y14
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y16
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y17
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y18
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y19
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y20
+	VMULPS       Y5, Y12, Y12
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y2, Y16, Y16
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y4, Y20, Y20
+	VPERMPS      Y12, Y1, Y12
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y18, Y17, Y17
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y19, Y17, Y17
+	VADDPS       Y16, Y12, Y12
+	VADDPS       Y20, Y17, Y17
+	MOVL         32(R8), R9
+	MOVL         36(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	VPMOVZXWD    (SI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y13
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y14
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y16
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y18
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y19
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y20
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y21
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y22
+	VMULPS       Y5, Y13, Y13
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y16, Y16
+	VMULPS       Y2, Y18, Y18
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y4, Y22, Y22
+	VPERMPS      Y13, Y1, Y13
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y20, Y19, Y19
+	VADDPS       Y16, Y13, Y13
+	VADDPS       Y21, Y19, Y19
+	VADDPS       Y18, Y13, Y13
+	VADDPS       Y22, Y19, Y19
+	MOVL         48(R8), R9
+	MOVL         52(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	VPMOVZXWD    (SI)(R10*1), Y3
+	VBROADCASTSS 1408(AX)(R11*4), Y4
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	ANDL         $0x70, R10
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R9*1), Y5, Y14
+	VMULPS.BCST  260(AX)(R9*1), Y6, Y16
+	VMULPS.BCST  264(AX)(R9*1), Y7, Y18
+	VMULPS.BCST  268(AX)(R9*1), Y2, Y20
+	VMULPS.BCST  256(AX)(R10*1), Y8, Y21
+	VMULPS.BCST  260(AX)(R10*1), Y9, Y22
+	VMULPS.BCST  264(AX)(R10*1), Y10, Y23
+	VMULPS.BCST  268(AX)(R10*1), Y4, Y24
+	VMULPS       Y5, Y14, Y14
+	VMULPS       Y6, Y16, Y16
+	VMULPS       Y7, Y18, Y18
+	VMULPS       Y2, Y20, Y20
+	VMULPS       Y8, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y4, Y24, Y24
+	VPERMPS      Y14, Y1, Y14
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y23, Y3, Y23
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y20, Y1, Y20
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y24, Y3, Y24
+	VADDPS       Y16, Y14, Y14
+	VADDPS       Y22, Y21, Y21
+	VADDPS       Y18, Y14, Y14
+	VADDPS       Y23, Y21, Y21
+	VADDPS       Y20, Y14, Y14
+	VADDPS       Y24, Y21, Y21
+	VUNPCKLPS    Y15, Y11, Y1
+	VUNPCKHPS    Y15, Y11, Y2
+	VMINPS       Y2, Y1, Y1
+	VUNPCKLPS    Y17, Y12, Y2
+	VUNPCKHPS    Y17, Y12, Y3
+	VMINPS       Y3, Y2, Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VUNPCKLPS    Y19, Y13, Y2
+	VUNPCKHPS    Y19, Y13, Y3
+	VMINPS       Y3, Y2, Y2
+	VUNPCKLPS    Y21, Y14, Y3
+	VUNPCKHPS    Y21, Y14, Y4
+	VMINPS       Y4, Y3, Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y1, Y3
+	VPERM2F128   $0x31, Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 1280(AX)
+	VCMPPS.BCST  $0x00, 1280(AX), Y11, K1
+	KMOVW        K1, R9
+	MOVL         (R8), R10
+	MOVL         4(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1280(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1284(AX), Y15, K1
+	KMOVW        K1, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1284(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1288(AX), Y12, K1
+	KMOVW        K1, R9
+	MOVL         16(R8), R10
+	MOVL         20(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1288(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1292(AX), Y17, K1
+	KMOVW        K1, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1292(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1296(AX), Y13, K1
+	KMOVW        K1, R9
+	MOVL         32(R8), R10
+	MOVL         36(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1296(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1300(AX), Y19, K1
+	KMOVW        K1, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1300(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1304(AX), Y14, K1
+	KMOVW        K1, R9
+	MOVL         48(R8), R10
+	MOVL         52(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1304(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VCMPPS.BCST  $0x00, 1308(AX), Y21, K1
+	KMOVW        K1, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1308(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	ADDQ         $0x40, R8
+	CMPQ         R8, DX
+	JLT          batch52
+
+none53:
+	TESTQ BX, BX
+	JZ    none56
+	LEAQ  6336(AX), DX
+	LEAQ  (DX)(BX*8), BX
+
+item54:
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	VPMOVZXWD    (SI)(R8*1), Y1
+	VBROADCASTSS 1408(AX)(R9*4), Y2
+	MOVL         R9, R8
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y0, Y2, Y2
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y3
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y4
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VMULPS.BCST  256(AX)(R8*1), Y3, Y6
+	VMULPS.BCST  260(AX)(R8*1), Y4, Y7
+	VMULPS.BCST  264(AX)(R8*1), Y5, Y8
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	ADDQ         SI, R8
+	VMOVAPS      Y6, Y1
+	VEXTRACTF128 $0x01, Y6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0x4e, X6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0xb1, X6, X2
+	VMINPS       X2, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y2
+	VCMPPS       $0x00, Y1, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	TZCNTL       R10, R10
+	MOVWLZX      (R8)(R10*2), R8
+	VUCOMISS     3200(AX)(R9*4), X6
+	JAE          worse55
+	MOVW         R8, 2688(AX)(R9*2)
+	VMOVSS       X6, 3200(AX)(R9*4)
+
+worse55:
+	ADDQ $0x08, DX
+	CMPQ DX, BX
+	JLT  item54
+
+none56:
+	MOVW      2688(AX), DX
+	MOVW      DX, (DI)
+	MOVW      2752(AX), DX
+	MOVW      DX, 2(DI)
+	MOVW      2816(AX), DX
+	MOVW      DX, 4(DI)
+	MOVW      2880(AX), DX
+	MOVW      DX, 6(DI)
+	MOVW      2944(AX), DX
+	MOVW      DX, 8(DI)
+	MOVW      3008(AX), DX
+	MOVW      DX, 10(DI)
+	MOVW      3072(AX), DX
+	MOVW      DX, 12(DI)
+	MOVW      3136(AX), DX
+	MOVW      DX, 14(DI)
+	VMOVUPS   levelsIQ3<>+0(SB), Y1
+	VPMOVZXWD (DI), Y0
+	VMOVUPS   foursIQ3_0<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    128(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    384(AX), Y2, Y2
+	VMOVUPS   Y2, 640(AX)
+	VMOVUPS   Y3, 768(AX)
+	VMOVUPS   foursIQ3_8<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    160(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    416(AX), Y2, Y2
+	VMOVUPS   Y2, 672(AX)
+	VMOVUPS   Y3, 800(AX)
+	VMOVUPS   foursIQ3_16<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    192(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    448(AX), Y2, Y2
+	VMOVUPS   Y2, 704(AX)
+	VMOVUPS   Y3, 832(AX)
+	VMOVUPS   foursIQ3_24<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    224(AX), Y2, Y0
+	VMULPS    Y2, Y0, Y0
+	VMULPS    480(AX), Y2, Y2
+	VMOVUPS   Y2, 736(AX)
+	VMOVUPS   Y0, 864(AX)
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VADDSS    640(AX), X0, X0
+	VADDSS    768(AX), X1, X1
+	VADDSS    644(AX), X0, X0
+	VADDSS    772(AX), X1, X1
+	VADDSS    648(AX), X0, X0
+	VADDSS    776(AX), X1, X1
+	VADDSS    652(AX), X0, X0
+	VADDSS    780(AX), X1, X1
+	VADDSS    656(AX), X0, X0
+	VADDSS    784(AX), X1, X1
+	VADDSS    660(AX), X0, X0
+	VADDSS    788(AX), X1, X1
+	VADDSS    664(AX), X0, X0
+	VADDSS    792(AX), X1, X1
+	VADDSS    668(AX), X0, X0
+	VADDSS    796(AX), X1, X1
+	VADDSS    672(AX), X0, X0
+	VADDSS    800(AX), X1, X1
+	VADDSS    676(AX), X0, X0
+	VADDSS    804(AX), X1, X1
+	VADDSS    680(AX), X0, X0
+	VADDSS    808(AX), X1, X1
+	VADDSS    684(AX), X0, X0
+	VADDSS    812(AX), X1, X1
+	VADDSS    688(AX), X0, X0
+	VADDSS    816(AX), X1, X1
+	VADDSS    692(AX), X0, X0
+	VADDSS    820(AX), X1, X1
+	VADDSS    696(AX), X0, X0
+	VADDSS    824(AX), X1, X1
+	VADDSS    700(AX), X0, X0
+	VADDSS    828(AX), X1, X1
+	VADDSS    704(AX), X0, X0
+	VADDSS    832(AX), X1, X1
+	VADDSS    708(AX), X0, X0
+	VADDSS    836(AX), X1, X1
+	VADDSS    712(AX), X0, X0
+	VADDSS    840(AX), X1, X1
+	VADDSS    716(AX), X0, X0
+	VADDSS    844(AX), X1, X1
+	VADDSS    720(AX), X0, X0
+	VADDSS    848(AX), X1, X1
+	VADDSS    724(AX), X0, X0
+	VADDSS    852(AX), X1, X1
+	VADDSS    728(AX), X0, X0
+	VADDSS    856(AX), X1, X1
+	VADDSS    732(AX), X0, X0
+	VADDSS    860(AX), X1, X1
+	VADDSS    736(AX), X0, X0
+	VADDSS    864(AX), X1, X1
+	VADDSS    740(AX), X0, X0
+	VADDSS    868(AX), X1, X1
+	VADDSS    744(AX), X0, X0
+	VADDSS    872(AX), X1, X1
+	VADDSS    748(AX), X0, X0
+	VADDSS    876(AX), X1, X1
+	VADDSS    752(AX), X0, X0
+	VADDSS    880(AX), X1, X1
+	VADDSS    756(AX), X0, X0
+	VADDSS    884(AX), X1, X1
+	VADDSS    760(AX), X0, X0
+	VADDSS    888(AX), X1, X1
+	VADDSS    764(AX), X0, X0
+	VADDSS    892(AX), X1, X1
+	VUCOMISS  X2, X1
+	JBE       done
+	VDIVSS    X1, X0, X0
+	VMOVSS    X0, 16(DI)
 
 done:
-	MOVQ CX, 704(AX)
+	MOVQ out+0(FP), DX
+	MOVQ CX, BX
+	SHLQ $0x05, BX
+	ADDQ BX, DX
+	MOVL $0x00000000, 28(DX)
+
+skip:
+	INCQ CX
+	MOVQ blocks+48(FP), DX
+	CMPQ CX, DX
+	JLT  block
+	VZEROUPPER
+	RET
+
+// func fitIQ3_XXSAVX2(out *uint16, src *float32, info *uint32, lists *uint16, blocks int)
+// Requires: AVX, AVX2, BMI, BMI2, POPCNT
+TEXT ·fitIQ3_XXSAVX2(SB), $14592-40
+	LEAQ (SP), AX
+	ADDQ $0x3f, AX
+	ANDQ $-64, AX
+	XORQ CX, CX
+
+block:
+	MOVQ         src+8(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x07, BX
+	ADDQ         BX, DX
+	MOVQ         out+0(FP), BX
+	MOVQ         CX, SI
+	SHLQ         $0x05, SI
+	ADDQ         SI, BX
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
+	VXORPS       Y3, Y3, Y3
+	XORL         SI, SI
+	VMOVUPS      (DX), Y4
+	VCMPPS       $0x11, Y3, Y4, Y5
+	VMOVMSKPS    Y5, DI
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      Y5, 128(AX)
+	VPMAXUD      Y5, Y0, Y0
+	VSQRTPS      Y5, Y6
+	VMOVUPS      Y6, 256(AX)
+	VANDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, (AX)
+	VMAXPS       Y4, Y1, Y1
+	VMULPS       Y4, Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VMOVAPS      Y5, Y4
+	VEXTRACTF128 $0x01, Y5, X6
+	VMINPS       X6, X5, X5
+	VPERMILPS    $0x4e, X5, X6
+	VMINPS       X6, X5, X5
+	VPERMILPS    $0xb1, X5, X6
+	VMINPS       X6, X5, X5
+	VINSERTF128  $0x01, X5, Y5, Y5
+	VCMPPS       $0x00, Y4, Y5, Y5
+	VMOVMSKPS    Y5, R10
+	TZCNTL       R10, R10
+	ANDL         $0x07, R10
+	POPCNTL      DI, R8
+	ANDL         $0x01, R8
+	MOVL         R8, R9
+	SHLL         $0x1f, R9
+	XORL         R9, (AX)(R10*4)
+	SHLXL        R10, R8, R8
+	XORL         R8, DI
+	ANDL         $0x7f, DI
+	SHLL         $0x00, DI
+	ORL          DI, SI
+	VMOVUPS      32(DX), Y4
+	VCMPPS       $0x11, Y3, Y4, Y5
+	VMOVMSKPS    Y5, DI
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      Y5, 160(AX)
+	VPMAXUD      Y5, Y0, Y0
+	VSQRTPS      Y5, Y6
+	VMOVUPS      Y6, 288(AX)
+	VANDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 32(AX)
+	VMAXPS       Y4, Y1, Y1
+	VMULPS       Y4, Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VMOVAPS      Y5, Y4
+	VEXTRACTF128 $0x01, Y5, X6
+	VMINPS       X6, X5, X5
+	VPERMILPS    $0x4e, X5, X6
+	VMINPS       X6, X5, X5
+	VPERMILPS    $0xb1, X5, X6
+	VMINPS       X6, X5, X5
+	VINSERTF128  $0x01, X5, Y5, Y5
+	VCMPPS       $0x00, Y4, Y5, Y5
+	VMOVMSKPS    Y5, R10
+	TZCNTL       R10, R10
+	ANDL         $0x07, R10
+	POPCNTL      DI, R8
+	ANDL         $0x01, R8
+	MOVL         R8, R9
+	SHLL         $0x1f, R9
+	XORL         R9, 32(AX)(R10*4)
+	SHLXL        R10, R8, R8
+	XORL         R8, DI
+	ANDL         $0x7f, DI
+	SHLL         $0x07, DI
+	ORL          DI, SI
+	VMOVUPS      64(DX), Y4
+	VCMPPS       $0x11, Y3, Y4, Y5
+	VMOVMSKPS    Y5, DI
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      Y5, 192(AX)
+	VPMAXUD      Y5, Y0, Y0
+	VSQRTPS      Y5, Y6
+	VMOVUPS      Y6, 320(AX)
+	VANDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 64(AX)
+	VMAXPS       Y4, Y1, Y1
+	VMULPS       Y4, Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VMOVAPS      Y5, Y4
+	VEXTRACTF128 $0x01, Y5, X6
+	VMINPS       X6, X5, X5
+	VPERMILPS    $0x4e, X5, X6
+	VMINPS       X6, X5, X5
+	VPERMILPS    $0xb1, X5, X6
+	VMINPS       X6, X5, X5
+	VINSERTF128  $0x01, X5, Y5, Y5
+	VCMPPS       $0x00, Y4, Y5, Y5
+	VMOVMSKPS    Y5, R10
+	TZCNTL       R10, R10
+	ANDL         $0x07, R10
+	POPCNTL      DI, R8
+	ANDL         $0x01, R8
+	MOVL         R8, R9
+	SHLL         $0x1f, R9
+	XORL         R9, 64(AX)(R10*4)
+	SHLXL        R10, R8, R8
+	XORL         R8, DI
+	ANDL         $0x7f, DI
+	SHLL         $0x0e, DI
+	ORL          DI, SI
+	VMOVUPS      96(DX), Y4
+	VCMPPS       $0x11, Y3, Y4, Y3
+	VMOVMSKPS    Y3, DX
+	VMULPS       Y4, Y4, Y3
+	VMOVUPS      Y3, 224(AX)
+	VPMAXUD      Y3, Y0, Y0
+	VSQRTPS      Y3, Y5
+	VMOVUPS      Y5, 352(AX)
+	VANDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 96(AX)
+	VMAXPS       Y4, Y1, Y1
+	VMULPS       Y4, Y3, Y2
+	VMULPS       Y4, Y2, Y2
+	VMOVAPS      Y2, Y3
+	VEXTRACTF128 $0x01, Y2, X4
+	VMINPS       X4, X2, X2
+	VPERMILPS    $0x4e, X2, X4
+	VMINPS       X4, X2, X2
+	VPERMILPS    $0xb1, X2, X4
+	VMINPS       X4, X2, X2
+	VINSERTF128  $0x01, X2, Y2, Y2
+	VCMPPS       $0x00, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R9
+	TZCNTL       R9, R9
+	ANDL         $0x07, R9
+	POPCNTL      DX, DI
+	ANDL         $0x01, DI
+	MOVL         DI, R8
+	SHLL         $0x1f, R8
+	XORL         R8, 96(AX)(R9*4)
+	SHLXL        R9, DI, DI
+	XORL         DI, DX
+	ANDL         $0x7f, DX
+	SHLL         $0x15, DX
+	ORL          DX, SI
+	VMOVUPS      (AX), Y2
+	VMULPS       128(AX), Y2, Y3
+	VMOVUPS      Y3, 384(AX)
+	VMOVAPS      Y2, Y2
+	VMOVUPS      32(AX), Y3
+	VMULPS       160(AX), Y3, Y4
+	VMOVUPS      Y4, 416(AX)
+	VMAXPS       Y3, Y2, Y2
+	VMOVUPS      64(AX), Y3
+	VMULPS       192(AX), Y3, Y4
+	VMOVUPS      Y4, 448(AX)
+	VMAXPS       Y3, Y2, Y2
+	VMOVUPS      96(AX), Y3
+	VMULPS       224(AX), Y3, Y4
+	VMOVUPS      Y4, 480(AX)
+	VMAXPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y0, X3
+	VPMAXUD      X3, X0, X0
+	VPERMILPS    $0x4e, X0, X3
+	VPMAXUD      X3, X0, X0
+	VPERMILPS    $0xb1, X0, X3
+	VPMAXUD      X3, X0, X0
+	VSQRTSS      X0, X0, X0
+	VMOVSS       X0, 1156(AX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VMAXPS       X0, X2, X2
+	VPERMILPS    $0x4e, X2, X0
+	VMAXPS       X0, X2, X2
+	VPERMILPS    $0xb1, X2, X0
+	VMAXPS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y1, X0
+	VMAXPS       X0, X1, X1
+	VPERMILPS    $0x4e, X1, X0
+	VMAXPS       X0, X1, X1
+	VPERMILPS    $0xb1, X1, X0
+	VMAXPS       X0, X1, X1
+	MOVL         SI, 20(BX)
+	VMOVSS       X2, 24(BX)
+	VMOVSS       X1, 1152(AX)
+	MOVL         $0x00000001, 28(BX)
+	VUCOMISS     bits_322bcc77<>+0(SB), X2
+	JB           skip
+	VMULSS       bits_48000000<>+0(SB), X2, X0
+	VUCOMISS     X1, X0
+	JB           skip
+	VMULSS       bits_40800000<>+0(SB), X1, X0
+	VMULSS       X0, X0, X0
+	VMULSS       1156(AX), X0, X0
+	VMOVSS       bits_7d7fffff<>+0(SB), X1
+	VUCOMISS     X0, X1
+	JBE          skip
+	MOVQ         out+0(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x05, BX
+	ADDQ         BX, DX
+	VMOVUPS      stepsIQ3_XXS<>+0(SB), Y0
+	VBROADCASTSS 24(DX), Y1
+	VDIVPS       Y1, Y0, Y0
+	VBROADCASTSS bits_3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y1
+	VBROADCASTSS bits_3f000000<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 512(AX)
+	VMOVUPS      Y1, 1408(AX)
+	VMOVUPS      Y1, 1536(AX)
+	VMOVUPS      Y1, 1664(AX)
+	VMOVUPS      Y1, 1792(AX)
+	VMOVUPS      Y1, 1920(AX)
+	VMOVUPS      Y1, 2048(AX)
+	VMOVUPS      Y1, 2176(AX)
+	VMOVUPS      Y1, 2304(AX)
+	VMOVUPS      stepsIQ3_XXS<>+32(SB), Y0
+	VBROADCASTSS 24(DX), Y1
+	VDIVPS       Y1, Y0, Y0
+	VBROADCASTSS bits_3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y1
+	VBROADCASTSS bits_3f000000<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 544(AX)
+	VMOVUPS      Y1, 1440(AX)
+	VMOVUPS      Y1, 1568(AX)
+	VMOVUPS      Y1, 1696(AX)
+	VMOVUPS      Y1, 1824(AX)
+	VMOVUPS      Y1, 1952(AX)
+	VMOVUPS      Y1, 2080(AX)
+	VMOVUPS      Y1, 2208(AX)
+	VMOVUPS      Y1, 2336(AX)
+	VMOVUPS      stepsIQ3_XXS<>+64(SB), Y0
+	VBROADCASTSS 24(DX), Y1
+	VDIVPS       Y1, Y0, Y0
+	VBROADCASTSS bits_3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y1
+	VBROADCASTSS bits_3f000000<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 576(AX)
+	VMOVUPS      Y1, 1472(AX)
+	VMOVUPS      Y1, 1600(AX)
+	VMOVUPS      Y1, 1728(AX)
+	VMOVUPS      Y1, 1856(AX)
+	VMOVUPS      Y1, 1984(AX)
+	VMOVUPS      Y1, 2112(AX)
+	VMOVUPS      Y1, 2240(AX)
+	VMOVUPS      Y1, 2368(AX)
+	VMOVUPS      stepsIQ3_XXS<>+96(SB), Y0
+	VBROADCASTSS 24(DX), Y1
+	VDIVPS       Y1, Y0, Y0
+	VBROADCASTSS bits_3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y1
+	VBROADCASTSS bits_3f000000<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 608(AX)
+	VMOVUPS      Y1, 1504(AX)
+	VMOVUPS      Y1, 1632(AX)
+	VMOVUPS      Y1, 1760(AX)
+	VMOVUPS      Y1, 1888(AX)
+	VMOVUPS      Y1, 2016(AX)
+	VMOVUPS      Y1, 2144(AX)
+	VMOVUPS      Y1, 2272(AX)
+	VMOVUPS      Y1, 2400(AX)
+	MOVQ         info+16(FP), SI
+	XORQ         DX, DX
+	XORQ         BX, BX
+	XORQ         DI, DI
+
+four:
+	MOVQ         DI, R8
+	SHLQ         $0x04, R8
+	ADDQ         AX, R8
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VMOVUPS      512(AX), Y1
+	VBROADCASTSS (R8), Y2
+	VMULPS       Y2, Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VBROADCASTSS 4(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x03, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 8(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x06, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 12(R8), Y4
+	VMULPS       Y4, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y4
+	VSUBPS       Y4, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLD       $0x09, Y0, Y0
+	VPOR         Y3, Y0, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y2, Y3, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VMAXPS       Y2, Y1, Y1
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1024(AX)
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VMOVUPS      544(AX), Y1
+	VBROADCASTSS (R8), Y2
+	VMULPS       Y2, Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VBROADCASTSS 4(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x03, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 8(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x06, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 12(R8), Y4
+	VMULPS       Y4, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y4
+	VSUBPS       Y4, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLD       $0x09, Y0, Y0
+	VPOR         Y3, Y0, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y2, Y3, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VMAXPS       Y2, Y1, Y1
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1056(AX)
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VMOVUPS      576(AX), Y1
+	VBROADCASTSS (R8), Y2
+	VMULPS       Y2, Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VBROADCASTSS 4(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x03, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 8(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x06, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 12(R8), Y4
+	VMULPS       Y4, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y4
+	VSUBPS       Y4, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLD       $0x09, Y0, Y0
+	VPOR         Y3, Y0, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y2, Y3, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VMAXPS       Y2, Y1, Y1
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1088(AX)
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VMOVUPS      608(AX), Y1
+	VBROADCASTSS (R8), Y2
+	VMULPS       Y2, Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VBROADCASTSS 4(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x03, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 8(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x06, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 12(R8), Y4
+	VMULPS       Y4, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y4
+	VSUBPS       Y4, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLD       $0x09, Y0, Y0
+	VPOR         Y3, Y0, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y2, Y3, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VMAXPS       Y2, Y1, Y1
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1120(AX)
+	LEAQ         1024(AX), R8
+	MOVQ         DI, R9
+	SHLQ         $0x05, R9
+	LEAQ         31(R9), R10
+
+trial:
+	MOVL (R8), R11
+	MOVL (SI)(R11*4), R11
+	MOVW R11, 2688(AX)(R9*2)
+	MOVL R11, R12
+	SHRL $0x12, R11
+	SHLL $0x04, R11
+	SHRL $0x0f, R12
+	ANDL $0x07, R12
+	MOVQ R9, R13
+	SHLQ $0x20, R13
+	ORQ  R11, R13
+	MOVQ R13, 4224(AX)(DX*8)
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	CMPL R12, $0x01
+	SBBQ $-1, DX
+	CMPL R12, $0x02
+	SBBQ $-1, BX
+	SUBL $0x02, R12
+	JLE  few57
+
+next58:
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	INCQ BX
+	DECL R12
+	JNZ  next58
+
+few57:
+	ADDQ    $0x04, R8
+	INCQ    R9
+	CMPQ    R9, R10
+	JLT     trial
+	INCQ    DI
+	CMPQ    DI, $0x08
+	JLT     four
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	MOVQ    lists+24(FP), DI
+	TESTQ   DX, DX
+	JZ      none60
+	LEAQ    4224(AX), R8
+	LEAQ    (R8)(DX*8), DX
+	MOVQ    -8(DX), R9
+	MOVQ    R9, (DX)
+	MOVQ    R9, 8(DX)
+	MOVQ    R9, 16(DX)
+	MOVQ    R9, 24(DX)
+	MOVQ    R9, 32(DX)
+	MOVQ    R9, 40(DX)
+	MOVQ    R9, 48(DX)
+
+batch59:
+	MOVL         (R8), R9
+	MOVL         4(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2432(AX)
+	MOVL         8(R8), R9
+	MOVL         12(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2464(AX)
+	MOVL         16(R8), R9
+	MOVL         20(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2496(AX)
+	MOVL         24(R8), R9
+	MOVL         28(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2528(AX)
+	MOVL         32(R8), R9
+	MOVL         36(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2560(AX)
+	MOVL         40(R8), R9
+	MOVL         44(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2592(AX)
+	MOVL         48(R8), R9
+	MOVL         52(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2624(AX)
+	MOVL         56(R8), R9
+	MOVL         60(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2656(AX)
+	VMOVUPS      2432(AX), Y1
+	VMOVUPS      2464(AX), Y2
+	VUNPCKLPS    Y2, Y1, Y3
+	VUNPCKHPS    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      2496(AX), Y2
+	VMOVUPS      2528(AX), Y3
+	VUNPCKLPS    Y3, Y2, Y4
+	VUNPCKHPS    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      2560(AX), Y2
+	VMOVUPS      2592(AX), Y3
+	VUNPCKLPS    Y3, Y2, Y4
+	VUNPCKHPS    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      2624(AX), Y3
+	VMOVUPS      2656(AX), Y4
+	VUNPCKLPS    Y4, Y3, Y5
+	VUNPCKHPS    Y4, Y3, Y3
+	VMINPS       Y3, Y5, Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y1, Y3
+	VPERM2F128   $0x31, Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 1280(AX)
+	VBROADCASTSS 1280(AX), Y1
+	VCMPPS       $0x00, 2432(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         (R8), R10
+	MOVL         4(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1280(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1284(AX), Y1
+	VCMPPS       $0x00, 2464(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1284(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1288(AX), Y1
+	VCMPPS       $0x00, 2496(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         16(R8), R10
+	MOVL         20(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1288(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1292(AX), Y1
+	VCMPPS       $0x00, 2528(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1292(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1296(AX), Y1
+	VCMPPS       $0x00, 2560(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         32(R8), R10
+	MOVL         36(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1296(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1300(AX), Y1
+	VCMPPS       $0x00, 2592(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1300(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1304(AX), Y1
+	VCMPPS       $0x00, 2624(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         48(R8), R10
+	MOVL         52(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1304(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1308(AX), Y1
+	VCMPPS       $0x00, 2656(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1308(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	ADDQ         $0x40, R8
+	CMPQ         R8, DX
+	JLT          batch59
+
+none60:
+	TESTQ BX, BX
+	JZ    none63
+	LEAQ  6336(AX), DX
+	LEAQ  (DX)(BX*8), BX
+
+item61:
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	VPMOVZXWD    (DI)(R8*1), Y1
+	VBROADCASTSS 1408(AX)(R9*4), Y2
+	MOVL         R9, R8
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R8*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R8*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R8*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R8*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R8*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R8*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R8*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R8*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	ADDQ         DI, R8
+	VMOVAPS      Y6, Y1
+	VEXTRACTF128 $0x01, Y6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0x4e, X6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0xb1, X6, X2
+	VMINPS       X2, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y2
+	VCMPPS       $0x00, Y1, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	TZCNTL       R10, R10
+	MOVWLZX      (R8)(R10*2), R8
+	VUCOMISS     3200(AX)(R9*4), X6
+	JAE          worse62
+	MOVW         R8, 2688(AX)(R9*2)
+	VMOVSS       X6, 3200(AX)(R9*4)
+
+worse62:
+	ADDQ $0x08, DX
+	CMPQ DX, BX
+	JLT  item61
+
+none63:
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	MOVQ    AX, DX
+	LEAQ    2688(AX), BX
+	MOVQ    $0x00000008, DI
+
+sums:
+	VPMOVZXWD    (BX), Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 128(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 384(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y1, Y1
+	VADDPS       Y11, Y2, Y2
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 132(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 388(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y1, Y1
+	VADDPS       Y11, Y2, Y2
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 136(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 392(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y1, Y1
+	VADDPS       Y11, Y2, Y2
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y9
+	VBROADCASTSS 140(DX), Y10
+	VMULPS       Y10, Y9, Y10
+	VBROADCASTSS 396(DX), Y11
+	VMULPS       Y11, Y9, Y11
+	VMULPS       Y9, Y10, Y10
+	VADDPS       Y11, Y1, Y1
+	VADDPS       Y10, Y2, Y2
+	VPMOVZXWD    16(BX), Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 128(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 384(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y3, Y3
+	VADDPS       Y11, Y4, Y4
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 132(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 388(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y3, Y3
+	VADDPS       Y11, Y4, Y4
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 136(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 392(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y3, Y3
+	VADDPS       Y11, Y4, Y4
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y9
+	VBROADCASTSS 140(DX), Y10
+	VMULPS       Y10, Y9, Y10
+	VBROADCASTSS 396(DX), Y11
+	VMULPS       Y11, Y9, Y11
+	VMULPS       Y9, Y10, Y10
+	VADDPS       Y11, Y3, Y3
+	VADDPS       Y10, Y4, Y4
+	VPMOVZXWD    32(BX), Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 128(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 384(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y5, Y5
+	VADDPS       Y11, Y6, Y6
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 132(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 388(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y5, Y5
+	VADDPS       Y11, Y6, Y6
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 136(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 392(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y5, Y5
+	VADDPS       Y11, Y6, Y6
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y9
+	VBROADCASTSS 140(DX), Y10
+	VMULPS       Y10, Y9, Y10
+	VBROADCASTSS 396(DX), Y11
+	VMULPS       Y11, Y9, Y11
+	VMULPS       Y9, Y10, Y10
+	VADDPS       Y11, Y5, Y5
+	VADDPS       Y10, Y6, Y6
+	VPMOVZXWD    48(BX), Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 128(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 384(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y7, Y7
+	VADDPS       Y11, Y8, Y8
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 132(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 388(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y7, Y7
+	VADDPS       Y11, Y8, Y8
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 136(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 392(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y7, Y7
+	VADDPS       Y11, Y8, Y8
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y9
+	VBROADCASTSS 140(DX), Y10
+	VMULPS       Y10, Y9, Y10
+	VBROADCASTSS 396(DX), Y11
+	VMULPS       Y11, Y9, Y11
+	VMULPS       Y9, Y10, Y10
+	VADDPS       Y11, Y7, Y7
+	VADDPS       Y10, Y8, Y8
+	ADDQ         $0x40, BX
+	ADDQ         $0x10, DX
+	DECQ         DI
+	JNZ          sums
+	VDIVPS       Y2, Y1, Y0
+	VMOVUPS      Y0, 896(AX)
+	VMOVUPS      Y1, 640(AX)
+	VMOVUPS      Y2, 768(AX)
+	VDIVPS       Y4, Y3, Y0
+	VMOVUPS      Y0, 928(AX)
+	VMOVUPS      Y3, 672(AX)
+	VMOVUPS      Y4, 800(AX)
+	VDIVPS       Y6, Y5, Y0
+	VMOVUPS      Y0, 960(AX)
+	VMOVUPS      Y5, 704(AX)
+	VMOVUPS      Y6, 832(AX)
+	VDIVPS       Y8, Y7, Y0
+	VMOVUPS      Y0, 992(AX)
+	VMOVUPS      Y7, 736(AX)
+	VMOVUPS      Y8, 864(AX)
+	MOVQ         out+0(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x05, BX
+	ADDQ         BX, DX
+	VMOVSS       24(DX), X0
+	VDIVSS       bits_41700000<>+0(SB), X0, X0
+	VXORPS       X1, X1, X1
+	MOVQ         $-1, BX
+	VMOVUPS      768(AX), Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, DI
+	VMOVUPS      800(AX), Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R8
+	SHLL         $0x08, R8
+	ORL          R8, DI
+	VMOVUPS      832(AX), Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R8
+	SHLL         $0x10, R8
+	ORL          R8, DI
+	VMOVUPS      864(AX), Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R8
+	SHLL         $0x18, R8
+	ORL          R8, DI
+	ANDL         $0x7fffffff, DI
+
+better:
+	VBROADCASTSS X1, Y1
+	VMOVUPS      640(AX), Y2
+	VMULPS       Y2, Y2, Y2
+	VMULPS       768(AX), Y1, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R8
+	VMOVUPS      672(AX), Y2
+	VMULPS       Y2, Y2, Y2
+	VMULPS       800(AX), Y1, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R9
+	SHLL         $0x08, R9
+	ORL          R9, R8
+	VMOVUPS      704(AX), Y2
+	VMULPS       Y2, Y2, Y2
+	VMULPS       832(AX), Y1, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	VMOVUPS      736(AX), Y2
+	VMULPS       Y2, Y2, Y2
+	VMULPS       864(AX), Y1, Y1
+	VCMPPS       $0x1e, Y1, Y2, Y1
+	VMOVMSKPS    Y1, R9
+	SHLL         $0x18, R9
+	ORL          R9, R8
+	ANDQ         DI, R8
+	JZ           accepted
+	TZCNTQ       R8, R8
+	MOVQ         R8, BX
+	VMOVSS       896(AX)(R8*4), X0
+	VMULSS       640(AX)(R8*4), X0, X1
+	MOVQ         $-2, R9
+	SHLXQ        R8, R9, R9
+	ANDQ         R9, DI
+	JMP          better
+
+accepted:
+	VMOVSS X0, 16(DX)
+	TESTQ  BX, BX
+	JNS    chosen
+	MOVQ   $0x0000000000000000, DI
+	MOVQ   DI, (DX)
+	MOVQ   DI, 8(DX)
+	JMP    again
+
+chosen:
+	MOVW 2688(AX)(BX*2), DI
+	MOVW DI, (DX)
+	MOVW 2752(AX)(BX*2), DI
+	MOVW DI, 2(DX)
+	MOVW 2816(AX)(BX*2), DI
+	MOVW DI, 4(DX)
+	MOVW 2880(AX)(BX*2), DI
+	MOVW DI, 6(DX)
+	MOVW 2944(AX)(BX*2), DI
+	MOVW DI, 8(DX)
+	MOVW 3008(AX)(BX*2), DI
+	MOVW DI, 10(DX)
+	MOVW 3072(AX)(BX*2), DI
+	MOVW DI, 12(DX)
+	MOVW 3136(AX)(BX*2), DI
+	MOVW DI, 14(DX)
+
+again:
+	MOVQ         out+0(FP), DI
+	MOVQ         CX, DX
+	SHLQ         $0x05, DX
+	ADDQ         DX, DI
+	MOVQ         (DI), DX
+	ORQ          8(DI), DX
+	MOVQ         $0x0008000800080008, BX
+	TESTQ        BX, DX
+	JZ           done
+	VMOVSS       16(DI), X0
+	VXORPS       X1, X1, X1
+	VUCOMISS     X1, X0
+	JBE          done
+	VMOVSS       bits_3f800000<>+0(SB), X1
+	VDIVSS       X0, X1, X1
+	VMULSS       bits_3f000000<>+0(SB), X1, X1
+	VMOVSS       X0, 1408(AX)
+	VMOVSS       X0, 1536(AX)
+	VMOVSS       X0, 1664(AX)
+	VMOVSS       X0, 1792(AX)
+	VMOVSS       X0, 1920(AX)
+	VMOVSS       X0, 2048(AX)
+	VMOVSS       X0, 2176(AX)
+	VMOVSS       X0, 2304(AX)
+	VMOVSS       bits_4a000000<>+0(SB), X2
+	VMULSS       1152(AX), X1, X3
+	VUCOMISS     X3, X2
+	JBE          skip
+	VMULSS       bits_41800000<>+0(SB), X0, X3
+	VADDSS       1152(AX), X3, X3
+	VMULSS       X3, X3, X3
+	VMULSS       1156(AX), X3, X3
+	VMOVSS       bits_7d7fffff<>+0(SB), X0
+	VUCOMISS     X3, X0
+	JBE          skip
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VBROADCASTSS X1, Y1
+	VMULPS       (AX), Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VPSLLVD      shiftsIQ3<>+0(SB), Y3, Y3
+	VBROADCASTSS bits_00000fff<>+0(SB), Y4
+	VPAND        Y3, Y4, Y3
+	VBROADCASTSS bits_3efff800<>+0(SB), Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VCMPPS       $0x1d, Y4, Y2, Y2
+	VBROADCASTSS bits_00001000<>+0(SB), Y4
+	VPAND        Y2, Y4, Y2
+	VPOR         Y3, Y2, Y2
+	VPSHUFD      $0x4e, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VPSHUFD      $0xb1, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VMOVUPS      Y2, 1024(AX)
+	VMULPS       32(AX), Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VPSLLVD      shiftsIQ3<>+0(SB), Y3, Y3
+	VBROADCASTSS bits_00000fff<>+0(SB), Y4
+	VPAND        Y3, Y4, Y3
+	VBROADCASTSS bits_3efff800<>+0(SB), Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VCMPPS       $0x1d, Y4, Y2, Y2
+	VBROADCASTSS bits_00001000<>+0(SB), Y4
+	VPAND        Y2, Y4, Y2
+	VPOR         Y3, Y2, Y2
+	VPSHUFD      $0x4e, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VPSHUFD      $0xb1, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VMOVUPS      Y2, 1056(AX)
+	VMULPS       64(AX), Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VPSLLVD      shiftsIQ3<>+0(SB), Y3, Y3
+	VBROADCASTSS bits_00000fff<>+0(SB), Y4
+	VPAND        Y3, Y4, Y3
+	VBROADCASTSS bits_3efff800<>+0(SB), Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VCMPPS       $0x1d, Y4, Y2, Y2
+	VBROADCASTSS bits_00001000<>+0(SB), Y4
+	VPAND        Y2, Y4, Y2
+	VPOR         Y3, Y2, Y2
+	VPSHUFD      $0x4e, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VPSHUFD      $0xb1, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VMOVUPS      Y2, 1088(AX)
+	VMULPS       96(AX), Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y2
+	VSUBPS       Y2, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLVD      shiftsIQ3<>+0(SB), Y0, Y0
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VPSHUFD      $0x4e, Y0, Y1
+	VPOR         Y0, Y1, Y0
+	VPSHUFD      $0xb1, Y0, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1120(AX)
+	XORQ         DX, DX
+	XORQ         BX, BX
+	LEAQ         1024(AX), R8
+	MOVQ         DI, R9
+	XORQ         R10, R10
+
+once:
+	MOVW  (R9), R11
+	MOVW  R11, 2688(AX)(R10*2)
+	TESTW $0x0008, R11
+	JZ    kept
+	MOVL  (R8), R11
+	MOVL  (SI)(R11*4), R11
+	MOVW  R11, 2688(AX)(R10*2)
+	MOVL  R11, R12
+	SHRL  $0x12, R11
+	SHLL  $0x04, R11
+	SHRL  $0x0f, R12
+	ANDL  $0x07, R12
+	MOVQ  R10, R13
+	SHLQ  $0x20, R13
+	ORQ   R11, R13
+	MOVQ  R13, 4224(AX)(DX*8)
+	ADDQ  $0x10, R13
+	MOVQ  R13, 6336(AX)(BX*8)
+	CMPL  R12, $0x01
+	SBBQ  $-1, DX
+	CMPL  R12, $0x02
+	SBBQ  $-1, BX
+	SUBL  $0x02, R12
+	JLE   few64
+
+next65:
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	INCQ BX
+	DECL R12
+	JNZ  next65
+
+few64:
+kept:
+	ADDQ    $0x10, R8
+	ADDQ    $0x02, R9
+	ADDQ    $0x20, R10
+	CMPQ    R10, $0x00000100
+	JLT     once
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	MOVQ    lists+24(FP), SI
+	TESTQ   DX, DX
+	JZ      none67
+	LEAQ    4224(AX), R8
+	LEAQ    (R8)(DX*8), DX
+	MOVQ    -8(DX), R9
+	MOVQ    R9, (DX)
+	MOVQ    R9, 8(DX)
+	MOVQ    R9, 16(DX)
+	MOVQ    R9, 24(DX)
+	MOVQ    R9, 32(DX)
+	MOVQ    R9, 40(DX)
+	MOVQ    R9, 48(DX)
+
+batch66:
+	MOVL         (R8), R9
+	MOVL         4(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2432(AX)
+	MOVL         8(R8), R9
+	MOVL         12(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2464(AX)
+	MOVL         16(R8), R9
+	MOVL         20(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2496(AX)
+	MOVL         24(R8), R9
+	MOVL         28(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2528(AX)
+	MOVL         32(R8), R9
+	MOVL         36(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2560(AX)
+	MOVL         40(R8), R9
+	MOVL         44(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2592(AX)
+	MOVL         48(R8), R9
+	MOVL         52(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2624(AX)
+	MOVL         56(R8), R9
+	MOVL         60(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2656(AX)
+	VMOVUPS      2432(AX), Y1
+	VMOVUPS      2464(AX), Y2
+	VUNPCKLPS    Y2, Y1, Y3
+	VUNPCKHPS    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      2496(AX), Y2
+	VMOVUPS      2528(AX), Y3
+	VUNPCKLPS    Y3, Y2, Y4
+	VUNPCKHPS    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      2560(AX), Y2
+	VMOVUPS      2592(AX), Y3
+	VUNPCKLPS    Y3, Y2, Y4
+	VUNPCKHPS    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      2624(AX), Y3
+	VMOVUPS      2656(AX), Y4
+	VUNPCKLPS    Y4, Y3, Y5
+	VUNPCKHPS    Y4, Y3, Y3
+	VMINPS       Y3, Y5, Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y1, Y3
+	VPERM2F128   $0x31, Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 1280(AX)
+	VBROADCASTSS 1280(AX), Y1
+	VCMPPS       $0x00, 2432(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         (R8), R10
+	MOVL         4(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1280(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1284(AX), Y1
+	VCMPPS       $0x00, 2464(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1284(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1288(AX), Y1
+	VCMPPS       $0x00, 2496(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         16(R8), R10
+	MOVL         20(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1288(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1292(AX), Y1
+	VCMPPS       $0x00, 2528(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1292(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1296(AX), Y1
+	VCMPPS       $0x00, 2560(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         32(R8), R10
+	MOVL         36(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1296(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1300(AX), Y1
+	VCMPPS       $0x00, 2592(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1300(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1304(AX), Y1
+	VCMPPS       $0x00, 2624(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         48(R8), R10
+	MOVL         52(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1304(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1308(AX), Y1
+	VCMPPS       $0x00, 2656(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1308(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	ADDQ         $0x40, R8
+	CMPQ         R8, DX
+	JLT          batch66
+
+none67:
+	TESTQ BX, BX
+	JZ    none70
+	LEAQ  6336(AX), DX
+	LEAQ  (DX)(BX*8), BX
+
+item68:
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	VPMOVZXWD    (SI)(R8*1), Y1
+	VBROADCASTSS 1408(AX)(R9*4), Y2
+	MOVL         R9, R8
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R8*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R8*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R8*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R8*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R8*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R8*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R8*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R8*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	ADDQ         SI, R8
+	VMOVAPS      Y6, Y1
+	VEXTRACTF128 $0x01, Y6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0x4e, X6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0xb1, X6, X2
+	VMINPS       X2, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y2
+	VCMPPS       $0x00, Y1, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	TZCNTL       R10, R10
+	MOVWLZX      (R8)(R10*2), R8
+	VUCOMISS     3200(AX)(R9*4), X6
+	JAE          worse69
+	MOVW         R8, 2688(AX)(R9*2)
+	VMOVSS       X6, 3200(AX)(R9*4)
+
+worse69:
+	ADDQ $0x08, DX
+	CMPQ DX, BX
+	JLT  item68
+
+none70:
+	MOVW      2688(AX), DX
+	MOVW      DX, (DI)
+	MOVW      2752(AX), DX
+	MOVW      DX, 2(DI)
+	MOVW      2816(AX), DX
+	MOVW      DX, 4(DI)
+	MOVW      2880(AX), DX
+	MOVW      DX, 6(DI)
+	MOVW      2944(AX), DX
+	MOVW      DX, 8(DI)
+	MOVW      3008(AX), DX
+	MOVW      DX, 10(DI)
+	MOVW      3072(AX), DX
+	MOVW      DX, 12(DI)
+	MOVW      3136(AX), DX
+	MOVW      DX, 14(DI)
+	VMOVUPS   levelsIQ3<>+0(SB), Y1
+	VPMOVZXWD (DI), Y0
+	VMOVUPS   foursIQ3_0<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    128(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    384(AX), Y2, Y2
+	VMOVUPS   Y2, 640(AX)
+	VMOVUPS   Y3, 768(AX)
+	VMOVUPS   foursIQ3_8<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    160(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    416(AX), Y2, Y2
+	VMOVUPS   Y2, 672(AX)
+	VMOVUPS   Y3, 800(AX)
+	VMOVUPS   foursIQ3_16<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    192(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    448(AX), Y2, Y2
+	VMOVUPS   Y2, 704(AX)
+	VMOVUPS   Y3, 832(AX)
+	VMOVUPS   foursIQ3_24<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    224(AX), Y2, Y0
+	VMULPS    Y2, Y0, Y0
+	VMULPS    480(AX), Y2, Y2
+	VMOVUPS   Y2, 736(AX)
+	VMOVUPS   Y0, 864(AX)
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VADDSS    640(AX), X0, X0
+	VADDSS    768(AX), X1, X1
+	VADDSS    644(AX), X0, X0
+	VADDSS    772(AX), X1, X1
+	VADDSS    648(AX), X0, X0
+	VADDSS    776(AX), X1, X1
+	VADDSS    652(AX), X0, X0
+	VADDSS    780(AX), X1, X1
+	VADDSS    656(AX), X0, X0
+	VADDSS    784(AX), X1, X1
+	VADDSS    660(AX), X0, X0
+	VADDSS    788(AX), X1, X1
+	VADDSS    664(AX), X0, X0
+	VADDSS    792(AX), X1, X1
+	VADDSS    668(AX), X0, X0
+	VADDSS    796(AX), X1, X1
+	VADDSS    672(AX), X0, X0
+	VADDSS    800(AX), X1, X1
+	VADDSS    676(AX), X0, X0
+	VADDSS    804(AX), X1, X1
+	VADDSS    680(AX), X0, X0
+	VADDSS    808(AX), X1, X1
+	VADDSS    684(AX), X0, X0
+	VADDSS    812(AX), X1, X1
+	VADDSS    688(AX), X0, X0
+	VADDSS    816(AX), X1, X1
+	VADDSS    692(AX), X0, X0
+	VADDSS    820(AX), X1, X1
+	VADDSS    696(AX), X0, X0
+	VADDSS    824(AX), X1, X1
+	VADDSS    700(AX), X0, X0
+	VADDSS    828(AX), X1, X1
+	VADDSS    704(AX), X0, X0
+	VADDSS    832(AX), X1, X1
+	VADDSS    708(AX), X0, X0
+	VADDSS    836(AX), X1, X1
+	VADDSS    712(AX), X0, X0
+	VADDSS    840(AX), X1, X1
+	VADDSS    716(AX), X0, X0
+	VADDSS    844(AX), X1, X1
+	VADDSS    720(AX), X0, X0
+	VADDSS    848(AX), X1, X1
+	VADDSS    724(AX), X0, X0
+	VADDSS    852(AX), X1, X1
+	VADDSS    728(AX), X0, X0
+	VADDSS    856(AX), X1, X1
+	VADDSS    732(AX), X0, X0
+	VADDSS    860(AX), X1, X1
+	VADDSS    736(AX), X0, X0
+	VADDSS    864(AX), X1, X1
+	VADDSS    740(AX), X0, X0
+	VADDSS    868(AX), X1, X1
+	VADDSS    744(AX), X0, X0
+	VADDSS    872(AX), X1, X1
+	VADDSS    748(AX), X0, X0
+	VADDSS    876(AX), X1, X1
+	VADDSS    752(AX), X0, X0
+	VADDSS    880(AX), X1, X1
+	VADDSS    756(AX), X0, X0
+	VADDSS    884(AX), X1, X1
+	VADDSS    760(AX), X0, X0
+	VADDSS    888(AX), X1, X1
+	VADDSS    764(AX), X0, X0
+	VADDSS    892(AX), X1, X1
+	VUCOMISS  X2, X1
+	JBE       done
+	VDIVSS    X1, X0, X0
+	VMOVSS    X0, 16(DI)
+
+done:
+	MOVQ out+0(FP), DX
+	MOVQ CX, BX
+	SHLQ $0x05, BX
+	ADDQ BX, DX
+	MOVL $0x00000000, 28(DX)
+
+skip:
+	INCQ CX
+	MOVQ blocks+32(FP), DX
+	CMPQ CX, DX
+	JLT  block
+	VZEROUPPER
+	RET
+
+// func fitIQ3_SAVX2(out *uint16, src *float32, info *uint32, lists *uint16, blocks int)
+// Requires: AVX, AVX2, BMI, BMI2
+TEXT ·fitIQ3_SAVX2(SB), $14592-40
+	LEAQ (SP), AX
+	ADDQ $0x3f, AX
+	ANDQ $-64, AX
+	XORQ CX, CX
+
+block:
+	MOVQ         src+8(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x07, BX
+	ADDQ         BX, DX
+	MOVQ         out+0(FP), BX
+	MOVQ         CX, SI
+	SHLQ         $0x05, SI
+	ADDQ         SI, BX
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
+	VXORPS       Y3, Y3, Y3
+	XORL         SI, SI
+	VMOVUPS      (DX), Y4
+	VCMPPS       $0x11, Y3, Y4, Y5
+	VMOVMSKPS    Y5, DI
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      Y5, 128(AX)
+	VPMAXUD      Y5, Y0, Y0
+	VSQRTPS      Y5, Y5
+	VMOVUPS      Y5, 256(AX)
+	VANDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, (AX)
+	VMAXPS       Y4, Y1, Y1
+	SHLL         $0x00, DI
+	ORL          DI, SI
+	VMOVUPS      32(DX), Y4
+	VCMPPS       $0x11, Y3, Y4, Y5
+	VMOVMSKPS    Y5, DI
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      Y5, 160(AX)
+	VPMAXUD      Y5, Y0, Y0
+	VSQRTPS      Y5, Y5
+	VMOVUPS      Y5, 288(AX)
+	VANDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 32(AX)
+	VMAXPS       Y4, Y1, Y1
+	SHLL         $0x08, DI
+	ORL          DI, SI
+	VMOVUPS      64(DX), Y4
+	VCMPPS       $0x11, Y3, Y4, Y5
+	VMOVMSKPS    Y5, DI
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      Y5, 192(AX)
+	VPMAXUD      Y5, Y0, Y0
+	VSQRTPS      Y5, Y5
+	VMOVUPS      Y5, 320(AX)
+	VANDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 64(AX)
+	VMAXPS       Y4, Y1, Y1
+	SHLL         $0x10, DI
+	ORL          DI, SI
+	VMOVUPS      96(DX), Y4
+	VCMPPS       $0x11, Y3, Y4, Y3
+	VMOVMSKPS    Y3, DX
+	VMULPS       Y4, Y4, Y3
+	VMOVUPS      Y3, 224(AX)
+	VPMAXUD      Y3, Y0, Y0
+	VSQRTPS      Y3, Y3
+	VMOVUPS      Y3, 352(AX)
+	VANDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 96(AX)
+	VMAXPS       Y4, Y1, Y1
+	SHLL         $0x18, DX
+	ORL          DX, SI
+	VMOVUPS      (AX), Y2
+	VMULPS       128(AX), Y2, Y3
+	VMOVUPS      Y3, 384(AX)
+	VMOVAPS      Y2, Y2
+	VMOVUPS      32(AX), Y3
+	VMULPS       160(AX), Y3, Y4
+	VMOVUPS      Y4, 416(AX)
+	VMAXPS       Y3, Y2, Y2
+	VMOVUPS      64(AX), Y3
+	VMULPS       192(AX), Y3, Y4
+	VMOVUPS      Y4, 448(AX)
+	VMAXPS       Y3, Y2, Y2
+	VMOVUPS      96(AX), Y3
+	VMULPS       224(AX), Y3, Y4
+	VMOVUPS      Y4, 480(AX)
+	VMAXPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y0, X3
+	VPMAXUD      X3, X0, X0
+	VPERMILPS    $0x4e, X0, X3
+	VPMAXUD      X3, X0, X0
+	VPERMILPS    $0xb1, X0, X3
+	VPMAXUD      X3, X0, X0
+	VSQRTSS      X0, X0, X0
+	VMOVSS       X0, 1156(AX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VMAXPS       X0, X2, X2
+	VPERMILPS    $0x4e, X2, X0
+	VMAXPS       X0, X2, X2
+	VPERMILPS    $0xb1, X2, X0
+	VMAXPS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y1, X0
+	VMAXPS       X0, X1, X1
+	VPERMILPS    $0x4e, X1, X0
+	VMAXPS       X0, X1, X1
+	VPERMILPS    $0xb1, X1, X0
+	VMAXPS       X0, X1, X1
+	MOVL         SI, 20(BX)
+	VMOVSS       X2, 24(BX)
+	VMOVSS       X1, 1152(AX)
+	MOVL         $0x00000001, 28(BX)
+	VUCOMISS     bits_0da24260<>+0(SB), X2
+	JB           skip
+	VMULSS       bits_48000000<>+0(SB), X2, X0
+	VUCOMISS     X1, X0
+	JB           skip
+	VMULSS       bits_40800000<>+0(SB), X1, X0
+	VMULSS       X0, X0, X0
+	VMULSS       1156(AX), X0, X0
+	VMOVSS       bits_7d7fffff<>+0(SB), X1
+	VUCOMISS     X0, X1
+	JBE          skip
+	MOVQ         out+0(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x05, BX
+	ADDQ         BX, DX
+	VMOVUPS      stepsIQ3_S<>+0(SB), Y0
+	VBROADCASTSS 24(DX), Y1
+	VDIVPS       Y1, Y0, Y0
+	VBROADCASTSS bits_3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y1
+	VBROADCASTSS bits_3f000000<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 512(AX)
+	VMOVUPS      Y1, 1408(AX)
+	VMOVUPS      Y1, 1536(AX)
+	VMOVUPS      Y1, 1664(AX)
+	VMOVUPS      Y1, 1792(AX)
+	VMOVUPS      Y1, 1920(AX)
+	VMOVUPS      Y1, 2048(AX)
+	VMOVUPS      Y1, 2176(AX)
+	VMOVUPS      Y1, 2304(AX)
+	VMOVUPS      stepsIQ3_S<>+32(SB), Y0
+	VBROADCASTSS 24(DX), Y1
+	VDIVPS       Y1, Y0, Y0
+	VBROADCASTSS bits_3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y1
+	VBROADCASTSS bits_3f000000<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 544(AX)
+	VMOVUPS      Y1, 1440(AX)
+	VMOVUPS      Y1, 1568(AX)
+	VMOVUPS      Y1, 1696(AX)
+	VMOVUPS      Y1, 1824(AX)
+	VMOVUPS      Y1, 1952(AX)
+	VMOVUPS      Y1, 2080(AX)
+	VMOVUPS      Y1, 2208(AX)
+	VMOVUPS      Y1, 2336(AX)
+	VMOVUPS      stepsIQ3_S<>+64(SB), Y0
+	VBROADCASTSS 24(DX), Y1
+	VDIVPS       Y1, Y0, Y0
+	VBROADCASTSS bits_3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y1
+	VBROADCASTSS bits_3f000000<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 576(AX)
+	VMOVUPS      Y1, 1472(AX)
+	VMOVUPS      Y1, 1600(AX)
+	VMOVUPS      Y1, 1728(AX)
+	VMOVUPS      Y1, 1856(AX)
+	VMOVUPS      Y1, 1984(AX)
+	VMOVUPS      Y1, 2112(AX)
+	VMOVUPS      Y1, 2240(AX)
+	VMOVUPS      Y1, 2368(AX)
+	MOVQ         info+16(FP), SI
+	XORQ         DX, DX
+	XORQ         BX, BX
+	XORQ         DI, DI
+
+four:
+	MOVQ         DI, R8
+	SHLQ         $0x04, R8
+	ADDQ         AX, R8
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VMOVUPS      512(AX), Y1
+	VBROADCASTSS (R8), Y2
+	VMULPS       Y2, Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VBROADCASTSS 4(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x03, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 8(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x06, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 12(R8), Y4
+	VMULPS       Y4, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y4
+	VSUBPS       Y4, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLD       $0x09, Y0, Y0
+	VPOR         Y3, Y0, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y2, Y3, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VMAXPS       Y2, Y1, Y1
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1024(AX)
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VMOVUPS      544(AX), Y1
+	VBROADCASTSS (R8), Y2
+	VMULPS       Y2, Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VBROADCASTSS 4(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x03, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 8(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x06, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 12(R8), Y4
+	VMULPS       Y4, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y4
+	VSUBPS       Y4, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLD       $0x09, Y0, Y0
+	VPOR         Y3, Y0, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y2, Y3, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VMAXPS       Y2, Y1, Y1
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1056(AX)
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VMOVUPS      576(AX), Y1
+	VBROADCASTSS (R8), Y2
+	VMULPS       Y2, Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VBROADCASTSS 4(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x03, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 8(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x06, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 12(R8), Y4
+	VMULPS       Y4, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y4
+	VSUBPS       Y4, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLD       $0x09, Y0, Y0
+	VPOR         Y3, Y0, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y2, Y3, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VMAXPS       Y2, Y1, Y1
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1088(AX)
+	LEAQ         1024(AX), R8
+	MOVQ         DI, R9
+	SHLQ         $0x05, R9
+	LEAQ         19(R9), R10
+
+trial:
+	MOVL (R8), R11
+	MOVL (SI)(R11*4), R11
+	MOVW R11, 2688(AX)(R9*2)
+	MOVL R11, R12
+	SHRL $0x12, R11
+	SHLL $0x04, R11
+	SHRL $0x0f, R12
+	ANDL $0x07, R12
+	MOVQ R9, R13
+	SHLQ $0x20, R13
+	ORQ  R11, R13
+	MOVQ R13, 4224(AX)(DX*8)
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	CMPL R12, $0x01
+	SBBQ $-1, DX
+	CMPL R12, $0x02
+	SBBQ $-1, BX
+	SUBL $0x02, R12
+	JLE  few71
+
+next72:
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	INCQ BX
+	DECL R12
+	JNZ  next72
+
+few71:
+	ADDQ    $0x04, R8
+	INCQ    R9
+	CMPQ    R9, R10
+	JLT     trial
+	INCQ    DI
+	CMPQ    DI, $0x08
+	JLT     four
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	MOVQ    lists+24(FP), DI
+	TESTQ   DX, DX
+	JZ      none74
+	LEAQ    4224(AX), R8
+	LEAQ    (R8)(DX*8), DX
+	MOVQ    -8(DX), R9
+	MOVQ    R9, (DX)
+	MOVQ    R9, 8(DX)
+	MOVQ    R9, 16(DX)
+	MOVQ    R9, 24(DX)
+	MOVQ    R9, 32(DX)
+	MOVQ    R9, 40(DX)
+	MOVQ    R9, 48(DX)
+
+batch73:
+	MOVL         (R8), R9
+	MOVL         4(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2432(AX)
+	MOVL         8(R8), R9
+	MOVL         12(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2464(AX)
+	MOVL         16(R8), R9
+	MOVL         20(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2496(AX)
+	MOVL         24(R8), R9
+	MOVL         28(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2528(AX)
+	MOVL         32(R8), R9
+	MOVL         36(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2560(AX)
+	MOVL         40(R8), R9
+	MOVL         44(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2592(AX)
+	MOVL         48(R8), R9
+	MOVL         52(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2624(AX)
+	MOVL         56(R8), R9
+	MOVL         60(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2656(AX)
+	VMOVUPS      2432(AX), Y1
+	VMOVUPS      2464(AX), Y2
+	VUNPCKLPS    Y2, Y1, Y3
+	VUNPCKHPS    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      2496(AX), Y2
+	VMOVUPS      2528(AX), Y3
+	VUNPCKLPS    Y3, Y2, Y4
+	VUNPCKHPS    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      2560(AX), Y2
+	VMOVUPS      2592(AX), Y3
+	VUNPCKLPS    Y3, Y2, Y4
+	VUNPCKHPS    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      2624(AX), Y3
+	VMOVUPS      2656(AX), Y4
+	VUNPCKLPS    Y4, Y3, Y5
+	VUNPCKHPS    Y4, Y3, Y3
+	VMINPS       Y3, Y5, Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y1, Y3
+	VPERM2F128   $0x31, Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 1280(AX)
+	VBROADCASTSS 1280(AX), Y1
+	VCMPPS       $0x00, 2432(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         (R8), R10
+	MOVL         4(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1280(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1284(AX), Y1
+	VCMPPS       $0x00, 2464(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1284(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1288(AX), Y1
+	VCMPPS       $0x00, 2496(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         16(R8), R10
+	MOVL         20(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1288(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1292(AX), Y1
+	VCMPPS       $0x00, 2528(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1292(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1296(AX), Y1
+	VCMPPS       $0x00, 2560(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         32(R8), R10
+	MOVL         36(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1296(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1300(AX), Y1
+	VCMPPS       $0x00, 2592(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1300(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1304(AX), Y1
+	VCMPPS       $0x00, 2624(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         48(R8), R10
+	MOVL         52(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1304(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1308(AX), Y1
+	VCMPPS       $0x00, 2656(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1308(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	ADDQ         $0x40, R8
+	CMPQ         R8, DX
+	JLT          batch73
+
+none74:
+	TESTQ BX, BX
+	JZ    none77
+	LEAQ  6336(AX), DX
+	LEAQ  (DX)(BX*8), BX
+
+item75:
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	VPMOVZXWD    (DI)(R8*1), Y1
+	VBROADCASTSS 1408(AX)(R9*4), Y2
+	MOVL         R9, R8
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R8*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R8*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R8*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R8*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R8*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R8*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R8*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R8*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	ADDQ         DI, R8
+	VMOVAPS      Y6, Y1
+	VEXTRACTF128 $0x01, Y6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0x4e, X6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0xb1, X6, X2
+	VMINPS       X2, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y2
+	VCMPPS       $0x00, Y1, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	TZCNTL       R10, R10
+	MOVWLZX      (R8)(R10*2), R8
+	VUCOMISS     3200(AX)(R9*4), X6
+	JAE          worse76
+	MOVW         R8, 2688(AX)(R9*2)
+	VMOVSS       X6, 3200(AX)(R9*4)
+
+worse76:
+	ADDQ $0x08, DX
+	CMPQ DX, BX
+	JLT  item75
+
+none77:
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	MOVQ    AX, DX
+	LEAQ    2688(AX), BX
+	MOVQ    $0x00000008, DI
+
+sums:
+	VPMOVZXWD    (BX), Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 128(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 384(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y1, Y1
+	VADDPS       Y9, Y2, Y2
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 132(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 388(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y1, Y1
+	VADDPS       Y9, Y2, Y2
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 136(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 392(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y1, Y1
+	VADDPS       Y9, Y2, Y2
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y7
+	VBROADCASTSS 140(DX), Y8
+	VMULPS       Y8, Y7, Y8
+	VBROADCASTSS 396(DX), Y9
+	VMULPS       Y9, Y7, Y9
+	VMULPS       Y7, Y8, Y8
+	VADDPS       Y9, Y1, Y1
+	VADDPS       Y8, Y2, Y2
+	VPMOVZXWD    16(BX), Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 128(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 384(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y3, Y3
+	VADDPS       Y9, Y4, Y4
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 132(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 388(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y3, Y3
+	VADDPS       Y9, Y4, Y4
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 136(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 392(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y3, Y3
+	VADDPS       Y9, Y4, Y4
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y7
+	VBROADCASTSS 140(DX), Y8
+	VMULPS       Y8, Y7, Y8
+	VBROADCASTSS 396(DX), Y9
+	VMULPS       Y9, Y7, Y9
+	VMULPS       Y7, Y8, Y8
+	VADDPS       Y9, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VPMOVZXWD    32(BX), Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 128(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 384(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y5, Y5
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 132(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 388(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y5, Y5
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 136(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 392(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y5, Y5
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y7
+	VBROADCASTSS 140(DX), Y8
+	VMULPS       Y8, Y7, Y8
+	VBROADCASTSS 396(DX), Y9
+	VMULPS       Y9, Y7, Y9
+	VMULPS       Y7, Y8, Y8
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y8, Y6, Y6
+	ADDQ         $0x40, BX
+	ADDQ         $0x10, DX
+	DECQ         DI
+	JNZ          sums
+	VDIVPS       Y2, Y1, Y0
+	VMOVUPS      Y0, 896(AX)
+	VMOVUPS      Y1, 640(AX)
+	VMOVUPS      Y2, 768(AX)
+	VDIVPS       Y4, Y3, Y0
+	VMOVUPS      Y0, 928(AX)
+	VMOVUPS      Y3, 672(AX)
+	VMOVUPS      Y4, 800(AX)
+	VDIVPS       Y6, Y5, Y0
+	VMOVUPS      Y0, 960(AX)
+	VMOVUPS      Y5, 704(AX)
+	VMOVUPS      Y6, 832(AX)
+	MOVQ         out+0(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x05, BX
+	ADDQ         BX, DX
+	VMOVSS       24(DX), X0
+	VDIVSS       bits_41700000<>+0(SB), X0, X0
+	VXORPS       X1, X1, X1
+	MOVQ         $-1, BX
+	VMOVUPS      768(AX), Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, DI
+	VMOVUPS      800(AX), Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R8
+	SHLL         $0x08, R8
+	ORL          R8, DI
+	VMOVUPS      832(AX), Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R8
+	SHLL         $0x10, R8
+	ORL          R8, DI
+	ANDL         $0x0007ffff, DI
+
+better:
+	VBROADCASTSS X1, Y1
+	VMOVUPS      640(AX), Y2
+	VMULPS       Y2, Y2, Y2
+	VMULPS       768(AX), Y1, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R8
+	VMOVUPS      672(AX), Y2
+	VMULPS       Y2, Y2, Y2
+	VMULPS       800(AX), Y1, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R9
+	SHLL         $0x08, R9
+	ORL          R9, R8
+	VMOVUPS      704(AX), Y2
+	VMULPS       Y2, Y2, Y2
+	VMULPS       832(AX), Y1, Y1
+	VCMPPS       $0x1e, Y1, Y2, Y1
+	VMOVMSKPS    Y1, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	ANDQ         DI, R8
+	JZ           accepted
+	TZCNTQ       R8, R8
+	MOVQ         R8, BX
+	VMOVSS       896(AX)(R8*4), X0
+	VMULSS       640(AX)(R8*4), X0, X1
+	MOVQ         $-2, R9
+	SHLXQ        R8, R9, R9
+	ANDQ         R9, DI
+	JMP          better
+
+accepted:
+	VMOVSS X0, 16(DX)
+	TESTQ  BX, BX
+	JNS    chosen
+	MOVQ   $0x0008000800080008, DI
+	MOVQ   DI, (DX)
+	MOVQ   DI, 8(DX)
+	JMP    again
+
+chosen:
+	MOVW 2688(AX)(BX*2), DI
+	MOVW DI, (DX)
+	MOVW 2752(AX)(BX*2), DI
+	MOVW DI, 2(DX)
+	MOVW 2816(AX)(BX*2), DI
+	MOVW DI, 4(DX)
+	MOVW 2880(AX)(BX*2), DI
+	MOVW DI, 6(DX)
+	MOVW 2944(AX)(BX*2), DI
+	MOVW DI, 8(DX)
+	MOVW 3008(AX)(BX*2), DI
+	MOVW DI, 10(DX)
+	MOVW 3072(AX)(BX*2), DI
+	MOVW DI, 12(DX)
+	MOVW 3136(AX)(BX*2), DI
+	MOVW DI, 14(DX)
+
+again:
+	MOVQ         out+0(FP), DI
+	MOVQ         CX, DX
+	SHLQ         $0x05, DX
+	ADDQ         DX, DI
+	MOVQ         (DI), DX
+	ORQ          8(DI), DX
+	MOVQ         $0x0008000800080008, BX
+	TESTQ        BX, DX
+	JZ           done
+	VMOVSS       16(DI), X0
+	VXORPS       X1, X1, X1
+	VUCOMISS     X1, X0
+	JBE          done
+	VMOVSS       bits_3f800000<>+0(SB), X1
+	VDIVSS       X0, X1, X1
+	VMULSS       bits_3f000000<>+0(SB), X1, X1
+	VMOVSS       X0, 1408(AX)
+	VMOVSS       X0, 1536(AX)
+	VMOVSS       X0, 1664(AX)
+	VMOVSS       X0, 1792(AX)
+	VMOVSS       X0, 1920(AX)
+	VMOVSS       X0, 2048(AX)
+	VMOVSS       X0, 2176(AX)
+	VMOVSS       X0, 2304(AX)
+	VMOVSS       bits_4a000000<>+0(SB), X2
+	VMULSS       1152(AX), X1, X3
+	VUCOMISS     X3, X2
+	JBE          skip
+	VMULSS       bits_41800000<>+0(SB), X0, X3
+	VADDSS       1152(AX), X3, X3
+	VMULSS       X3, X3, X3
+	VMULSS       1156(AX), X3, X3
+	VMOVSS       bits_7d7fffff<>+0(SB), X0
+	VUCOMISS     X3, X0
+	JBE          skip
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VBROADCASTSS X1, Y1
+	VMULPS       (AX), Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VPSLLVD      shiftsIQ3<>+0(SB), Y3, Y3
+	VBROADCASTSS bits_00000fff<>+0(SB), Y4
+	VPAND        Y3, Y4, Y3
+	VBROADCASTSS bits_3efff800<>+0(SB), Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VCMPPS       $0x1d, Y4, Y2, Y2
+	VBROADCASTSS bits_00001000<>+0(SB), Y4
+	VPAND        Y2, Y4, Y2
+	VPOR         Y3, Y2, Y2
+	VPSHUFD      $0x4e, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VPSHUFD      $0xb1, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VMOVUPS      Y2, 1024(AX)
+	VMULPS       32(AX), Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VPSLLVD      shiftsIQ3<>+0(SB), Y3, Y3
+	VBROADCASTSS bits_00000fff<>+0(SB), Y4
+	VPAND        Y3, Y4, Y3
+	VBROADCASTSS bits_3efff800<>+0(SB), Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VCMPPS       $0x1d, Y4, Y2, Y2
+	VBROADCASTSS bits_00001000<>+0(SB), Y4
+	VPAND        Y2, Y4, Y2
+	VPOR         Y3, Y2, Y2
+	VPSHUFD      $0x4e, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VPSHUFD      $0xb1, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VMOVUPS      Y2, 1056(AX)
+	VMULPS       64(AX), Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VPSLLVD      shiftsIQ3<>+0(SB), Y3, Y3
+	VBROADCASTSS bits_00000fff<>+0(SB), Y4
+	VPAND        Y3, Y4, Y3
+	VBROADCASTSS bits_3efff800<>+0(SB), Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VCMPPS       $0x1d, Y4, Y2, Y2
+	VBROADCASTSS bits_00001000<>+0(SB), Y4
+	VPAND        Y2, Y4, Y2
+	VPOR         Y3, Y2, Y2
+	VPSHUFD      $0x4e, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VPSHUFD      $0xb1, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VMOVUPS      Y2, 1088(AX)
+	VMULPS       96(AX), Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y2
+	VSUBPS       Y2, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLVD      shiftsIQ3<>+0(SB), Y0, Y0
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VPSHUFD      $0x4e, Y0, Y1
+	VPOR         Y0, Y1, Y0
+	VPSHUFD      $0xb1, Y0, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1120(AX)
+	XORQ         DX, DX
+	XORQ         BX, BX
+	LEAQ         1024(AX), R8
+	MOVQ         DI, R9
+	XORQ         R10, R10
+
+once:
+	MOVL (R8), R11
+	MOVL (SI)(R11*4), R11
+	MOVW R11, 2688(AX)(R10*2)
+	MOVL R11, R12
+	SHRL $0x12, R11
+	SHLL $0x04, R11
+	SHRL $0x0f, R12
+	ANDL $0x07, R12
+	MOVQ R10, R13
+	SHLQ $0x20, R13
+	ORQ  R11, R13
+	MOVQ R13, 4224(AX)(DX*8)
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	CMPL R12, $0x01
+	SBBQ $-1, DX
+	CMPL R12, $0x02
+	SBBQ $-1, BX
+	SUBL $0x02, R12
+	JLE  few78
+
+next79:
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	INCQ BX
+	DECL R12
+	JNZ  next79
+
+few78:
+	ADDQ    $0x10, R8
+	ADDQ    $0x02, R9
+	ADDQ    $0x20, R10
+	CMPQ    R10, $0x00000100
+	JLT     once
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	MOVQ    lists+24(FP), SI
+	TESTQ   DX, DX
+	JZ      none81
+	LEAQ    4224(AX), R8
+	LEAQ    (R8)(DX*8), DX
+	MOVQ    -8(DX), R9
+	MOVQ    R9, (DX)
+	MOVQ    R9, 8(DX)
+	MOVQ    R9, 16(DX)
+	MOVQ    R9, 24(DX)
+	MOVQ    R9, 32(DX)
+	MOVQ    R9, 40(DX)
+	MOVQ    R9, 48(DX)
+
+batch80:
+	MOVL         (R8), R9
+	MOVL         4(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2432(AX)
+	MOVL         8(R8), R9
+	MOVL         12(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2464(AX)
+	MOVL         16(R8), R9
+	MOVL         20(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2496(AX)
+	MOVL         24(R8), R9
+	MOVL         28(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2528(AX)
+	MOVL         32(R8), R9
+	MOVL         36(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2560(AX)
+	MOVL         40(R8), R9
+	MOVL         44(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2592(AX)
+	MOVL         48(R8), R9
+	MOVL         52(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2624(AX)
+	MOVL         56(R8), R9
+	MOVL         60(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2656(AX)
+	VMOVUPS      2432(AX), Y1
+	VMOVUPS      2464(AX), Y2
+	VUNPCKLPS    Y2, Y1, Y3
+	VUNPCKHPS    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      2496(AX), Y2
+	VMOVUPS      2528(AX), Y3
+	VUNPCKLPS    Y3, Y2, Y4
+	VUNPCKHPS    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      2560(AX), Y2
+	VMOVUPS      2592(AX), Y3
+	VUNPCKLPS    Y3, Y2, Y4
+	VUNPCKHPS    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      2624(AX), Y3
+	VMOVUPS      2656(AX), Y4
+	VUNPCKLPS    Y4, Y3, Y5
+	VUNPCKHPS    Y4, Y3, Y3
+	VMINPS       Y3, Y5, Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y1, Y3
+	VPERM2F128   $0x31, Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 1280(AX)
+	VBROADCASTSS 1280(AX), Y1
+	VCMPPS       $0x00, 2432(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         (R8), R10
+	MOVL         4(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1280(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1284(AX), Y1
+	VCMPPS       $0x00, 2464(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1284(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1288(AX), Y1
+	VCMPPS       $0x00, 2496(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         16(R8), R10
+	MOVL         20(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1288(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1292(AX), Y1
+	VCMPPS       $0x00, 2528(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1292(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1296(AX), Y1
+	VCMPPS       $0x00, 2560(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         32(R8), R10
+	MOVL         36(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1296(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1300(AX), Y1
+	VCMPPS       $0x00, 2592(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1300(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1304(AX), Y1
+	VCMPPS       $0x00, 2624(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         48(R8), R10
+	MOVL         52(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1304(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1308(AX), Y1
+	VCMPPS       $0x00, 2656(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1308(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	ADDQ         $0x40, R8
+	CMPQ         R8, DX
+	JLT          batch80
+
+none81:
+	TESTQ BX, BX
+	JZ    none84
+	LEAQ  6336(AX), DX
+	LEAQ  (DX)(BX*8), BX
+
+item82:
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	VPMOVZXWD    (SI)(R8*1), Y1
+	VBROADCASTSS 1408(AX)(R9*4), Y2
+	MOVL         R9, R8
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R8*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R8*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R8*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R8*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R8*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R8*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R8*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R8*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	ADDQ         SI, R8
+	VMOVAPS      Y6, Y1
+	VEXTRACTF128 $0x01, Y6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0x4e, X6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0xb1, X6, X2
+	VMINPS       X2, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y2
+	VCMPPS       $0x00, Y1, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	TZCNTL       R10, R10
+	MOVWLZX      (R8)(R10*2), R8
+	VUCOMISS     3200(AX)(R9*4), X6
+	JAE          worse83
+	MOVW         R8, 2688(AX)(R9*2)
+	VMOVSS       X6, 3200(AX)(R9*4)
+
+worse83:
+	ADDQ $0x08, DX
+	CMPQ DX, BX
+	JLT  item82
+
+none84:
+	MOVW      2688(AX), DX
+	MOVW      DX, (DI)
+	MOVW      2752(AX), DX
+	MOVW      DX, 2(DI)
+	MOVW      2816(AX), DX
+	MOVW      DX, 4(DI)
+	MOVW      2880(AX), DX
+	MOVW      DX, 6(DI)
+	MOVW      2944(AX), DX
+	MOVW      DX, 8(DI)
+	MOVW      3008(AX), DX
+	MOVW      DX, 10(DI)
+	MOVW      3072(AX), DX
+	MOVW      DX, 12(DI)
+	MOVW      3136(AX), DX
+	MOVW      DX, 14(DI)
+	VMOVUPS   levelsIQ3<>+0(SB), Y1
+	VPMOVZXWD (DI), Y0
+	VMOVUPS   foursIQ3_0<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    128(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    384(AX), Y2, Y2
+	VMOVUPS   Y2, 640(AX)
+	VMOVUPS   Y3, 768(AX)
+	VMOVUPS   foursIQ3_8<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    160(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    416(AX), Y2, Y2
+	VMOVUPS   Y2, 672(AX)
+	VMOVUPS   Y3, 800(AX)
+	VMOVUPS   foursIQ3_16<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    192(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    448(AX), Y2, Y2
+	VMOVUPS   Y2, 704(AX)
+	VMOVUPS   Y3, 832(AX)
+	VMOVUPS   foursIQ3_24<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    224(AX), Y2, Y0
+	VMULPS    Y2, Y0, Y0
+	VMULPS    480(AX), Y2, Y2
+	VMOVUPS   Y2, 736(AX)
+	VMOVUPS   Y0, 864(AX)
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VADDSS    640(AX), X0, X0
+	VADDSS    768(AX), X1, X1
+	VADDSS    644(AX), X0, X0
+	VADDSS    772(AX), X1, X1
+	VADDSS    648(AX), X0, X0
+	VADDSS    776(AX), X1, X1
+	VADDSS    652(AX), X0, X0
+	VADDSS    780(AX), X1, X1
+	VADDSS    656(AX), X0, X0
+	VADDSS    784(AX), X1, X1
+	VADDSS    660(AX), X0, X0
+	VADDSS    788(AX), X1, X1
+	VADDSS    664(AX), X0, X0
+	VADDSS    792(AX), X1, X1
+	VADDSS    668(AX), X0, X0
+	VADDSS    796(AX), X1, X1
+	VADDSS    672(AX), X0, X0
+	VADDSS    800(AX), X1, X1
+	VADDSS    676(AX), X0, X0
+	VADDSS    804(AX), X1, X1
+	VADDSS    680(AX), X0, X0
+	VADDSS    808(AX), X1, X1
+	VADDSS    684(AX), X0, X0
+	VADDSS    812(AX), X1, X1
+	VADDSS    688(AX), X0, X0
+	VADDSS    816(AX), X1, X1
+	VADDSS    692(AX), X0, X0
+	VADDSS    820(AX), X1, X1
+	VADDSS    696(AX), X0, X0
+	VADDSS    824(AX), X1, X1
+	VADDSS    700(AX), X0, X0
+	VADDSS    828(AX), X1, X1
+	VADDSS    704(AX), X0, X0
+	VADDSS    832(AX), X1, X1
+	VADDSS    708(AX), X0, X0
+	VADDSS    836(AX), X1, X1
+	VADDSS    712(AX), X0, X0
+	VADDSS    840(AX), X1, X1
+	VADDSS    716(AX), X0, X0
+	VADDSS    844(AX), X1, X1
+	VADDSS    720(AX), X0, X0
+	VADDSS    848(AX), X1, X1
+	VADDSS    724(AX), X0, X0
+	VADDSS    852(AX), X1, X1
+	VADDSS    728(AX), X0, X0
+	VADDSS    856(AX), X1, X1
+	VADDSS    732(AX), X0, X0
+	VADDSS    860(AX), X1, X1
+	VADDSS    736(AX), X0, X0
+	VADDSS    864(AX), X1, X1
+	VADDSS    740(AX), X0, X0
+	VADDSS    868(AX), X1, X1
+	VADDSS    744(AX), X0, X0
+	VADDSS    872(AX), X1, X1
+	VADDSS    748(AX), X0, X0
+	VADDSS    876(AX), X1, X1
+	VADDSS    752(AX), X0, X0
+	VADDSS    880(AX), X1, X1
+	VADDSS    756(AX), X0, X0
+	VADDSS    884(AX), X1, X1
+	VADDSS    760(AX), X0, X0
+	VADDSS    888(AX), X1, X1
+	VADDSS    764(AX), X0, X0
+	VADDSS    892(AX), X1, X1
+	VUCOMISS  X2, X1
+	JBE       done
+	VDIVSS    X1, X0, X0
+	VMOVSS    X0, 16(DI)
+
+done:
+	MOVQ out+0(FP), DX
+	MOVQ CX, BX
+	SHLQ $0x05, BX
+	ADDQ BX, DX
+	MOVL $0x00000000, 28(DX)
+
+skip:
+	INCQ CX
+	MOVQ blocks+32(FP), DX
+	CMPQ CX, DX
+	JLT  block
+	VZEROUPPER
+	RET
+
+// func fitIQ3_XXSWeightedAVX2(out *uint16, src *float32, importance *float32, sigma2 *float32, info *uint32, lists *uint16, blocks int)
+// Requires: AVX, AVX2, BMI, BMI2, POPCNT
+TEXT ·fitIQ3_XXSWeightedAVX2(SB), $14592-56
+	LEAQ (SP), AX
+	ADDQ $0x3f, AX
+	ANDQ $-64, AX
+	XORQ CX, CX
+
+block:
+	MOVQ         src+8(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x07, BX
+	ADDQ         BX, DX
+	MOVQ         importance+16(FP), BX
+	MOVQ         CX, SI
+	SHLQ         $0x07, SI
+	ADDQ         SI, BX
+	MOVQ         sigma2+24(FP), SI
+	MOVQ         CX, DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, SI
+	VBROADCASTSS (SI), Y0
+	MOVQ         out+0(FP), SI
+	MOVQ         CX, DI
+	SHLQ         $0x05, DI
+	ADDQ         DI, SI
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VXORPS       Y4, Y4, Y4
+	XORL         DI, DI
+	VMOVUPS      (DX), Y5
+	VCMPPS       $0x11, Y4, Y5, Y6
+	VMOVMSKPS    Y6, R8
+	VMULPS       Y5, Y5, Y6
+	VADDPS       Y0, Y6, Y6
+	VSQRTPS      Y6, Y6
+	VMULPS       (BX), Y6, Y6
+	VMOVUPS      Y6, 128(AX)
+	VPMAXUD      Y6, Y1, Y1
+	VSQRTPS      Y6, Y7
+	VMOVUPS      Y7, 256(AX)
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	VMAXPS       Y5, Y2, Y2
+	VMULPS       Y5, Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VMOVAPS      Y6, Y5
+	VEXTRACTF128 $0x01, Y6, X7
+	VMINPS       X7, X6, X6
+	VPERMILPS    $0x4e, X6, X7
+	VMINPS       X7, X6, X6
+	VPERMILPS    $0xb1, X6, X7
+	VMINPS       X7, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y6
+	VCMPPS       $0x00, Y5, Y6, Y6
+	VMOVMSKPS    Y6, R11
+	TZCNTL       R11, R11
+	ANDL         $0x07, R11
+	POPCNTL      R8, R9
+	ANDL         $0x01, R9
+	MOVL         R9, R10
+	SHLL         $0x1f, R10
+	XORL         R10, (AX)(R11*4)
+	SHLXL        R11, R9, R9
+	XORL         R9, R8
+	ANDL         $0x7f, R8
+	SHLL         $0x00, R8
+	ORL          R8, DI
+	VMOVUPS      32(DX), Y5
+	VCMPPS       $0x11, Y4, Y5, Y6
+	VMOVMSKPS    Y6, R8
+	VMULPS       Y5, Y5, Y6
+	VADDPS       Y0, Y6, Y6
+	VSQRTPS      Y6, Y6
+	VMULPS       32(BX), Y6, Y6
+	VMOVUPS      Y6, 160(AX)
+	VPMAXUD      Y6, Y1, Y1
+	VSQRTPS      Y6, Y7
+	VMOVUPS      Y7, 288(AX)
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      Y5, 32(AX)
+	VMAXPS       Y5, Y2, Y2
+	VMULPS       Y5, Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VMOVAPS      Y6, Y5
+	VEXTRACTF128 $0x01, Y6, X7
+	VMINPS       X7, X6, X6
+	VPERMILPS    $0x4e, X6, X7
+	VMINPS       X7, X6, X6
+	VPERMILPS    $0xb1, X6, X7
+	VMINPS       X7, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y6
+	VCMPPS       $0x00, Y5, Y6, Y6
+	VMOVMSKPS    Y6, R11
+	TZCNTL       R11, R11
+	ANDL         $0x07, R11
+	POPCNTL      R8, R9
+	ANDL         $0x01, R9
+	MOVL         R9, R10
+	SHLL         $0x1f, R10
+	XORL         R10, 32(AX)(R11*4)
+	SHLXL        R11, R9, R9
+	XORL         R9, R8
+	ANDL         $0x7f, R8
+	SHLL         $0x07, R8
+	ORL          R8, DI
+	VMOVUPS      64(DX), Y5
+	VCMPPS       $0x11, Y4, Y5, Y6
+	VMOVMSKPS    Y6, R8
+	VMULPS       Y5, Y5, Y6
+	VADDPS       Y0, Y6, Y6
+	VSQRTPS      Y6, Y6
+	VMULPS       64(BX), Y6, Y6
+	VMOVUPS      Y6, 192(AX)
+	VPMAXUD      Y6, Y1, Y1
+	VSQRTPS      Y6, Y7
+	VMOVUPS      Y7, 320(AX)
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      Y5, 64(AX)
+	VMAXPS       Y5, Y2, Y2
+	VMULPS       Y5, Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VMOVAPS      Y6, Y5
+	VEXTRACTF128 $0x01, Y6, X7
+	VMINPS       X7, X6, X6
+	VPERMILPS    $0x4e, X6, X7
+	VMINPS       X7, X6, X6
+	VPERMILPS    $0xb1, X6, X7
+	VMINPS       X7, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y6
+	VCMPPS       $0x00, Y5, Y6, Y6
+	VMOVMSKPS    Y6, R11
+	TZCNTL       R11, R11
+	ANDL         $0x07, R11
+	POPCNTL      R8, R9
+	ANDL         $0x01, R9
+	MOVL         R9, R10
+	SHLL         $0x1f, R10
+	XORL         R10, 64(AX)(R11*4)
+	SHLXL        R11, R9, R9
+	XORL         R9, R8
+	ANDL         $0x7f, R8
+	SHLL         $0x0e, R8
+	ORL          R8, DI
+	VMOVUPS      96(DX), Y5
+	VCMPPS       $0x11, Y4, Y5, Y4
+	VMOVMSKPS    Y4, DX
+	VMULPS       Y5, Y5, Y4
+	VADDPS       Y0, Y4, Y4
+	VSQRTPS      Y4, Y4
+	VMULPS       96(BX), Y4, Y4
+	VMOVUPS      Y4, 224(AX)
+	VPMAXUD      Y4, Y1, Y1
+	VSQRTPS      Y4, Y0
+	VMOVUPS      Y0, 352(AX)
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      Y5, 96(AX)
+	VMAXPS       Y5, Y2, Y2
+	VMULPS       Y5, Y4, Y0
+	VMULPS       Y5, Y0, Y0
+	VMOVAPS      Y0, Y3
+	VEXTRACTF128 $0x01, Y0, X4
+	VMINPS       X4, X0, X0
+	VPERMILPS    $0x4e, X0, X4
+	VMINPS       X4, X0, X0
+	VPERMILPS    $0xb1, X0, X4
+	VMINPS       X4, X0, X0
+	VINSERTF128  $0x01, X0, Y0, Y0
+	VCMPPS       $0x00, Y3, Y0, Y0
+	VMOVMSKPS    Y0, R9
+	TZCNTL       R9, R9
+	ANDL         $0x07, R9
+	POPCNTL      DX, BX
+	ANDL         $0x01, BX
+	MOVL         BX, R8
+	SHLL         $0x1f, R8
+	XORL         R8, 96(AX)(R9*4)
+	SHLXL        R9, BX, BX
+	XORL         BX, DX
+	ANDL         $0x7f, DX
+	SHLL         $0x15, DX
+	ORL          DX, DI
+	VMOVUPS      (AX), Y0
+	VMULPS       128(AX), Y0, Y3
+	VMOVUPS      Y3, 384(AX)
+	VMOVAPS      Y0, Y0
+	VMOVUPS      32(AX), Y3
+	VMULPS       160(AX), Y3, Y4
+	VMOVUPS      Y4, 416(AX)
+	VMAXPS       Y3, Y0, Y0
+	VMOVUPS      64(AX), Y3
+	VMULPS       192(AX), Y3, Y4
+	VMOVUPS      Y4, 448(AX)
+	VMAXPS       Y3, Y0, Y0
+	VMOVUPS      96(AX), Y3
+	VMULPS       224(AX), Y3, Y4
+	VMOVUPS      Y4, 480(AX)
+	VMAXPS       Y3, Y0, Y0
+	VEXTRACTF128 $0x01, Y1, X3
+	VPMAXUD      X3, X1, X1
+	VPERMILPS    $0x4e, X1, X3
+	VPMAXUD      X3, X1, X1
+	VPERMILPS    $0xb1, X1, X3
+	VPMAXUD      X3, X1, X1
+	VSQRTSS      X1, X1, X1
+	VMOVSS       X1, 1156(AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	VMAXPS       X1, X0, X0
+	VPERMILPS    $0x4e, X0, X1
+	VMAXPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VMAXPS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VMAXPS       X1, X2, X2
+	VPERMILPS    $0x4e, X2, X1
+	VMAXPS       X1, X2, X2
+	VPERMILPS    $0xb1, X2, X1
+	VMAXPS       X1, X2, X2
+	MOVL         DI, 20(SI)
+	VMOVSS       X0, 24(SI)
+	VMOVSS       X2, 1152(AX)
+	MOVL         $0x00000001, 28(SI)
+	VUCOMISS     bits_322bcc77<>+0(SB), X0
+	JB           skip
+	VMULSS       bits_48000000<>+0(SB), X0, X0
+	VUCOMISS     X2, X0
+	JB           skip
+	VMULSS       bits_40800000<>+0(SB), X2, X0
+	VMULSS       X0, X0, X0
+	VMULSS       1156(AX), X0, X0
+	VMOVSS       bits_7d7fffff<>+0(SB), X1
+	VUCOMISS     X0, X1
+	JBE          skip
+	MOVQ         out+0(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x05, BX
+	ADDQ         BX, DX
+	VMOVUPS      stepsIQ3_XXS<>+0(SB), Y0
+	VBROADCASTSS 24(DX), Y1
+	VDIVPS       Y1, Y0, Y0
+	VBROADCASTSS bits_3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y1
+	VBROADCASTSS bits_3f000000<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 512(AX)
+	VMOVUPS      Y1, 1408(AX)
+	VMOVUPS      Y1, 1536(AX)
+	VMOVUPS      Y1, 1664(AX)
+	VMOVUPS      Y1, 1792(AX)
+	VMOVUPS      Y1, 1920(AX)
+	VMOVUPS      Y1, 2048(AX)
+	VMOVUPS      Y1, 2176(AX)
+	VMOVUPS      Y1, 2304(AX)
+	VMOVUPS      stepsIQ3_XXS<>+32(SB), Y0
+	VBROADCASTSS 24(DX), Y1
+	VDIVPS       Y1, Y0, Y0
+	VBROADCASTSS bits_3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y1
+	VBROADCASTSS bits_3f000000<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 544(AX)
+	VMOVUPS      Y1, 1440(AX)
+	VMOVUPS      Y1, 1568(AX)
+	VMOVUPS      Y1, 1696(AX)
+	VMOVUPS      Y1, 1824(AX)
+	VMOVUPS      Y1, 1952(AX)
+	VMOVUPS      Y1, 2080(AX)
+	VMOVUPS      Y1, 2208(AX)
+	VMOVUPS      Y1, 2336(AX)
+	VMOVUPS      stepsIQ3_XXS<>+64(SB), Y0
+	VBROADCASTSS 24(DX), Y1
+	VDIVPS       Y1, Y0, Y0
+	VBROADCASTSS bits_3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y1
+	VBROADCASTSS bits_3f000000<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 576(AX)
+	VMOVUPS      Y1, 1472(AX)
+	VMOVUPS      Y1, 1600(AX)
+	VMOVUPS      Y1, 1728(AX)
+	VMOVUPS      Y1, 1856(AX)
+	VMOVUPS      Y1, 1984(AX)
+	VMOVUPS      Y1, 2112(AX)
+	VMOVUPS      Y1, 2240(AX)
+	VMOVUPS      Y1, 2368(AX)
+	VMOVUPS      stepsIQ3_XXS<>+96(SB), Y0
+	VBROADCASTSS 24(DX), Y1
+	VDIVPS       Y1, Y0, Y0
+	VBROADCASTSS bits_3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y1
+	VBROADCASTSS bits_3f000000<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 608(AX)
+	VMOVUPS      Y1, 1504(AX)
+	VMOVUPS      Y1, 1632(AX)
+	VMOVUPS      Y1, 1760(AX)
+	VMOVUPS      Y1, 1888(AX)
+	VMOVUPS      Y1, 2016(AX)
+	VMOVUPS      Y1, 2144(AX)
+	VMOVUPS      Y1, 2272(AX)
+	VMOVUPS      Y1, 2400(AX)
+	MOVQ         info+32(FP), SI
+	XORQ         DX, DX
+	XORQ         BX, BX
+	XORQ         DI, DI
+
+four:
+	MOVQ         DI, R8
+	SHLQ         $0x04, R8
+	ADDQ         AX, R8
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VMOVUPS      512(AX), Y1
+	VBROADCASTSS (R8), Y2
+	VMULPS       Y2, Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VBROADCASTSS 4(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x03, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 8(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x06, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 12(R8), Y4
+	VMULPS       Y4, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y4
+	VSUBPS       Y4, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLD       $0x09, Y0, Y0
+	VPOR         Y3, Y0, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y2, Y3, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VMAXPS       Y2, Y1, Y1
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1024(AX)
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VMOVUPS      544(AX), Y1
+	VBROADCASTSS (R8), Y2
+	VMULPS       Y2, Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VBROADCASTSS 4(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x03, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 8(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x06, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 12(R8), Y4
+	VMULPS       Y4, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y4
+	VSUBPS       Y4, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLD       $0x09, Y0, Y0
+	VPOR         Y3, Y0, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y2, Y3, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VMAXPS       Y2, Y1, Y1
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1056(AX)
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VMOVUPS      576(AX), Y1
+	VBROADCASTSS (R8), Y2
+	VMULPS       Y2, Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VBROADCASTSS 4(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x03, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 8(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x06, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 12(R8), Y4
+	VMULPS       Y4, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y4
+	VSUBPS       Y4, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLD       $0x09, Y0, Y0
+	VPOR         Y3, Y0, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y2, Y3, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VMAXPS       Y2, Y1, Y1
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1088(AX)
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VMOVUPS      608(AX), Y1
+	VBROADCASTSS (R8), Y2
+	VMULPS       Y2, Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VBROADCASTSS 4(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x03, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 8(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x06, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 12(R8), Y4
+	VMULPS       Y4, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y4
+	VSUBPS       Y4, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLD       $0x09, Y0, Y0
+	VPOR         Y3, Y0, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y2, Y3, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VMAXPS       Y2, Y1, Y1
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1120(AX)
+	LEAQ         1024(AX), R8
+	MOVQ         DI, R9
+	SHLQ         $0x05, R9
+	LEAQ         31(R9), R10
+
+trial:
+	MOVL (R8), R11
+	MOVL (SI)(R11*4), R11
+	MOVW R11, 2688(AX)(R9*2)
+	MOVL R11, R12
+	SHRL $0x12, R11
+	SHLL $0x04, R11
+	SHRL $0x0f, R12
+	ANDL $0x07, R12
+	MOVQ R9, R13
+	SHLQ $0x20, R13
+	ORQ  R11, R13
+	MOVQ R13, 4224(AX)(DX*8)
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	CMPL R12, $0x01
+	SBBQ $-1, DX
+	CMPL R12, $0x02
+	SBBQ $-1, BX
+	SUBL $0x02, R12
+	JLE  few85
+
+next86:
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	INCQ BX
+	DECL R12
+	JNZ  next86
+
+few85:
+	ADDQ    $0x04, R8
+	INCQ    R9
+	CMPQ    R9, R10
+	JLT     trial
+	INCQ    DI
+	CMPQ    DI, $0x08
+	JLT     four
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	MOVQ    lists+40(FP), DI
+	TESTQ   DX, DX
+	JZ      none88
+	LEAQ    4224(AX), R8
+	LEAQ    (R8)(DX*8), DX
+	MOVQ    -8(DX), R9
+	MOVQ    R9, (DX)
+	MOVQ    R9, 8(DX)
+	MOVQ    R9, 16(DX)
+	MOVQ    R9, 24(DX)
+	MOVQ    R9, 32(DX)
+	MOVQ    R9, 40(DX)
+	MOVQ    R9, 48(DX)
+
+batch87:
+	MOVL         (R8), R9
+	MOVL         4(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2432(AX)
+	MOVL         8(R8), R9
+	MOVL         12(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2464(AX)
+	MOVL         16(R8), R9
+	MOVL         20(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2496(AX)
+	MOVL         24(R8), R9
+	MOVL         28(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2528(AX)
+	MOVL         32(R8), R9
+	MOVL         36(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2560(AX)
+	MOVL         40(R8), R9
+	MOVL         44(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2592(AX)
+	MOVL         48(R8), R9
+	MOVL         52(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2624(AX)
+	MOVL         56(R8), R9
+	MOVL         60(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2656(AX)
+	VMOVUPS      2432(AX), Y1
+	VMOVUPS      2464(AX), Y2
+	VUNPCKLPS    Y2, Y1, Y3
+	VUNPCKHPS    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      2496(AX), Y2
+	VMOVUPS      2528(AX), Y3
+	VUNPCKLPS    Y3, Y2, Y4
+	VUNPCKHPS    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      2560(AX), Y2
+	VMOVUPS      2592(AX), Y3
+	VUNPCKLPS    Y3, Y2, Y4
+	VUNPCKHPS    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      2624(AX), Y3
+	VMOVUPS      2656(AX), Y4
+	VUNPCKLPS    Y4, Y3, Y5
+	VUNPCKHPS    Y4, Y3, Y3
+	VMINPS       Y3, Y5, Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y1, Y3
+	VPERM2F128   $0x31, Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 1280(AX)
+	VBROADCASTSS 1280(AX), Y1
+	VCMPPS       $0x00, 2432(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         (R8), R10
+	MOVL         4(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1280(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1284(AX), Y1
+	VCMPPS       $0x00, 2464(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1284(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1288(AX), Y1
+	VCMPPS       $0x00, 2496(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         16(R8), R10
+	MOVL         20(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1288(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1292(AX), Y1
+	VCMPPS       $0x00, 2528(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1292(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1296(AX), Y1
+	VCMPPS       $0x00, 2560(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         32(R8), R10
+	MOVL         36(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1296(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1300(AX), Y1
+	VCMPPS       $0x00, 2592(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1300(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1304(AX), Y1
+	VCMPPS       $0x00, 2624(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         48(R8), R10
+	MOVL         52(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1304(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1308(AX), Y1
+	VCMPPS       $0x00, 2656(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1308(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	ADDQ         $0x40, R8
+	CMPQ         R8, DX
+	JLT          batch87
+
+none88:
+	TESTQ BX, BX
+	JZ    none91
+	LEAQ  6336(AX), DX
+	LEAQ  (DX)(BX*8), BX
+
+item89:
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	VPMOVZXWD    (DI)(R8*1), Y1
+	VBROADCASTSS 1408(AX)(R9*4), Y2
+	MOVL         R9, R8
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R8*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R8*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R8*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R8*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R8*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R8*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R8*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R8*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	ADDQ         DI, R8
+	VMOVAPS      Y6, Y1
+	VEXTRACTF128 $0x01, Y6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0x4e, X6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0xb1, X6, X2
+	VMINPS       X2, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y2
+	VCMPPS       $0x00, Y1, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	TZCNTL       R10, R10
+	MOVWLZX      (R8)(R10*2), R8
+	VUCOMISS     3200(AX)(R9*4), X6
+	JAE          worse90
+	MOVW         R8, 2688(AX)(R9*2)
+	VMOVSS       X6, 3200(AX)(R9*4)
+
+worse90:
+	ADDQ $0x08, DX
+	CMPQ DX, BX
+	JLT  item89
+
+none91:
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	MOVQ    AX, DX
+	LEAQ    2688(AX), BX
+	MOVQ    $0x00000008, DI
+
+sums:
+	VPMOVZXWD    (BX), Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 128(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 384(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y1, Y1
+	VADDPS       Y11, Y2, Y2
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 132(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 388(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y1, Y1
+	VADDPS       Y11, Y2, Y2
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 136(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 392(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y1, Y1
+	VADDPS       Y11, Y2, Y2
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y9
+	VBROADCASTSS 140(DX), Y10
+	VMULPS       Y10, Y9, Y10
+	VBROADCASTSS 396(DX), Y11
+	VMULPS       Y11, Y9, Y11
+	VMULPS       Y9, Y10, Y10
+	VADDPS       Y11, Y1, Y1
+	VADDPS       Y10, Y2, Y2
+	VPMOVZXWD    16(BX), Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 128(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 384(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y3, Y3
+	VADDPS       Y11, Y4, Y4
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 132(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 388(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y3, Y3
+	VADDPS       Y11, Y4, Y4
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 136(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 392(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y3, Y3
+	VADDPS       Y11, Y4, Y4
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y9
+	VBROADCASTSS 140(DX), Y10
+	VMULPS       Y10, Y9, Y10
+	VBROADCASTSS 396(DX), Y11
+	VMULPS       Y11, Y9, Y11
+	VMULPS       Y9, Y10, Y10
+	VADDPS       Y11, Y3, Y3
+	VADDPS       Y10, Y4, Y4
+	VPMOVZXWD    32(BX), Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 128(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 384(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y5, Y5
+	VADDPS       Y11, Y6, Y6
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 132(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 388(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y5, Y5
+	VADDPS       Y11, Y6, Y6
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 136(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 392(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y5, Y5
+	VADDPS       Y11, Y6, Y6
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y9
+	VBROADCASTSS 140(DX), Y10
+	VMULPS       Y10, Y9, Y10
+	VBROADCASTSS 396(DX), Y11
+	VMULPS       Y11, Y9, Y11
+	VMULPS       Y9, Y10, Y10
+	VADDPS       Y11, Y5, Y5
+	VADDPS       Y10, Y6, Y6
+	VPMOVZXWD    48(BX), Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 128(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 384(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y7, Y7
+	VADDPS       Y11, Y8, Y8
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 132(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 388(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y7, Y7
+	VADDPS       Y11, Y8, Y8
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y10
+	VBROADCASTSS 136(DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS 392(DX), Y12
+	VMULPS       Y12, Y10, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y7, Y7
+	VADDPS       Y11, Y8, Y8
+	VPSRLD       $0x04, Y9, Y9
+	VPERMPS      Y0, Y9, Y9
+	VBROADCASTSS 140(DX), Y10
+	VMULPS       Y10, Y9, Y10
+	VBROADCASTSS 396(DX), Y11
+	VMULPS       Y11, Y9, Y11
+	VMULPS       Y9, Y10, Y10
+	VADDPS       Y11, Y7, Y7
+	VADDPS       Y10, Y8, Y8
+	ADDQ         $0x40, BX
+	ADDQ         $0x10, DX
+	DECQ         DI
+	JNZ          sums
+	VDIVPS       Y2, Y1, Y0
+	VMOVUPS      Y0, 896(AX)
+	VMOVUPS      Y1, 640(AX)
+	VMOVUPS      Y2, 768(AX)
+	VDIVPS       Y4, Y3, Y0
+	VMOVUPS      Y0, 928(AX)
+	VMOVUPS      Y3, 672(AX)
+	VMOVUPS      Y4, 800(AX)
+	VDIVPS       Y6, Y5, Y0
+	VMOVUPS      Y0, 960(AX)
+	VMOVUPS      Y5, 704(AX)
+	VMOVUPS      Y6, 832(AX)
+	VDIVPS       Y8, Y7, Y0
+	VMOVUPS      Y0, 992(AX)
+	VMOVUPS      Y7, 736(AX)
+	VMOVUPS      Y8, 864(AX)
+	MOVQ         out+0(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x05, BX
+	ADDQ         BX, DX
+	VMOVSS       24(DX), X0
+	VDIVSS       bits_41700000<>+0(SB), X0, X0
+	VXORPS       X1, X1, X1
+	MOVQ         $-1, BX
+	VMOVUPS      768(AX), Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, DI
+	VMOVUPS      800(AX), Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R8
+	SHLL         $0x08, R8
+	ORL          R8, DI
+	VMOVUPS      832(AX), Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R8
+	SHLL         $0x10, R8
+	ORL          R8, DI
+	VMOVUPS      864(AX), Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R8
+	SHLL         $0x18, R8
+	ORL          R8, DI
+	ANDL         $0x7fffffff, DI
+
+better:
+	VBROADCASTSS X1, Y1
+	VMOVUPS      640(AX), Y2
+	VMULPS       Y2, Y2, Y2
+	VMULPS       768(AX), Y1, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R8
+	VMOVUPS      672(AX), Y2
+	VMULPS       Y2, Y2, Y2
+	VMULPS       800(AX), Y1, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R9
+	SHLL         $0x08, R9
+	ORL          R9, R8
+	VMOVUPS      704(AX), Y2
+	VMULPS       Y2, Y2, Y2
+	VMULPS       832(AX), Y1, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	VMOVUPS      736(AX), Y2
+	VMULPS       Y2, Y2, Y2
+	VMULPS       864(AX), Y1, Y1
+	VCMPPS       $0x1e, Y1, Y2, Y1
+	VMOVMSKPS    Y1, R9
+	SHLL         $0x18, R9
+	ORL          R9, R8
+	ANDQ         DI, R8
+	JZ           accepted
+	TZCNTQ       R8, R8
+	MOVQ         R8, BX
+	VMOVSS       896(AX)(R8*4), X0
+	VMULSS       640(AX)(R8*4), X0, X1
+	MOVQ         $-2, R9
+	SHLXQ        R8, R9, R9
+	ANDQ         R9, DI
+	JMP          better
+
+accepted:
+	VMOVSS X0, 16(DX)
+	TESTQ  BX, BX
+	JNS    chosen
+	MOVQ   $0x0000000000000000, DI
+	MOVQ   DI, (DX)
+	MOVQ   DI, 8(DX)
+	JMP    again
+
+chosen:
+	MOVW 2688(AX)(BX*2), DI
+	MOVW DI, (DX)
+	MOVW 2752(AX)(BX*2), DI
+	MOVW DI, 2(DX)
+	MOVW 2816(AX)(BX*2), DI
+	MOVW DI, 4(DX)
+	MOVW 2880(AX)(BX*2), DI
+	MOVW DI, 6(DX)
+	MOVW 2944(AX)(BX*2), DI
+	MOVW DI, 8(DX)
+	MOVW 3008(AX)(BX*2), DI
+	MOVW DI, 10(DX)
+	MOVW 3072(AX)(BX*2), DI
+	MOVW DI, 12(DX)
+	MOVW 3136(AX)(BX*2), DI
+	MOVW DI, 14(DX)
+
+again:
+	MOVQ         out+0(FP), DI
+	MOVQ         CX, DX
+	SHLQ         $0x05, DX
+	ADDQ         DX, DI
+	MOVQ         (DI), DX
+	ORQ          8(DI), DX
+	MOVQ         $0x0008000800080008, BX
+	TESTQ        BX, DX
+	JZ           done
+	VMOVSS       16(DI), X0
+	VXORPS       X1, X1, X1
+	VUCOMISS     X1, X0
+	JBE          done
+	VMOVSS       bits_3f800000<>+0(SB), X1
+	VDIVSS       X0, X1, X1
+	VMULSS       bits_3f000000<>+0(SB), X1, X1
+	VMOVSS       X0, 1408(AX)
+	VMOVSS       X0, 1536(AX)
+	VMOVSS       X0, 1664(AX)
+	VMOVSS       X0, 1792(AX)
+	VMOVSS       X0, 1920(AX)
+	VMOVSS       X0, 2048(AX)
+	VMOVSS       X0, 2176(AX)
+	VMOVSS       X0, 2304(AX)
+	VMOVSS       bits_4a000000<>+0(SB), X2
+	VMULSS       1152(AX), X1, X3
+	VUCOMISS     X3, X2
+	JBE          skip
+	VMULSS       bits_41800000<>+0(SB), X0, X3
+	VADDSS       1152(AX), X3, X3
+	VMULSS       X3, X3, X3
+	VMULSS       1156(AX), X3, X3
+	VMOVSS       bits_7d7fffff<>+0(SB), X0
+	VUCOMISS     X3, X0
+	JBE          skip
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VBROADCASTSS X1, Y1
+	VMULPS       (AX), Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VPSLLVD      shiftsIQ3<>+0(SB), Y3, Y3
+	VBROADCASTSS bits_00000fff<>+0(SB), Y4
+	VPAND        Y3, Y4, Y3
+	VBROADCASTSS bits_3efff800<>+0(SB), Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VCMPPS       $0x1d, Y4, Y2, Y2
+	VBROADCASTSS bits_00001000<>+0(SB), Y4
+	VPAND        Y2, Y4, Y2
+	VPOR         Y3, Y2, Y2
+	VPSHUFD      $0x4e, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VPSHUFD      $0xb1, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VMOVUPS      Y2, 1024(AX)
+	VMULPS       32(AX), Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VPSLLVD      shiftsIQ3<>+0(SB), Y3, Y3
+	VBROADCASTSS bits_00000fff<>+0(SB), Y4
+	VPAND        Y3, Y4, Y3
+	VBROADCASTSS bits_3efff800<>+0(SB), Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VCMPPS       $0x1d, Y4, Y2, Y2
+	VBROADCASTSS bits_00001000<>+0(SB), Y4
+	VPAND        Y2, Y4, Y2
+	VPOR         Y3, Y2, Y2
+	VPSHUFD      $0x4e, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VPSHUFD      $0xb1, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VMOVUPS      Y2, 1056(AX)
+	VMULPS       64(AX), Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VPSLLVD      shiftsIQ3<>+0(SB), Y3, Y3
+	VBROADCASTSS bits_00000fff<>+0(SB), Y4
+	VPAND        Y3, Y4, Y3
+	VBROADCASTSS bits_3efff800<>+0(SB), Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VCMPPS       $0x1d, Y4, Y2, Y2
+	VBROADCASTSS bits_00001000<>+0(SB), Y4
+	VPAND        Y2, Y4, Y2
+	VPOR         Y3, Y2, Y2
+	VPSHUFD      $0x4e, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VPSHUFD      $0xb1, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VMOVUPS      Y2, 1088(AX)
+	VMULPS       96(AX), Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y2
+	VSUBPS       Y2, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLVD      shiftsIQ3<>+0(SB), Y0, Y0
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VPSHUFD      $0x4e, Y0, Y1
+	VPOR         Y0, Y1, Y0
+	VPSHUFD      $0xb1, Y0, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1120(AX)
+	XORQ         DX, DX
+	XORQ         BX, BX
+	LEAQ         1024(AX), R8
+	MOVQ         DI, R9
+	XORQ         R10, R10
+
+once:
+	MOVW  (R9), R11
+	MOVW  R11, 2688(AX)(R10*2)
+	TESTW $0x0008, R11
+	JZ    kept
+	MOVL  (R8), R11
+	MOVL  (SI)(R11*4), R11
+	MOVW  R11, 2688(AX)(R10*2)
+	MOVL  R11, R12
+	SHRL  $0x12, R11
+	SHLL  $0x04, R11
+	SHRL  $0x0f, R12
+	ANDL  $0x07, R12
+	MOVQ  R10, R13
+	SHLQ  $0x20, R13
+	ORQ   R11, R13
+	MOVQ  R13, 4224(AX)(DX*8)
+	ADDQ  $0x10, R13
+	MOVQ  R13, 6336(AX)(BX*8)
+	CMPL  R12, $0x01
+	SBBQ  $-1, DX
+	CMPL  R12, $0x02
+	SBBQ  $-1, BX
+	SUBL  $0x02, R12
+	JLE   few92
+
+next93:
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	INCQ BX
+	DECL R12
+	JNZ  next93
+
+few92:
+kept:
+	ADDQ    $0x10, R8
+	ADDQ    $0x02, R9
+	ADDQ    $0x20, R10
+	CMPQ    R10, $0x00000100
+	JLT     once
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	MOVQ    lists+40(FP), SI
+	TESTQ   DX, DX
+	JZ      none95
+	LEAQ    4224(AX), R8
+	LEAQ    (R8)(DX*8), DX
+	MOVQ    -8(DX), R9
+	MOVQ    R9, (DX)
+	MOVQ    R9, 8(DX)
+	MOVQ    R9, 16(DX)
+	MOVQ    R9, 24(DX)
+	MOVQ    R9, 32(DX)
+	MOVQ    R9, 40(DX)
+	MOVQ    R9, 48(DX)
+
+batch94:
+	MOVL         (R8), R9
+	MOVL         4(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2432(AX)
+	MOVL         8(R8), R9
+	MOVL         12(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2464(AX)
+	MOVL         16(R8), R9
+	MOVL         20(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2496(AX)
+	MOVL         24(R8), R9
+	MOVL         28(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2528(AX)
+	MOVL         32(R8), R9
+	MOVL         36(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2560(AX)
+	MOVL         40(R8), R9
+	MOVL         44(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2592(AX)
+	MOVL         48(R8), R9
+	MOVL         52(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2624(AX)
+	MOVL         56(R8), R9
+	MOVL         60(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2656(AX)
+	VMOVUPS      2432(AX), Y1
+	VMOVUPS      2464(AX), Y2
+	VUNPCKLPS    Y2, Y1, Y3
+	VUNPCKHPS    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      2496(AX), Y2
+	VMOVUPS      2528(AX), Y3
+	VUNPCKLPS    Y3, Y2, Y4
+	VUNPCKHPS    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      2560(AX), Y2
+	VMOVUPS      2592(AX), Y3
+	VUNPCKLPS    Y3, Y2, Y4
+	VUNPCKHPS    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      2624(AX), Y3
+	VMOVUPS      2656(AX), Y4
+	VUNPCKLPS    Y4, Y3, Y5
+	VUNPCKHPS    Y4, Y3, Y3
+	VMINPS       Y3, Y5, Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y1, Y3
+	VPERM2F128   $0x31, Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 1280(AX)
+	VBROADCASTSS 1280(AX), Y1
+	VCMPPS       $0x00, 2432(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         (R8), R10
+	MOVL         4(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1280(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1284(AX), Y1
+	VCMPPS       $0x00, 2464(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1284(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1288(AX), Y1
+	VCMPPS       $0x00, 2496(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         16(R8), R10
+	MOVL         20(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1288(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1292(AX), Y1
+	VCMPPS       $0x00, 2528(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1292(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1296(AX), Y1
+	VCMPPS       $0x00, 2560(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         32(R8), R10
+	MOVL         36(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1296(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1300(AX), Y1
+	VCMPPS       $0x00, 2592(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1300(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1304(AX), Y1
+	VCMPPS       $0x00, 2624(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         48(R8), R10
+	MOVL         52(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1304(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1308(AX), Y1
+	VCMPPS       $0x00, 2656(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1308(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	ADDQ         $0x40, R8
+	CMPQ         R8, DX
+	JLT          batch94
+
+none95:
+	TESTQ BX, BX
+	JZ    none98
+	LEAQ  6336(AX), DX
+	LEAQ  (DX)(BX*8), BX
+
+item96:
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	VPMOVZXWD    (SI)(R8*1), Y1
+	VBROADCASTSS 1408(AX)(R9*4), Y2
+	MOVL         R9, R8
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R8*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R8*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R8*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R8*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R8*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R8*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R8*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R8*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	ADDQ         SI, R8
+	VMOVAPS      Y6, Y1
+	VEXTRACTF128 $0x01, Y6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0x4e, X6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0xb1, X6, X2
+	VMINPS       X2, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y2
+	VCMPPS       $0x00, Y1, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	TZCNTL       R10, R10
+	MOVWLZX      (R8)(R10*2), R8
+	VUCOMISS     3200(AX)(R9*4), X6
+	JAE          worse97
+	MOVW         R8, 2688(AX)(R9*2)
+	VMOVSS       X6, 3200(AX)(R9*4)
+
+worse97:
+	ADDQ $0x08, DX
+	CMPQ DX, BX
+	JLT  item96
+
+none98:
+	MOVW      2688(AX), DX
+	MOVW      DX, (DI)
+	MOVW      2752(AX), DX
+	MOVW      DX, 2(DI)
+	MOVW      2816(AX), DX
+	MOVW      DX, 4(DI)
+	MOVW      2880(AX), DX
+	MOVW      DX, 6(DI)
+	MOVW      2944(AX), DX
+	MOVW      DX, 8(DI)
+	MOVW      3008(AX), DX
+	MOVW      DX, 10(DI)
+	MOVW      3072(AX), DX
+	MOVW      DX, 12(DI)
+	MOVW      3136(AX), DX
+	MOVW      DX, 14(DI)
+	VMOVUPS   levelsIQ3<>+0(SB), Y1
+	VPMOVZXWD (DI), Y0
+	VMOVUPS   foursIQ3_0<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    128(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    384(AX), Y2, Y2
+	VMOVUPS   Y2, 640(AX)
+	VMOVUPS   Y3, 768(AX)
+	VMOVUPS   foursIQ3_8<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    160(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    416(AX), Y2, Y2
+	VMOVUPS   Y2, 672(AX)
+	VMOVUPS   Y3, 800(AX)
+	VMOVUPS   foursIQ3_16<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    192(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    448(AX), Y2, Y2
+	VMOVUPS   Y2, 704(AX)
+	VMOVUPS   Y3, 832(AX)
+	VMOVUPS   foursIQ3_24<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    224(AX), Y2, Y0
+	VMULPS    Y2, Y0, Y0
+	VMULPS    480(AX), Y2, Y2
+	VMOVUPS   Y2, 736(AX)
+	VMOVUPS   Y0, 864(AX)
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VADDSS    640(AX), X0, X0
+	VADDSS    768(AX), X1, X1
+	VADDSS    644(AX), X0, X0
+	VADDSS    772(AX), X1, X1
+	VADDSS    648(AX), X0, X0
+	VADDSS    776(AX), X1, X1
+	VADDSS    652(AX), X0, X0
+	VADDSS    780(AX), X1, X1
+	VADDSS    656(AX), X0, X0
+	VADDSS    784(AX), X1, X1
+	VADDSS    660(AX), X0, X0
+	VADDSS    788(AX), X1, X1
+	VADDSS    664(AX), X0, X0
+	VADDSS    792(AX), X1, X1
+	VADDSS    668(AX), X0, X0
+	VADDSS    796(AX), X1, X1
+	VADDSS    672(AX), X0, X0
+	VADDSS    800(AX), X1, X1
+	VADDSS    676(AX), X0, X0
+	VADDSS    804(AX), X1, X1
+	VADDSS    680(AX), X0, X0
+	VADDSS    808(AX), X1, X1
+	VADDSS    684(AX), X0, X0
+	VADDSS    812(AX), X1, X1
+	VADDSS    688(AX), X0, X0
+	VADDSS    816(AX), X1, X1
+	VADDSS    692(AX), X0, X0
+	VADDSS    820(AX), X1, X1
+	VADDSS    696(AX), X0, X0
+	VADDSS    824(AX), X1, X1
+	VADDSS    700(AX), X0, X0
+	VADDSS    828(AX), X1, X1
+	VADDSS    704(AX), X0, X0
+	VADDSS    832(AX), X1, X1
+	VADDSS    708(AX), X0, X0
+	VADDSS    836(AX), X1, X1
+	VADDSS    712(AX), X0, X0
+	VADDSS    840(AX), X1, X1
+	VADDSS    716(AX), X0, X0
+	VADDSS    844(AX), X1, X1
+	VADDSS    720(AX), X0, X0
+	VADDSS    848(AX), X1, X1
+	VADDSS    724(AX), X0, X0
+	VADDSS    852(AX), X1, X1
+	VADDSS    728(AX), X0, X0
+	VADDSS    856(AX), X1, X1
+	VADDSS    732(AX), X0, X0
+	VADDSS    860(AX), X1, X1
+	VADDSS    736(AX), X0, X0
+	VADDSS    864(AX), X1, X1
+	VADDSS    740(AX), X0, X0
+	VADDSS    868(AX), X1, X1
+	VADDSS    744(AX), X0, X0
+	VADDSS    872(AX), X1, X1
+	VADDSS    748(AX), X0, X0
+	VADDSS    876(AX), X1, X1
+	VADDSS    752(AX), X0, X0
+	VADDSS    880(AX), X1, X1
+	VADDSS    756(AX), X0, X0
+	VADDSS    884(AX), X1, X1
+	VADDSS    760(AX), X0, X0
+	VADDSS    888(AX), X1, X1
+	VADDSS    764(AX), X0, X0
+	VADDSS    892(AX), X1, X1
+	VUCOMISS  X2, X1
+	JBE       done
+	VDIVSS    X1, X0, X0
+	VMOVSS    X0, 16(DI)
+
+done:
+	MOVQ out+0(FP), DX
+	MOVQ CX, BX
+	SHLQ $0x05, BX
+	ADDQ BX, DX
+	MOVL $0x00000000, 28(DX)
+
+skip:
+	INCQ CX
+	MOVQ blocks+48(FP), DX
+	CMPQ CX, DX
+	JLT  block
+	VZEROUPPER
+	RET
+
+// func fitIQ3_SWeightedAVX2(out *uint16, src *float32, importance *float32, sigma2 *float32, info *uint32, lists *uint16, blocks int)
+// Requires: AVX, AVX2, BMI, BMI2
+TEXT ·fitIQ3_SWeightedAVX2(SB), $14592-56
+	LEAQ (SP), AX
+	ADDQ $0x3f, AX
+	ANDQ $-64, AX
+	XORQ CX, CX
+
+block:
+	MOVQ         src+8(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x07, BX
+	ADDQ         BX, DX
+	MOVQ         importance+16(FP), BX
+	MOVQ         CX, SI
+	SHLQ         $0x07, SI
+	ADDQ         SI, BX
+	MOVQ         sigma2+24(FP), SI
+	MOVQ         CX, DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, SI
+	VBROADCASTSS (SI), Y0
+	MOVQ         out+0(FP), SI
+	MOVQ         CX, DI
+	SHLQ         $0x05, DI
+	ADDQ         DI, SI
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VXORPS       Y4, Y4, Y4
+	XORL         DI, DI
+	VMOVUPS      (DX), Y5
+	VCMPPS       $0x11, Y4, Y5, Y6
+	VMOVMSKPS    Y6, R8
+	VMULPS       Y5, Y5, Y6
+	VADDPS       Y0, Y6, Y6
+	VSQRTPS      Y6, Y6
+	VMULPS       (BX), Y6, Y6
+	VMOVUPS      Y6, 128(AX)
+	VPMAXUD      Y6, Y1, Y1
+	VSQRTPS      Y6, Y6
+	VMOVUPS      Y6, 256(AX)
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	VMAXPS       Y5, Y2, Y2
+	SHLL         $0x00, R8
+	ORL          R8, DI
+	VMOVUPS      32(DX), Y5
+	VCMPPS       $0x11, Y4, Y5, Y6
+	VMOVMSKPS    Y6, R8
+	VMULPS       Y5, Y5, Y6
+	VADDPS       Y0, Y6, Y6
+	VSQRTPS      Y6, Y6
+	VMULPS       32(BX), Y6, Y6
+	VMOVUPS      Y6, 160(AX)
+	VPMAXUD      Y6, Y1, Y1
+	VSQRTPS      Y6, Y6
+	VMOVUPS      Y6, 288(AX)
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      Y5, 32(AX)
+	VMAXPS       Y5, Y2, Y2
+	SHLL         $0x08, R8
+	ORL          R8, DI
+	VMOVUPS      64(DX), Y5
+	VCMPPS       $0x11, Y4, Y5, Y6
+	VMOVMSKPS    Y6, R8
+	VMULPS       Y5, Y5, Y6
+	VADDPS       Y0, Y6, Y6
+	VSQRTPS      Y6, Y6
+	VMULPS       64(BX), Y6, Y6
+	VMOVUPS      Y6, 192(AX)
+	VPMAXUD      Y6, Y1, Y1
+	VSQRTPS      Y6, Y6
+	VMOVUPS      Y6, 320(AX)
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      Y5, 64(AX)
+	VMAXPS       Y5, Y2, Y2
+	SHLL         $0x10, R8
+	ORL          R8, DI
+	VMOVUPS      96(DX), Y5
+	VCMPPS       $0x11, Y4, Y5, Y4
+	VMOVMSKPS    Y4, DX
+	VMULPS       Y5, Y5, Y4
+	VADDPS       Y0, Y4, Y4
+	VSQRTPS      Y4, Y4
+	VMULPS       96(BX), Y4, Y4
+	VMOVUPS      Y4, 224(AX)
+	VPMAXUD      Y4, Y1, Y1
+	VSQRTPS      Y4, Y0
+	VMOVUPS      Y0, 352(AX)
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      Y5, 96(AX)
+	VMAXPS       Y5, Y2, Y2
+	SHLL         $0x18, DX
+	ORL          DX, DI
+	VMOVUPS      (AX), Y0
+	VMULPS       128(AX), Y0, Y3
+	VMOVUPS      Y3, 384(AX)
+	VMOVAPS      Y0, Y0
+	VMOVUPS      32(AX), Y3
+	VMULPS       160(AX), Y3, Y4
+	VMOVUPS      Y4, 416(AX)
+	VMAXPS       Y3, Y0, Y0
+	VMOVUPS      64(AX), Y3
+	VMULPS       192(AX), Y3, Y4
+	VMOVUPS      Y4, 448(AX)
+	VMAXPS       Y3, Y0, Y0
+	VMOVUPS      96(AX), Y3
+	VMULPS       224(AX), Y3, Y4
+	VMOVUPS      Y4, 480(AX)
+	VMAXPS       Y3, Y0, Y0
+	VEXTRACTF128 $0x01, Y1, X3
+	VPMAXUD      X3, X1, X1
+	VPERMILPS    $0x4e, X1, X3
+	VPMAXUD      X3, X1, X1
+	VPERMILPS    $0xb1, X1, X3
+	VPMAXUD      X3, X1, X1
+	VSQRTSS      X1, X1, X1
+	VMOVSS       X1, 1156(AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	VMAXPS       X1, X0, X0
+	VPERMILPS    $0x4e, X0, X1
+	VMAXPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VMAXPS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VMAXPS       X1, X2, X2
+	VPERMILPS    $0x4e, X2, X1
+	VMAXPS       X1, X2, X2
+	VPERMILPS    $0xb1, X2, X1
+	VMAXPS       X1, X2, X2
+	MOVL         DI, 20(SI)
+	VMOVSS       X0, 24(SI)
+	VMOVSS       X2, 1152(AX)
+	MOVL         $0x00000001, 28(SI)
+	VUCOMISS     bits_0da24260<>+0(SB), X0
+	JB           skip
+	VMULSS       bits_48000000<>+0(SB), X0, X0
+	VUCOMISS     X2, X0
+	JB           skip
+	VMULSS       bits_40800000<>+0(SB), X2, X0
+	VMULSS       X0, X0, X0
+	VMULSS       1156(AX), X0, X0
+	VMOVSS       bits_7d7fffff<>+0(SB), X1
+	VUCOMISS     X0, X1
+	JBE          skip
+	MOVQ         out+0(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x05, BX
+	ADDQ         BX, DX
+	VMOVUPS      stepsIQ3_S<>+0(SB), Y0
+	VBROADCASTSS 24(DX), Y1
+	VDIVPS       Y1, Y0, Y0
+	VBROADCASTSS bits_3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y1
+	VBROADCASTSS bits_3f000000<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 512(AX)
+	VMOVUPS      Y1, 1408(AX)
+	VMOVUPS      Y1, 1536(AX)
+	VMOVUPS      Y1, 1664(AX)
+	VMOVUPS      Y1, 1792(AX)
+	VMOVUPS      Y1, 1920(AX)
+	VMOVUPS      Y1, 2048(AX)
+	VMOVUPS      Y1, 2176(AX)
+	VMOVUPS      Y1, 2304(AX)
+	VMOVUPS      stepsIQ3_S<>+32(SB), Y0
+	VBROADCASTSS 24(DX), Y1
+	VDIVPS       Y1, Y0, Y0
+	VBROADCASTSS bits_3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y1
+	VBROADCASTSS bits_3f000000<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 544(AX)
+	VMOVUPS      Y1, 1440(AX)
+	VMOVUPS      Y1, 1568(AX)
+	VMOVUPS      Y1, 1696(AX)
+	VMOVUPS      Y1, 1824(AX)
+	VMOVUPS      Y1, 1952(AX)
+	VMOVUPS      Y1, 2080(AX)
+	VMOVUPS      Y1, 2208(AX)
+	VMOVUPS      Y1, 2336(AX)
+	VMOVUPS      stepsIQ3_S<>+64(SB), Y0
+	VBROADCASTSS 24(DX), Y1
+	VDIVPS       Y1, Y0, Y0
+	VBROADCASTSS bits_3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y1
+	VBROADCASTSS bits_3f000000<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 576(AX)
+	VMOVUPS      Y1, 1472(AX)
+	VMOVUPS      Y1, 1600(AX)
+	VMOVUPS      Y1, 1728(AX)
+	VMOVUPS      Y1, 1856(AX)
+	VMOVUPS      Y1, 1984(AX)
+	VMOVUPS      Y1, 2112(AX)
+	VMOVUPS      Y1, 2240(AX)
+	VMOVUPS      Y1, 2368(AX)
+	MOVQ         info+32(FP), SI
+	XORQ         DX, DX
+	XORQ         BX, BX
+	XORQ         DI, DI
+
+four:
+	MOVQ         DI, R8
+	SHLQ         $0x04, R8
+	ADDQ         AX, R8
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VMOVUPS      512(AX), Y1
+	VBROADCASTSS (R8), Y2
+	VMULPS       Y2, Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VBROADCASTSS 4(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x03, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 8(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x06, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 12(R8), Y4
+	VMULPS       Y4, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y4
+	VSUBPS       Y4, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLD       $0x09, Y0, Y0
+	VPOR         Y3, Y0, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y2, Y3, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VMAXPS       Y2, Y1, Y1
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1024(AX)
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VMOVUPS      544(AX), Y1
+	VBROADCASTSS (R8), Y2
+	VMULPS       Y2, Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VBROADCASTSS 4(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x03, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 8(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x06, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 12(R8), Y4
+	VMULPS       Y4, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y4
+	VSUBPS       Y4, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLD       $0x09, Y0, Y0
+	VPOR         Y3, Y0, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y2, Y3, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VMAXPS       Y2, Y1, Y1
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1056(AX)
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VMOVUPS      576(AX), Y1
+	VBROADCASTSS (R8), Y2
+	VMULPS       Y2, Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VBROADCASTSS 4(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x03, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 8(R8), Y4
+	VMULPS       Y4, Y1, Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       every_4b400000_8<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y4, Y6
+	VSUBPS       Y6, Y4, Y4
+	VPMAXSD      every_4b400000_8<>+0(SB), Y5, Y5
+	VPMINSD      every_4b400007_8<>+0(SB), Y5, Y5
+	VPSLLD       $0x06, Y5, Y5
+	VPOR         Y3, Y5, Y3
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS 12(R8), Y4
+	VMULPS       Y4, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y4
+	VSUBPS       Y4, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLD       $0x09, Y0, Y0
+	VPOR         Y3, Y0, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y2, Y3, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VMAXPS       Y2, Y1, Y1
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1088(AX)
+	LEAQ         1024(AX), R8
+	MOVQ         DI, R9
+	SHLQ         $0x05, R9
+	LEAQ         19(R9), R10
+
+trial:
+	MOVL (R8), R11
+	MOVL (SI)(R11*4), R11
+	MOVW R11, 2688(AX)(R9*2)
+	MOVL R11, R12
+	SHRL $0x12, R11
+	SHLL $0x04, R11
+	SHRL $0x0f, R12
+	ANDL $0x07, R12
+	MOVQ R9, R13
+	SHLQ $0x20, R13
+	ORQ  R11, R13
+	MOVQ R13, 4224(AX)(DX*8)
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	CMPL R12, $0x01
+	SBBQ $-1, DX
+	CMPL R12, $0x02
+	SBBQ $-1, BX
+	SUBL $0x02, R12
+	JLE  few99
+
+next100:
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	INCQ BX
+	DECL R12
+	JNZ  next100
+
+few99:
+	ADDQ    $0x04, R8
+	INCQ    R9
+	CMPQ    R9, R10
+	JLT     trial
+	INCQ    DI
+	CMPQ    DI, $0x08
+	JLT     four
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	MOVQ    lists+40(FP), DI
+	TESTQ   DX, DX
+	JZ      none102
+	LEAQ    4224(AX), R8
+	LEAQ    (R8)(DX*8), DX
+	MOVQ    -8(DX), R9
+	MOVQ    R9, (DX)
+	MOVQ    R9, 8(DX)
+	MOVQ    R9, 16(DX)
+	MOVQ    R9, 24(DX)
+	MOVQ    R9, 32(DX)
+	MOVQ    R9, 40(DX)
+	MOVQ    R9, 48(DX)
+
+batch101:
+	MOVL         (R8), R9
+	MOVL         4(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2432(AX)
+	MOVL         8(R8), R9
+	MOVL         12(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2464(AX)
+	MOVL         16(R8), R9
+	MOVL         20(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2496(AX)
+	MOVL         24(R8), R9
+	MOVL         28(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2528(AX)
+	MOVL         32(R8), R9
+	MOVL         36(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2560(AX)
+	MOVL         40(R8), R9
+	MOVL         44(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2592(AX)
+	MOVL         48(R8), R9
+	MOVL         52(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2624(AX)
+	MOVL         56(R8), R9
+	MOVL         60(R8), R10
+	VPMOVZXWD    (DI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2656(AX)
+	VMOVUPS      2432(AX), Y1
+	VMOVUPS      2464(AX), Y2
+	VUNPCKLPS    Y2, Y1, Y3
+	VUNPCKHPS    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      2496(AX), Y2
+	VMOVUPS      2528(AX), Y3
+	VUNPCKLPS    Y3, Y2, Y4
+	VUNPCKHPS    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      2560(AX), Y2
+	VMOVUPS      2592(AX), Y3
+	VUNPCKLPS    Y3, Y2, Y4
+	VUNPCKHPS    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      2624(AX), Y3
+	VMOVUPS      2656(AX), Y4
+	VUNPCKLPS    Y4, Y3, Y5
+	VUNPCKHPS    Y4, Y3, Y3
+	VMINPS       Y3, Y5, Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y1, Y3
+	VPERM2F128   $0x31, Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 1280(AX)
+	VBROADCASTSS 1280(AX), Y1
+	VCMPPS       $0x00, 2432(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         (R8), R10
+	MOVL         4(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1280(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1284(AX), Y1
+	VCMPPS       $0x00, 2464(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1284(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1288(AX), Y1
+	VCMPPS       $0x00, 2496(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         16(R8), R10
+	MOVL         20(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1288(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1292(AX), Y1
+	VCMPPS       $0x00, 2528(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1292(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1296(AX), Y1
+	VCMPPS       $0x00, 2560(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         32(R8), R10
+	MOVL         36(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1296(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1300(AX), Y1
+	VCMPPS       $0x00, 2592(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1300(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1304(AX), Y1
+	VCMPPS       $0x00, 2624(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         48(R8), R10
+	MOVL         52(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1304(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1308(AX), Y1
+	VCMPPS       $0x00, 2656(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         DI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1308(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	ADDQ         $0x40, R8
+	CMPQ         R8, DX
+	JLT          batch101
+
+none102:
+	TESTQ BX, BX
+	JZ    none105
+	LEAQ  6336(AX), DX
+	LEAQ  (DX)(BX*8), BX
+
+item103:
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	VPMOVZXWD    (DI)(R8*1), Y1
+	VBROADCASTSS 1408(AX)(R9*4), Y2
+	MOVL         R9, R8
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R8*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R8*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R8*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R8*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R8*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R8*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R8*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R8*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	ADDQ         DI, R8
+	VMOVAPS      Y6, Y1
+	VEXTRACTF128 $0x01, Y6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0x4e, X6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0xb1, X6, X2
+	VMINPS       X2, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y2
+	VCMPPS       $0x00, Y1, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	TZCNTL       R10, R10
+	MOVWLZX      (R8)(R10*2), R8
+	VUCOMISS     3200(AX)(R9*4), X6
+	JAE          worse104
+	MOVW         R8, 2688(AX)(R9*2)
+	VMOVSS       X6, 3200(AX)(R9*4)
+
+worse104:
+	ADDQ $0x08, DX
+	CMPQ DX, BX
+	JLT  item103
+
+none105:
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	MOVQ    AX, DX
+	LEAQ    2688(AX), BX
+	MOVQ    $0x00000008, DI
+
+sums:
+	VPMOVZXWD    (BX), Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 128(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 384(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y1, Y1
+	VADDPS       Y9, Y2, Y2
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 132(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 388(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y1, Y1
+	VADDPS       Y9, Y2, Y2
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 136(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 392(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y1, Y1
+	VADDPS       Y9, Y2, Y2
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y7
+	VBROADCASTSS 140(DX), Y8
+	VMULPS       Y8, Y7, Y8
+	VBROADCASTSS 396(DX), Y9
+	VMULPS       Y9, Y7, Y9
+	VMULPS       Y7, Y8, Y8
+	VADDPS       Y9, Y1, Y1
+	VADDPS       Y8, Y2, Y2
+	VPMOVZXWD    16(BX), Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 128(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 384(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y3, Y3
+	VADDPS       Y9, Y4, Y4
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 132(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 388(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y3, Y3
+	VADDPS       Y9, Y4, Y4
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 136(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 392(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y3, Y3
+	VADDPS       Y9, Y4, Y4
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y7
+	VBROADCASTSS 140(DX), Y8
+	VMULPS       Y8, Y7, Y8
+	VBROADCASTSS 396(DX), Y9
+	VMULPS       Y9, Y7, Y9
+	VMULPS       Y7, Y8, Y8
+	VADDPS       Y9, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VPMOVZXWD    32(BX), Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 128(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 384(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y5, Y5
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 132(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 388(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y5, Y5
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y8
+	VBROADCASTSS 136(DX), Y9
+	VMULPS       Y9, Y8, Y9
+	VBROADCASTSS 392(DX), Y10
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y10, Y5, Y5
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x04, Y7, Y7
+	VPERMPS      Y0, Y7, Y7
+	VBROADCASTSS 140(DX), Y8
+	VMULPS       Y8, Y7, Y8
+	VBROADCASTSS 396(DX), Y9
+	VMULPS       Y9, Y7, Y9
+	VMULPS       Y7, Y8, Y8
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y8, Y6, Y6
+	ADDQ         $0x40, BX
+	ADDQ         $0x10, DX
+	DECQ         DI
+	JNZ          sums
+	VDIVPS       Y2, Y1, Y0
+	VMOVUPS      Y0, 896(AX)
+	VMOVUPS      Y1, 640(AX)
+	VMOVUPS      Y2, 768(AX)
+	VDIVPS       Y4, Y3, Y0
+	VMOVUPS      Y0, 928(AX)
+	VMOVUPS      Y3, 672(AX)
+	VMOVUPS      Y4, 800(AX)
+	VDIVPS       Y6, Y5, Y0
+	VMOVUPS      Y0, 960(AX)
+	VMOVUPS      Y5, 704(AX)
+	VMOVUPS      Y6, 832(AX)
+	MOVQ         out+0(FP), DX
+	MOVQ         CX, BX
+	SHLQ         $0x05, BX
+	ADDQ         BX, DX
+	VMOVSS       24(DX), X0
+	VDIVSS       bits_41700000<>+0(SB), X0, X0
+	VXORPS       X1, X1, X1
+	MOVQ         $-1, BX
+	VMOVUPS      768(AX), Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, DI
+	VMOVUPS      800(AX), Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R8
+	SHLL         $0x08, R8
+	ORL          R8, DI
+	VMOVUPS      832(AX), Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R8
+	SHLL         $0x10, R8
+	ORL          R8, DI
+	ANDL         $0x0007ffff, DI
+
+better:
+	VBROADCASTSS X1, Y1
+	VMOVUPS      640(AX), Y2
+	VMULPS       Y2, Y2, Y2
+	VMULPS       768(AX), Y1, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R8
+	VMOVUPS      672(AX), Y2
+	VMULPS       Y2, Y2, Y2
+	VMULPS       800(AX), Y1, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R9
+	SHLL         $0x08, R9
+	ORL          R9, R8
+	VMOVUPS      704(AX), Y2
+	VMULPS       Y2, Y2, Y2
+	VMULPS       832(AX), Y1, Y1
+	VCMPPS       $0x1e, Y1, Y2, Y1
+	VMOVMSKPS    Y1, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	ANDQ         DI, R8
+	JZ           accepted
+	TZCNTQ       R8, R8
+	MOVQ         R8, BX
+	VMOVSS       896(AX)(R8*4), X0
+	VMULSS       640(AX)(R8*4), X0, X1
+	MOVQ         $-2, R9
+	SHLXQ        R8, R9, R9
+	ANDQ         R9, DI
+	JMP          better
+
+accepted:
+	VMOVSS X0, 16(DX)
+	TESTQ  BX, BX
+	JNS    chosen
+	MOVQ   $0x0008000800080008, DI
+	MOVQ   DI, (DX)
+	MOVQ   DI, 8(DX)
+	JMP    again
+
+chosen:
+	MOVW 2688(AX)(BX*2), DI
+	MOVW DI, (DX)
+	MOVW 2752(AX)(BX*2), DI
+	MOVW DI, 2(DX)
+	MOVW 2816(AX)(BX*2), DI
+	MOVW DI, 4(DX)
+	MOVW 2880(AX)(BX*2), DI
+	MOVW DI, 6(DX)
+	MOVW 2944(AX)(BX*2), DI
+	MOVW DI, 8(DX)
+	MOVW 3008(AX)(BX*2), DI
+	MOVW DI, 10(DX)
+	MOVW 3072(AX)(BX*2), DI
+	MOVW DI, 12(DX)
+	MOVW 3136(AX)(BX*2), DI
+	MOVW DI, 14(DX)
+
+again:
+	MOVQ         out+0(FP), DI
+	MOVQ         CX, DX
+	SHLQ         $0x05, DX
+	ADDQ         DX, DI
+	MOVQ         (DI), DX
+	ORQ          8(DI), DX
+	MOVQ         $0x0008000800080008, BX
+	TESTQ        BX, DX
+	JZ           done
+	VMOVSS       16(DI), X0
+	VXORPS       X1, X1, X1
+	VUCOMISS     X1, X0
+	JBE          done
+	VMOVSS       bits_3f800000<>+0(SB), X1
+	VDIVSS       X0, X1, X1
+	VMULSS       bits_3f000000<>+0(SB), X1, X1
+	VMOVSS       X0, 1408(AX)
+	VMOVSS       X0, 1536(AX)
+	VMOVSS       X0, 1664(AX)
+	VMOVSS       X0, 1792(AX)
+	VMOVSS       X0, 1920(AX)
+	VMOVSS       X0, 2048(AX)
+	VMOVSS       X0, 2176(AX)
+	VMOVSS       X0, 2304(AX)
+	VMOVSS       bits_4a000000<>+0(SB), X2
+	VMULSS       1152(AX), X1, X3
+	VUCOMISS     X3, X2
+	JBE          skip
+	VMULSS       bits_41800000<>+0(SB), X0, X3
+	VADDSS       1152(AX), X3, X3
+	VMULSS       X3, X3, X3
+	VMULSS       1156(AX), X3, X3
+	VMOVSS       bits_7d7fffff<>+0(SB), X0
+	VUCOMISS     X3, X0
+	JBE          skip
+	VBROADCASTSS bits_3f000000<>+0(SB), Y0
+	VBROADCASTSS X1, Y1
+	VMULPS       (AX), Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VPSLLVD      shiftsIQ3<>+0(SB), Y3, Y3
+	VBROADCASTSS bits_00000fff<>+0(SB), Y4
+	VPAND        Y3, Y4, Y3
+	VBROADCASTSS bits_3efff800<>+0(SB), Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VCMPPS       $0x1d, Y4, Y2, Y2
+	VBROADCASTSS bits_00001000<>+0(SB), Y4
+	VPAND        Y2, Y4, Y2
+	VPOR         Y3, Y2, Y2
+	VPSHUFD      $0x4e, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VPSHUFD      $0xb1, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VMOVUPS      Y2, 1024(AX)
+	VMULPS       32(AX), Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VPSLLVD      shiftsIQ3<>+0(SB), Y3, Y3
+	VBROADCASTSS bits_00000fff<>+0(SB), Y4
+	VPAND        Y3, Y4, Y3
+	VBROADCASTSS bits_3efff800<>+0(SB), Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VCMPPS       $0x1d, Y4, Y2, Y2
+	VBROADCASTSS bits_00001000<>+0(SB), Y4
+	VPAND        Y2, Y4, Y2
+	VPOR         Y3, Y2, Y2
+	VPSHUFD      $0x4e, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VPSHUFD      $0xb1, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VMOVUPS      Y2, 1056(AX)
+	VMULPS       64(AX), Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       every_4b400000_8<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y2, Y4
+	VSUBPS       Y4, Y2, Y2
+	VPMAXSD      every_4b400000_8<>+0(SB), Y3, Y3
+	VPMINSD      every_4b400007_8<>+0(SB), Y3, Y3
+	VPSLLVD      shiftsIQ3<>+0(SB), Y3, Y3
+	VBROADCASTSS bits_00000fff<>+0(SB), Y4
+	VPAND        Y3, Y4, Y3
+	VBROADCASTSS bits_3efff800<>+0(SB), Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y2, Y5, Y2
+	VCMPPS       $0x1d, Y4, Y2, Y2
+	VBROADCASTSS bits_00001000<>+0(SB), Y4
+	VPAND        Y2, Y4, Y2
+	VPOR         Y3, Y2, Y2
+	VPSHUFD      $0x4e, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VPSHUFD      $0xb1, Y2, Y3
+	VPOR         Y2, Y3, Y2
+	VMOVUPS      Y2, 1088(AX)
+	VMULPS       96(AX), Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	VADDPS       every_4b400000_8<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y1, Y2
+	VSUBPS       Y2, Y1, Y1
+	VPMAXSD      every_4b400000_8<>+0(SB), Y0, Y0
+	VPMINSD      every_4b400007_8<>+0(SB), Y0, Y0
+	VPSLLVD      shiftsIQ3<>+0(SB), Y0, Y0
+	VBROADCASTSS bits_00000fff<>+0(SB), Y2
+	VPAND        Y0, Y2, Y0
+	VBROADCASTSS bits_3efff800<>+0(SB), Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
+	VPAND        Y1, Y3, Y1
+	VCMPPS       $0x1d, Y2, Y1, Y1
+	VBROADCASTSS bits_00001000<>+0(SB), Y2
+	VPAND        Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VPSHUFD      $0x4e, Y0, Y1
+	VPOR         Y0, Y1, Y0
+	VPSHUFD      $0xb1, Y0, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVUPS      Y0, 1120(AX)
+	XORQ         DX, DX
+	XORQ         BX, BX
+	LEAQ         1024(AX), R8
+	MOVQ         DI, R9
+	XORQ         R10, R10
+
+once:
+	MOVL (R8), R11
+	MOVL (SI)(R11*4), R11
+	MOVW R11, 2688(AX)(R10*2)
+	MOVL R11, R12
+	SHRL $0x12, R11
+	SHLL $0x04, R11
+	SHRL $0x0f, R12
+	ANDL $0x07, R12
+	MOVQ R10, R13
+	SHLQ $0x20, R13
+	ORQ  R11, R13
+	MOVQ R13, 4224(AX)(DX*8)
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	CMPL R12, $0x01
+	SBBQ $-1, DX
+	CMPL R12, $0x02
+	SBBQ $-1, BX
+	SUBL $0x02, R12
+	JLE  few106
+
+next107:
+	ADDQ $0x10, R13
+	MOVQ R13, 6336(AX)(BX*8)
+	INCQ BX
+	DECL R12
+	JNZ  next107
+
+few106:
+	ADDQ    $0x10, R8
+	ADDQ    $0x02, R9
+	ADDQ    $0x20, R10
+	CMPQ    R10, $0x00000100
+	JLT     once
+	VMOVUPS levelsIQ3<>+0(SB), Y0
+	MOVQ    lists+40(FP), SI
+	TESTQ   DX, DX
+	JZ      none109
+	LEAQ    4224(AX), R8
+	LEAQ    (R8)(DX*8), DX
+	MOVQ    -8(DX), R9
+	MOVQ    R9, (DX)
+	MOVQ    R9, 8(DX)
+	MOVQ    R9, 16(DX)
+	MOVQ    R9, 24(DX)
+	MOVQ    R9, 32(DX)
+	MOVQ    R9, 40(DX)
+	MOVQ    R9, 48(DX)
+
+batch108:
+	MOVL         (R8), R9
+	MOVL         4(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2432(AX)
+	MOVL         8(R8), R9
+	MOVL         12(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2464(AX)
+	MOVL         16(R8), R9
+	MOVL         20(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2496(AX)
+	MOVL         24(R8), R9
+	MOVL         28(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2528(AX)
+	MOVL         32(R8), R9
+	MOVL         36(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2560(AX)
+	MOVL         40(R8), R9
+	MOVL         44(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2592(AX)
+	MOVL         48(R8), R9
+	MOVL         52(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2624(AX)
+	MOVL         56(R8), R9
+	MOVL         60(R8), R10
+	VPMOVZXWD    (SI)(R9*1), Y1
+	VBROADCASTSS 1408(AX)(R10*4), Y2
+	MOVL         R10, R9
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R9*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R9*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R9*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R9*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R9*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R9*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R9*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R9*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, 2656(AX)
+	VMOVUPS      2432(AX), Y1
+	VMOVUPS      2464(AX), Y2
+	VUNPCKLPS    Y2, Y1, Y3
+	VUNPCKHPS    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      2496(AX), Y2
+	VMOVUPS      2528(AX), Y3
+	VUNPCKLPS    Y3, Y2, Y4
+	VUNPCKHPS    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      2560(AX), Y2
+	VMOVUPS      2592(AX), Y3
+	VUNPCKLPS    Y3, Y2, Y4
+	VUNPCKHPS    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      2624(AX), Y3
+	VMOVUPS      2656(AX), Y4
+	VUNPCKLPS    Y4, Y3, Y5
+	VUNPCKHPS    Y4, Y3, Y3
+	VMINPS       Y3, Y5, Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y1, Y3
+	VPERM2F128   $0x31, Y2, Y1, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 1280(AX)
+	VBROADCASTSS 1280(AX), Y1
+	VCMPPS       $0x00, 2432(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         (R8), R10
+	MOVL         4(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1280(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1284(AX), Y1
+	VCMPPS       $0x00, 2464(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         8(R8), R10
+	MOVL         12(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1284(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1288(AX), Y1
+	VCMPPS       $0x00, 2496(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         16(R8), R10
+	MOVL         20(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1288(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1292(AX), Y1
+	VCMPPS       $0x00, 2528(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         24(R8), R10
+	MOVL         28(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1292(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1296(AX), Y1
+	VCMPPS       $0x00, 2560(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         32(R8), R10
+	MOVL         36(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1296(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1300(AX), Y1
+	VCMPPS       $0x00, 2592(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         40(R8), R10
+	MOVL         44(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1300(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1304(AX), Y1
+	VCMPPS       $0x00, 2624(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         48(R8), R10
+	MOVL         52(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1304(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	VBROADCASTSS 1308(AX), Y1
+	VCMPPS       $0x00, 2656(AX), Y1, Y1
+	VMOVMSKPS    Y1, R9
+	MOVL         56(R8), R10
+	MOVL         60(R8), R11
+	TZCNTL       R9, R9
+	ADDQ         SI, R10
+	MOVWLZX      (R10)(R9*2), R9
+	MOVL         1308(AX), R10
+	MOVW         R9, 2688(AX)(R11*2)
+	MOVL         R10, 3200(AX)(R11*4)
+	ADDQ         $0x40, R8
+	CMPQ         R8, DX
+	JLT          batch108
+
+none109:
+	TESTQ BX, BX
+	JZ    none112
+	LEAQ  6336(AX), DX
+	LEAQ  (DX)(BX*8), BX
+
+item110:
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	VPMOVZXWD    (SI)(R8*1), Y1
+	VBROADCASTSS 1408(AX)(R9*4), Y2
+	MOVL         R9, R8
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS (AX)(R8*1), Y3
+	VSUBPS       Y3, Y2, Y3
+	VBROADCASTSS 4(AX)(R8*1), Y4
+	VSUBPS       Y4, Y2, Y4
+	VBROADCASTSS 8(AX)(R8*1), Y5
+	VSUBPS       Y5, Y2, Y5
+	VBROADCASTSS 12(AX)(R8*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VBROADCASTSS 256(AX)(R8*1), Y6
+	VMULPS       Y6, Y3, Y6
+	VBROADCASTSS 260(AX)(R8*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VBROADCASTSS 264(AX)(R8*1), Y8
+	VMULPS       Y8, Y5, Y8
+	VBROADCASTSS 268(AX)(R8*1), Y9
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y5, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VPERMPS      Y6, Y1, Y6
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y7, Y1, Y7
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y8, Y1, Y8
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y9, Y1, Y9
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y6, Y6
+	MOVL         (DX), R8
+	MOVL         4(DX), R9
+	ADDQ         SI, R8
+	VMOVAPS      Y6, Y1
+	VEXTRACTF128 $0x01, Y6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0x4e, X6, X2
+	VMINPS       X2, X6, X6
+	VPERMILPS    $0xb1, X6, X2
+	VMINPS       X2, X6, X6
+	VINSERTF128  $0x01, X6, Y6, Y2
+	VCMPPS       $0x00, Y1, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	TZCNTL       R10, R10
+	MOVWLZX      (R8)(R10*2), R8
+	VUCOMISS     3200(AX)(R9*4), X6
+	JAE          worse111
+	MOVW         R8, 2688(AX)(R9*2)
+	VMOVSS       X6, 3200(AX)(R9*4)
+
+worse111:
+	ADDQ $0x08, DX
+	CMPQ DX, BX
+	JLT  item110
+
+none112:
+	MOVW      2688(AX), DX
+	MOVW      DX, (DI)
+	MOVW      2752(AX), DX
+	MOVW      DX, 2(DI)
+	MOVW      2816(AX), DX
+	MOVW      DX, 4(DI)
+	MOVW      2880(AX), DX
+	MOVW      DX, 6(DI)
+	MOVW      2944(AX), DX
+	MOVW      DX, 8(DI)
+	MOVW      3008(AX), DX
+	MOVW      DX, 10(DI)
+	MOVW      3072(AX), DX
+	MOVW      DX, 12(DI)
+	MOVW      3136(AX), DX
+	MOVW      DX, 14(DI)
+	VMOVUPS   levelsIQ3<>+0(SB), Y1
+	VPMOVZXWD (DI), Y0
+	VMOVUPS   foursIQ3_0<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    128(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    384(AX), Y2, Y2
+	VMOVUPS   Y2, 640(AX)
+	VMOVUPS   Y3, 768(AX)
+	VMOVUPS   foursIQ3_8<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    160(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    416(AX), Y2, Y2
+	VMOVUPS   Y2, 672(AX)
+	VMOVUPS   Y3, 800(AX)
+	VMOVUPS   foursIQ3_16<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    192(AX), Y2, Y3
+	VMULPS    Y2, Y3, Y3
+	VMULPS    448(AX), Y2, Y2
+	VMOVUPS   Y2, 704(AX)
+	VMOVUPS   Y3, 832(AX)
+	VMOVUPS   foursIQ3_24<>+0(SB), Y2
+	VPERMD    Y0, Y2, Y2
+	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
+	VPERMPS   Y1, Y2, Y2
+	VMULPS    224(AX), Y2, Y0
+	VMULPS    Y2, Y0, Y0
+	VMULPS    480(AX), Y2, Y2
+	VMOVUPS   Y2, 736(AX)
+	VMOVUPS   Y0, 864(AX)
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VADDSS    640(AX), X0, X0
+	VADDSS    768(AX), X1, X1
+	VADDSS    644(AX), X0, X0
+	VADDSS    772(AX), X1, X1
+	VADDSS    648(AX), X0, X0
+	VADDSS    776(AX), X1, X1
+	VADDSS    652(AX), X0, X0
+	VADDSS    780(AX), X1, X1
+	VADDSS    656(AX), X0, X0
+	VADDSS    784(AX), X1, X1
+	VADDSS    660(AX), X0, X0
+	VADDSS    788(AX), X1, X1
+	VADDSS    664(AX), X0, X0
+	VADDSS    792(AX), X1, X1
+	VADDSS    668(AX), X0, X0
+	VADDSS    796(AX), X1, X1
+	VADDSS    672(AX), X0, X0
+	VADDSS    800(AX), X1, X1
+	VADDSS    676(AX), X0, X0
+	VADDSS    804(AX), X1, X1
+	VADDSS    680(AX), X0, X0
+	VADDSS    808(AX), X1, X1
+	VADDSS    684(AX), X0, X0
+	VADDSS    812(AX), X1, X1
+	VADDSS    688(AX), X0, X0
+	VADDSS    816(AX), X1, X1
+	VADDSS    692(AX), X0, X0
+	VADDSS    820(AX), X1, X1
+	VADDSS    696(AX), X0, X0
+	VADDSS    824(AX), X1, X1
+	VADDSS    700(AX), X0, X0
+	VADDSS    828(AX), X1, X1
+	VADDSS    704(AX), X0, X0
+	VADDSS    832(AX), X1, X1
+	VADDSS    708(AX), X0, X0
+	VADDSS    836(AX), X1, X1
+	VADDSS    712(AX), X0, X0
+	VADDSS    840(AX), X1, X1
+	VADDSS    716(AX), X0, X0
+	VADDSS    844(AX), X1, X1
+	VADDSS    720(AX), X0, X0
+	VADDSS    848(AX), X1, X1
+	VADDSS    724(AX), X0, X0
+	VADDSS    852(AX), X1, X1
+	VADDSS    728(AX), X0, X0
+	VADDSS    856(AX), X1, X1
+	VADDSS    732(AX), X0, X0
+	VADDSS    860(AX), X1, X1
+	VADDSS    736(AX), X0, X0
+	VADDSS    864(AX), X1, X1
+	VADDSS    740(AX), X0, X0
+	VADDSS    868(AX), X1, X1
+	VADDSS    744(AX), X0, X0
+	VADDSS    872(AX), X1, X1
+	VADDSS    748(AX), X0, X0
+	VADDSS    876(AX), X1, X1
+	VADDSS    752(AX), X0, X0
+	VADDSS    880(AX), X1, X1
+	VADDSS    756(AX), X0, X0
+	VADDSS    884(AX), X1, X1
+	VADDSS    760(AX), X0, X0
+	VADDSS    888(AX), X1, X1
+	VADDSS    764(AX), X0, X0
+	VADDSS    892(AX), X1, X1
+	VUCOMISS  X2, X1
+	JBE       done
+	VDIVSS    X1, X0, X0
+	VMOVSS    X0, 16(DI)
+
+done:
+	MOVQ out+0(FP), DX
+	MOVQ CX, BX
+	SHLQ $0x05, BX
+	ADDQ BX, DX
+	MOVL $0x00000000, 28(DX)
+
+skip:
+	INCQ CX
+	MOVQ blocks+48(FP), DX
+	CMPQ CX, DX
+	JLT  block
 	VZEROUPPER
 	RET

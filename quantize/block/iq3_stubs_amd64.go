@@ -4,22 +4,42 @@
 
 package block
 
-// fitIQ3_XXSAVX512 fits 16 groups of 32 values.
+// fitIQ3_XXSAVX512 fits blocks of 32 values.
 //
 //go:noescape
-func fitIQ3_XXSAVX512(out *uint32, src *float32, table *uint64)
+func fitIQ3_XXSAVX512(out *uint16, src *float32, info *uint32, lists *uint16, blocks int)
 
-// fitIQ3_SAVX512 fits 16 groups of 32 values.
+// fitIQ3_SAVX512 fits blocks of 32 values.
 //
 //go:noescape
-func fitIQ3_SAVX512(out *uint32, src *float32, table *uint64)
+func fitIQ3_SAVX512(out *uint16, src *float32, info *uint32, lists *uint16, blocks int)
 
-// fitIQ3_XXSWeightedAVX512 fits 16 groups of 32 values.
+// fitIQ3_XXSWeightedAVX512 fits blocks of 32 values.
 //
 //go:noescape
-func fitIQ3_XXSWeightedAVX512(out *uint32, src *float32, importance *float32, sigma2 *float32, table *uint64)
+func fitIQ3_XXSWeightedAVX512(out *uint16, src *float32, importance *float32, sigma2 *float32, info *uint32, lists *uint16, blocks int)
 
-// fitIQ3_SWeightedAVX512 fits 16 groups of 32 values.
+// fitIQ3_SWeightedAVX512 fits blocks of 32 values.
 //
 //go:noescape
-func fitIQ3_SWeightedAVX512(out *uint32, src *float32, importance *float32, sigma2 *float32, table *uint64)
+func fitIQ3_SWeightedAVX512(out *uint16, src *float32, importance *float32, sigma2 *float32, info *uint32, lists *uint16, blocks int)
+
+// fitIQ3_XXSAVX2 fits blocks of 32 values.
+//
+//go:noescape
+func fitIQ3_XXSAVX2(out *uint16, src *float32, info *uint32, lists *uint16, blocks int)
+
+// fitIQ3_SAVX2 fits blocks of 32 values.
+//
+//go:noescape
+func fitIQ3_SAVX2(out *uint16, src *float32, info *uint32, lists *uint16, blocks int)
+
+// fitIQ3_XXSWeightedAVX2 fits blocks of 32 values.
+//
+//go:noescape
+func fitIQ3_XXSWeightedAVX2(out *uint16, src *float32, importance *float32, sigma2 *float32, info *uint32, lists *uint16, blocks int)
+
+// fitIQ3_SWeightedAVX2 fits blocks of 32 values.
+//
+//go:noescape
+func fitIQ3_SWeightedAVX2(out *uint16, src *float32, importance *float32, sigma2 *float32, info *uint32, lists *uint16, blocks int)

@@ -227,7 +227,7 @@ func (j *job) restore() error {
 		return fmt.Errorf("recipes: %s: not a report of an earlier run: %w", filepath.Base(j.reportName()), err)
 	}
 	if old.Key == key && !j.o.Force {
-		j.report.Outputs, j.report.Baseline = old.Outputs, old.Baseline
+		j.report.Outputs, j.report.Baseline, j.report.Measured = old.Outputs, old.Baseline, old.Measured
 	}
 	return nil
 }

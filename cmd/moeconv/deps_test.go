@@ -31,7 +31,7 @@ var imports = map[string]string{
 	"runtime/kernel":      "gguf quantize/block golang.org/x/sys/cpu",
 	"runtime/offload":     "gguf gguf/names gguf/expert",
 	"runtime/nn":          "gguf gguf/names runtime/kernel runtime/offload convert/family",
-	"runtime/token":       "gguf gguf/pretoken",
+	"runtime/token":       "gguf gguf/pretoken golang.org/x/text/unicode/norm",
 	"runtime/sample":      "",
 	"runtime/chat":        "",
 	"runtime":             "gguf quantize/imatrix runtime/kernel runtime/offload runtime/nn runtime/token runtime/sample",

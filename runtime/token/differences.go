@@ -22,7 +22,7 @@ var differences = []Difference{
 		Name: "nfc", Pre: []string{"qwen2", "qwen35", "deepseek-r1-qwen", "olmo", "hunyuan"}, Plain: true, Parsed: true,
 		What:    "text is not normalised to NFC",
 		Example: "e\u0301 (combining) vs \u00e9",
-		Why:     "the model's tokenizer composes characters first; a GGUF file has no place to say so, and this package does not either",
+		Why:     "the model's tokenizer composes characters first; a GGUF file has no place to say so; this package knows it by the pre-tokenizer, but for Hunyuan's",
 	},
 	{
 		Name: "special tokens in plain text", Plain: true,

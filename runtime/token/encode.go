@@ -54,9 +54,15 @@ func (t *Tokenizer) Encode(text string, opts Options) ([]int32, error) {
 }
 
 // bpe is the coder of byte-level BPE.
-type bpe struct{ t *Tokenizer }
+type bpe struct {
+	t   *Tokenizer
+	nfc bool // text is composed first
+}
 
 func (c bpe) encode(text string, ids []int32) ([]int32, error) {
+	if c.nfc {
+		text = compose(text)
+	}
 	e := c.t.encoders.Get().(*encoder)
 	defer c.t.encoders.Put(e)
 	return e.words(text, ids)

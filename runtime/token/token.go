@@ -1,8 +1,8 @@
 // Package token turns text into token ids and back, from a GGUF file's metadata alone.
 //
-// Byte-level byte-pair encoding as the models' own tokenizers do it, with two liberties: text
-// is never normalised, and every token decodes to the text it is matched by, so that decoding
-// an encoded text with special tokens written out gives the text again.
+// Byte-level byte-pair encoding as the models' own tokenizers do it, with a liberty: every token
+// decodes to the text it is matched by, so that decoding an encoded text with special tokens
+// written out gives the text again, composed (NFC) where the model's tokenizer composes it.
 package token
 
 import (
@@ -110,7 +110,7 @@ func (t *Tokenizer) buildBPE(md *gguf.Metadata) error {
 	}
 	t.encoders.New = func() any { return newEncoder(t) }
 	t.invalid = t.encodeInvalid()
-	t.coder = bpe{t}
+	t.coder = bpe{t, t.composes()}
 	return nil
 }
 

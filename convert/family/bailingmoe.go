@@ -50,7 +50,7 @@ func checkBailingMoe(c Config) error {
 	}
 	c.BoolOr("norm_topk_prob", false)
 	c.BoolOr("norm_head", false)
-	return c.checkRopeType()
+	return c.checkRopeType("linear", "yarn")
 }
 
 func bailingMoeKeys(c Config, md *gguf.Metadata) error {

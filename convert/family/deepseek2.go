@@ -53,7 +53,10 @@ var deepseek2Defaults = map[string]defaults{
 
 // deepseek2Filled is the config with the fields that are missing.
 func deepseek2Filled(c Config) Config {
-	return defaults{"rms_norm_eps": "1e-6"}.fill(deepseek2Defaults[c.StringOr("model_type", "")].fill(c))
+	if missing, known := deepseek2Defaults[c.StringOr("model_type", "")]; known {
+		c = missing.fill(c).withTheta("10000.0")
+	}
+	return defaults{"rms_norm_eps": "1e-6"}.fill(c)
 }
 
 func deepseek2Keys(c Config, md *gguf.Metadata) error {

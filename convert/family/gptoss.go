@@ -1,6 +1,8 @@
 package family
 
 import (
+	"encoding/json"
+
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/gguf/names"
 )
@@ -14,6 +16,7 @@ func init() {
 		Example:  "openai/gpt-oss-20b",
 		Only:     gptossOnly,
 		Check:    checkGptoss,
+		Adjust:   gptossFilled,
 		Keys:     gptossKeys,
 		Rules:    gptossRules,
 		Contract: gptossContract,
@@ -30,7 +33,18 @@ var gptossOnly = []Only{
 	{"scoring_func", "softmax", "llama.cpp always takes the softmax of the used experts for this architecture"},
 }
 
+// gptossFilled is the config with the fields that transformers fills in; yarn is among them where config.json has no scaling.
+func gptossFilled(c Config) Config {
+	c = defaults{"rms_norm_eps": "1e-05", "max_position_embeddings": "131072", "sliding_window": "128", "num_key_value_heads": "8", "head_dim": "64", "num_experts_per_tok": "4"}.fill(c)
+	if !c.Has("rope_scaling") && !c.Has("rope_parameters") {
+		n := func(s string) json.Number { return json.Number(s) }
+		c = c.With("rope_parameters", map[string]any{"rope_type": "yarn", "factor": n("32.0"), "beta_fast": n("32.0"), "beta_slow": n("1.0"), "original_max_position_embeddings": n("4096")})
+	}
+	return c.withTheta("150000.0")
+}
+
 func checkGptoss(c Config) error {
+	c = gptossFilled(c)
 	if err := c.checkAttention(); err != nil {
 		return err
 	}
@@ -55,6 +69,7 @@ func checkGptoss(c Config) error {
 }
 
 func gptossKeys(c Config, md *gguf.Metadata) error {
+	c = gptossFilled(c)
 	md.Set(md.ArchKey("attention.sliding_window"), uint32(c.Count("sliding_window")))
 	md.Set(md.ArchKey("expert_feed_forward_length"), uint32(c.Count("intermediate_size")))
 	return c.Err()

@@ -55,7 +55,7 @@ func checkLfm2Moe(c Config) error {
 	if err := c.checkLayerKinds("conv", "full_attention"); err != nil {
 		return err
 	}
-	return c.checkRopeType()
+	return c.checkRopeType("linear", "yarn")
 }
 
 func lfm2MoeKeys(c Config, md *gguf.Metadata) error {

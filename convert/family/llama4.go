@@ -67,7 +67,7 @@ func checkLlama4(c Config) error {
 	if err := checkLlama4Layers(c, layers, step); err != nil {
 		return err
 	}
-	return c.checkRopeType("llama3")
+	return c.checkRopeType("linear", "yarn", "llama3")
 }
 
 // checkLlama4Layers refuses layers of other kinds than llama.cpp's pattern has them.

@@ -86,6 +86,18 @@ func TestIgnoredMetadata(t *testing.T) {
 	}
 }
 
+// A vocabulary of a checkpoint whose weights stay MXFP4 has the file type asked for: the reference looks at weights only to change it.
+func TestVocabularyFileType(t *testing.T) {
+	p, err := NewPlan(microFiles(t, "gpt-oss", nil), Options{Name: "gpt-oss-120b", OutType: "f16", VocabOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if v, err := gguf.Value[uint32](p.Metadata(), "general.file_type"); err != nil || v != 1 {
+		t.Errorf("general.file_type %d, %v", v, err)
+	}
+}
+
 func TestParseOverride(t *testing.T) {
 	for s, want := range map[string]Override{
 		"a.b=str:x:y=z": {"a.b", "x:y=z"}, "a=u32:7": {"a", uint32(7)}, "a=bool:true": {"a", true}, "a=str:": {"a", ""},

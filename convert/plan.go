@@ -128,7 +128,7 @@ func (p *Plan) planModel(outType string, config family.Config, class string) (*g
 	}
 	keys := &gguf.Metadata{}
 	keys.Set("general.architecture", p.Family.Arch)
-	if config.Object("quantization_config")["quant_method"] == "mxfp4" && ot.base != gguf.Q8_0 {
+	if config.Object("quantization_config")["quant_method"] == "mxfp4" && ot.base != gguf.Q8_0 && !p.vocabOnly {
 		ot.fileType = fileTypeMXFP4
 	}
 	if err := p.Family.SetKeys(config, keys, ot.fileType); err != nil {

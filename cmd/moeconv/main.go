@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -26,11 +27,23 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && a.verb == "" { // before any verb ran: of wrong flags or arguments
+		a.verb = cmd.Name()
+		a.json = a.json || asksJSON(args)
+	}
 	if ctx.Err() != nil && err != nil {
 		err = errors.Join(errInterrupted, err)
 	}
 	return a.finish(err)
+}
+
+// asksJSON reports whether --json is among arguments that were not read to the end.
+func asksJSON(args []string) bool {
+	if i := slices.Index(args, "--"); i >= 0 {
+		args = args[:i]
+	}
+	return slices.Contains(args, "--json")
 }
 
 // app is what every verb shares: the streams and the global flags.

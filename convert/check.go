@@ -56,6 +56,9 @@ func (g *gatherer) missing(f *family.Family, c family.Config, name string) error
 	if optional && (n.Role != names.OutputWeight || c.Tied()) {
 		return c.Err()
 	}
+	if n.Role == names.OutputWeight && !optional && c.Tied() {
+		return &gguf.UnsupportedError{Msg: "convert: config.json: tie_word_embeddings is true, but llama.cpp needs an output of its own in this architecture: store the embedding as lm_head.weight too"}
+	}
 	e := &MissingTensorError{Tensor: name}
 	for _, r := range g.rules {
 		if slices.ContainsFunc(r.Parts(), func(p family.Rule) bool { return p.To == n.Role }) {

@@ -91,6 +91,8 @@ func TestMicroContradictions(t *testing.T) {
 		{family: "qwen3next-interval", drop: "mtp.fc", want: `"model.layers.3.eh_proj.weight" is missing`},
 		{family: "qwen3next-interval", changes: map[string]any{"norm_topk_prob": false}, want: "norm_topk_prob", unsupported: true},
 		{family: "qwen2", changes: map[string]any{"tie_word_embeddings": "-"}, want: `"lm_head.weight" is missing`},
+		{family: "dots1", changes: map[string]any{"tie_word_embeddings": true}, drop: "lm_head", want: "llama.cpp needs an output of its own", unsupported: true},
+		{family: "dots1", drop: "lm_head", want: `"lm_head.weight" is missing`, hint: "incomplete"},
 		{family: "qwen2", changes: map[string]any{"use_sliding_window": true}, want: "use_sliding_window", unsupported: true},
 		{family: "qwen2", drop: "_proj.bias"},
 		{family: "qwen3moe-fused", drop: "layers.1.mlp.experts.down_proj", want: "blk.1.ffn_down_exps.weight"},

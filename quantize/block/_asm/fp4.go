@@ -126,12 +126,12 @@ func (s isa) encodeMXFP4() {
 		amax := s.reduce(func(i int) reg.VecVirtual { return s.fold(at(src, i*blockBytes), 32, s.maxAbs) }, s.max)
 		s.jumpAny(s.greater(s.and(amax, s.each32(0x7fffff)), s.each32(near)), "end")
 		s.jumpAny(s.both(s.compare(cmpLT, amax, s.eachF32(0x1p-123)), s.compare(cmpNEQ, amax, s.eachF32(0))), "end")
-		e, f := amax, s.vec()
+		e := amax
 		VPSRLD(Imm(23), amax, e)
 		VPSUBD(s.each32(2), e, e)
 		VPMAXSD(s.each32(0), e, e)
 		s.store(e, exponents)
-		f = s.each32(256) // the scale is 2^(e-128), its half's inverse 2^(129-e); of a block of zeros it is 0
+		f := s.each32(256) // the scale is 2^(e-128), its half's inverse 2^(129-e); of a block of zeros it is 0
 		VPSUBD(e, f, f)
 		VPSLLD(Imm(23), f, f)
 		s.store(f, factors)

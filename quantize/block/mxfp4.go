@@ -53,13 +53,17 @@ func mxfp4Exponent(m float32) byte {
 	return byte(int32(math.Floor(float64(float32(math.Log2(float64(m))))) - 2 + 127))
 }
 
-// nearestMXFP4 is the first value with the least error.
+// nearestMXFP4 is the first value with the least error. None of the other sign is nearer than 0, which comes first.
 func nearestMXFP4(x, d float32) byte {
-	best, err := byte(0), abs32(float32(mxfp4Values[0]*d)-x)
-	for i := byte(1); i < 16; i++ {
-		if e := abs32(float32(mxfp4Values[i]*d) - x); e < err {
-			best, err = i, e
+	a := abs32(x)
+	best, err := byte(0), a
+	for i, v := range mxfp4Values[1:8] {
+		if e := abs32(float32(v*d) - a); e < err {
+			best, err = byte(i+1), e
 		}
+	}
+	if best > 0 && x < 0 {
+		best += 8
 	}
 	return best
 }

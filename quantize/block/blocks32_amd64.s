@@ -6,28 +6,34 @@
 
 // func encodeQ8_0AVX512(dst *byte, src *float32, groups int) (done int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VBMI
-TEXT ·encodeQ8_0AVX512(SB), NOSPLIT, $96-32
+TEXT ·encodeQ8_0AVX512(SB), NOSPLIT, $448-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ groups+16(FP), DX
-	XORQ BX, BX
-	JMP  test
+	MOVQ groups+16(FP), BX
+	LEAQ 63(SP), R9
+	ANDQ $-64, R9
+	LEAQ 192(R9), R8
+	MOVQ CX, DX
+	XORQ SI, SI
+	XORQ DI, DI
 
 group:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z1
+	CMPQ         SI, BX
+	JGE          scanned
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
 	VRANGEPS     $0x0b, Z1, Z0, Z0
-	VMOVUPS      128(CX), Z1
-	VMOVUPS      192(CX), Z2
+	VMOVUPS      128(DX), Z1
+	VMOVUPS      192(DX), Z2
 	VRANGEPS     $0x0b, Z2, Z1, Z1
 	VUNPCKLPS    Z1, Z0, Z2
 	VUNPCKHPS    Z1, Z0, Z0
 	VMAXPS       Z0, Z2, Z0
-	VMOVUPS      256(CX), Z1
-	VMOVUPS      320(CX), Z2
+	VMOVUPS      256(DX), Z1
+	VMOVUPS      320(DX), Z2
 	VRANGEPS     $0x0b, Z2, Z1, Z1
-	VMOVUPS      384(CX), Z2
-	VMOVUPS      448(CX), Z3
+	VMOVUPS      384(DX), Z2
+	VMOVUPS      448(DX), Z3
 	VRANGEPS     $0x0b, Z3, Z2, Z2
 	VUNPCKLPS    Z2, Z1, Z3
 	VUNPCKHPS    Z2, Z1, Z1
@@ -35,20 +41,20 @@ group:
 	VUNPCKLPD    Z1, Z0, Z2
 	VUNPCKHPD    Z1, Z0, Z0
 	VMAXPS       Z0, Z2, Z0
-	VMOVUPS      512(CX), Z1
-	VMOVUPS      576(CX), Z2
+	VMOVUPS      512(DX), Z1
+	VMOVUPS      576(DX), Z2
 	VRANGEPS     $0x0b, Z2, Z1, Z1
-	VMOVUPS      640(CX), Z2
-	VMOVUPS      704(CX), Z3
+	VMOVUPS      640(DX), Z2
+	VMOVUPS      704(DX), Z3
 	VRANGEPS     $0x0b, Z3, Z2, Z2
 	VUNPCKLPS    Z2, Z1, Z3
 	VUNPCKHPS    Z2, Z1, Z1
 	VMAXPS       Z1, Z3, Z1
-	VMOVUPS      768(CX), Z2
-	VMOVUPS      832(CX), Z3
+	VMOVUPS      768(DX), Z2
+	VMOVUPS      832(DX), Z3
 	VRANGEPS     $0x0b, Z3, Z2, Z2
-	VMOVUPS      896(CX), Z3
-	VMOVUPS      960(CX), Z4
+	VMOVUPS      896(DX), Z3
+	VMOVUPS      960(DX), Z4
 	VRANGEPS     $0x0b, Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z2, Z4
 	VUNPCKHPS    Z3, Z2, Z2
@@ -59,20 +65,20 @@ group:
 	VSHUFF32X4   $0x88, Z1, Z0, Z2
 	VSHUFF32X4   $0xdd, Z1, Z0, Z0
 	VMAXPS       Z0, Z2, Z0
-	VMOVUPS      1024(CX), Z1
-	VMOVUPS      1088(CX), Z2
+	VMOVUPS      1024(DX), Z1
+	VMOVUPS      1088(DX), Z2
 	VRANGEPS     $0x0b, Z2, Z1, Z1
-	VMOVUPS      1152(CX), Z2
-	VMOVUPS      1216(CX), Z3
+	VMOVUPS      1152(DX), Z2
+	VMOVUPS      1216(DX), Z3
 	VRANGEPS     $0x0b, Z3, Z2, Z2
 	VUNPCKLPS    Z2, Z1, Z3
 	VUNPCKHPS    Z2, Z1, Z1
 	VMAXPS       Z1, Z3, Z1
-	VMOVUPS      1280(CX), Z2
-	VMOVUPS      1344(CX), Z3
+	VMOVUPS      1280(DX), Z2
+	VMOVUPS      1344(DX), Z3
 	VRANGEPS     $0x0b, Z3, Z2, Z2
-	VMOVUPS      1408(CX), Z3
-	VMOVUPS      1472(CX), Z4
+	VMOVUPS      1408(DX), Z3
+	VMOVUPS      1472(DX), Z4
 	VRANGEPS     $0x0b, Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z2, Z4
 	VUNPCKHPS    Z3, Z2, Z2
@@ -80,20 +86,20 @@ group:
 	VUNPCKLPD    Z2, Z1, Z3
 	VUNPCKHPD    Z2, Z1, Z1
 	VMAXPS       Z1, Z3, Z1
-	VMOVUPS      1536(CX), Z2
-	VMOVUPS      1600(CX), Z3
+	VMOVUPS      1536(DX), Z2
+	VMOVUPS      1600(DX), Z3
 	VRANGEPS     $0x0b, Z3, Z2, Z2
-	VMOVUPS      1664(CX), Z3
-	VMOVUPS      1728(CX), Z4
+	VMOVUPS      1664(DX), Z3
+	VMOVUPS      1728(DX), Z4
 	VRANGEPS     $0x0b, Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z2, Z4
 	VUNPCKHPS    Z3, Z2, Z2
 	VMAXPS       Z2, Z4, Z2
-	VMOVUPS      1792(CX), Z3
-	VMOVUPS      1856(CX), Z4
+	VMOVUPS      1792(DX), Z3
+	VMOVUPS      1856(DX), Z4
 	VRANGEPS     $0x0b, Z4, Z3, Z3
-	VMOVUPS      1920(CX), Z4
-	VMOVUPS      1984(CX), Z5
+	VMOVUPS      1920(DX), Z4
+	VMOVUPS      1984(DX), Z5
 	VRANGEPS     $0x0b, Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
@@ -115,7 +121,7 @@ group:
 	VCMPPS       $0x1d, Z2, Z1, K1
 	KORTESTW     K1, K1
 	JNE          end
-	VCVTPS2PH    $0x00, Z0, (SP)
+	VCVTPS2PH    $0x00, Z0, (R9)
 	VBROADCASTSS bits_3f800000<>+0(SB), Z1
 	VDIVPS       Z0, Z1, Z1
 	VBROADCASTSS bits_00000000<>+0(SB), Z2
@@ -127,12 +133,20 @@ group:
 	VCMPPS       $0x1e, Z2, Z1, K1
 	KORTESTW     K1, K1
 	JNE          end
-	VMOVUPS      Z0, 32(SP)
+	VMOVUPS      Z0, 64(R9)
+	ADDQ         $0x00000800, DX
+	INCQ         SI
+	CMPQ         SI, $0x01
+	JEQ          swap
+
+scanned:
+	CMPQ         DI, BX
+	JGE          done
 	VBROADCASTSS bits_80000000<>+0(SB), Z0
 	VBROADCASTSS bits_3effffff<>+0(SB), Z1
-	MOVWLZX      (SP), SI
-	MOVW         SI, (AX)
-	VBROADCASTSS 32(SP), Z2
+	MOVWLZX      (R8), R10
+	MOVW         R10, (AX)
+	VBROADCASTSS 64(R8), Z2
 	VMULPS       (CX), Z2, Z3
 	VPANDD       Z3, Z0, Z4
 	VPORD        Z4, Z1, Z4
@@ -146,9 +160,9 @@ group:
 	VMOVUPS      lowBytes<>+0(SB), Z4
 	VPERMT2B     Z2, Z4, Z3
 	VMOVDQU      Y3, 2(AX)
-	MOVWLZX      2(SP), SI
-	MOVW         SI, 34(AX)
-	VBROADCASTSS 36(SP), Z2
+	MOVWLZX      2(R8), R10
+	MOVW         R10, 34(AX)
+	VBROADCASTSS 68(R8), Z2
 	VMULPS       128(CX), Z2, Z3
 	VPANDD       Z3, Z0, Z4
 	VPORD        Z4, Z1, Z4
@@ -162,9 +176,9 @@ group:
 	VMOVUPS      lowBytes<>+0(SB), Z4
 	VPERMT2B     Z2, Z4, Z3
 	VMOVDQU      Y3, 36(AX)
-	MOVWLZX      4(SP), SI
-	MOVW         SI, 68(AX)
-	VBROADCASTSS 40(SP), Z2
+	MOVWLZX      4(R8), R10
+	MOVW         R10, 68(AX)
+	VBROADCASTSS 72(R8), Z2
 	VMULPS       256(CX), Z2, Z3
 	VPANDD       Z3, Z0, Z4
 	VPORD        Z4, Z1, Z4
@@ -178,9 +192,9 @@ group:
 	VMOVUPS      lowBytes<>+0(SB), Z4
 	VPERMT2B     Z2, Z4, Z3
 	VMOVDQU      Y3, 70(AX)
-	MOVWLZX      6(SP), SI
-	MOVW         SI, 102(AX)
-	VBROADCASTSS 44(SP), Z2
+	MOVWLZX      6(R8), R10
+	MOVW         R10, 102(AX)
+	VBROADCASTSS 76(R8), Z2
 	VMULPS       384(CX), Z2, Z3
 	VPANDD       Z3, Z0, Z4
 	VPORD        Z4, Z1, Z4
@@ -194,9 +208,9 @@ group:
 	VMOVUPS      lowBytes<>+0(SB), Z4
 	VPERMT2B     Z2, Z4, Z3
 	VMOVDQU      Y3, 104(AX)
-	MOVWLZX      8(SP), SI
-	MOVW         SI, 136(AX)
-	VBROADCASTSS 48(SP), Z2
+	MOVWLZX      8(R8), R10
+	MOVW         R10, 136(AX)
+	VBROADCASTSS 80(R8), Z2
 	VMULPS       512(CX), Z2, Z3
 	VPANDD       Z3, Z0, Z4
 	VPORD        Z4, Z1, Z4
@@ -210,9 +224,9 @@ group:
 	VMOVUPS      lowBytes<>+0(SB), Z4
 	VPERMT2B     Z2, Z4, Z3
 	VMOVDQU      Y3, 138(AX)
-	MOVWLZX      10(SP), SI
-	MOVW         SI, 170(AX)
-	VBROADCASTSS 52(SP), Z2
+	MOVWLZX      10(R8), R10
+	MOVW         R10, 170(AX)
+	VBROADCASTSS 84(R8), Z2
 	VMULPS       640(CX), Z2, Z3
 	VPANDD       Z3, Z0, Z4
 	VPORD        Z4, Z1, Z4
@@ -226,9 +240,9 @@ group:
 	VMOVUPS      lowBytes<>+0(SB), Z4
 	VPERMT2B     Z2, Z4, Z3
 	VMOVDQU      Y3, 172(AX)
-	MOVWLZX      12(SP), SI
-	MOVW         SI, 204(AX)
-	VBROADCASTSS 56(SP), Z2
+	MOVWLZX      12(R8), R10
+	MOVW         R10, 204(AX)
+	VBROADCASTSS 88(R8), Z2
 	VMULPS       768(CX), Z2, Z3
 	VPANDD       Z3, Z0, Z4
 	VPORD        Z4, Z1, Z4
@@ -242,9 +256,9 @@ group:
 	VMOVUPS      lowBytes<>+0(SB), Z4
 	VPERMT2B     Z2, Z4, Z3
 	VMOVDQU      Y3, 206(AX)
-	MOVWLZX      14(SP), SI
-	MOVW         SI, 238(AX)
-	VBROADCASTSS 60(SP), Z2
+	MOVWLZX      14(R8), R10
+	MOVW         R10, 238(AX)
+	VBROADCASTSS 92(R8), Z2
 	VMULPS       896(CX), Z2, Z3
 	VPANDD       Z3, Z0, Z4
 	VPORD        Z4, Z1, Z4
@@ -258,9 +272,9 @@ group:
 	VMOVUPS      lowBytes<>+0(SB), Z4
 	VPERMT2B     Z2, Z4, Z3
 	VMOVDQU      Y3, 240(AX)
-	MOVWLZX      16(SP), SI
-	MOVW         SI, 272(AX)
-	VBROADCASTSS 64(SP), Z2
+	MOVWLZX      16(R8), R10
+	MOVW         R10, 272(AX)
+	VBROADCASTSS 96(R8), Z2
 	VMULPS       1024(CX), Z2, Z3
 	VPANDD       Z3, Z0, Z4
 	VPORD        Z4, Z1, Z4
@@ -274,9 +288,9 @@ group:
 	VMOVUPS      lowBytes<>+0(SB), Z4
 	VPERMT2B     Z2, Z4, Z3
 	VMOVDQU      Y3, 274(AX)
-	MOVWLZX      18(SP), SI
-	MOVW         SI, 306(AX)
-	VBROADCASTSS 68(SP), Z2
+	MOVWLZX      18(R8), R10
+	MOVW         R10, 306(AX)
+	VBROADCASTSS 100(R8), Z2
 	VMULPS       1152(CX), Z2, Z3
 	VPANDD       Z3, Z0, Z4
 	VPORD        Z4, Z1, Z4
@@ -290,9 +304,9 @@ group:
 	VMOVUPS      lowBytes<>+0(SB), Z4
 	VPERMT2B     Z2, Z4, Z3
 	VMOVDQU      Y3, 308(AX)
-	MOVWLZX      20(SP), SI
-	MOVW         SI, 340(AX)
-	VBROADCASTSS 72(SP), Z2
+	MOVWLZX      20(R8), R10
+	MOVW         R10, 340(AX)
+	VBROADCASTSS 104(R8), Z2
 	VMULPS       1280(CX), Z2, Z3
 	VPANDD       Z3, Z0, Z4
 	VPORD        Z4, Z1, Z4
@@ -306,9 +320,9 @@ group:
 	VMOVUPS      lowBytes<>+0(SB), Z4
 	VPERMT2B     Z2, Z4, Z3
 	VMOVDQU      Y3, 342(AX)
-	MOVWLZX      22(SP), SI
-	MOVW         SI, 374(AX)
-	VBROADCASTSS 76(SP), Z2
+	MOVWLZX      22(R8), R10
+	MOVW         R10, 374(AX)
+	VBROADCASTSS 108(R8), Z2
 	VMULPS       1408(CX), Z2, Z3
 	VPANDD       Z3, Z0, Z4
 	VPORD        Z4, Z1, Z4
@@ -322,9 +336,9 @@ group:
 	VMOVUPS      lowBytes<>+0(SB), Z4
 	VPERMT2B     Z2, Z4, Z3
 	VMOVDQU      Y3, 376(AX)
-	MOVWLZX      24(SP), SI
-	MOVW         SI, 408(AX)
-	VBROADCASTSS 80(SP), Z2
+	MOVWLZX      24(R8), R10
+	MOVW         R10, 408(AX)
+	VBROADCASTSS 112(R8), Z2
 	VMULPS       1536(CX), Z2, Z3
 	VPANDD       Z3, Z0, Z4
 	VPORD        Z4, Z1, Z4
@@ -338,9 +352,9 @@ group:
 	VMOVUPS      lowBytes<>+0(SB), Z4
 	VPERMT2B     Z2, Z4, Z3
 	VMOVDQU      Y3, 410(AX)
-	MOVWLZX      26(SP), SI
-	MOVW         SI, 442(AX)
-	VBROADCASTSS 84(SP), Z2
+	MOVWLZX      26(R8), R10
+	MOVW         R10, 442(AX)
+	VBROADCASTSS 116(R8), Z2
 	VMULPS       1664(CX), Z2, Z3
 	VPANDD       Z3, Z0, Z4
 	VPORD        Z4, Z1, Z4
@@ -354,9 +368,9 @@ group:
 	VMOVUPS      lowBytes<>+0(SB), Z4
 	VPERMT2B     Z2, Z4, Z3
 	VMOVDQU      Y3, 444(AX)
-	MOVWLZX      28(SP), SI
-	MOVW         SI, 476(AX)
-	VBROADCASTSS 88(SP), Z2
+	MOVWLZX      28(R8), R10
+	MOVW         R10, 476(AX)
+	VBROADCASTSS 120(R8), Z2
 	VMULPS       1792(CX), Z2, Z3
 	VPANDD       Z3, Z0, Z4
 	VPORD        Z4, Z1, Z4
@@ -370,9 +384,9 @@ group:
 	VMOVUPS      lowBytes<>+0(SB), Z4
 	VPERMT2B     Z2, Z4, Z3
 	VMOVDQU      Y3, 478(AX)
-	MOVWLZX      30(SP), SI
-	MOVW         SI, 510(AX)
-	VBROADCASTSS 92(SP), Z2
+	MOVWLZX      30(R8), R10
+	MOVW         R10, 510(AX)
+	VBROADCASTSS 124(R8), Z2
 	VMULPS       1920(CX), Z2, Z3
 	VPANDD       Z3, Z0, Z4
 	VPORD        Z4, Z1, Z4
@@ -388,15 +402,21 @@ group:
 	VMOVDQU      Y3, 512(AX)
 	ADDQ         $0x00000220, AX
 	ADDQ         $0x00000800, CX
-	INCQ         BX
+	INCQ         DI
+	CMPQ         DI, BX
+	JGE          done
 
-test:
-	CMPQ BX, DX
-	JLT  group
+swap:
+	XCHGQ R8, R9
+	JMP   group
 
 end:
+	MOVQ SI, BX
+	JMP  scanned
+
+done:
 	VZEROUPPER
-	MOVQ BX, done+24(FP)
+	MOVQ DI, done+24(FP)
 	RET
 
 DATA bits_42fe0000<>+0(SB)/4, $0x42fe0000
@@ -443,28 +463,34 @@ GLOBL lowBytes<>(SB), RODATA|NOPTR, $64
 
 // func encodeQ4_0AVX512(dst *byte, src *float32, groups int) (done int)
 // Requires: AVX, AVX512F, BMI
-TEXT ·encodeQ4_0AVX512(SB), NOSPLIT, $160-32
+TEXT ·encodeQ4_0AVX512(SB), NOSPLIT, $512-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ groups+16(FP), DX
-	XORQ BX, BX
-	JMP  test
+	MOVQ groups+16(FP), BX
+	LEAQ 63(SP), R9
+	ANDQ $-64, R9
+	LEAQ 192(R9), R8
+	MOVQ CX, DX
+	XORQ SI, SI
+	XORQ DI, DI
 
 group:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z1
+	CMPQ         SI, BX
+	JGE          scanned
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
 	VMAXPS       Z1, Z0, Z0
-	VMOVUPS      128(CX), Z1
-	VMOVUPS      192(CX), Z3
+	VMOVUPS      128(DX), Z1
+	VMOVUPS      192(DX), Z3
 	VMAXPS       Z3, Z1, Z1
 	VUNPCKLPS    Z1, Z0, Z3
 	VUNPCKHPS    Z1, Z0, Z0
 	VMAXPS       Z0, Z3, Z0
-	VMOVUPS      256(CX), Z1
-	VMOVUPS      320(CX), Z3
+	VMOVUPS      256(DX), Z1
+	VMOVUPS      320(DX), Z3
 	VMAXPS       Z3, Z1, Z1
-	VMOVUPS      384(CX), Z3
-	VMOVUPS      448(CX), Z4
+	VMOVUPS      384(DX), Z3
+	VMOVUPS      448(DX), Z4
 	VMAXPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z1, Z4
 	VUNPCKHPS    Z3, Z1, Z1
@@ -472,20 +498,20 @@ group:
 	VUNPCKLPD    Z1, Z0, Z3
 	VUNPCKHPD    Z1, Z0, Z0
 	VMAXPS       Z0, Z3, Z0
-	VMOVUPS      512(CX), Z1
-	VMOVUPS      576(CX), Z3
+	VMOVUPS      512(DX), Z1
+	VMOVUPS      576(DX), Z3
 	VMAXPS       Z3, Z1, Z1
-	VMOVUPS      640(CX), Z3
-	VMOVUPS      704(CX), Z4
+	VMOVUPS      640(DX), Z3
+	VMOVUPS      704(DX), Z4
 	VMAXPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z1, Z4
 	VUNPCKHPS    Z3, Z1, Z1
 	VMAXPS       Z1, Z4, Z1
-	VMOVUPS      768(CX), Z3
-	VMOVUPS      832(CX), Z4
+	VMOVUPS      768(DX), Z3
+	VMOVUPS      832(DX), Z4
 	VMAXPS       Z4, Z3, Z3
-	VMOVUPS      896(CX), Z4
-	VMOVUPS      960(CX), Z5
+	VMOVUPS      896(DX), Z4
+	VMOVUPS      960(DX), Z5
 	VMAXPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
@@ -496,20 +522,20 @@ group:
 	VSHUFF32X4   $0x88, Z1, Z0, Z3
 	VSHUFF32X4   $0xdd, Z1, Z0, Z0
 	VMAXPS       Z0, Z3, Z0
-	VMOVUPS      1024(CX), Z1
-	VMOVUPS      1088(CX), Z3
+	VMOVUPS      1024(DX), Z1
+	VMOVUPS      1088(DX), Z3
 	VMAXPS       Z3, Z1, Z1
-	VMOVUPS      1152(CX), Z3
-	VMOVUPS      1216(CX), Z4
+	VMOVUPS      1152(DX), Z3
+	VMOVUPS      1216(DX), Z4
 	VMAXPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z1, Z4
 	VUNPCKHPS    Z3, Z1, Z1
 	VMAXPS       Z1, Z4, Z1
-	VMOVUPS      1280(CX), Z3
-	VMOVUPS      1344(CX), Z4
+	VMOVUPS      1280(DX), Z3
+	VMOVUPS      1344(DX), Z4
 	VMAXPS       Z4, Z3, Z3
-	VMOVUPS      1408(CX), Z4
-	VMOVUPS      1472(CX), Z5
+	VMOVUPS      1408(DX), Z4
+	VMOVUPS      1472(DX), Z5
 	VMAXPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
@@ -517,20 +543,20 @@ group:
 	VUNPCKLPD    Z3, Z1, Z4
 	VUNPCKHPD    Z3, Z1, Z1
 	VMAXPS       Z1, Z4, Z1
-	VMOVUPS      1536(CX), Z3
-	VMOVUPS      1600(CX), Z4
+	VMOVUPS      1536(DX), Z3
+	VMOVUPS      1600(DX), Z4
 	VMAXPS       Z4, Z3, Z3
-	VMOVUPS      1664(CX), Z4
-	VMOVUPS      1728(CX), Z5
+	VMOVUPS      1664(DX), Z4
+	VMOVUPS      1728(DX), Z5
 	VMAXPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
 	VMAXPS       Z3, Z5, Z3
-	VMOVUPS      1792(CX), Z4
-	VMOVUPS      1856(CX), Z5
+	VMOVUPS      1792(DX), Z4
+	VMOVUPS      1856(DX), Z5
 	VMAXPS       Z5, Z4, Z4
-	VMOVUPS      1920(CX), Z5
-	VMOVUPS      1984(CX), Z6
+	VMOVUPS      1920(DX), Z5
+	VMOVUPS      1984(DX), Z6
 	VMAXPS       Z6, Z5, Z5
 	VUNPCKLPS    Z5, Z4, Z6
 	VUNPCKHPS    Z5, Z4, Z4
@@ -544,20 +570,20 @@ group:
 	VSHUFF32X4   $0x88, Z1, Z0, Z3
 	VSHUFF32X4   $0xdd, Z1, Z0, Z0
 	VMAXPS       Z0, Z3, Z0
-	VMOVUPS      (CX), Z1
-	VMOVUPS      64(CX), Z3
+	VMOVUPS      (DX), Z1
+	VMOVUPS      64(DX), Z3
 	VMINPS       Z3, Z1, Z1
-	VMOVUPS      128(CX), Z3
-	VMOVUPS      192(CX), Z4
+	VMOVUPS      128(DX), Z3
+	VMOVUPS      192(DX), Z4
 	VMINPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z1, Z4
 	VUNPCKHPS    Z3, Z1, Z1
 	VMINPS       Z1, Z4, Z1
-	VMOVUPS      256(CX), Z3
-	VMOVUPS      320(CX), Z4
+	VMOVUPS      256(DX), Z3
+	VMOVUPS      320(DX), Z4
 	VMINPS       Z4, Z3, Z3
-	VMOVUPS      384(CX), Z4
-	VMOVUPS      448(CX), Z5
+	VMOVUPS      384(DX), Z4
+	VMOVUPS      448(DX), Z5
 	VMINPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
@@ -565,20 +591,20 @@ group:
 	VUNPCKLPD    Z3, Z1, Z4
 	VUNPCKHPD    Z3, Z1, Z1
 	VMINPS       Z1, Z4, Z1
-	VMOVUPS      512(CX), Z3
-	VMOVUPS      576(CX), Z4
+	VMOVUPS      512(DX), Z3
+	VMOVUPS      576(DX), Z4
 	VMINPS       Z4, Z3, Z3
-	VMOVUPS      640(CX), Z4
-	VMOVUPS      704(CX), Z5
+	VMOVUPS      640(DX), Z4
+	VMOVUPS      704(DX), Z5
 	VMINPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
 	VMINPS       Z3, Z5, Z3
-	VMOVUPS      768(CX), Z4
-	VMOVUPS      832(CX), Z5
+	VMOVUPS      768(DX), Z4
+	VMOVUPS      832(DX), Z5
 	VMINPS       Z5, Z4, Z4
-	VMOVUPS      896(CX), Z5
-	VMOVUPS      960(CX), Z6
+	VMOVUPS      896(DX), Z5
+	VMOVUPS      960(DX), Z6
 	VMINPS       Z6, Z5, Z5
 	VUNPCKLPS    Z5, Z4, Z6
 	VUNPCKHPS    Z5, Z4, Z4
@@ -589,20 +615,20 @@ group:
 	VSHUFF32X4   $0x88, Z3, Z1, Z4
 	VSHUFF32X4   $0xdd, Z3, Z1, Z1
 	VMINPS       Z1, Z4, Z1
-	VMOVUPS      1024(CX), Z3
-	VMOVUPS      1088(CX), Z4
+	VMOVUPS      1024(DX), Z3
+	VMOVUPS      1088(DX), Z4
 	VMINPS       Z4, Z3, Z3
-	VMOVUPS      1152(CX), Z4
-	VMOVUPS      1216(CX), Z5
+	VMOVUPS      1152(DX), Z4
+	VMOVUPS      1216(DX), Z5
 	VMINPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
 	VMINPS       Z3, Z5, Z3
-	VMOVUPS      1280(CX), Z4
-	VMOVUPS      1344(CX), Z5
+	VMOVUPS      1280(DX), Z4
+	VMOVUPS      1344(DX), Z5
 	VMINPS       Z5, Z4, Z4
-	VMOVUPS      1408(CX), Z5
-	VMOVUPS      1472(CX), Z6
+	VMOVUPS      1408(DX), Z5
+	VMOVUPS      1472(DX), Z6
 	VMINPS       Z6, Z5, Z5
 	VUNPCKLPS    Z5, Z4, Z6
 	VUNPCKHPS    Z5, Z4, Z4
@@ -610,20 +636,20 @@ group:
 	VUNPCKLPD    Z4, Z3, Z5
 	VUNPCKHPD    Z4, Z3, Z3
 	VMINPS       Z3, Z5, Z3
-	VMOVUPS      1536(CX), Z4
-	VMOVUPS      1600(CX), Z5
+	VMOVUPS      1536(DX), Z4
+	VMOVUPS      1600(DX), Z5
 	VMINPS       Z5, Z4, Z4
-	VMOVUPS      1664(CX), Z5
-	VMOVUPS      1728(CX), Z6
+	VMOVUPS      1664(DX), Z5
+	VMOVUPS      1728(DX), Z6
 	VMINPS       Z6, Z5, Z5
 	VUNPCKLPS    Z5, Z4, Z6
 	VUNPCKHPS    Z5, Z4, Z4
 	VMINPS       Z4, Z6, Z4
-	VMOVUPS      1792(CX), Z5
-	VMOVUPS      1856(CX), Z6
+	VMOVUPS      1792(DX), Z5
+	VMOVUPS      1856(DX), Z6
 	VMINPS       Z6, Z5, Z5
-	VMOVUPS      1920(CX), Z6
-	VMOVUPS      1984(CX), Z7
+	VMOVUPS      1920(DX), Z6
+	VMOVUPS      1984(DX), Z7
 	VMINPS       Z7, Z6, Z6
 	VUNPCKLPS    Z6, Z5, Z7
 	VUNPCKHPS    Z6, Z5, Z5
@@ -646,50 +672,50 @@ group:
 	VMOVAPS.Z    Z2, K1, Z1
 	VCMPPS       $0x00, Z3, Z0, K2
 	KANDW        K2, K1, K1
-	KMOVW        K1, SI
-	VMOVUPS      Z1, 96(SP)
+	KMOVW        K1, R10
+	VMOVUPS      Z1, 448(SP)
 	JMP          ties
 
 tie:
-	TZCNTL       SI, DI
-	MOVL         DI, R8
-	SHLQ         $0x07, R8
-	ADDQ         CX, R8
-	VBROADCASTSS 96(SP)(DI*4), Z0
-	XORL         R9, R9
-	VCMPPS       $0x00, 64(R8), Z0, K1
-	KMOVW        K1, R10
-	SHLL         $0x10, R9
-	ORL          R10, R9
-	VCMPPS       $0x00, (R8), Z0, K1
-	KMOVW        K1, R10
-	SHLL         $0x10, R9
-	ORL          R10, R9
-	TZCNTL       R9, R9
+	TZCNTL       R10, R11
+	MOVL         R11, R12
+	SHLQ         $0x07, R12
+	ADDQ         DX, R12
+	VBROADCASTSS 448(SP)(R11*4), Z0
+	XORL         R13, R13
+	VCMPPS       $0x00, 64(R12), Z0, K1
+	KMOVW        K1, R14
+	SHLL         $0x10, R13
+	ORL          R14, R13
+	VCMPPS       $0x00, (R12), Z0, K1
+	KMOVW        K1, R14
+	SHLL         $0x10, R13
+	ORL          R14, R13
+	TZCNTL       R13, R13
 	VBROADCASTSS bits_80000000<>+0(SB), Z1
 	VPXORD       Z0, Z1, Z0
-	XORL         R10, R10
-	VCMPPS       $0x00, 64(R8), Z0, K1
-	KMOVW        K1, R11
-	SHLL         $0x10, R10
-	ORL          R11, R10
-	VCMPPS       $0x00, (R8), Z0, K1
-	KMOVW        K1, R8
-	SHLL         $0x10, R10
-	ORL          R8, R10
-	TZCNTL       R10, R10
-	CMPL         R9, R10
+	XORL         R14, R14
+	VCMPPS       $0x00, 64(R12), Z0, K1
+	KMOVW        K1, R15
+	SHLL         $0x10, R14
+	ORL          R15, R14
+	VCMPPS       $0x00, (R12), Z0, K1
+	KMOVW        K1, R12
+	SHLL         $0x10, R14
+	ORL          R12, R14
+	TZCNTL       R14, R14
+	CMPL         R13, R14
 	JLT          first
-	XORL         $0x80000000, 96(SP)(DI*4)
+	XORL         $0x80000000, 448(SP)(R11*4)
 
 first:
-	LEAL -1(SI), DI
-	ANDL DI, SI
+	LEAL -1(R10), R11
+	ANDL R11, R10
 
 ties:
-	TESTL        SI, SI
+	TESTL        R10, R10
 	JNE          tie
-	VMOVUPS      96(SP), Z0
+	VMOVUPS      448(SP), Z0
 	VBROADCASTSS bits_be000000<>+0(SB), Z1
 	VMULPS       Z1, Z0, Z0
 	VBROADCASTSS bits_7fffffff<>+0(SB), Z1
@@ -698,7 +724,7 @@ ties:
 	VCMPPS       $0x1d, Z3, Z1, K1
 	KORTESTW     K1, K1
 	JNE          end
-	VCVTPS2PH    $0x00, Z0, (SP)
+	VCVTPS2PH    $0x00, Z0, (R9)
 	VBROADCASTSS bits_3f800000<>+0(SB), Z1
 	VDIVPS       Z0, Z1, Z1
 	VBROADCASTSS bits_00000000<>+0(SB), Z3
@@ -710,12 +736,20 @@ ties:
 	VCMPPS       $0x1e, Z3, Z1, K1
 	KORTESTW     K1, K1
 	JNE          end
-	VMOVUPS      Z0, 32(SP)
+	VMOVUPS      Z0, 64(R9)
+	ADDQ         $0x00000800, DX
+	INCQ         SI
+	CMPQ         SI, $0x01
+	JEQ          swap
+
+scanned:
+	CMPQ         DI, BX
+	JGE          done
 	VBROADCASTSS bits_41080000<>+0(SB), Z0
 	VBROADCASTSS bits_0000000f<>+0(SB), Z1
-	MOVWLZX      (SP), SI
-	MOVW         SI, (AX)
-	VBROADCASTSS 32(SP), Z3
+	MOVWLZX      (R8), R10
+	MOVW         R10, (AX)
+	VBROADCASTSS 64(R8), Z3
 	VMULPS       (CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -728,9 +762,9 @@ ties:
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 2(AX)
-	MOVWLZX      2(SP), SI
-	MOVW         SI, 18(AX)
-	VBROADCASTSS 36(SP), Z3
+	MOVWLZX      2(R8), R10
+	MOVW         R10, 18(AX)
+	VBROADCASTSS 68(R8), Z3
 	VMULPS       128(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -743,9 +777,9 @@ ties:
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 20(AX)
-	MOVWLZX      4(SP), SI
-	MOVW         SI, 36(AX)
-	VBROADCASTSS 40(SP), Z3
+	MOVWLZX      4(R8), R10
+	MOVW         R10, 36(AX)
+	VBROADCASTSS 72(R8), Z3
 	VMULPS       256(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -758,9 +792,9 @@ ties:
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 38(AX)
-	MOVWLZX      6(SP), SI
-	MOVW         SI, 54(AX)
-	VBROADCASTSS 44(SP), Z3
+	MOVWLZX      6(R8), R10
+	MOVW         R10, 54(AX)
+	VBROADCASTSS 76(R8), Z3
 	VMULPS       384(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -773,9 +807,9 @@ ties:
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 56(AX)
-	MOVWLZX      8(SP), SI
-	MOVW         SI, 72(AX)
-	VBROADCASTSS 48(SP), Z3
+	MOVWLZX      8(R8), R10
+	MOVW         R10, 72(AX)
+	VBROADCASTSS 80(R8), Z3
 	VMULPS       512(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -788,9 +822,9 @@ ties:
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 74(AX)
-	MOVWLZX      10(SP), SI
-	MOVW         SI, 90(AX)
-	VBROADCASTSS 52(SP), Z3
+	MOVWLZX      10(R8), R10
+	MOVW         R10, 90(AX)
+	VBROADCASTSS 84(R8), Z3
 	VMULPS       640(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -803,9 +837,9 @@ ties:
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 92(AX)
-	MOVWLZX      12(SP), SI
-	MOVW         SI, 108(AX)
-	VBROADCASTSS 56(SP), Z3
+	MOVWLZX      12(R8), R10
+	MOVW         R10, 108(AX)
+	VBROADCASTSS 88(R8), Z3
 	VMULPS       768(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -818,9 +852,9 @@ ties:
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 110(AX)
-	MOVWLZX      14(SP), SI
-	MOVW         SI, 126(AX)
-	VBROADCASTSS 60(SP), Z3
+	MOVWLZX      14(R8), R10
+	MOVW         R10, 126(AX)
+	VBROADCASTSS 92(R8), Z3
 	VMULPS       896(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -833,9 +867,9 @@ ties:
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 128(AX)
-	MOVWLZX      16(SP), SI
-	MOVW         SI, 144(AX)
-	VBROADCASTSS 64(SP), Z3
+	MOVWLZX      16(R8), R10
+	MOVW         R10, 144(AX)
+	VBROADCASTSS 96(R8), Z3
 	VMULPS       1024(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -848,9 +882,9 @@ ties:
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 146(AX)
-	MOVWLZX      18(SP), SI
-	MOVW         SI, 162(AX)
-	VBROADCASTSS 68(SP), Z3
+	MOVWLZX      18(R8), R10
+	MOVW         R10, 162(AX)
+	VBROADCASTSS 100(R8), Z3
 	VMULPS       1152(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -863,9 +897,9 @@ ties:
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 164(AX)
-	MOVWLZX      20(SP), SI
-	MOVW         SI, 180(AX)
-	VBROADCASTSS 72(SP), Z3
+	MOVWLZX      20(R8), R10
+	MOVW         R10, 180(AX)
+	VBROADCASTSS 104(R8), Z3
 	VMULPS       1280(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -878,9 +912,9 @@ ties:
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 182(AX)
-	MOVWLZX      22(SP), SI
-	MOVW         SI, 198(AX)
-	VBROADCASTSS 76(SP), Z3
+	MOVWLZX      22(R8), R10
+	MOVW         R10, 198(AX)
+	VBROADCASTSS 108(R8), Z3
 	VMULPS       1408(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -893,9 +927,9 @@ ties:
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 200(AX)
-	MOVWLZX      24(SP), SI
-	MOVW         SI, 216(AX)
-	VBROADCASTSS 80(SP), Z3
+	MOVWLZX      24(R8), R10
+	MOVW         R10, 216(AX)
+	VBROADCASTSS 112(R8), Z3
 	VMULPS       1536(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -908,9 +942,9 @@ ties:
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 218(AX)
-	MOVWLZX      26(SP), SI
-	MOVW         SI, 234(AX)
-	VBROADCASTSS 84(SP), Z3
+	MOVWLZX      26(R8), R10
+	MOVW         R10, 234(AX)
+	VBROADCASTSS 116(R8), Z3
 	VMULPS       1664(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -923,9 +957,9 @@ ties:
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 236(AX)
-	MOVWLZX      28(SP), SI
-	MOVW         SI, 252(AX)
-	VBROADCASTSS 88(SP), Z3
+	MOVWLZX      28(R8), R10
+	MOVW         R10, 252(AX)
+	VBROADCASTSS 120(R8), Z3
 	VMULPS       1792(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -938,9 +972,9 @@ ties:
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 254(AX)
-	MOVWLZX      30(SP), SI
-	MOVW         SI, 270(AX)
-	VBROADCASTSS 92(SP), Z3
+	MOVWLZX      30(R8), R10
+	MOVW         R10, 270(AX)
+	VBROADCASTSS 124(R8), Z3
 	VMULPS       1920(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -955,15 +989,21 @@ ties:
 	VMOVDQU      X0, 272(AX)
 	ADDQ         $0x00000120, AX
 	ADDQ         $0x00000800, CX
-	INCQ         BX
+	INCQ         DI
+	CMPQ         DI, BX
+	JGE          done
 
-test:
-	CMPQ BX, DX
-	JLT  group
+swap:
+	XCHGQ R8, R9
+	JMP   group
 
 end:
+	MOVQ SI, BX
+	JMP  scanned
+
+done:
 	VZEROUPPER
-	MOVQ BX, done+24(FP)
+	MOVQ DI, done+24(FP)
 	RET
 
 DATA bits_be000000<>+0(SB)/4, $0xbe000000
@@ -977,28 +1017,34 @@ GLOBL bits_0000000f<>(SB), RODATA|NOPTR, $4
 
 // func encodeQ5_0AVX512(dst *byte, src *float32, groups int) (done int)
 // Requires: AVX, AVX512F, BMI
-TEXT ·encodeQ5_0AVX512(SB), NOSPLIT, $160-32
+TEXT ·encodeQ5_0AVX512(SB), NOSPLIT, $512-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ groups+16(FP), DX
-	XORQ BX, BX
-	JMP  test
+	MOVQ groups+16(FP), BX
+	LEAQ 63(SP), R9
+	ANDQ $-64, R9
+	LEAQ 192(R9), R8
+	MOVQ CX, DX
+	XORQ SI, SI
+	XORQ DI, DI
 
 group:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z1
+	CMPQ         SI, BX
+	JGE          scanned
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
 	VMAXPS       Z1, Z0, Z0
-	VMOVUPS      128(CX), Z1
-	VMOVUPS      192(CX), Z3
+	VMOVUPS      128(DX), Z1
+	VMOVUPS      192(DX), Z3
 	VMAXPS       Z3, Z1, Z1
 	VUNPCKLPS    Z1, Z0, Z3
 	VUNPCKHPS    Z1, Z0, Z0
 	VMAXPS       Z0, Z3, Z0
-	VMOVUPS      256(CX), Z1
-	VMOVUPS      320(CX), Z3
+	VMOVUPS      256(DX), Z1
+	VMOVUPS      320(DX), Z3
 	VMAXPS       Z3, Z1, Z1
-	VMOVUPS      384(CX), Z3
-	VMOVUPS      448(CX), Z4
+	VMOVUPS      384(DX), Z3
+	VMOVUPS      448(DX), Z4
 	VMAXPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z1, Z4
 	VUNPCKHPS    Z3, Z1, Z1
@@ -1006,20 +1052,20 @@ group:
 	VUNPCKLPD    Z1, Z0, Z3
 	VUNPCKHPD    Z1, Z0, Z0
 	VMAXPS       Z0, Z3, Z0
-	VMOVUPS      512(CX), Z1
-	VMOVUPS      576(CX), Z3
+	VMOVUPS      512(DX), Z1
+	VMOVUPS      576(DX), Z3
 	VMAXPS       Z3, Z1, Z1
-	VMOVUPS      640(CX), Z3
-	VMOVUPS      704(CX), Z4
+	VMOVUPS      640(DX), Z3
+	VMOVUPS      704(DX), Z4
 	VMAXPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z1, Z4
 	VUNPCKHPS    Z3, Z1, Z1
 	VMAXPS       Z1, Z4, Z1
-	VMOVUPS      768(CX), Z3
-	VMOVUPS      832(CX), Z4
+	VMOVUPS      768(DX), Z3
+	VMOVUPS      832(DX), Z4
 	VMAXPS       Z4, Z3, Z3
-	VMOVUPS      896(CX), Z4
-	VMOVUPS      960(CX), Z5
+	VMOVUPS      896(DX), Z4
+	VMOVUPS      960(DX), Z5
 	VMAXPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
@@ -1030,20 +1076,20 @@ group:
 	VSHUFF32X4   $0x88, Z1, Z0, Z3
 	VSHUFF32X4   $0xdd, Z1, Z0, Z0
 	VMAXPS       Z0, Z3, Z0
-	VMOVUPS      1024(CX), Z1
-	VMOVUPS      1088(CX), Z3
+	VMOVUPS      1024(DX), Z1
+	VMOVUPS      1088(DX), Z3
 	VMAXPS       Z3, Z1, Z1
-	VMOVUPS      1152(CX), Z3
-	VMOVUPS      1216(CX), Z4
+	VMOVUPS      1152(DX), Z3
+	VMOVUPS      1216(DX), Z4
 	VMAXPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z1, Z4
 	VUNPCKHPS    Z3, Z1, Z1
 	VMAXPS       Z1, Z4, Z1
-	VMOVUPS      1280(CX), Z3
-	VMOVUPS      1344(CX), Z4
+	VMOVUPS      1280(DX), Z3
+	VMOVUPS      1344(DX), Z4
 	VMAXPS       Z4, Z3, Z3
-	VMOVUPS      1408(CX), Z4
-	VMOVUPS      1472(CX), Z5
+	VMOVUPS      1408(DX), Z4
+	VMOVUPS      1472(DX), Z5
 	VMAXPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
@@ -1051,20 +1097,20 @@ group:
 	VUNPCKLPD    Z3, Z1, Z4
 	VUNPCKHPD    Z3, Z1, Z1
 	VMAXPS       Z1, Z4, Z1
-	VMOVUPS      1536(CX), Z3
-	VMOVUPS      1600(CX), Z4
+	VMOVUPS      1536(DX), Z3
+	VMOVUPS      1600(DX), Z4
 	VMAXPS       Z4, Z3, Z3
-	VMOVUPS      1664(CX), Z4
-	VMOVUPS      1728(CX), Z5
+	VMOVUPS      1664(DX), Z4
+	VMOVUPS      1728(DX), Z5
 	VMAXPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
 	VMAXPS       Z3, Z5, Z3
-	VMOVUPS      1792(CX), Z4
-	VMOVUPS      1856(CX), Z5
+	VMOVUPS      1792(DX), Z4
+	VMOVUPS      1856(DX), Z5
 	VMAXPS       Z5, Z4, Z4
-	VMOVUPS      1920(CX), Z5
-	VMOVUPS      1984(CX), Z6
+	VMOVUPS      1920(DX), Z5
+	VMOVUPS      1984(DX), Z6
 	VMAXPS       Z6, Z5, Z5
 	VUNPCKLPS    Z5, Z4, Z6
 	VUNPCKHPS    Z5, Z4, Z4
@@ -1078,20 +1124,20 @@ group:
 	VSHUFF32X4   $0x88, Z1, Z0, Z3
 	VSHUFF32X4   $0xdd, Z1, Z0, Z0
 	VMAXPS       Z0, Z3, Z0
-	VMOVUPS      (CX), Z1
-	VMOVUPS      64(CX), Z3
+	VMOVUPS      (DX), Z1
+	VMOVUPS      64(DX), Z3
 	VMINPS       Z3, Z1, Z1
-	VMOVUPS      128(CX), Z3
-	VMOVUPS      192(CX), Z4
+	VMOVUPS      128(DX), Z3
+	VMOVUPS      192(DX), Z4
 	VMINPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z1, Z4
 	VUNPCKHPS    Z3, Z1, Z1
 	VMINPS       Z1, Z4, Z1
-	VMOVUPS      256(CX), Z3
-	VMOVUPS      320(CX), Z4
+	VMOVUPS      256(DX), Z3
+	VMOVUPS      320(DX), Z4
 	VMINPS       Z4, Z3, Z3
-	VMOVUPS      384(CX), Z4
-	VMOVUPS      448(CX), Z5
+	VMOVUPS      384(DX), Z4
+	VMOVUPS      448(DX), Z5
 	VMINPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
@@ -1099,20 +1145,20 @@ group:
 	VUNPCKLPD    Z3, Z1, Z4
 	VUNPCKHPD    Z3, Z1, Z1
 	VMINPS       Z1, Z4, Z1
-	VMOVUPS      512(CX), Z3
-	VMOVUPS      576(CX), Z4
+	VMOVUPS      512(DX), Z3
+	VMOVUPS      576(DX), Z4
 	VMINPS       Z4, Z3, Z3
-	VMOVUPS      640(CX), Z4
-	VMOVUPS      704(CX), Z5
+	VMOVUPS      640(DX), Z4
+	VMOVUPS      704(DX), Z5
 	VMINPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
 	VMINPS       Z3, Z5, Z3
-	VMOVUPS      768(CX), Z4
-	VMOVUPS      832(CX), Z5
+	VMOVUPS      768(DX), Z4
+	VMOVUPS      832(DX), Z5
 	VMINPS       Z5, Z4, Z4
-	VMOVUPS      896(CX), Z5
-	VMOVUPS      960(CX), Z6
+	VMOVUPS      896(DX), Z5
+	VMOVUPS      960(DX), Z6
 	VMINPS       Z6, Z5, Z5
 	VUNPCKLPS    Z5, Z4, Z6
 	VUNPCKHPS    Z5, Z4, Z4
@@ -1123,20 +1169,20 @@ group:
 	VSHUFF32X4   $0x88, Z3, Z1, Z4
 	VSHUFF32X4   $0xdd, Z3, Z1, Z1
 	VMINPS       Z1, Z4, Z1
-	VMOVUPS      1024(CX), Z3
-	VMOVUPS      1088(CX), Z4
+	VMOVUPS      1024(DX), Z3
+	VMOVUPS      1088(DX), Z4
 	VMINPS       Z4, Z3, Z3
-	VMOVUPS      1152(CX), Z4
-	VMOVUPS      1216(CX), Z5
+	VMOVUPS      1152(DX), Z4
+	VMOVUPS      1216(DX), Z5
 	VMINPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
 	VMINPS       Z3, Z5, Z3
-	VMOVUPS      1280(CX), Z4
-	VMOVUPS      1344(CX), Z5
+	VMOVUPS      1280(DX), Z4
+	VMOVUPS      1344(DX), Z5
 	VMINPS       Z5, Z4, Z4
-	VMOVUPS      1408(CX), Z5
-	VMOVUPS      1472(CX), Z6
+	VMOVUPS      1408(DX), Z5
+	VMOVUPS      1472(DX), Z6
 	VMINPS       Z6, Z5, Z5
 	VUNPCKLPS    Z5, Z4, Z6
 	VUNPCKHPS    Z5, Z4, Z4
@@ -1144,20 +1190,20 @@ group:
 	VUNPCKLPD    Z4, Z3, Z5
 	VUNPCKHPD    Z4, Z3, Z3
 	VMINPS       Z3, Z5, Z3
-	VMOVUPS      1536(CX), Z4
-	VMOVUPS      1600(CX), Z5
+	VMOVUPS      1536(DX), Z4
+	VMOVUPS      1600(DX), Z5
 	VMINPS       Z5, Z4, Z4
-	VMOVUPS      1664(CX), Z5
-	VMOVUPS      1728(CX), Z6
+	VMOVUPS      1664(DX), Z5
+	VMOVUPS      1728(DX), Z6
 	VMINPS       Z6, Z5, Z5
 	VUNPCKLPS    Z5, Z4, Z6
 	VUNPCKHPS    Z5, Z4, Z4
 	VMINPS       Z4, Z6, Z4
-	VMOVUPS      1792(CX), Z5
-	VMOVUPS      1856(CX), Z6
+	VMOVUPS      1792(DX), Z5
+	VMOVUPS      1856(DX), Z6
 	VMINPS       Z6, Z5, Z5
-	VMOVUPS      1920(CX), Z6
-	VMOVUPS      1984(CX), Z7
+	VMOVUPS      1920(DX), Z6
+	VMOVUPS      1984(DX), Z7
 	VMINPS       Z7, Z6, Z6
 	VUNPCKLPS    Z6, Z5, Z7
 	VUNPCKHPS    Z6, Z5, Z5
@@ -1180,50 +1226,50 @@ group:
 	VMOVAPS.Z    Z2, K1, Z1
 	VCMPPS       $0x00, Z3, Z0, K2
 	KANDW        K2, K1, K1
-	KMOVW        K1, SI
-	VMOVUPS      Z1, 96(SP)
+	KMOVW        K1, R10
+	VMOVUPS      Z1, 448(SP)
 	JMP          ties
 
 tie:
-	TZCNTL       SI, DI
-	MOVL         DI, R8
-	SHLQ         $0x07, R8
-	ADDQ         CX, R8
-	VBROADCASTSS 96(SP)(DI*4), Z0
-	XORL         R9, R9
-	VCMPPS       $0x00, 64(R8), Z0, K1
-	KMOVW        K1, R10
-	SHLL         $0x10, R9
-	ORL          R10, R9
-	VCMPPS       $0x00, (R8), Z0, K1
-	KMOVW        K1, R10
-	SHLL         $0x10, R9
-	ORL          R10, R9
-	TZCNTL       R9, R9
+	TZCNTL       R10, R11
+	MOVL         R11, R12
+	SHLQ         $0x07, R12
+	ADDQ         DX, R12
+	VBROADCASTSS 448(SP)(R11*4), Z0
+	XORL         R13, R13
+	VCMPPS       $0x00, 64(R12), Z0, K1
+	KMOVW        K1, R14
+	SHLL         $0x10, R13
+	ORL          R14, R13
+	VCMPPS       $0x00, (R12), Z0, K1
+	KMOVW        K1, R14
+	SHLL         $0x10, R13
+	ORL          R14, R13
+	TZCNTL       R13, R13
 	VBROADCASTSS bits_80000000<>+0(SB), Z1
 	VPXORD       Z0, Z1, Z0
-	XORL         R10, R10
-	VCMPPS       $0x00, 64(R8), Z0, K1
-	KMOVW        K1, R11
-	SHLL         $0x10, R10
-	ORL          R11, R10
-	VCMPPS       $0x00, (R8), Z0, K1
-	KMOVW        K1, R8
-	SHLL         $0x10, R10
-	ORL          R8, R10
-	TZCNTL       R10, R10
-	CMPL         R9, R10
+	XORL         R14, R14
+	VCMPPS       $0x00, 64(R12), Z0, K1
+	KMOVW        K1, R15
+	SHLL         $0x10, R14
+	ORL          R15, R14
+	VCMPPS       $0x00, (R12), Z0, K1
+	KMOVW        K1, R12
+	SHLL         $0x10, R14
+	ORL          R12, R14
+	TZCNTL       R14, R14
+	CMPL         R13, R14
 	JLT          first
-	XORL         $0x80000000, 96(SP)(DI*4)
+	XORL         $0x80000000, 448(SP)(R11*4)
 
 first:
-	LEAL -1(SI), DI
-	ANDL DI, SI
+	LEAL -1(R10), R11
+	ANDL R11, R10
 
 ties:
-	TESTL        SI, SI
+	TESTL        R10, R10
 	JNE          tie
-	VMOVUPS      96(SP), Z0
+	VMOVUPS      448(SP), Z0
 	VBROADCASTSS bits_bd800000<>+0(SB), Z1
 	VMULPS       Z1, Z0, Z0
 	VBROADCASTSS bits_7fffffff<>+0(SB), Z1
@@ -1232,7 +1278,7 @@ ties:
 	VCMPPS       $0x1d, Z3, Z1, K1
 	KORTESTW     K1, K1
 	JNE          end
-	VCVTPS2PH    $0x00, Z0, (SP)
+	VCVTPS2PH    $0x00, Z0, (R9)
 	VBROADCASTSS bits_3f800000<>+0(SB), Z1
 	VDIVPS       Z0, Z1, Z1
 	VBROADCASTSS bits_00000000<>+0(SB), Z3
@@ -1244,12 +1290,20 @@ ties:
 	VCMPPS       $0x1e, Z3, Z1, K1
 	KORTESTW     K1, K1
 	JNE          end
-	VMOVUPS      Z0, 32(SP)
+	VMOVUPS      Z0, 64(R9)
+	ADDQ         $0x00000800, DX
+	INCQ         SI
+	CMPQ         SI, $0x01
+	JEQ          swap
+
+scanned:
+	CMPQ         DI, BX
+	JGE          done
 	VBROADCASTSS bits_41840000<>+0(SB), Z0
 	VBROADCASTSS bits_0000001f<>+0(SB), Z1
-	MOVWLZX      (SP), SI
-	MOVW         SI, (AX)
-	VBROADCASTSS 32(SP), Z3
+	MOVWLZX      (R8), R10
+	MOVW         R10, (AX)
+	VBROADCASTSS 64(R8), Z3
 	VMULPS       (CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -1260,22 +1314,22 @@ ties:
 	VPMINSD      Z1, Z3, Z3
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z3, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 2(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 2(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z5
 	VPANDD       Z4, Z5, Z4
 	VPSLLD       $0x04, Z3, Z3
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 6(AX)
-	MOVWLZX      2(SP), SI
-	MOVW         SI, 22(AX)
-	VBROADCASTSS 36(SP), Z3
+	MOVWLZX      2(R8), R10
+	MOVW         R10, 22(AX)
+	VBROADCASTSS 68(R8), Z3
 	VMULPS       128(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -1286,22 +1340,22 @@ ties:
 	VPMINSD      Z1, Z3, Z3
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z3, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 24(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 24(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z5
 	VPANDD       Z4, Z5, Z4
 	VPSLLD       $0x04, Z3, Z3
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 28(AX)
-	MOVWLZX      4(SP), SI
-	MOVW         SI, 44(AX)
-	VBROADCASTSS 40(SP), Z3
+	MOVWLZX      4(R8), R10
+	MOVW         R10, 44(AX)
+	VBROADCASTSS 72(R8), Z3
 	VMULPS       256(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -1312,22 +1366,22 @@ ties:
 	VPMINSD      Z1, Z3, Z3
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z3, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 46(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 46(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z5
 	VPANDD       Z4, Z5, Z4
 	VPSLLD       $0x04, Z3, Z3
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 50(AX)
-	MOVWLZX      6(SP), SI
-	MOVW         SI, 66(AX)
-	VBROADCASTSS 44(SP), Z3
+	MOVWLZX      6(R8), R10
+	MOVW         R10, 66(AX)
+	VBROADCASTSS 76(R8), Z3
 	VMULPS       384(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -1338,22 +1392,22 @@ ties:
 	VPMINSD      Z1, Z3, Z3
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z3, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 68(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 68(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z5
 	VPANDD       Z4, Z5, Z4
 	VPSLLD       $0x04, Z3, Z3
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 72(AX)
-	MOVWLZX      8(SP), SI
-	MOVW         SI, 88(AX)
-	VBROADCASTSS 48(SP), Z3
+	MOVWLZX      8(R8), R10
+	MOVW         R10, 88(AX)
+	VBROADCASTSS 80(R8), Z3
 	VMULPS       512(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -1364,22 +1418,22 @@ ties:
 	VPMINSD      Z1, Z3, Z3
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z3, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 90(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 90(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z5
 	VPANDD       Z4, Z5, Z4
 	VPSLLD       $0x04, Z3, Z3
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 94(AX)
-	MOVWLZX      10(SP), SI
-	MOVW         SI, 110(AX)
-	VBROADCASTSS 52(SP), Z3
+	MOVWLZX      10(R8), R10
+	MOVW         R10, 110(AX)
+	VBROADCASTSS 84(R8), Z3
 	VMULPS       640(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -1390,22 +1444,22 @@ ties:
 	VPMINSD      Z1, Z3, Z3
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z3, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 112(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 112(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z5
 	VPANDD       Z4, Z5, Z4
 	VPSLLD       $0x04, Z3, Z3
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 116(AX)
-	MOVWLZX      12(SP), SI
-	MOVW         SI, 132(AX)
-	VBROADCASTSS 56(SP), Z3
+	MOVWLZX      12(R8), R10
+	MOVW         R10, 132(AX)
+	VBROADCASTSS 88(R8), Z3
 	VMULPS       768(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -1416,22 +1470,22 @@ ties:
 	VPMINSD      Z1, Z3, Z3
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z3, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 134(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 134(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z5
 	VPANDD       Z4, Z5, Z4
 	VPSLLD       $0x04, Z3, Z3
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 138(AX)
-	MOVWLZX      14(SP), SI
-	MOVW         SI, 154(AX)
-	VBROADCASTSS 60(SP), Z3
+	MOVWLZX      14(R8), R10
+	MOVW         R10, 154(AX)
+	VBROADCASTSS 92(R8), Z3
 	VMULPS       896(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -1442,22 +1496,22 @@ ties:
 	VPMINSD      Z1, Z3, Z3
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z3, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 156(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 156(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z5
 	VPANDD       Z4, Z5, Z4
 	VPSLLD       $0x04, Z3, Z3
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 160(AX)
-	MOVWLZX      16(SP), SI
-	MOVW         SI, 176(AX)
-	VBROADCASTSS 64(SP), Z3
+	MOVWLZX      16(R8), R10
+	MOVW         R10, 176(AX)
+	VBROADCASTSS 96(R8), Z3
 	VMULPS       1024(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -1468,22 +1522,22 @@ ties:
 	VPMINSD      Z1, Z3, Z3
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z3, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 178(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 178(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z5
 	VPANDD       Z4, Z5, Z4
 	VPSLLD       $0x04, Z3, Z3
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 182(AX)
-	MOVWLZX      18(SP), SI
-	MOVW         SI, 198(AX)
-	VBROADCASTSS 68(SP), Z3
+	MOVWLZX      18(R8), R10
+	MOVW         R10, 198(AX)
+	VBROADCASTSS 100(R8), Z3
 	VMULPS       1152(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -1494,22 +1548,22 @@ ties:
 	VPMINSD      Z1, Z3, Z3
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z3, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 200(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 200(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z5
 	VPANDD       Z4, Z5, Z4
 	VPSLLD       $0x04, Z3, Z3
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 204(AX)
-	MOVWLZX      20(SP), SI
-	MOVW         SI, 220(AX)
-	VBROADCASTSS 72(SP), Z3
+	MOVWLZX      20(R8), R10
+	MOVW         R10, 220(AX)
+	VBROADCASTSS 104(R8), Z3
 	VMULPS       1280(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -1520,22 +1574,22 @@ ties:
 	VPMINSD      Z1, Z3, Z3
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z3, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 222(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 222(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z5
 	VPANDD       Z4, Z5, Z4
 	VPSLLD       $0x04, Z3, Z3
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 226(AX)
-	MOVWLZX      22(SP), SI
-	MOVW         SI, 242(AX)
-	VBROADCASTSS 76(SP), Z3
+	MOVWLZX      22(R8), R10
+	MOVW         R10, 242(AX)
+	VBROADCASTSS 108(R8), Z3
 	VMULPS       1408(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -1546,22 +1600,22 @@ ties:
 	VPMINSD      Z1, Z3, Z3
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z3, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 244(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 244(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z5
 	VPANDD       Z4, Z5, Z4
 	VPSLLD       $0x04, Z3, Z3
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 248(AX)
-	MOVWLZX      24(SP), SI
-	MOVW         SI, 264(AX)
-	VBROADCASTSS 80(SP), Z3
+	MOVWLZX      24(R8), R10
+	MOVW         R10, 264(AX)
+	VBROADCASTSS 112(R8), Z3
 	VMULPS       1536(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -1572,22 +1626,22 @@ ties:
 	VPMINSD      Z1, Z3, Z3
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z3, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 266(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 266(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z5
 	VPANDD       Z4, Z5, Z4
 	VPSLLD       $0x04, Z3, Z3
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 270(AX)
-	MOVWLZX      26(SP), SI
-	MOVW         SI, 286(AX)
-	VBROADCASTSS 84(SP), Z3
+	MOVWLZX      26(R8), R10
+	MOVW         R10, 286(AX)
+	VBROADCASTSS 116(R8), Z3
 	VMULPS       1664(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -1598,22 +1652,22 @@ ties:
 	VPMINSD      Z1, Z3, Z3
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z3, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 288(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 288(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z5
 	VPANDD       Z4, Z5, Z4
 	VPSLLD       $0x04, Z3, Z3
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 292(AX)
-	MOVWLZX      28(SP), SI
-	MOVW         SI, 308(AX)
-	VBROADCASTSS 88(SP), Z3
+	MOVWLZX      28(R8), R10
+	MOVW         R10, 308(AX)
+	VBROADCASTSS 120(R8), Z3
 	VMULPS       1792(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -1624,22 +1678,22 @@ ties:
 	VPMINSD      Z1, Z3, Z3
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z5
 	VPTESTMD     Z5, Z3, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 310(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 310(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z5
 	VPANDD       Z4, Z5, Z4
 	VPSLLD       $0x04, Z3, Z3
 	VPORD        Z4, Z3, Z3
 	VPMOVDB      Z3, X3
 	VMOVDQU      X3, 314(AX)
-	MOVWLZX      30(SP), SI
-	MOVW         SI, 330(AX)
-	VBROADCASTSS 92(SP), Z3
+	MOVWLZX      30(R8), R10
+	MOVW         R10, 330(AX)
+	VBROADCASTSS 124(R8), Z3
 	VMULPS       1920(CX), Z3, Z4
 	VADDPS       Z0, Z4, Z4
 	VCVTTPS2DQ   Z4, Z4
@@ -1650,13 +1704,13 @@ ties:
 	VPMINSD      Z1, Z3, Z3
 	VBROADCASTSS bits_00000010<>+0(SB), Z0
 	VPTESTMD     Z0, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z0
 	VPTESTMD     Z0, Z3, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 332(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 332(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z0
 	VPANDD       Z4, Z0, Z0
 	VPSLLD       $0x04, Z3, Z3
@@ -1665,15 +1719,21 @@ ties:
 	VMOVDQU      X0, 336(AX)
 	ADDQ         $0x00000160, AX
 	ADDQ         $0x00000800, CX
-	INCQ         BX
+	INCQ         DI
+	CMPQ         DI, BX
+	JGE          done
 
-test:
-	CMPQ BX, DX
-	JLT  group
+swap:
+	XCHGQ R8, R9
+	JMP   group
 
 end:
+	MOVQ SI, BX
+	JMP  scanned
+
+done:
 	VZEROUPPER
-	MOVQ BX, done+24(FP)
+	MOVQ DI, done+24(FP)
 	RET
 
 DATA bits_bd800000<>+0(SB)/4, $0xbd800000
@@ -1690,28 +1750,34 @@ GLOBL bits_00000010<>(SB), RODATA|NOPTR, $4
 
 // func encodeQ4_1AVX512(dst *byte, src *float32, groups int) (done int)
 // Requires: AVX, AVX512F
-TEXT ·encodeQ4_1AVX512(SB), NOSPLIT, $192-32
+TEXT ·encodeQ4_1AVX512(SB), NOSPLIT, $448-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ groups+16(FP), DX
-	XORQ BX, BX
-	JMP  test
+	MOVQ groups+16(FP), BX
+	LEAQ 63(SP), R9
+	ANDQ $-64, R9
+	LEAQ 192(R9), R8
+	MOVQ CX, DX
+	XORQ SI, SI
+	XORQ DI, DI
 
 group:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z1
+	CMPQ         SI, BX
+	JGE          scanned
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
 	VMINPS       Z1, Z0, Z0
-	VMOVUPS      128(CX), Z1
-	VMOVUPS      192(CX), Z2
+	VMOVUPS      128(DX), Z1
+	VMOVUPS      192(DX), Z2
 	VMINPS       Z2, Z1, Z1
 	VUNPCKLPS    Z1, Z0, Z2
 	VUNPCKHPS    Z1, Z0, Z0
 	VMINPS       Z0, Z2, Z0
-	VMOVUPS      256(CX), Z1
-	VMOVUPS      320(CX), Z2
+	VMOVUPS      256(DX), Z1
+	VMOVUPS      320(DX), Z2
 	VMINPS       Z2, Z1, Z1
-	VMOVUPS      384(CX), Z2
-	VMOVUPS      448(CX), Z3
+	VMOVUPS      384(DX), Z2
+	VMOVUPS      448(DX), Z3
 	VMINPS       Z3, Z2, Z2
 	VUNPCKLPS    Z2, Z1, Z3
 	VUNPCKHPS    Z2, Z1, Z1
@@ -1719,20 +1785,20 @@ group:
 	VUNPCKLPD    Z1, Z0, Z2
 	VUNPCKHPD    Z1, Z0, Z0
 	VMINPS       Z0, Z2, Z0
-	VMOVUPS      512(CX), Z1
-	VMOVUPS      576(CX), Z2
+	VMOVUPS      512(DX), Z1
+	VMOVUPS      576(DX), Z2
 	VMINPS       Z2, Z1, Z1
-	VMOVUPS      640(CX), Z2
-	VMOVUPS      704(CX), Z3
+	VMOVUPS      640(DX), Z2
+	VMOVUPS      704(DX), Z3
 	VMINPS       Z3, Z2, Z2
 	VUNPCKLPS    Z2, Z1, Z3
 	VUNPCKHPS    Z2, Z1, Z1
 	VMINPS       Z1, Z3, Z1
-	VMOVUPS      768(CX), Z2
-	VMOVUPS      832(CX), Z3
+	VMOVUPS      768(DX), Z2
+	VMOVUPS      832(DX), Z3
 	VMINPS       Z3, Z2, Z2
-	VMOVUPS      896(CX), Z3
-	VMOVUPS      960(CX), Z4
+	VMOVUPS      896(DX), Z3
+	VMOVUPS      960(DX), Z4
 	VMINPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z2, Z4
 	VUNPCKHPS    Z3, Z2, Z2
@@ -1743,20 +1809,20 @@ group:
 	VSHUFF32X4   $0x88, Z1, Z0, Z2
 	VSHUFF32X4   $0xdd, Z1, Z0, Z0
 	VMINPS       Z0, Z2, Z0
-	VMOVUPS      1024(CX), Z1
-	VMOVUPS      1088(CX), Z2
+	VMOVUPS      1024(DX), Z1
+	VMOVUPS      1088(DX), Z2
 	VMINPS       Z2, Z1, Z1
-	VMOVUPS      1152(CX), Z2
-	VMOVUPS      1216(CX), Z3
+	VMOVUPS      1152(DX), Z2
+	VMOVUPS      1216(DX), Z3
 	VMINPS       Z3, Z2, Z2
 	VUNPCKLPS    Z2, Z1, Z3
 	VUNPCKHPS    Z2, Z1, Z1
 	VMINPS       Z1, Z3, Z1
-	VMOVUPS      1280(CX), Z2
-	VMOVUPS      1344(CX), Z3
+	VMOVUPS      1280(DX), Z2
+	VMOVUPS      1344(DX), Z3
 	VMINPS       Z3, Z2, Z2
-	VMOVUPS      1408(CX), Z3
-	VMOVUPS      1472(CX), Z4
+	VMOVUPS      1408(DX), Z3
+	VMOVUPS      1472(DX), Z4
 	VMINPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z2, Z4
 	VUNPCKHPS    Z3, Z2, Z2
@@ -1764,20 +1830,20 @@ group:
 	VUNPCKLPD    Z2, Z1, Z3
 	VUNPCKHPD    Z2, Z1, Z1
 	VMINPS       Z1, Z3, Z1
-	VMOVUPS      1536(CX), Z2
-	VMOVUPS      1600(CX), Z3
+	VMOVUPS      1536(DX), Z2
+	VMOVUPS      1600(DX), Z3
 	VMINPS       Z3, Z2, Z2
-	VMOVUPS      1664(CX), Z3
-	VMOVUPS      1728(CX), Z4
+	VMOVUPS      1664(DX), Z3
+	VMOVUPS      1728(DX), Z4
 	VMINPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z2, Z4
 	VUNPCKHPS    Z3, Z2, Z2
 	VMINPS       Z2, Z4, Z2
-	VMOVUPS      1792(CX), Z3
-	VMOVUPS      1856(CX), Z4
+	VMOVUPS      1792(DX), Z3
+	VMOVUPS      1856(DX), Z4
 	VMINPS       Z4, Z3, Z3
-	VMOVUPS      1920(CX), Z4
-	VMOVUPS      1984(CX), Z5
+	VMOVUPS      1920(DX), Z4
+	VMOVUPS      1984(DX), Z5
 	VMINPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
@@ -1793,40 +1859,40 @@ group:
 	VMINPS       Z0, Z2, Z0
 	VBROADCASTSS bits_00000000<>+0(SB), Z1
 	VCMPPS       $0x00, Z1, Z0, K1
-	KMOVW        K1, SI
-	TESTL        SI, SI
+	KMOVW        K1, R10
+	TESTL        R10, R10
 	JEQ          positive
-	MOVQ         CX, SI
-	MOVL         $0x00000010, DI
+	MOVQ         DX, R10
+	MOVL         $0x00000010, R11
 
 zeros:
 	VBROADCASTSS bits_80000000<>+0(SB), Z1
-	VPCMPEQD     (SI), Z1, K1
+	VPCMPEQD     (R10), Z1, K1
 	KORTESTW     K1, K1
 	JNE          end
 	VBROADCASTSS bits_80000000<>+0(SB), Z1
-	VPCMPEQD     64(SI), Z1, K1
+	VPCMPEQD     64(R10), Z1, K1
 	KORTESTW     K1, K1
 	JNE          end
-	ADDQ         $0x80, SI
-	DECL         DI
+	ADDQ         $0x80, R10
+	DECL         R11
 	JNE          zeros
 
 positive:
-	VMOVUPS      (CX), Z1
-	VMOVUPS      64(CX), Z2
+	VMOVUPS      (DX), Z1
+	VMOVUPS      64(DX), Z2
 	VMAXPS       Z2, Z1, Z1
-	VMOVUPS      128(CX), Z2
-	VMOVUPS      192(CX), Z3
+	VMOVUPS      128(DX), Z2
+	VMOVUPS      192(DX), Z3
 	VMAXPS       Z3, Z2, Z2
 	VUNPCKLPS    Z2, Z1, Z3
 	VUNPCKHPS    Z2, Z1, Z1
 	VMAXPS       Z1, Z3, Z1
-	VMOVUPS      256(CX), Z2
-	VMOVUPS      320(CX), Z3
+	VMOVUPS      256(DX), Z2
+	VMOVUPS      320(DX), Z3
 	VMAXPS       Z3, Z2, Z2
-	VMOVUPS      384(CX), Z3
-	VMOVUPS      448(CX), Z4
+	VMOVUPS      384(DX), Z3
+	VMOVUPS      448(DX), Z4
 	VMAXPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z2, Z4
 	VUNPCKHPS    Z3, Z2, Z2
@@ -1834,20 +1900,20 @@ positive:
 	VUNPCKLPD    Z2, Z1, Z3
 	VUNPCKHPD    Z2, Z1, Z1
 	VMAXPS       Z1, Z3, Z1
-	VMOVUPS      512(CX), Z2
-	VMOVUPS      576(CX), Z3
+	VMOVUPS      512(DX), Z2
+	VMOVUPS      576(DX), Z3
 	VMAXPS       Z3, Z2, Z2
-	VMOVUPS      640(CX), Z3
-	VMOVUPS      704(CX), Z4
+	VMOVUPS      640(DX), Z3
+	VMOVUPS      704(DX), Z4
 	VMAXPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z2, Z4
 	VUNPCKHPS    Z3, Z2, Z2
 	VMAXPS       Z2, Z4, Z2
-	VMOVUPS      768(CX), Z3
-	VMOVUPS      832(CX), Z4
+	VMOVUPS      768(DX), Z3
+	VMOVUPS      832(DX), Z4
 	VMAXPS       Z4, Z3, Z3
-	VMOVUPS      896(CX), Z4
-	VMOVUPS      960(CX), Z5
+	VMOVUPS      896(DX), Z4
+	VMOVUPS      960(DX), Z5
 	VMAXPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
@@ -1858,20 +1924,20 @@ positive:
 	VSHUFF32X4   $0x88, Z2, Z1, Z3
 	VSHUFF32X4   $0xdd, Z2, Z1, Z1
 	VMAXPS       Z1, Z3, Z1
-	VMOVUPS      1024(CX), Z2
-	VMOVUPS      1088(CX), Z3
+	VMOVUPS      1024(DX), Z2
+	VMOVUPS      1088(DX), Z3
 	VMAXPS       Z3, Z2, Z2
-	VMOVUPS      1152(CX), Z3
-	VMOVUPS      1216(CX), Z4
+	VMOVUPS      1152(DX), Z3
+	VMOVUPS      1216(DX), Z4
 	VMAXPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z2, Z4
 	VUNPCKHPS    Z3, Z2, Z2
 	VMAXPS       Z2, Z4, Z2
-	VMOVUPS      1280(CX), Z3
-	VMOVUPS      1344(CX), Z4
+	VMOVUPS      1280(DX), Z3
+	VMOVUPS      1344(DX), Z4
 	VMAXPS       Z4, Z3, Z3
-	VMOVUPS      1408(CX), Z4
-	VMOVUPS      1472(CX), Z5
+	VMOVUPS      1408(DX), Z4
+	VMOVUPS      1472(DX), Z5
 	VMAXPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
@@ -1879,20 +1945,20 @@ positive:
 	VUNPCKLPD    Z3, Z2, Z4
 	VUNPCKHPD    Z3, Z2, Z2
 	VMAXPS       Z2, Z4, Z2
-	VMOVUPS      1536(CX), Z3
-	VMOVUPS      1600(CX), Z4
+	VMOVUPS      1536(DX), Z3
+	VMOVUPS      1600(DX), Z4
 	VMAXPS       Z4, Z3, Z3
-	VMOVUPS      1664(CX), Z4
-	VMOVUPS      1728(CX), Z5
+	VMOVUPS      1664(DX), Z4
+	VMOVUPS      1728(DX), Z5
 	VMAXPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
 	VMAXPS       Z3, Z5, Z3
-	VMOVUPS      1792(CX), Z4
-	VMOVUPS      1856(CX), Z5
+	VMOVUPS      1792(DX), Z4
+	VMOVUPS      1856(DX), Z5
 	VMAXPS       Z5, Z4, Z4
-	VMOVUPS      1920(CX), Z5
-	VMOVUPS      1984(CX), Z6
+	VMOVUPS      1920(DX), Z5
+	VMOVUPS      1984(DX), Z6
 	VMAXPS       Z6, Z5, Z5
 	VUNPCKLPS    Z5, Z4, Z6
 	VUNPCKHPS    Z5, Z4, Z4
@@ -1915,15 +1981,15 @@ positive:
 	VCMPPS       $0x1d, Z3, Z2, K1
 	KORTESTW     K1, K1
 	JNE          end
-	VCVTPS2PH    $0x00, Z1, (SP)
+	VCVTPS2PH    $0x00, Z1, (R9)
 	VBROADCASTSS bits_7fffffff<>+0(SB), Z2
 	VPANDD       Z0, Z2, Z2
 	VBROADCASTSS bits_477ff000<>+0(SB), Z3
 	VCMPPS       $0x1d, Z3, Z2, K1
 	KORTESTW     K1, K1
 	JNE          end
-	VCVTPS2PH    $0x00, Z0, 32(SP)
-	VMOVUPS      Z0, 128(SP)
+	VCVTPS2PH    $0x00, Z0, 32(R9)
+	VMOVUPS      Z0, 128(R9)
 	VBROADCASTSS bits_3f800000<>+0(SB), Z0
 	VDIVPS       Z1, Z0, Z0
 	VBROADCASTSS bits_00000000<>+0(SB), Z2
@@ -1935,15 +2001,23 @@ positive:
 	VCMPPS       $0x1e, Z2, Z1, K1
 	KORTESTW     K1, K1
 	JNE          end
-	VMOVUPS      Z0, 64(SP)
+	VMOVUPS      Z0, 64(R9)
+	ADDQ         $0x00000800, DX
+	INCQ         SI
+	CMPQ         SI, $0x01
+	JEQ          swap
+
+scanned:
+	CMPQ         DI, BX
+	JGE          done
 	VBROADCASTSS bits_3f000000<>+0(SB), Z0
 	VBROADCASTSS bits_0000000f<>+0(SB), Z1
-	MOVWLZX      (SP), SI
-	MOVW         SI, (AX)
-	MOVWLZX      32(SP), SI
-	MOVW         SI, 2(AX)
-	VBROADCASTSS 64(SP), Z2
-	VBROADCASTSS 128(SP), Z3
+	MOVWLZX      (R8), R10
+	MOVW         R10, (AX)
+	MOVWLZX      32(R8), R10
+	MOVW         R10, 2(AX)
+	VBROADCASTSS 64(R8), Z2
+	VBROADCASTSS 128(R8), Z3
 	VMOVUPS      (CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -1960,12 +2034,12 @@ positive:
 	VPORD        Z4, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 4(AX)
-	MOVWLZX      2(SP), SI
-	MOVW         SI, 20(AX)
-	MOVWLZX      34(SP), SI
-	MOVW         SI, 22(AX)
-	VBROADCASTSS 68(SP), Z2
-	VBROADCASTSS 132(SP), Z3
+	MOVWLZX      2(R8), R10
+	MOVW         R10, 20(AX)
+	MOVWLZX      34(R8), R10
+	MOVW         R10, 22(AX)
+	VBROADCASTSS 68(R8), Z2
+	VBROADCASTSS 132(R8), Z3
 	VMOVUPS      128(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -1982,12 +2056,12 @@ positive:
 	VPORD        Z4, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 24(AX)
-	MOVWLZX      4(SP), SI
-	MOVW         SI, 40(AX)
-	MOVWLZX      36(SP), SI
-	MOVW         SI, 42(AX)
-	VBROADCASTSS 72(SP), Z2
-	VBROADCASTSS 136(SP), Z3
+	MOVWLZX      4(R8), R10
+	MOVW         R10, 40(AX)
+	MOVWLZX      36(R8), R10
+	MOVW         R10, 42(AX)
+	VBROADCASTSS 72(R8), Z2
+	VBROADCASTSS 136(R8), Z3
 	VMOVUPS      256(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2004,12 +2078,12 @@ positive:
 	VPORD        Z4, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 44(AX)
-	MOVWLZX      6(SP), SI
-	MOVW         SI, 60(AX)
-	MOVWLZX      38(SP), SI
-	MOVW         SI, 62(AX)
-	VBROADCASTSS 76(SP), Z2
-	VBROADCASTSS 140(SP), Z3
+	MOVWLZX      6(R8), R10
+	MOVW         R10, 60(AX)
+	MOVWLZX      38(R8), R10
+	MOVW         R10, 62(AX)
+	VBROADCASTSS 76(R8), Z2
+	VBROADCASTSS 140(R8), Z3
 	VMOVUPS      384(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2026,12 +2100,12 @@ positive:
 	VPORD        Z4, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 64(AX)
-	MOVWLZX      8(SP), SI
-	MOVW         SI, 80(AX)
-	MOVWLZX      40(SP), SI
-	MOVW         SI, 82(AX)
-	VBROADCASTSS 80(SP), Z2
-	VBROADCASTSS 144(SP), Z3
+	MOVWLZX      8(R8), R10
+	MOVW         R10, 80(AX)
+	MOVWLZX      40(R8), R10
+	MOVW         R10, 82(AX)
+	VBROADCASTSS 80(R8), Z2
+	VBROADCASTSS 144(R8), Z3
 	VMOVUPS      512(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2048,12 +2122,12 @@ positive:
 	VPORD        Z4, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 84(AX)
-	MOVWLZX      10(SP), SI
-	MOVW         SI, 100(AX)
-	MOVWLZX      42(SP), SI
-	MOVW         SI, 102(AX)
-	VBROADCASTSS 84(SP), Z2
-	VBROADCASTSS 148(SP), Z3
+	MOVWLZX      10(R8), R10
+	MOVW         R10, 100(AX)
+	MOVWLZX      42(R8), R10
+	MOVW         R10, 102(AX)
+	VBROADCASTSS 84(R8), Z2
+	VBROADCASTSS 148(R8), Z3
 	VMOVUPS      640(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2070,12 +2144,12 @@ positive:
 	VPORD        Z4, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 104(AX)
-	MOVWLZX      12(SP), SI
-	MOVW         SI, 120(AX)
-	MOVWLZX      44(SP), SI
-	MOVW         SI, 122(AX)
-	VBROADCASTSS 88(SP), Z2
-	VBROADCASTSS 152(SP), Z3
+	MOVWLZX      12(R8), R10
+	MOVW         R10, 120(AX)
+	MOVWLZX      44(R8), R10
+	MOVW         R10, 122(AX)
+	VBROADCASTSS 88(R8), Z2
+	VBROADCASTSS 152(R8), Z3
 	VMOVUPS      768(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2092,12 +2166,12 @@ positive:
 	VPORD        Z4, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 124(AX)
-	MOVWLZX      14(SP), SI
-	MOVW         SI, 140(AX)
-	MOVWLZX      46(SP), SI
-	MOVW         SI, 142(AX)
-	VBROADCASTSS 92(SP), Z2
-	VBROADCASTSS 156(SP), Z3
+	MOVWLZX      14(R8), R10
+	MOVW         R10, 140(AX)
+	MOVWLZX      46(R8), R10
+	MOVW         R10, 142(AX)
+	VBROADCASTSS 92(R8), Z2
+	VBROADCASTSS 156(R8), Z3
 	VMOVUPS      896(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2114,12 +2188,12 @@ positive:
 	VPORD        Z4, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 144(AX)
-	MOVWLZX      16(SP), SI
-	MOVW         SI, 160(AX)
-	MOVWLZX      48(SP), SI
-	MOVW         SI, 162(AX)
-	VBROADCASTSS 96(SP), Z2
-	VBROADCASTSS 160(SP), Z3
+	MOVWLZX      16(R8), R10
+	MOVW         R10, 160(AX)
+	MOVWLZX      48(R8), R10
+	MOVW         R10, 162(AX)
+	VBROADCASTSS 96(R8), Z2
+	VBROADCASTSS 160(R8), Z3
 	VMOVUPS      1024(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2136,12 +2210,12 @@ positive:
 	VPORD        Z4, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 164(AX)
-	MOVWLZX      18(SP), SI
-	MOVW         SI, 180(AX)
-	MOVWLZX      50(SP), SI
-	MOVW         SI, 182(AX)
-	VBROADCASTSS 100(SP), Z2
-	VBROADCASTSS 164(SP), Z3
+	MOVWLZX      18(R8), R10
+	MOVW         R10, 180(AX)
+	MOVWLZX      50(R8), R10
+	MOVW         R10, 182(AX)
+	VBROADCASTSS 100(R8), Z2
+	VBROADCASTSS 164(R8), Z3
 	VMOVUPS      1152(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2158,12 +2232,12 @@ positive:
 	VPORD        Z4, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 184(AX)
-	MOVWLZX      20(SP), SI
-	MOVW         SI, 200(AX)
-	MOVWLZX      52(SP), SI
-	MOVW         SI, 202(AX)
-	VBROADCASTSS 104(SP), Z2
-	VBROADCASTSS 168(SP), Z3
+	MOVWLZX      20(R8), R10
+	MOVW         R10, 200(AX)
+	MOVWLZX      52(R8), R10
+	MOVW         R10, 202(AX)
+	VBROADCASTSS 104(R8), Z2
+	VBROADCASTSS 168(R8), Z3
 	VMOVUPS      1280(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2180,12 +2254,12 @@ positive:
 	VPORD        Z4, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 204(AX)
-	MOVWLZX      22(SP), SI
-	MOVW         SI, 220(AX)
-	MOVWLZX      54(SP), SI
-	MOVW         SI, 222(AX)
-	VBROADCASTSS 108(SP), Z2
-	VBROADCASTSS 172(SP), Z3
+	MOVWLZX      22(R8), R10
+	MOVW         R10, 220(AX)
+	MOVWLZX      54(R8), R10
+	MOVW         R10, 222(AX)
+	VBROADCASTSS 108(R8), Z2
+	VBROADCASTSS 172(R8), Z3
 	VMOVUPS      1408(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2202,12 +2276,12 @@ positive:
 	VPORD        Z4, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 224(AX)
-	MOVWLZX      24(SP), SI
-	MOVW         SI, 240(AX)
-	MOVWLZX      56(SP), SI
-	MOVW         SI, 242(AX)
-	VBROADCASTSS 112(SP), Z2
-	VBROADCASTSS 176(SP), Z3
+	MOVWLZX      24(R8), R10
+	MOVW         R10, 240(AX)
+	MOVWLZX      56(R8), R10
+	MOVW         R10, 242(AX)
+	VBROADCASTSS 112(R8), Z2
+	VBROADCASTSS 176(R8), Z3
 	VMOVUPS      1536(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2224,12 +2298,12 @@ positive:
 	VPORD        Z4, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 244(AX)
-	MOVWLZX      26(SP), SI
-	MOVW         SI, 260(AX)
-	MOVWLZX      58(SP), SI
-	MOVW         SI, 262(AX)
-	VBROADCASTSS 116(SP), Z2
-	VBROADCASTSS 180(SP), Z3
+	MOVWLZX      26(R8), R10
+	MOVW         R10, 260(AX)
+	MOVWLZX      58(R8), R10
+	MOVW         R10, 262(AX)
+	VBROADCASTSS 116(R8), Z2
+	VBROADCASTSS 180(R8), Z3
 	VMOVUPS      1664(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2246,12 +2320,12 @@ positive:
 	VPORD        Z4, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 264(AX)
-	MOVWLZX      28(SP), SI
-	MOVW         SI, 280(AX)
-	MOVWLZX      60(SP), SI
-	MOVW         SI, 282(AX)
-	VBROADCASTSS 120(SP), Z2
-	VBROADCASTSS 184(SP), Z3
+	MOVWLZX      28(R8), R10
+	MOVW         R10, 280(AX)
+	MOVWLZX      60(R8), R10
+	MOVW         R10, 282(AX)
+	VBROADCASTSS 120(R8), Z2
+	VBROADCASTSS 184(R8), Z3
 	VMOVUPS      1792(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2268,12 +2342,12 @@ positive:
 	VPORD        Z4, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 284(AX)
-	MOVWLZX      30(SP), SI
-	MOVW         SI, 300(AX)
-	MOVWLZX      62(SP), SI
-	MOVW         SI, 302(AX)
-	VBROADCASTSS 124(SP), Z2
-	VBROADCASTSS 188(SP), Z3
+	MOVWLZX      30(R8), R10
+	MOVW         R10, 300(AX)
+	MOVWLZX      62(R8), R10
+	MOVW         R10, 302(AX)
+	VBROADCASTSS 124(R8), Z2
+	VBROADCASTSS 188(R8), Z3
 	VMOVUPS      1920(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2292,15 +2366,21 @@ positive:
 	VMOVDQU      X0, 304(AX)
 	ADDQ         $0x00000140, AX
 	ADDQ         $0x00000800, CX
-	INCQ         BX
+	INCQ         DI
+	CMPQ         DI, BX
+	JGE          done
 
-test:
-	CMPQ BX, DX
-	JLT  group
+swap:
+	XCHGQ R8, R9
+	JMP   group
 
 end:
+	MOVQ SI, BX
+	JMP  scanned
+
+done:
 	VZEROUPPER
-	MOVQ BX, done+24(FP)
+	MOVQ DI, done+24(FP)
 	RET
 
 DATA bits_41700000<>+0(SB)/4, $0x41700000
@@ -2311,28 +2391,34 @@ GLOBL bits_3f000000<>(SB), RODATA|NOPTR, $4
 
 // func encodeQ5_1AVX512(dst *byte, src *float32, groups int) (done int)
 // Requires: AVX, AVX512F
-TEXT ·encodeQ5_1AVX512(SB), NOSPLIT, $192-32
+TEXT ·encodeQ5_1AVX512(SB), NOSPLIT, $448-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ groups+16(FP), DX
-	XORQ BX, BX
-	JMP  test
+	MOVQ groups+16(FP), BX
+	LEAQ 63(SP), R9
+	ANDQ $-64, R9
+	LEAQ 192(R9), R8
+	MOVQ CX, DX
+	XORQ SI, SI
+	XORQ DI, DI
 
 group:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z1
+	CMPQ         SI, BX
+	JGE          scanned
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
 	VMINPS       Z1, Z0, Z0
-	VMOVUPS      128(CX), Z1
-	VMOVUPS      192(CX), Z2
+	VMOVUPS      128(DX), Z1
+	VMOVUPS      192(DX), Z2
 	VMINPS       Z2, Z1, Z1
 	VUNPCKLPS    Z1, Z0, Z2
 	VUNPCKHPS    Z1, Z0, Z0
 	VMINPS       Z0, Z2, Z0
-	VMOVUPS      256(CX), Z1
-	VMOVUPS      320(CX), Z2
+	VMOVUPS      256(DX), Z1
+	VMOVUPS      320(DX), Z2
 	VMINPS       Z2, Z1, Z1
-	VMOVUPS      384(CX), Z2
-	VMOVUPS      448(CX), Z3
+	VMOVUPS      384(DX), Z2
+	VMOVUPS      448(DX), Z3
 	VMINPS       Z3, Z2, Z2
 	VUNPCKLPS    Z2, Z1, Z3
 	VUNPCKHPS    Z2, Z1, Z1
@@ -2340,20 +2426,20 @@ group:
 	VUNPCKLPD    Z1, Z0, Z2
 	VUNPCKHPD    Z1, Z0, Z0
 	VMINPS       Z0, Z2, Z0
-	VMOVUPS      512(CX), Z1
-	VMOVUPS      576(CX), Z2
+	VMOVUPS      512(DX), Z1
+	VMOVUPS      576(DX), Z2
 	VMINPS       Z2, Z1, Z1
-	VMOVUPS      640(CX), Z2
-	VMOVUPS      704(CX), Z3
+	VMOVUPS      640(DX), Z2
+	VMOVUPS      704(DX), Z3
 	VMINPS       Z3, Z2, Z2
 	VUNPCKLPS    Z2, Z1, Z3
 	VUNPCKHPS    Z2, Z1, Z1
 	VMINPS       Z1, Z3, Z1
-	VMOVUPS      768(CX), Z2
-	VMOVUPS      832(CX), Z3
+	VMOVUPS      768(DX), Z2
+	VMOVUPS      832(DX), Z3
 	VMINPS       Z3, Z2, Z2
-	VMOVUPS      896(CX), Z3
-	VMOVUPS      960(CX), Z4
+	VMOVUPS      896(DX), Z3
+	VMOVUPS      960(DX), Z4
 	VMINPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z2, Z4
 	VUNPCKHPS    Z3, Z2, Z2
@@ -2364,20 +2450,20 @@ group:
 	VSHUFF32X4   $0x88, Z1, Z0, Z2
 	VSHUFF32X4   $0xdd, Z1, Z0, Z0
 	VMINPS       Z0, Z2, Z0
-	VMOVUPS      1024(CX), Z1
-	VMOVUPS      1088(CX), Z2
+	VMOVUPS      1024(DX), Z1
+	VMOVUPS      1088(DX), Z2
 	VMINPS       Z2, Z1, Z1
-	VMOVUPS      1152(CX), Z2
-	VMOVUPS      1216(CX), Z3
+	VMOVUPS      1152(DX), Z2
+	VMOVUPS      1216(DX), Z3
 	VMINPS       Z3, Z2, Z2
 	VUNPCKLPS    Z2, Z1, Z3
 	VUNPCKHPS    Z2, Z1, Z1
 	VMINPS       Z1, Z3, Z1
-	VMOVUPS      1280(CX), Z2
-	VMOVUPS      1344(CX), Z3
+	VMOVUPS      1280(DX), Z2
+	VMOVUPS      1344(DX), Z3
 	VMINPS       Z3, Z2, Z2
-	VMOVUPS      1408(CX), Z3
-	VMOVUPS      1472(CX), Z4
+	VMOVUPS      1408(DX), Z3
+	VMOVUPS      1472(DX), Z4
 	VMINPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z2, Z4
 	VUNPCKHPS    Z3, Z2, Z2
@@ -2385,20 +2471,20 @@ group:
 	VUNPCKLPD    Z2, Z1, Z3
 	VUNPCKHPD    Z2, Z1, Z1
 	VMINPS       Z1, Z3, Z1
-	VMOVUPS      1536(CX), Z2
-	VMOVUPS      1600(CX), Z3
+	VMOVUPS      1536(DX), Z2
+	VMOVUPS      1600(DX), Z3
 	VMINPS       Z3, Z2, Z2
-	VMOVUPS      1664(CX), Z3
-	VMOVUPS      1728(CX), Z4
+	VMOVUPS      1664(DX), Z3
+	VMOVUPS      1728(DX), Z4
 	VMINPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z2, Z4
 	VUNPCKHPS    Z3, Z2, Z2
 	VMINPS       Z2, Z4, Z2
-	VMOVUPS      1792(CX), Z3
-	VMOVUPS      1856(CX), Z4
+	VMOVUPS      1792(DX), Z3
+	VMOVUPS      1856(DX), Z4
 	VMINPS       Z4, Z3, Z3
-	VMOVUPS      1920(CX), Z4
-	VMOVUPS      1984(CX), Z5
+	VMOVUPS      1920(DX), Z4
+	VMOVUPS      1984(DX), Z5
 	VMINPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
@@ -2414,40 +2500,40 @@ group:
 	VMINPS       Z0, Z2, Z0
 	VBROADCASTSS bits_00000000<>+0(SB), Z1
 	VCMPPS       $0x00, Z1, Z0, K1
-	KMOVW        K1, SI
-	TESTL        SI, SI
+	KMOVW        K1, R10
+	TESTL        R10, R10
 	JEQ          positive
-	MOVQ         CX, SI
-	MOVL         $0x00000010, DI
+	MOVQ         DX, R10
+	MOVL         $0x00000010, R11
 
 zeros:
 	VBROADCASTSS bits_80000000<>+0(SB), Z1
-	VPCMPEQD     (SI), Z1, K1
+	VPCMPEQD     (R10), Z1, K1
 	KORTESTW     K1, K1
 	JNE          end
 	VBROADCASTSS bits_80000000<>+0(SB), Z1
-	VPCMPEQD     64(SI), Z1, K1
+	VPCMPEQD     64(R10), Z1, K1
 	KORTESTW     K1, K1
 	JNE          end
-	ADDQ         $0x80, SI
-	DECL         DI
+	ADDQ         $0x80, R10
+	DECL         R11
 	JNE          zeros
 
 positive:
-	VMOVUPS      (CX), Z1
-	VMOVUPS      64(CX), Z2
+	VMOVUPS      (DX), Z1
+	VMOVUPS      64(DX), Z2
 	VMAXPS       Z2, Z1, Z1
-	VMOVUPS      128(CX), Z2
-	VMOVUPS      192(CX), Z3
+	VMOVUPS      128(DX), Z2
+	VMOVUPS      192(DX), Z3
 	VMAXPS       Z3, Z2, Z2
 	VUNPCKLPS    Z2, Z1, Z3
 	VUNPCKHPS    Z2, Z1, Z1
 	VMAXPS       Z1, Z3, Z1
-	VMOVUPS      256(CX), Z2
-	VMOVUPS      320(CX), Z3
+	VMOVUPS      256(DX), Z2
+	VMOVUPS      320(DX), Z3
 	VMAXPS       Z3, Z2, Z2
-	VMOVUPS      384(CX), Z3
-	VMOVUPS      448(CX), Z4
+	VMOVUPS      384(DX), Z3
+	VMOVUPS      448(DX), Z4
 	VMAXPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z2, Z4
 	VUNPCKHPS    Z3, Z2, Z2
@@ -2455,20 +2541,20 @@ positive:
 	VUNPCKLPD    Z2, Z1, Z3
 	VUNPCKHPD    Z2, Z1, Z1
 	VMAXPS       Z1, Z3, Z1
-	VMOVUPS      512(CX), Z2
-	VMOVUPS      576(CX), Z3
+	VMOVUPS      512(DX), Z2
+	VMOVUPS      576(DX), Z3
 	VMAXPS       Z3, Z2, Z2
-	VMOVUPS      640(CX), Z3
-	VMOVUPS      704(CX), Z4
+	VMOVUPS      640(DX), Z3
+	VMOVUPS      704(DX), Z4
 	VMAXPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z2, Z4
 	VUNPCKHPS    Z3, Z2, Z2
 	VMAXPS       Z2, Z4, Z2
-	VMOVUPS      768(CX), Z3
-	VMOVUPS      832(CX), Z4
+	VMOVUPS      768(DX), Z3
+	VMOVUPS      832(DX), Z4
 	VMAXPS       Z4, Z3, Z3
-	VMOVUPS      896(CX), Z4
-	VMOVUPS      960(CX), Z5
+	VMOVUPS      896(DX), Z4
+	VMOVUPS      960(DX), Z5
 	VMAXPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
@@ -2479,20 +2565,20 @@ positive:
 	VSHUFF32X4   $0x88, Z2, Z1, Z3
 	VSHUFF32X4   $0xdd, Z2, Z1, Z1
 	VMAXPS       Z1, Z3, Z1
-	VMOVUPS      1024(CX), Z2
-	VMOVUPS      1088(CX), Z3
+	VMOVUPS      1024(DX), Z2
+	VMOVUPS      1088(DX), Z3
 	VMAXPS       Z3, Z2, Z2
-	VMOVUPS      1152(CX), Z3
-	VMOVUPS      1216(CX), Z4
+	VMOVUPS      1152(DX), Z3
+	VMOVUPS      1216(DX), Z4
 	VMAXPS       Z4, Z3, Z3
 	VUNPCKLPS    Z3, Z2, Z4
 	VUNPCKHPS    Z3, Z2, Z2
 	VMAXPS       Z2, Z4, Z2
-	VMOVUPS      1280(CX), Z3
-	VMOVUPS      1344(CX), Z4
+	VMOVUPS      1280(DX), Z3
+	VMOVUPS      1344(DX), Z4
 	VMAXPS       Z4, Z3, Z3
-	VMOVUPS      1408(CX), Z4
-	VMOVUPS      1472(CX), Z5
+	VMOVUPS      1408(DX), Z4
+	VMOVUPS      1472(DX), Z5
 	VMAXPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
@@ -2500,20 +2586,20 @@ positive:
 	VUNPCKLPD    Z3, Z2, Z4
 	VUNPCKHPD    Z3, Z2, Z2
 	VMAXPS       Z2, Z4, Z2
-	VMOVUPS      1536(CX), Z3
-	VMOVUPS      1600(CX), Z4
+	VMOVUPS      1536(DX), Z3
+	VMOVUPS      1600(DX), Z4
 	VMAXPS       Z4, Z3, Z3
-	VMOVUPS      1664(CX), Z4
-	VMOVUPS      1728(CX), Z5
+	VMOVUPS      1664(DX), Z4
+	VMOVUPS      1728(DX), Z5
 	VMAXPS       Z5, Z4, Z4
 	VUNPCKLPS    Z4, Z3, Z5
 	VUNPCKHPS    Z4, Z3, Z3
 	VMAXPS       Z3, Z5, Z3
-	VMOVUPS      1792(CX), Z4
-	VMOVUPS      1856(CX), Z5
+	VMOVUPS      1792(DX), Z4
+	VMOVUPS      1856(DX), Z5
 	VMAXPS       Z5, Z4, Z4
-	VMOVUPS      1920(CX), Z5
-	VMOVUPS      1984(CX), Z6
+	VMOVUPS      1920(DX), Z5
+	VMOVUPS      1984(DX), Z6
 	VMAXPS       Z6, Z5, Z5
 	VUNPCKLPS    Z5, Z4, Z6
 	VUNPCKHPS    Z5, Z4, Z4
@@ -2536,15 +2622,15 @@ positive:
 	VCMPPS       $0x1d, Z3, Z2, K1
 	KORTESTW     K1, K1
 	JNE          end
-	VCVTPS2PH    $0x00, Z1, (SP)
+	VCVTPS2PH    $0x00, Z1, (R9)
 	VBROADCASTSS bits_7fffffff<>+0(SB), Z2
 	VPANDD       Z0, Z2, Z2
 	VBROADCASTSS bits_477ff000<>+0(SB), Z3
 	VCMPPS       $0x1d, Z3, Z2, K1
 	KORTESTW     K1, K1
 	JNE          end
-	VCVTPS2PH    $0x00, Z0, 32(SP)
-	VMOVUPS      Z0, 128(SP)
+	VCVTPS2PH    $0x00, Z0, 32(R9)
+	VMOVUPS      Z0, 128(R9)
 	VBROADCASTSS bits_3f800000<>+0(SB), Z0
 	VDIVPS       Z1, Z0, Z0
 	VBROADCASTSS bits_00000000<>+0(SB), Z2
@@ -2556,15 +2642,23 @@ positive:
 	VCMPPS       $0x1e, Z2, Z1, K1
 	KORTESTW     K1, K1
 	JNE          end
-	VMOVUPS      Z0, 64(SP)
+	VMOVUPS      Z0, 64(R9)
+	ADDQ         $0x00000800, DX
+	INCQ         SI
+	CMPQ         SI, $0x01
+	JEQ          swap
+
+scanned:
+	CMPQ         DI, BX
+	JGE          done
 	VBROADCASTSS bits_3f000000<>+0(SB), Z0
 	VBROADCASTSS bits_0000001f<>+0(SB), Z1
-	MOVWLZX      (SP), SI
-	MOVW         SI, (AX)
-	MOVWLZX      32(SP), SI
-	MOVW         SI, 2(AX)
-	VBROADCASTSS 64(SP), Z2
-	VBROADCASTSS 128(SP), Z3
+	MOVWLZX      (R8), R10
+	MOVW         R10, (AX)
+	MOVWLZX      32(R8), R10
+	MOVW         R10, 2(AX)
+	VBROADCASTSS 64(R8), Z2
+	VBROADCASTSS 128(R8), Z3
 	VMOVUPS      (CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2579,25 +2673,25 @@ positive:
 	VPMINSD      Z1, Z5, Z5
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z5, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 4(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 4(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z2
 	VPANDD       Z4, Z2, Z2
 	VPSLLD       $0x04, Z5, Z5
 	VPORD        Z2, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 8(AX)
-	MOVWLZX      2(SP), SI
-	MOVW         SI, 24(AX)
-	MOVWLZX      34(SP), SI
-	MOVW         SI, 26(AX)
-	VBROADCASTSS 68(SP), Z2
-	VBROADCASTSS 132(SP), Z3
+	MOVWLZX      2(R8), R10
+	MOVW         R10, 24(AX)
+	MOVWLZX      34(R8), R10
+	MOVW         R10, 26(AX)
+	VBROADCASTSS 68(R8), Z2
+	VBROADCASTSS 132(R8), Z3
 	VMOVUPS      128(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2612,25 +2706,25 @@ positive:
 	VPMINSD      Z1, Z5, Z5
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z5, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 28(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 28(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z2
 	VPANDD       Z4, Z2, Z2
 	VPSLLD       $0x04, Z5, Z5
 	VPORD        Z2, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 32(AX)
-	MOVWLZX      4(SP), SI
-	MOVW         SI, 48(AX)
-	MOVWLZX      36(SP), SI
-	MOVW         SI, 50(AX)
-	VBROADCASTSS 72(SP), Z2
-	VBROADCASTSS 136(SP), Z3
+	MOVWLZX      4(R8), R10
+	MOVW         R10, 48(AX)
+	MOVWLZX      36(R8), R10
+	MOVW         R10, 50(AX)
+	VBROADCASTSS 72(R8), Z2
+	VBROADCASTSS 136(R8), Z3
 	VMOVUPS      256(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2645,25 +2739,25 @@ positive:
 	VPMINSD      Z1, Z5, Z5
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z5, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 52(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 52(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z2
 	VPANDD       Z4, Z2, Z2
 	VPSLLD       $0x04, Z5, Z5
 	VPORD        Z2, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 56(AX)
-	MOVWLZX      6(SP), SI
-	MOVW         SI, 72(AX)
-	MOVWLZX      38(SP), SI
-	MOVW         SI, 74(AX)
-	VBROADCASTSS 76(SP), Z2
-	VBROADCASTSS 140(SP), Z3
+	MOVWLZX      6(R8), R10
+	MOVW         R10, 72(AX)
+	MOVWLZX      38(R8), R10
+	MOVW         R10, 74(AX)
+	VBROADCASTSS 76(R8), Z2
+	VBROADCASTSS 140(R8), Z3
 	VMOVUPS      384(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2678,25 +2772,25 @@ positive:
 	VPMINSD      Z1, Z5, Z5
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z5, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 76(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 76(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z2
 	VPANDD       Z4, Z2, Z2
 	VPSLLD       $0x04, Z5, Z5
 	VPORD        Z2, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 80(AX)
-	MOVWLZX      8(SP), SI
-	MOVW         SI, 96(AX)
-	MOVWLZX      40(SP), SI
-	MOVW         SI, 98(AX)
-	VBROADCASTSS 80(SP), Z2
-	VBROADCASTSS 144(SP), Z3
+	MOVWLZX      8(R8), R10
+	MOVW         R10, 96(AX)
+	MOVWLZX      40(R8), R10
+	MOVW         R10, 98(AX)
+	VBROADCASTSS 80(R8), Z2
+	VBROADCASTSS 144(R8), Z3
 	VMOVUPS      512(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2711,25 +2805,25 @@ positive:
 	VPMINSD      Z1, Z5, Z5
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z5, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 100(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 100(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z2
 	VPANDD       Z4, Z2, Z2
 	VPSLLD       $0x04, Z5, Z5
 	VPORD        Z2, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 104(AX)
-	MOVWLZX      10(SP), SI
-	MOVW         SI, 120(AX)
-	MOVWLZX      42(SP), SI
-	MOVW         SI, 122(AX)
-	VBROADCASTSS 84(SP), Z2
-	VBROADCASTSS 148(SP), Z3
+	MOVWLZX      10(R8), R10
+	MOVW         R10, 120(AX)
+	MOVWLZX      42(R8), R10
+	MOVW         R10, 122(AX)
+	VBROADCASTSS 84(R8), Z2
+	VBROADCASTSS 148(R8), Z3
 	VMOVUPS      640(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2744,25 +2838,25 @@ positive:
 	VPMINSD      Z1, Z5, Z5
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z5, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 124(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 124(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z2
 	VPANDD       Z4, Z2, Z2
 	VPSLLD       $0x04, Z5, Z5
 	VPORD        Z2, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 128(AX)
-	MOVWLZX      12(SP), SI
-	MOVW         SI, 144(AX)
-	MOVWLZX      44(SP), SI
-	MOVW         SI, 146(AX)
-	VBROADCASTSS 88(SP), Z2
-	VBROADCASTSS 152(SP), Z3
+	MOVWLZX      12(R8), R10
+	MOVW         R10, 144(AX)
+	MOVWLZX      44(R8), R10
+	MOVW         R10, 146(AX)
+	VBROADCASTSS 88(R8), Z2
+	VBROADCASTSS 152(R8), Z3
 	VMOVUPS      768(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2777,25 +2871,25 @@ positive:
 	VPMINSD      Z1, Z5, Z5
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z5, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 148(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 148(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z2
 	VPANDD       Z4, Z2, Z2
 	VPSLLD       $0x04, Z5, Z5
 	VPORD        Z2, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 152(AX)
-	MOVWLZX      14(SP), SI
-	MOVW         SI, 168(AX)
-	MOVWLZX      46(SP), SI
-	MOVW         SI, 170(AX)
-	VBROADCASTSS 92(SP), Z2
-	VBROADCASTSS 156(SP), Z3
+	MOVWLZX      14(R8), R10
+	MOVW         R10, 168(AX)
+	MOVWLZX      46(R8), R10
+	MOVW         R10, 170(AX)
+	VBROADCASTSS 92(R8), Z2
+	VBROADCASTSS 156(R8), Z3
 	VMOVUPS      896(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2810,25 +2904,25 @@ positive:
 	VPMINSD      Z1, Z5, Z5
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z5, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 172(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 172(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z2
 	VPANDD       Z4, Z2, Z2
 	VPSLLD       $0x04, Z5, Z5
 	VPORD        Z2, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 176(AX)
-	MOVWLZX      16(SP), SI
-	MOVW         SI, 192(AX)
-	MOVWLZX      48(SP), SI
-	MOVW         SI, 194(AX)
-	VBROADCASTSS 96(SP), Z2
-	VBROADCASTSS 160(SP), Z3
+	MOVWLZX      16(R8), R10
+	MOVW         R10, 192(AX)
+	MOVWLZX      48(R8), R10
+	MOVW         R10, 194(AX)
+	VBROADCASTSS 96(R8), Z2
+	VBROADCASTSS 160(R8), Z3
 	VMOVUPS      1024(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2843,25 +2937,25 @@ positive:
 	VPMINSD      Z1, Z5, Z5
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z5, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 196(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 196(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z2
 	VPANDD       Z4, Z2, Z2
 	VPSLLD       $0x04, Z5, Z5
 	VPORD        Z2, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 200(AX)
-	MOVWLZX      18(SP), SI
-	MOVW         SI, 216(AX)
-	MOVWLZX      50(SP), SI
-	MOVW         SI, 218(AX)
-	VBROADCASTSS 100(SP), Z2
-	VBROADCASTSS 164(SP), Z3
+	MOVWLZX      18(R8), R10
+	MOVW         R10, 216(AX)
+	MOVWLZX      50(R8), R10
+	MOVW         R10, 218(AX)
+	VBROADCASTSS 100(R8), Z2
+	VBROADCASTSS 164(R8), Z3
 	VMOVUPS      1152(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2876,25 +2970,25 @@ positive:
 	VPMINSD      Z1, Z5, Z5
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z5, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 220(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 220(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z2
 	VPANDD       Z4, Z2, Z2
 	VPSLLD       $0x04, Z5, Z5
 	VPORD        Z2, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 224(AX)
-	MOVWLZX      20(SP), SI
-	MOVW         SI, 240(AX)
-	MOVWLZX      52(SP), SI
-	MOVW         SI, 242(AX)
-	VBROADCASTSS 104(SP), Z2
-	VBROADCASTSS 168(SP), Z3
+	MOVWLZX      20(R8), R10
+	MOVW         R10, 240(AX)
+	MOVWLZX      52(R8), R10
+	MOVW         R10, 242(AX)
+	VBROADCASTSS 104(R8), Z2
+	VBROADCASTSS 168(R8), Z3
 	VMOVUPS      1280(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2909,25 +3003,25 @@ positive:
 	VPMINSD      Z1, Z5, Z5
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z5, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 244(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 244(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z2
 	VPANDD       Z4, Z2, Z2
 	VPSLLD       $0x04, Z5, Z5
 	VPORD        Z2, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 248(AX)
-	MOVWLZX      22(SP), SI
-	MOVW         SI, 264(AX)
-	MOVWLZX      54(SP), SI
-	MOVW         SI, 266(AX)
-	VBROADCASTSS 108(SP), Z2
-	VBROADCASTSS 172(SP), Z3
+	MOVWLZX      22(R8), R10
+	MOVW         R10, 264(AX)
+	MOVWLZX      54(R8), R10
+	MOVW         R10, 266(AX)
+	VBROADCASTSS 108(R8), Z2
+	VBROADCASTSS 172(R8), Z3
 	VMOVUPS      1408(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2942,25 +3036,25 @@ positive:
 	VPMINSD      Z1, Z5, Z5
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z5, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 268(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 268(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z2
 	VPANDD       Z4, Z2, Z2
 	VPSLLD       $0x04, Z5, Z5
 	VPORD        Z2, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 272(AX)
-	MOVWLZX      24(SP), SI
-	MOVW         SI, 288(AX)
-	MOVWLZX      56(SP), SI
-	MOVW         SI, 290(AX)
-	VBROADCASTSS 112(SP), Z2
-	VBROADCASTSS 176(SP), Z3
+	MOVWLZX      24(R8), R10
+	MOVW         R10, 288(AX)
+	MOVWLZX      56(R8), R10
+	MOVW         R10, 290(AX)
+	VBROADCASTSS 112(R8), Z2
+	VBROADCASTSS 176(R8), Z3
 	VMOVUPS      1536(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -2975,25 +3069,25 @@ positive:
 	VPMINSD      Z1, Z5, Z5
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z5, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 292(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 292(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z2
 	VPANDD       Z4, Z2, Z2
 	VPSLLD       $0x04, Z5, Z5
 	VPORD        Z2, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 296(AX)
-	MOVWLZX      26(SP), SI
-	MOVW         SI, 312(AX)
-	MOVWLZX      58(SP), SI
-	MOVW         SI, 314(AX)
-	VBROADCASTSS 116(SP), Z2
-	VBROADCASTSS 180(SP), Z3
+	MOVWLZX      26(R8), R10
+	MOVW         R10, 312(AX)
+	MOVWLZX      58(R8), R10
+	MOVW         R10, 314(AX)
+	VBROADCASTSS 116(R8), Z2
+	VBROADCASTSS 180(R8), Z3
 	VMOVUPS      1664(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -3008,25 +3102,25 @@ positive:
 	VPMINSD      Z1, Z5, Z5
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z5, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 316(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 316(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z2
 	VPANDD       Z4, Z2, Z2
 	VPSLLD       $0x04, Z5, Z5
 	VPORD        Z2, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 320(AX)
-	MOVWLZX      28(SP), SI
-	MOVW         SI, 336(AX)
-	MOVWLZX      60(SP), SI
-	MOVW         SI, 338(AX)
-	VBROADCASTSS 120(SP), Z2
-	VBROADCASTSS 184(SP), Z3
+	MOVWLZX      28(R8), R10
+	MOVW         R10, 336(AX)
+	MOVWLZX      60(R8), R10
+	MOVW         R10, 338(AX)
+	VBROADCASTSS 120(R8), Z2
+	VBROADCASTSS 184(R8), Z3
 	VMOVUPS      1792(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -3041,25 +3135,25 @@ positive:
 	VPMINSD      Z1, Z5, Z5
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z2
 	VPTESTMD     Z2, Z5, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 340(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 340(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z2
 	VPANDD       Z4, Z2, Z2
 	VPSLLD       $0x04, Z5, Z5
 	VPORD        Z2, Z5, Z2
 	VPMOVDB      Z2, X2
 	VMOVDQU      X2, 344(AX)
-	MOVWLZX      30(SP), SI
-	MOVW         SI, 360(AX)
-	MOVWLZX      62(SP), SI
-	MOVW         SI, 362(AX)
-	VBROADCASTSS 124(SP), Z2
-	VBROADCASTSS 188(SP), Z3
+	MOVWLZX      30(R8), R10
+	MOVW         R10, 360(AX)
+	MOVWLZX      62(R8), R10
+	MOVW         R10, 362(AX)
+	VBROADCASTSS 124(R8), Z2
+	VBROADCASTSS 188(R8), Z3
 	VMOVUPS      1920(CX), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMULPS       Z2, Z4, Z4
@@ -3074,13 +3168,13 @@ positive:
 	VPMINSD      Z1, Z5, Z5
 	VBROADCASTSS bits_00000010<>+0(SB), Z0
 	VPTESTMD     Z0, Z4, K1
-	KMOVW        K1, SI
+	KMOVW        K1, R10
 	VBROADCASTSS bits_00000010<>+0(SB), Z0
 	VPTESTMD     Z0, Z5, K1
-	KMOVW        K1, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
-	MOVL         SI, 364(AX)
+	KMOVW        K1, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
+	MOVL         R10, 364(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Z0
 	VPANDD       Z4, Z0, Z0
 	VPSLLD       $0x04, Z5, Z5
@@ -3089,15 +3183,21 @@ positive:
 	VMOVDQU      X0, 368(AX)
 	ADDQ         $0x00000180, AX
 	ADDQ         $0x00000800, CX
-	INCQ         BX
+	INCQ         DI
+	CMPQ         DI, BX
+	JGE          done
 
-test:
-	CMPQ BX, DX
-	JLT  group
+swap:
+	XCHGQ R8, R9
+	JMP   group
 
 end:
+	MOVQ SI, BX
+	JMP  scanned
+
+done:
 	VZEROUPPER
-	MOVQ BX, done+24(FP)
+	MOVQ DI, done+24(FP)
 	RET
 
 DATA bits_41f80000<>+0(SB)/4, $0x41f80000
@@ -3105,23 +3205,29 @@ GLOBL bits_41f80000<>(SB), RODATA|NOPTR, $4
 
 // func encodeQ8_0AVX2(dst *byte, src *float32, groups int) (done int)
 // Requires: AVX, AVX2, F16C
-TEXT ·encodeQ8_0AVX2(SB), NOSPLIT, $48-32
+TEXT ·encodeQ8_0AVX2(SB), NOSPLIT, $448-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ groups+16(FP), DX
-	XORQ BX, BX
-	JMP  test
+	MOVQ groups+16(FP), BX
+	LEAQ 63(SP), R9
+	ANDQ $-64, R9
+	LEAQ 192(R9), R8
+	MOVQ CX, DX
+	XORQ SI, SI
+	XORQ DI, DI
 
 group:
-	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y1
+	CMPQ         SI, BX
+	JGE          scanned
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
 	VPAND        Y0, Y2, Y0
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
 	VPAND        Y1, Y2, Y1
 	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      64(CX), Y1
-	VMOVUPS      96(CX), Y2
+	VMOVUPS      64(DX), Y1
+	VMOVUPS      96(DX), Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y1, Y3, Y1
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
@@ -3132,15 +3238,15 @@ group:
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
 	VPAND        Y1, Y2, Y1
 	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      128(CX), Y1
-	VMOVUPS      160(CX), Y2
+	VMOVUPS      128(DX), Y1
+	VMOVUPS      160(DX), Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y1, Y3, Y1
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y2, Y3, Y2
 	VMAXPS       Y1, Y2, Y1
-	VMOVUPS      192(CX), Y2
-	VMOVUPS      224(CX), Y3
+	VMOVUPS      192(DX), Y2
+	VMOVUPS      224(DX), Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y2, Y4, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
@@ -3154,15 +3260,15 @@ group:
 	VUNPCKLPS    Y1, Y0, Y2
 	VUNPCKHPS    Y1, Y0, Y0
 	VMAXPS       Y0, Y2, Y0
-	VMOVUPS      256(CX), Y1
-	VMOVUPS      288(CX), Y2
+	VMOVUPS      256(DX), Y1
+	VMOVUPS      288(DX), Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y1, Y3, Y1
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y2, Y3, Y2
 	VMAXPS       Y1, Y2, Y1
-	VMOVUPS      320(CX), Y2
-	VMOVUPS      352(CX), Y3
+	VMOVUPS      320(DX), Y2
+	VMOVUPS      352(DX), Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y2, Y4, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
@@ -3173,15 +3279,15 @@ group:
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y2, Y3, Y2
 	VMAXPS       Y1, Y2, Y1
-	VMOVUPS      384(CX), Y2
-	VMOVUPS      416(CX), Y3
+	VMOVUPS      384(DX), Y2
+	VMOVUPS      416(DX), Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y2, Y4, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y3, Y4, Y3
 	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      448(CX), Y3
-	VMOVUPS      480(CX), Y4
+	VMOVUPS      448(DX), Y3
+	VMOVUPS      480(DX), Y4
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
 	VPAND        Y3, Y5, Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
@@ -3198,15 +3304,15 @@ group:
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VMAXPS       Y0, Y2, Y0
-	VMOVUPS      512(CX), Y1
-	VMOVUPS      544(CX), Y2
+	VMOVUPS      512(DX), Y1
+	VMOVUPS      544(DX), Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y1, Y3, Y1
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y2, Y3, Y2
 	VMAXPS       Y1, Y2, Y1
-	VMOVUPS      576(CX), Y2
-	VMOVUPS      608(CX), Y3
+	VMOVUPS      576(DX), Y2
+	VMOVUPS      608(DX), Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y2, Y4, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
@@ -3217,15 +3323,15 @@ group:
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y2, Y3, Y2
 	VMAXPS       Y1, Y2, Y1
-	VMOVUPS      640(CX), Y2
-	VMOVUPS      672(CX), Y3
+	VMOVUPS      640(DX), Y2
+	VMOVUPS      672(DX), Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y2, Y4, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y3, Y4, Y3
 	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      704(CX), Y3
-	VMOVUPS      736(CX), Y4
+	VMOVUPS      704(DX), Y3
+	VMOVUPS      736(DX), Y4
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
 	VPAND        Y3, Y5, Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
@@ -3239,15 +3345,15 @@ group:
 	VUNPCKLPS    Y2, Y1, Y3
 	VUNPCKHPS    Y2, Y1, Y1
 	VMAXPS       Y1, Y3, Y1
-	VMOVUPS      768(CX), Y2
-	VMOVUPS      800(CX), Y3
+	VMOVUPS      768(DX), Y2
+	VMOVUPS      800(DX), Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y2, Y4, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y3, Y4, Y3
 	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      832(CX), Y3
-	VMOVUPS      864(CX), Y4
+	VMOVUPS      832(DX), Y3
+	VMOVUPS      864(DX), Y4
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
 	VPAND        Y3, Y5, Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
@@ -3258,15 +3364,15 @@ group:
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y3, Y4, Y3
 	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      896(CX), Y3
-	VMOVUPS      928(CX), Y4
+	VMOVUPS      896(DX), Y3
+	VMOVUPS      928(DX), Y4
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
 	VPAND        Y3, Y5, Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
 	VPAND        Y4, Y5, Y4
 	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      960(CX), Y4
-	VMOVUPS      992(CX), Y5
+	VMOVUPS      960(DX), Y4
+	VMOVUPS      992(DX), Y5
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y6
 	VPAND        Y4, Y6, Y4
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y6
@@ -3292,10 +3398,10 @@ group:
 	VPAND        Y0, Y1, Y1
 	VBROADCASTSS bits_477ff000<>+0(SB), Y2
 	VCMPPS       $0x1d, Y2, Y1, Y1
-	VMOVMSKPS    Y1, SI
-	TESTL        SI, SI
+	VMOVMSKPS    Y1, R10
+	TESTL        R10, R10
 	JNE          end
-	VCVTPS2PH    $0x00, Y0, (SP)
+	VCVTPS2PH    $0x00, Y0, (R9)
 	VBROADCASTSS bits_3f800000<>+0(SB), Y1
 	VDIVPS       Y0, Y1, Y1
 	VBROADCASTSS bits_00000000<>+0(SB), Y2
@@ -3305,15 +3411,23 @@ group:
 	VPAND        Y0, Y1, Y1
 	VBROADCASTSS bits_7f7fffff<>+0(SB), Y2
 	VCMPPS       $0x1e, Y2, Y1, Y1
-	VMOVMSKPS    Y1, SI
-	TESTL        SI, SI
+	VMOVMSKPS    Y1, R10
+	TESTL        R10, R10
 	JNE          end
-	VMOVUPS      Y0, 16(SP)
+	VMOVUPS      Y0, 64(R9)
+	ADDQ         $0x00000400, DX
+	INCQ         SI
+	CMPQ         SI, $0x01
+	JEQ          swap
+
+scanned:
+	CMPQ         DI, BX
+	JGE          done
 	VBROADCASTSS bits_80000000<>+0(SB), Y0
 	VBROADCASTSS bits_3effffff<>+0(SB), Y1
-	MOVWLZX      (SP), SI
-	MOVW         SI, (AX)
-	VBROADCASTSS 16(SP), Y2
+	MOVWLZX      (R8), R10
+	MOVW         R10, (AX)
+	VBROADCASTSS 64(R8), Y2
 	VMULPS       (CX), Y2, Y3
 	VPAND        Y3, Y0, Y4
 	VPOR         Y4, Y1, Y4
@@ -3340,9 +3454,9 @@ group:
 	VMOVUPS      quads<>+0(SB), Y2
 	VPERMD       Y3, Y2, Y3
 	VMOVDQU      Y3, 2(AX)
-	MOVWLZX      2(SP), SI
-	MOVW         SI, 34(AX)
-	VBROADCASTSS 20(SP), Y2
+	MOVWLZX      2(R8), R10
+	MOVW         R10, 34(AX)
+	VBROADCASTSS 68(R8), Y2
 	VMULPS       128(CX), Y2, Y3
 	VPAND        Y3, Y0, Y4
 	VPOR         Y4, Y1, Y4
@@ -3369,9 +3483,9 @@ group:
 	VMOVUPS      quads<>+0(SB), Y2
 	VPERMD       Y3, Y2, Y3
 	VMOVDQU      Y3, 36(AX)
-	MOVWLZX      4(SP), SI
-	MOVW         SI, 68(AX)
-	VBROADCASTSS 24(SP), Y2
+	MOVWLZX      4(R8), R10
+	MOVW         R10, 68(AX)
+	VBROADCASTSS 72(R8), Y2
 	VMULPS       256(CX), Y2, Y3
 	VPAND        Y3, Y0, Y4
 	VPOR         Y4, Y1, Y4
@@ -3398,9 +3512,9 @@ group:
 	VMOVUPS      quads<>+0(SB), Y2
 	VPERMD       Y3, Y2, Y3
 	VMOVDQU      Y3, 70(AX)
-	MOVWLZX      6(SP), SI
-	MOVW         SI, 102(AX)
-	VBROADCASTSS 28(SP), Y2
+	MOVWLZX      6(R8), R10
+	MOVW         R10, 102(AX)
+	VBROADCASTSS 76(R8), Y2
 	VMULPS       384(CX), Y2, Y3
 	VPAND        Y3, Y0, Y4
 	VPOR         Y4, Y1, Y4
@@ -3427,9 +3541,9 @@ group:
 	VMOVUPS      quads<>+0(SB), Y2
 	VPERMD       Y3, Y2, Y3
 	VMOVDQU      Y3, 104(AX)
-	MOVWLZX      8(SP), SI
-	MOVW         SI, 136(AX)
-	VBROADCASTSS 32(SP), Y2
+	MOVWLZX      8(R8), R10
+	MOVW         R10, 136(AX)
+	VBROADCASTSS 80(R8), Y2
 	VMULPS       512(CX), Y2, Y3
 	VPAND        Y3, Y0, Y4
 	VPOR         Y4, Y1, Y4
@@ -3456,9 +3570,9 @@ group:
 	VMOVUPS      quads<>+0(SB), Y2
 	VPERMD       Y3, Y2, Y3
 	VMOVDQU      Y3, 138(AX)
-	MOVWLZX      10(SP), SI
-	MOVW         SI, 170(AX)
-	VBROADCASTSS 36(SP), Y2
+	MOVWLZX      10(R8), R10
+	MOVW         R10, 170(AX)
+	VBROADCASTSS 84(R8), Y2
 	VMULPS       640(CX), Y2, Y3
 	VPAND        Y3, Y0, Y4
 	VPOR         Y4, Y1, Y4
@@ -3485,9 +3599,9 @@ group:
 	VMOVUPS      quads<>+0(SB), Y2
 	VPERMD       Y3, Y2, Y3
 	VMOVDQU      Y3, 172(AX)
-	MOVWLZX      12(SP), SI
-	MOVW         SI, 204(AX)
-	VBROADCASTSS 40(SP), Y2
+	MOVWLZX      12(R8), R10
+	MOVW         R10, 204(AX)
+	VBROADCASTSS 88(R8), Y2
 	VMULPS       768(CX), Y2, Y3
 	VPAND        Y3, Y0, Y4
 	VPOR         Y4, Y1, Y4
@@ -3514,9 +3628,9 @@ group:
 	VMOVUPS      quads<>+0(SB), Y2
 	VPERMD       Y3, Y2, Y3
 	VMOVDQU      Y3, 206(AX)
-	MOVWLZX      14(SP), SI
-	MOVW         SI, 238(AX)
-	VBROADCASTSS 44(SP), Y2
+	MOVWLZX      14(R8), R10
+	MOVW         R10, 238(AX)
+	VBROADCASTSS 92(R8), Y2
 	VMULPS       896(CX), Y2, Y3
 	VPAND        Y3, Y0, Y4
 	VPOR         Y4, Y1, Y4
@@ -3545,15 +3659,21 @@ group:
 	VMOVDQU      Y3, 240(AX)
 	ADDQ         $0x00000110, AX
 	ADDQ         $0x00000400, CX
-	INCQ         BX
+	INCQ         DI
+	CMPQ         DI, BX
+	JGE          done
 
-test:
-	CMPQ BX, DX
-	JLT  group
+swap:
+	XCHGQ R8, R9
+	JMP   group
 
 end:
+	MOVQ SI, BX
+	JMP  scanned
+
+done:
 	VZEROUPPER
-	MOVQ BX, done+24(FP)
+	MOVQ DI, done+24(FP)
 	RET
 
 DATA quads<>+0(SB)/4, $0x00000000
@@ -3568,43 +3688,49 @@ GLOBL quads<>(SB), RODATA|NOPTR, $32
 
 // func encodeQ4_0AVX2(dst *byte, src *float32, groups int) (done int)
 // Requires: AVX, AVX2, BMI, F16C
-TEXT ·encodeQ4_0AVX2(SB), NOSPLIT, $80-32
+TEXT ·encodeQ4_0AVX2(SB), NOSPLIT, $480-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ groups+16(FP), DX
-	XORQ BX, BX
-	JMP  test
+	MOVQ groups+16(FP), BX
+	LEAQ 63(SP), R9
+	ANDQ $-64, R9
+	LEAQ 192(R9), R8
+	MOVQ CX, DX
+	XORQ SI, SI
+	XORQ DI, DI
 
 group:
-	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y1
+	CMPQ         SI, BX
+	JGE          scanned
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
 	VMAXPS       Y1, Y0, Y0
-	VMOVUPS      64(CX), Y1
-	VMOVUPS      96(CX), Y2
+	VMOVUPS      64(DX), Y1
+	VMOVUPS      96(DX), Y2
 	VMAXPS       Y2, Y1, Y1
 	VMAXPS       Y1, Y0, Y0
-	VMOVUPS      128(CX), Y1
-	VMOVUPS      160(CX), Y2
+	VMOVUPS      128(DX), Y1
+	VMOVUPS      160(DX), Y2
 	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      192(CX), Y2
-	VMOVUPS      224(CX), Y3
+	VMOVUPS      192(DX), Y2
+	VMOVUPS      224(DX), Y3
 	VMAXPS       Y3, Y2, Y2
 	VMAXPS       Y2, Y1, Y1
 	VUNPCKLPS    Y1, Y0, Y2
 	VUNPCKHPS    Y1, Y0, Y0
 	VMAXPS       Y0, Y2, Y0
-	VMOVUPS      256(CX), Y1
-	VMOVUPS      288(CX), Y2
+	VMOVUPS      256(DX), Y1
+	VMOVUPS      288(DX), Y2
 	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      320(CX), Y2
-	VMOVUPS      352(CX), Y3
+	VMOVUPS      320(DX), Y2
+	VMOVUPS      352(DX), Y3
 	VMAXPS       Y3, Y2, Y2
 	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      384(CX), Y2
-	VMOVUPS      416(CX), Y3
+	VMOVUPS      384(DX), Y2
+	VMOVUPS      416(DX), Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      448(CX), Y3
-	VMOVUPS      480(CX), Y4
+	VMOVUPS      448(DX), Y3
+	VMOVUPS      480(DX), Y4
 	VMAXPS       Y4, Y3, Y3
 	VMAXPS       Y3, Y2, Y2
 	VUNPCKLPS    Y2, Y1, Y3
@@ -3613,35 +3739,35 @@ group:
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VMAXPS       Y0, Y2, Y0
-	VMOVUPS      512(CX), Y1
-	VMOVUPS      544(CX), Y2
+	VMOVUPS      512(DX), Y1
+	VMOVUPS      544(DX), Y2
 	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      576(CX), Y2
-	VMOVUPS      608(CX), Y3
+	VMOVUPS      576(DX), Y2
+	VMOVUPS      608(DX), Y3
 	VMAXPS       Y3, Y2, Y2
 	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      640(CX), Y2
-	VMOVUPS      672(CX), Y3
+	VMOVUPS      640(DX), Y2
+	VMOVUPS      672(DX), Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      704(CX), Y3
-	VMOVUPS      736(CX), Y4
+	VMOVUPS      704(DX), Y3
+	VMOVUPS      736(DX), Y4
 	VMAXPS       Y4, Y3, Y3
 	VMAXPS       Y3, Y2, Y2
 	VUNPCKLPS    Y2, Y1, Y3
 	VUNPCKHPS    Y2, Y1, Y1
 	VMAXPS       Y1, Y3, Y1
-	VMOVUPS      768(CX), Y2
-	VMOVUPS      800(CX), Y3
+	VMOVUPS      768(DX), Y2
+	VMOVUPS      800(DX), Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      832(CX), Y3
-	VMOVUPS      864(CX), Y4
+	VMOVUPS      832(DX), Y3
+	VMOVUPS      864(DX), Y4
 	VMAXPS       Y4, Y3, Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      896(CX), Y3
-	VMOVUPS      928(CX), Y4
+	VMOVUPS      896(DX), Y3
+	VMOVUPS      928(DX), Y4
 	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      960(CX), Y4
-	VMOVUPS      992(CX), Y5
+	VMOVUPS      960(DX), Y4
+	VMOVUPS      992(DX), Y5
 	VMAXPS       Y5, Y4, Y4
 	VMAXPS       Y4, Y3, Y3
 	VUNPCKLPS    Y3, Y2, Y4
@@ -3653,35 +3779,35 @@ group:
 	VPERM2F128   $0x20, Y1, Y0, Y2
 	VPERM2F128   $0x31, Y1, Y0, Y0
 	VMAXPS       Y0, Y2, Y0
-	VMOVUPS      (CX), Y1
-	VMOVUPS      32(CX), Y2
+	VMOVUPS      (DX), Y1
+	VMOVUPS      32(DX), Y2
 	VMINPS       Y2, Y1, Y1
-	VMOVUPS      64(CX), Y2
-	VMOVUPS      96(CX), Y3
+	VMOVUPS      64(DX), Y2
+	VMOVUPS      96(DX), Y3
 	VMINPS       Y3, Y2, Y2
 	VMINPS       Y2, Y1, Y1
-	VMOVUPS      128(CX), Y2
-	VMOVUPS      160(CX), Y3
+	VMOVUPS      128(DX), Y2
+	VMOVUPS      160(DX), Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      192(CX), Y3
-	VMOVUPS      224(CX), Y4
+	VMOVUPS      192(DX), Y3
+	VMOVUPS      224(DX), Y4
 	VMINPS       Y4, Y3, Y3
 	VMINPS       Y3, Y2, Y2
 	VUNPCKLPS    Y2, Y1, Y3
 	VUNPCKHPS    Y2, Y1, Y1
 	VMINPS       Y1, Y3, Y1
-	VMOVUPS      256(CX), Y2
-	VMOVUPS      288(CX), Y3
+	VMOVUPS      256(DX), Y2
+	VMOVUPS      288(DX), Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      320(CX), Y3
-	VMOVUPS      352(CX), Y4
+	VMOVUPS      320(DX), Y3
+	VMOVUPS      352(DX), Y4
 	VMINPS       Y4, Y3, Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      384(CX), Y3
-	VMOVUPS      416(CX), Y4
+	VMOVUPS      384(DX), Y3
+	VMOVUPS      416(DX), Y4
 	VMINPS       Y4, Y3, Y3
-	VMOVUPS      448(CX), Y4
-	VMOVUPS      480(CX), Y5
+	VMOVUPS      448(DX), Y4
+	VMOVUPS      480(DX), Y5
 	VMINPS       Y5, Y4, Y4
 	VMINPS       Y4, Y3, Y3
 	VUNPCKLPS    Y3, Y2, Y4
@@ -3690,35 +3816,35 @@ group:
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VMINPS       Y1, Y3, Y1
-	VMOVUPS      512(CX), Y2
-	VMOVUPS      544(CX), Y3
+	VMOVUPS      512(DX), Y2
+	VMOVUPS      544(DX), Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      576(CX), Y3
-	VMOVUPS      608(CX), Y4
+	VMOVUPS      576(DX), Y3
+	VMOVUPS      608(DX), Y4
 	VMINPS       Y4, Y3, Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      640(CX), Y3
-	VMOVUPS      672(CX), Y4
+	VMOVUPS      640(DX), Y3
+	VMOVUPS      672(DX), Y4
 	VMINPS       Y4, Y3, Y3
-	VMOVUPS      704(CX), Y4
-	VMOVUPS      736(CX), Y5
+	VMOVUPS      704(DX), Y4
+	VMOVUPS      736(DX), Y5
 	VMINPS       Y5, Y4, Y4
 	VMINPS       Y4, Y3, Y3
 	VUNPCKLPS    Y3, Y2, Y4
 	VUNPCKHPS    Y3, Y2, Y2
 	VMINPS       Y2, Y4, Y2
-	VMOVUPS      768(CX), Y3
-	VMOVUPS      800(CX), Y4
+	VMOVUPS      768(DX), Y3
+	VMOVUPS      800(DX), Y4
 	VMINPS       Y4, Y3, Y3
-	VMOVUPS      832(CX), Y4
-	VMOVUPS      864(CX), Y5
+	VMOVUPS      832(DX), Y4
+	VMOVUPS      864(DX), Y5
 	VMINPS       Y5, Y4, Y4
 	VMINPS       Y4, Y3, Y3
-	VMOVUPS      896(CX), Y4
-	VMOVUPS      928(CX), Y5
+	VMOVUPS      896(DX), Y4
+	VMOVUPS      928(DX), Y5
 	VMINPS       Y5, Y4, Y4
-	VMOVUPS      960(CX), Y5
-	VMOVUPS      992(CX), Y6
+	VMOVUPS      960(DX), Y5
+	VMOVUPS      992(DX), Y6
 	VMINPS       Y6, Y5, Y5
 	VMINPS       Y5, Y4, Y4
 	VUNPCKLPS    Y4, Y3, Y5
@@ -3739,76 +3865,76 @@ group:
 	VPAND        Y3, Y1, Y1
 	VCMPPS       $0x00, Y2, Y0, Y0
 	VPAND        Y3, Y0, Y0
-	VMOVMSKPS    Y0, SI
-	VMOVUPS      Y1, 48(SP)
+	VMOVMSKPS    Y0, R10
+	VMOVUPS      Y1, 448(SP)
 	JMP          ties
 
 tie:
-	TZCNTL       SI, DI
-	MOVL         DI, R8
-	SHLQ         $0x07, R8
-	ADDQ         CX, R8
-	VBROADCASTSS 48(SP)(DI*4), Y0
-	XORL         R9, R9
-	VCMPPS       $0x00, 96(R8), Y0, Y1
-	VMOVMSKPS    Y1, R10
-	SHLL         $0x08, R9
-	ORL          R10, R9
-	VCMPPS       $0x00, 64(R8), Y0, Y1
-	VMOVMSKPS    Y1, R10
-	SHLL         $0x08, R9
-	ORL          R10, R9
-	VCMPPS       $0x00, 32(R8), Y0, Y1
-	VMOVMSKPS    Y1, R10
-	SHLL         $0x08, R9
-	ORL          R10, R9
-	VCMPPS       $0x00, (R8), Y0, Y1
-	VMOVMSKPS    Y1, R10
-	SHLL         $0x08, R9
-	ORL          R10, R9
-	TZCNTL       R9, R9
+	TZCNTL       R10, R11
+	MOVL         R11, R12
+	SHLQ         $0x07, R12
+	ADDQ         DX, R12
+	VBROADCASTSS 448(SP)(R11*4), Y0
+	XORL         R13, R13
+	VCMPPS       $0x00, 96(R12), Y0, Y1
+	VMOVMSKPS    Y1, R14
+	SHLL         $0x08, R13
+	ORL          R14, R13
+	VCMPPS       $0x00, 64(R12), Y0, Y1
+	VMOVMSKPS    Y1, R14
+	SHLL         $0x08, R13
+	ORL          R14, R13
+	VCMPPS       $0x00, 32(R12), Y0, Y1
+	VMOVMSKPS    Y1, R14
+	SHLL         $0x08, R13
+	ORL          R14, R13
+	VCMPPS       $0x00, (R12), Y0, Y1
+	VMOVMSKPS    Y1, R14
+	SHLL         $0x08, R13
+	ORL          R14, R13
+	TZCNTL       R13, R13
 	VBROADCASTSS bits_80000000<>+0(SB), Y1
 	VPXOR        Y0, Y1, Y0
-	XORL         R10, R10
-	VCMPPS       $0x00, 96(R8), Y0, Y1
-	VMOVMSKPS    Y1, R11
-	SHLL         $0x08, R10
-	ORL          R11, R10
-	VCMPPS       $0x00, 64(R8), Y0, Y1
-	VMOVMSKPS    Y1, R11
-	SHLL         $0x08, R10
-	ORL          R11, R10
-	VCMPPS       $0x00, 32(R8), Y0, Y1
-	VMOVMSKPS    Y1, R11
-	SHLL         $0x08, R10
-	ORL          R11, R10
-	VCMPPS       $0x00, (R8), Y0, Y0
-	VMOVMSKPS    Y0, R8
-	SHLL         $0x08, R10
-	ORL          R8, R10
-	TZCNTL       R10, R10
-	CMPL         R9, R10
+	XORL         R14, R14
+	VCMPPS       $0x00, 96(R12), Y0, Y1
+	VMOVMSKPS    Y1, R15
+	SHLL         $0x08, R14
+	ORL          R15, R14
+	VCMPPS       $0x00, 64(R12), Y0, Y1
+	VMOVMSKPS    Y1, R15
+	SHLL         $0x08, R14
+	ORL          R15, R14
+	VCMPPS       $0x00, 32(R12), Y0, Y1
+	VMOVMSKPS    Y1, R15
+	SHLL         $0x08, R14
+	ORL          R15, R14
+	VCMPPS       $0x00, (R12), Y0, Y0
+	VMOVMSKPS    Y0, R12
+	SHLL         $0x08, R14
+	ORL          R12, R14
+	TZCNTL       R14, R14
+	CMPL         R13, R14
 	JLT          first
-	XORL         $0x80000000, 48(SP)(DI*4)
+	XORL         $0x80000000, 448(SP)(R11*4)
 
 first:
-	LEAL -1(SI), DI
-	ANDL DI, SI
+	LEAL -1(R10), R11
+	ANDL R11, R10
 
 ties:
-	TESTL        SI, SI
+	TESTL        R10, R10
 	JNE          tie
-	VMOVUPS      48(SP), Y0
+	VMOVUPS      448(SP), Y0
 	VBROADCASTSS bits_be000000<>+0(SB), Y1
 	VMULPS       Y1, Y0, Y0
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y1
 	VPAND        Y0, Y1, Y1
 	VBROADCASTSS bits_477ff000<>+0(SB), Y2
 	VCMPPS       $0x1d, Y2, Y1, Y1
-	VMOVMSKPS    Y1, SI
-	TESTL        SI, SI
+	VMOVMSKPS    Y1, R10
+	TESTL        R10, R10
 	JNE          end
-	VCVTPS2PH    $0x00, Y0, (SP)
+	VCVTPS2PH    $0x00, Y0, (R9)
 	VBROADCASTSS bits_3f800000<>+0(SB), Y1
 	VDIVPS       Y0, Y1, Y1
 	VBROADCASTSS bits_00000000<>+0(SB), Y2
@@ -3818,15 +3944,23 @@ ties:
 	VPAND        Y0, Y1, Y1
 	VBROADCASTSS bits_7f7fffff<>+0(SB), Y2
 	VCMPPS       $0x1e, Y2, Y1, Y1
-	VMOVMSKPS    Y1, SI
-	TESTL        SI, SI
+	VMOVMSKPS    Y1, R10
+	TESTL        R10, R10
 	JNE          end
-	VMOVUPS      Y0, 16(SP)
+	VMOVUPS      Y0, 64(R9)
+	ADDQ         $0x00000400, DX
+	INCQ         SI
+	CMPQ         SI, $0x01
+	JEQ          swap
+
+scanned:
+	CMPQ         DI, BX
+	JGE          done
 	VBROADCASTSS bits_41080000<>+0(SB), Y0
 	VBROADCASTSS bits_0000000f<>+0(SB), Y1
-	MOVWLZX      (SP), SI
-	MOVW         SI, (AX)
-	VBROADCASTSS 16(SP), Y2
+	MOVWLZX      (R8), R10
+	MOVW         R10, (AX)
+	VBROADCASTSS 64(R8), Y2
 	VMULPS       (CX), Y2, Y3
 	VADDPS       Y0, Y3, Y3
 	VCVTTPS2DQ   Y3, Y3
@@ -3855,9 +3989,9 @@ ties:
 	VPERMQ       $0xd8, Y3, Y3
 	VPSHUFD      $0xd8, X3, X2
 	VMOVDQU      X2, 2(AX)
-	MOVWLZX      2(SP), SI
-	MOVW         SI, 18(AX)
-	VBROADCASTSS 20(SP), Y2
+	MOVWLZX      2(R8), R10
+	MOVW         R10, 18(AX)
+	VBROADCASTSS 68(R8), Y2
 	VMULPS       128(CX), Y2, Y3
 	VADDPS       Y0, Y3, Y3
 	VCVTTPS2DQ   Y3, Y3
@@ -3886,9 +4020,9 @@ ties:
 	VPERMQ       $0xd8, Y3, Y3
 	VPSHUFD      $0xd8, X3, X2
 	VMOVDQU      X2, 20(AX)
-	MOVWLZX      4(SP), SI
-	MOVW         SI, 36(AX)
-	VBROADCASTSS 24(SP), Y2
+	MOVWLZX      4(R8), R10
+	MOVW         R10, 36(AX)
+	VBROADCASTSS 72(R8), Y2
 	VMULPS       256(CX), Y2, Y3
 	VADDPS       Y0, Y3, Y3
 	VCVTTPS2DQ   Y3, Y3
@@ -3917,9 +4051,9 @@ ties:
 	VPERMQ       $0xd8, Y3, Y3
 	VPSHUFD      $0xd8, X3, X2
 	VMOVDQU      X2, 38(AX)
-	MOVWLZX      6(SP), SI
-	MOVW         SI, 54(AX)
-	VBROADCASTSS 28(SP), Y2
+	MOVWLZX      6(R8), R10
+	MOVW         R10, 54(AX)
+	VBROADCASTSS 76(R8), Y2
 	VMULPS       384(CX), Y2, Y3
 	VADDPS       Y0, Y3, Y3
 	VCVTTPS2DQ   Y3, Y3
@@ -3948,9 +4082,9 @@ ties:
 	VPERMQ       $0xd8, Y3, Y3
 	VPSHUFD      $0xd8, X3, X2
 	VMOVDQU      X2, 56(AX)
-	MOVWLZX      8(SP), SI
-	MOVW         SI, 72(AX)
-	VBROADCASTSS 32(SP), Y2
+	MOVWLZX      8(R8), R10
+	MOVW         R10, 72(AX)
+	VBROADCASTSS 80(R8), Y2
 	VMULPS       512(CX), Y2, Y3
 	VADDPS       Y0, Y3, Y3
 	VCVTTPS2DQ   Y3, Y3
@@ -3979,9 +4113,9 @@ ties:
 	VPERMQ       $0xd8, Y3, Y3
 	VPSHUFD      $0xd8, X3, X2
 	VMOVDQU      X2, 74(AX)
-	MOVWLZX      10(SP), SI
-	MOVW         SI, 90(AX)
-	VBROADCASTSS 36(SP), Y2
+	MOVWLZX      10(R8), R10
+	MOVW         R10, 90(AX)
+	VBROADCASTSS 84(R8), Y2
 	VMULPS       640(CX), Y2, Y3
 	VADDPS       Y0, Y3, Y3
 	VCVTTPS2DQ   Y3, Y3
@@ -4010,9 +4144,9 @@ ties:
 	VPERMQ       $0xd8, Y3, Y3
 	VPSHUFD      $0xd8, X3, X2
 	VMOVDQU      X2, 92(AX)
-	MOVWLZX      12(SP), SI
-	MOVW         SI, 108(AX)
-	VBROADCASTSS 40(SP), Y2
+	MOVWLZX      12(R8), R10
+	MOVW         R10, 108(AX)
+	VBROADCASTSS 88(R8), Y2
 	VMULPS       768(CX), Y2, Y3
 	VADDPS       Y0, Y3, Y3
 	VCVTTPS2DQ   Y3, Y3
@@ -4041,9 +4175,9 @@ ties:
 	VPERMQ       $0xd8, Y3, Y3
 	VPSHUFD      $0xd8, X3, X2
 	VMOVDQU      X2, 110(AX)
-	MOVWLZX      14(SP), SI
-	MOVW         SI, 126(AX)
-	VBROADCASTSS 44(SP), Y2
+	MOVWLZX      14(R8), R10
+	MOVW         R10, 126(AX)
+	VBROADCASTSS 92(R8), Y2
 	VMULPS       896(CX), Y2, Y3
 	VADDPS       Y0, Y3, Y3
 	VCVTTPS2DQ   Y3, Y3
@@ -4074,15 +4208,21 @@ ties:
 	VMOVDQU      X0, 128(AX)
 	ADDQ         $0x00000090, AX
 	ADDQ         $0x00000400, CX
-	INCQ         BX
+	INCQ         DI
+	CMPQ         DI, BX
+	JGE          done
 
-test:
-	CMPQ BX, DX
-	JLT  group
+swap:
+	XCHGQ R8, R9
+	JMP   group
 
 end:
+	MOVQ SI, BX
+	JMP  scanned
+
+done:
 	VZEROUPPER
-	MOVQ BX, done+24(FP)
+	MOVQ DI, done+24(FP)
 	RET
 
 DATA lowBytesAVX2<>+0(SB)/4, $0x0c080400
@@ -4097,43 +4237,49 @@ GLOBL lowBytesAVX2<>(SB), RODATA|NOPTR, $32
 
 // func encodeQ5_0AVX2(dst *byte, src *float32, groups int) (done int)
 // Requires: AVX, AVX2, BMI, F16C
-TEXT ·encodeQ5_0AVX2(SB), NOSPLIT, $80-32
+TEXT ·encodeQ5_0AVX2(SB), NOSPLIT, $480-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ groups+16(FP), DX
-	XORQ BX, BX
-	JMP  test
+	MOVQ groups+16(FP), BX
+	LEAQ 63(SP), R9
+	ANDQ $-64, R9
+	LEAQ 192(R9), R8
+	MOVQ CX, DX
+	XORQ SI, SI
+	XORQ DI, DI
 
 group:
-	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y1
+	CMPQ         SI, BX
+	JGE          scanned
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
 	VMAXPS       Y1, Y0, Y0
-	VMOVUPS      64(CX), Y1
-	VMOVUPS      96(CX), Y2
+	VMOVUPS      64(DX), Y1
+	VMOVUPS      96(DX), Y2
 	VMAXPS       Y2, Y1, Y1
 	VMAXPS       Y1, Y0, Y0
-	VMOVUPS      128(CX), Y1
-	VMOVUPS      160(CX), Y2
+	VMOVUPS      128(DX), Y1
+	VMOVUPS      160(DX), Y2
 	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      192(CX), Y2
-	VMOVUPS      224(CX), Y3
+	VMOVUPS      192(DX), Y2
+	VMOVUPS      224(DX), Y3
 	VMAXPS       Y3, Y2, Y2
 	VMAXPS       Y2, Y1, Y1
 	VUNPCKLPS    Y1, Y0, Y2
 	VUNPCKHPS    Y1, Y0, Y0
 	VMAXPS       Y0, Y2, Y0
-	VMOVUPS      256(CX), Y1
-	VMOVUPS      288(CX), Y2
+	VMOVUPS      256(DX), Y1
+	VMOVUPS      288(DX), Y2
 	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      320(CX), Y2
-	VMOVUPS      352(CX), Y3
+	VMOVUPS      320(DX), Y2
+	VMOVUPS      352(DX), Y3
 	VMAXPS       Y3, Y2, Y2
 	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      384(CX), Y2
-	VMOVUPS      416(CX), Y3
+	VMOVUPS      384(DX), Y2
+	VMOVUPS      416(DX), Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      448(CX), Y3
-	VMOVUPS      480(CX), Y4
+	VMOVUPS      448(DX), Y3
+	VMOVUPS      480(DX), Y4
 	VMAXPS       Y4, Y3, Y3
 	VMAXPS       Y3, Y2, Y2
 	VUNPCKLPS    Y2, Y1, Y3
@@ -4142,35 +4288,35 @@ group:
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VMAXPS       Y0, Y2, Y0
-	VMOVUPS      512(CX), Y1
-	VMOVUPS      544(CX), Y2
+	VMOVUPS      512(DX), Y1
+	VMOVUPS      544(DX), Y2
 	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      576(CX), Y2
-	VMOVUPS      608(CX), Y3
+	VMOVUPS      576(DX), Y2
+	VMOVUPS      608(DX), Y3
 	VMAXPS       Y3, Y2, Y2
 	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      640(CX), Y2
-	VMOVUPS      672(CX), Y3
+	VMOVUPS      640(DX), Y2
+	VMOVUPS      672(DX), Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      704(CX), Y3
-	VMOVUPS      736(CX), Y4
+	VMOVUPS      704(DX), Y3
+	VMOVUPS      736(DX), Y4
 	VMAXPS       Y4, Y3, Y3
 	VMAXPS       Y3, Y2, Y2
 	VUNPCKLPS    Y2, Y1, Y3
 	VUNPCKHPS    Y2, Y1, Y1
 	VMAXPS       Y1, Y3, Y1
-	VMOVUPS      768(CX), Y2
-	VMOVUPS      800(CX), Y3
+	VMOVUPS      768(DX), Y2
+	VMOVUPS      800(DX), Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      832(CX), Y3
-	VMOVUPS      864(CX), Y4
+	VMOVUPS      832(DX), Y3
+	VMOVUPS      864(DX), Y4
 	VMAXPS       Y4, Y3, Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      896(CX), Y3
-	VMOVUPS      928(CX), Y4
+	VMOVUPS      896(DX), Y3
+	VMOVUPS      928(DX), Y4
 	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      960(CX), Y4
-	VMOVUPS      992(CX), Y5
+	VMOVUPS      960(DX), Y4
+	VMOVUPS      992(DX), Y5
 	VMAXPS       Y5, Y4, Y4
 	VMAXPS       Y4, Y3, Y3
 	VUNPCKLPS    Y3, Y2, Y4
@@ -4182,35 +4328,35 @@ group:
 	VPERM2F128   $0x20, Y1, Y0, Y2
 	VPERM2F128   $0x31, Y1, Y0, Y0
 	VMAXPS       Y0, Y2, Y0
-	VMOVUPS      (CX), Y1
-	VMOVUPS      32(CX), Y2
+	VMOVUPS      (DX), Y1
+	VMOVUPS      32(DX), Y2
 	VMINPS       Y2, Y1, Y1
-	VMOVUPS      64(CX), Y2
-	VMOVUPS      96(CX), Y3
+	VMOVUPS      64(DX), Y2
+	VMOVUPS      96(DX), Y3
 	VMINPS       Y3, Y2, Y2
 	VMINPS       Y2, Y1, Y1
-	VMOVUPS      128(CX), Y2
-	VMOVUPS      160(CX), Y3
+	VMOVUPS      128(DX), Y2
+	VMOVUPS      160(DX), Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      192(CX), Y3
-	VMOVUPS      224(CX), Y4
+	VMOVUPS      192(DX), Y3
+	VMOVUPS      224(DX), Y4
 	VMINPS       Y4, Y3, Y3
 	VMINPS       Y3, Y2, Y2
 	VUNPCKLPS    Y2, Y1, Y3
 	VUNPCKHPS    Y2, Y1, Y1
 	VMINPS       Y1, Y3, Y1
-	VMOVUPS      256(CX), Y2
-	VMOVUPS      288(CX), Y3
+	VMOVUPS      256(DX), Y2
+	VMOVUPS      288(DX), Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      320(CX), Y3
-	VMOVUPS      352(CX), Y4
+	VMOVUPS      320(DX), Y3
+	VMOVUPS      352(DX), Y4
 	VMINPS       Y4, Y3, Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      384(CX), Y3
-	VMOVUPS      416(CX), Y4
+	VMOVUPS      384(DX), Y3
+	VMOVUPS      416(DX), Y4
 	VMINPS       Y4, Y3, Y3
-	VMOVUPS      448(CX), Y4
-	VMOVUPS      480(CX), Y5
+	VMOVUPS      448(DX), Y4
+	VMOVUPS      480(DX), Y5
 	VMINPS       Y5, Y4, Y4
 	VMINPS       Y4, Y3, Y3
 	VUNPCKLPS    Y3, Y2, Y4
@@ -4219,35 +4365,35 @@ group:
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VMINPS       Y1, Y3, Y1
-	VMOVUPS      512(CX), Y2
-	VMOVUPS      544(CX), Y3
+	VMOVUPS      512(DX), Y2
+	VMOVUPS      544(DX), Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      576(CX), Y3
-	VMOVUPS      608(CX), Y4
+	VMOVUPS      576(DX), Y3
+	VMOVUPS      608(DX), Y4
 	VMINPS       Y4, Y3, Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      640(CX), Y3
-	VMOVUPS      672(CX), Y4
+	VMOVUPS      640(DX), Y3
+	VMOVUPS      672(DX), Y4
 	VMINPS       Y4, Y3, Y3
-	VMOVUPS      704(CX), Y4
-	VMOVUPS      736(CX), Y5
+	VMOVUPS      704(DX), Y4
+	VMOVUPS      736(DX), Y5
 	VMINPS       Y5, Y4, Y4
 	VMINPS       Y4, Y3, Y3
 	VUNPCKLPS    Y3, Y2, Y4
 	VUNPCKHPS    Y3, Y2, Y2
 	VMINPS       Y2, Y4, Y2
-	VMOVUPS      768(CX), Y3
-	VMOVUPS      800(CX), Y4
+	VMOVUPS      768(DX), Y3
+	VMOVUPS      800(DX), Y4
 	VMINPS       Y4, Y3, Y3
-	VMOVUPS      832(CX), Y4
-	VMOVUPS      864(CX), Y5
+	VMOVUPS      832(DX), Y4
+	VMOVUPS      864(DX), Y5
 	VMINPS       Y5, Y4, Y4
 	VMINPS       Y4, Y3, Y3
-	VMOVUPS      896(CX), Y4
-	VMOVUPS      928(CX), Y5
+	VMOVUPS      896(DX), Y4
+	VMOVUPS      928(DX), Y5
 	VMINPS       Y5, Y4, Y4
-	VMOVUPS      960(CX), Y5
-	VMOVUPS      992(CX), Y6
+	VMOVUPS      960(DX), Y5
+	VMOVUPS      992(DX), Y6
 	VMINPS       Y6, Y5, Y5
 	VMINPS       Y5, Y4, Y4
 	VUNPCKLPS    Y4, Y3, Y5
@@ -4268,76 +4414,76 @@ group:
 	VPAND        Y3, Y1, Y1
 	VCMPPS       $0x00, Y2, Y0, Y0
 	VPAND        Y3, Y0, Y0
-	VMOVMSKPS    Y0, SI
-	VMOVUPS      Y1, 48(SP)
+	VMOVMSKPS    Y0, R10
+	VMOVUPS      Y1, 448(SP)
 	JMP          ties
 
 tie:
-	TZCNTL       SI, DI
-	MOVL         DI, R8
-	SHLQ         $0x07, R8
-	ADDQ         CX, R8
-	VBROADCASTSS 48(SP)(DI*4), Y0
-	XORL         R9, R9
-	VCMPPS       $0x00, 96(R8), Y0, Y1
-	VMOVMSKPS    Y1, R10
-	SHLL         $0x08, R9
-	ORL          R10, R9
-	VCMPPS       $0x00, 64(R8), Y0, Y1
-	VMOVMSKPS    Y1, R10
-	SHLL         $0x08, R9
-	ORL          R10, R9
-	VCMPPS       $0x00, 32(R8), Y0, Y1
-	VMOVMSKPS    Y1, R10
-	SHLL         $0x08, R9
-	ORL          R10, R9
-	VCMPPS       $0x00, (R8), Y0, Y1
-	VMOVMSKPS    Y1, R10
-	SHLL         $0x08, R9
-	ORL          R10, R9
-	TZCNTL       R9, R9
+	TZCNTL       R10, R11
+	MOVL         R11, R12
+	SHLQ         $0x07, R12
+	ADDQ         DX, R12
+	VBROADCASTSS 448(SP)(R11*4), Y0
+	XORL         R13, R13
+	VCMPPS       $0x00, 96(R12), Y0, Y1
+	VMOVMSKPS    Y1, R14
+	SHLL         $0x08, R13
+	ORL          R14, R13
+	VCMPPS       $0x00, 64(R12), Y0, Y1
+	VMOVMSKPS    Y1, R14
+	SHLL         $0x08, R13
+	ORL          R14, R13
+	VCMPPS       $0x00, 32(R12), Y0, Y1
+	VMOVMSKPS    Y1, R14
+	SHLL         $0x08, R13
+	ORL          R14, R13
+	VCMPPS       $0x00, (R12), Y0, Y1
+	VMOVMSKPS    Y1, R14
+	SHLL         $0x08, R13
+	ORL          R14, R13
+	TZCNTL       R13, R13
 	VBROADCASTSS bits_80000000<>+0(SB), Y1
 	VPXOR        Y0, Y1, Y0
-	XORL         R10, R10
-	VCMPPS       $0x00, 96(R8), Y0, Y1
-	VMOVMSKPS    Y1, R11
-	SHLL         $0x08, R10
-	ORL          R11, R10
-	VCMPPS       $0x00, 64(R8), Y0, Y1
-	VMOVMSKPS    Y1, R11
-	SHLL         $0x08, R10
-	ORL          R11, R10
-	VCMPPS       $0x00, 32(R8), Y0, Y1
-	VMOVMSKPS    Y1, R11
-	SHLL         $0x08, R10
-	ORL          R11, R10
-	VCMPPS       $0x00, (R8), Y0, Y0
-	VMOVMSKPS    Y0, R8
-	SHLL         $0x08, R10
-	ORL          R8, R10
-	TZCNTL       R10, R10
-	CMPL         R9, R10
+	XORL         R14, R14
+	VCMPPS       $0x00, 96(R12), Y0, Y1
+	VMOVMSKPS    Y1, R15
+	SHLL         $0x08, R14
+	ORL          R15, R14
+	VCMPPS       $0x00, 64(R12), Y0, Y1
+	VMOVMSKPS    Y1, R15
+	SHLL         $0x08, R14
+	ORL          R15, R14
+	VCMPPS       $0x00, 32(R12), Y0, Y1
+	VMOVMSKPS    Y1, R15
+	SHLL         $0x08, R14
+	ORL          R15, R14
+	VCMPPS       $0x00, (R12), Y0, Y0
+	VMOVMSKPS    Y0, R12
+	SHLL         $0x08, R14
+	ORL          R12, R14
+	TZCNTL       R14, R14
+	CMPL         R13, R14
 	JLT          first
-	XORL         $0x80000000, 48(SP)(DI*4)
+	XORL         $0x80000000, 448(SP)(R11*4)
 
 first:
-	LEAL -1(SI), DI
-	ANDL DI, SI
+	LEAL -1(R10), R11
+	ANDL R11, R10
 
 ties:
-	TESTL        SI, SI
+	TESTL        R10, R10
 	JNE          tie
-	VMOVUPS      48(SP), Y0
+	VMOVUPS      448(SP), Y0
 	VBROADCASTSS bits_bd800000<>+0(SB), Y1
 	VMULPS       Y1, Y0, Y0
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y1
 	VPAND        Y0, Y1, Y1
 	VBROADCASTSS bits_477ff000<>+0(SB), Y2
 	VCMPPS       $0x1d, Y2, Y1, Y1
-	VMOVMSKPS    Y1, SI
-	TESTL        SI, SI
+	VMOVMSKPS    Y1, R10
+	TESTL        R10, R10
 	JNE          end
-	VCVTPS2PH    $0x00, Y0, (SP)
+	VCVTPS2PH    $0x00, Y0, (R9)
 	VBROADCASTSS bits_3f800000<>+0(SB), Y1
 	VDIVPS       Y0, Y1, Y1
 	VBROADCASTSS bits_00000000<>+0(SB), Y2
@@ -4347,15 +4493,23 @@ ties:
 	VPAND        Y0, Y1, Y1
 	VBROADCASTSS bits_7f7fffff<>+0(SB), Y2
 	VCMPPS       $0x1e, Y2, Y1, Y1
-	VMOVMSKPS    Y1, SI
-	TESTL        SI, SI
+	VMOVMSKPS    Y1, R10
+	TESTL        R10, R10
 	JNE          end
-	VMOVUPS      Y0, 16(SP)
+	VMOVUPS      Y0, 64(R9)
+	ADDQ         $0x00000400, DX
+	INCQ         SI
+	CMPQ         SI, $0x01
+	JEQ          swap
+
+scanned:
+	CMPQ         DI, BX
+	JGE          done
 	VBROADCASTSS bits_41840000<>+0(SB), Y0
 	VBROADCASTSS bits_0000001f<>+0(SB), Y1
-	MOVWLZX      (SP), SI
-	MOVW         SI, (AX)
-	VBROADCASTSS 16(SP), Y2
+	MOVWLZX      (R8), R10
+	MOVW         R10, (AX)
+	VBROADCASTSS 64(R8), Y2
 	VMULPS       (CX), Y2, Y3
 	VADDPS       Y0, Y3, Y3
 	VCVTTPS2DQ   Y3, Y3
@@ -4373,20 +4527,20 @@ ties:
 	VCVTTPS2DQ   Y2, Y2
 	VPMINSD      Y1, Y2, Y2
 	VPSLLD       $0x1b, Y3, Y6
-	VMOVMSKPS    Y6, SI
+	VMOVMSKPS    Y6, R10
 	VPSLLD       $0x1b, Y4, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x08, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x08, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y5, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y2, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x18, DI
-	ORL          DI, SI
-	MOVL         SI, 2(AX)
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x18, R11
+	ORL          R11, R10
+	MOVL         R10, 2(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Y6
 	VPAND        Y3, Y6, Y3
 	VBROADCASTSS bits_0000000f<>+0(SB), Y6
@@ -4403,9 +4557,9 @@ ties:
 	VPERMQ       $0xd8, Y3, Y3
 	VPSHUFD      $0xd8, X3, X2
 	VMOVDQU      X2, 6(AX)
-	MOVWLZX      2(SP), SI
-	MOVW         SI, 22(AX)
-	VBROADCASTSS 20(SP), Y2
+	MOVWLZX      2(R8), R10
+	MOVW         R10, 22(AX)
+	VBROADCASTSS 68(R8), Y2
 	VMULPS       128(CX), Y2, Y3
 	VADDPS       Y0, Y3, Y3
 	VCVTTPS2DQ   Y3, Y3
@@ -4423,20 +4577,20 @@ ties:
 	VCVTTPS2DQ   Y2, Y2
 	VPMINSD      Y1, Y2, Y2
 	VPSLLD       $0x1b, Y3, Y6
-	VMOVMSKPS    Y6, SI
+	VMOVMSKPS    Y6, R10
 	VPSLLD       $0x1b, Y4, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x08, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x08, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y5, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y2, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x18, DI
-	ORL          DI, SI
-	MOVL         SI, 24(AX)
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x18, R11
+	ORL          R11, R10
+	MOVL         R10, 24(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Y6
 	VPAND        Y3, Y6, Y3
 	VBROADCASTSS bits_0000000f<>+0(SB), Y6
@@ -4453,9 +4607,9 @@ ties:
 	VPERMQ       $0xd8, Y3, Y3
 	VPSHUFD      $0xd8, X3, X2
 	VMOVDQU      X2, 28(AX)
-	MOVWLZX      4(SP), SI
-	MOVW         SI, 44(AX)
-	VBROADCASTSS 24(SP), Y2
+	MOVWLZX      4(R8), R10
+	MOVW         R10, 44(AX)
+	VBROADCASTSS 72(R8), Y2
 	VMULPS       256(CX), Y2, Y3
 	VADDPS       Y0, Y3, Y3
 	VCVTTPS2DQ   Y3, Y3
@@ -4473,20 +4627,20 @@ ties:
 	VCVTTPS2DQ   Y2, Y2
 	VPMINSD      Y1, Y2, Y2
 	VPSLLD       $0x1b, Y3, Y6
-	VMOVMSKPS    Y6, SI
+	VMOVMSKPS    Y6, R10
 	VPSLLD       $0x1b, Y4, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x08, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x08, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y5, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y2, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x18, DI
-	ORL          DI, SI
-	MOVL         SI, 46(AX)
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x18, R11
+	ORL          R11, R10
+	MOVL         R10, 46(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Y6
 	VPAND        Y3, Y6, Y3
 	VBROADCASTSS bits_0000000f<>+0(SB), Y6
@@ -4503,9 +4657,9 @@ ties:
 	VPERMQ       $0xd8, Y3, Y3
 	VPSHUFD      $0xd8, X3, X2
 	VMOVDQU      X2, 50(AX)
-	MOVWLZX      6(SP), SI
-	MOVW         SI, 66(AX)
-	VBROADCASTSS 28(SP), Y2
+	MOVWLZX      6(R8), R10
+	MOVW         R10, 66(AX)
+	VBROADCASTSS 76(R8), Y2
 	VMULPS       384(CX), Y2, Y3
 	VADDPS       Y0, Y3, Y3
 	VCVTTPS2DQ   Y3, Y3
@@ -4523,20 +4677,20 @@ ties:
 	VCVTTPS2DQ   Y2, Y2
 	VPMINSD      Y1, Y2, Y2
 	VPSLLD       $0x1b, Y3, Y6
-	VMOVMSKPS    Y6, SI
+	VMOVMSKPS    Y6, R10
 	VPSLLD       $0x1b, Y4, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x08, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x08, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y5, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y2, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x18, DI
-	ORL          DI, SI
-	MOVL         SI, 68(AX)
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x18, R11
+	ORL          R11, R10
+	MOVL         R10, 68(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Y6
 	VPAND        Y3, Y6, Y3
 	VBROADCASTSS bits_0000000f<>+0(SB), Y6
@@ -4553,9 +4707,9 @@ ties:
 	VPERMQ       $0xd8, Y3, Y3
 	VPSHUFD      $0xd8, X3, X2
 	VMOVDQU      X2, 72(AX)
-	MOVWLZX      8(SP), SI
-	MOVW         SI, 88(AX)
-	VBROADCASTSS 32(SP), Y2
+	MOVWLZX      8(R8), R10
+	MOVW         R10, 88(AX)
+	VBROADCASTSS 80(R8), Y2
 	VMULPS       512(CX), Y2, Y3
 	VADDPS       Y0, Y3, Y3
 	VCVTTPS2DQ   Y3, Y3
@@ -4573,20 +4727,20 @@ ties:
 	VCVTTPS2DQ   Y2, Y2
 	VPMINSD      Y1, Y2, Y2
 	VPSLLD       $0x1b, Y3, Y6
-	VMOVMSKPS    Y6, SI
+	VMOVMSKPS    Y6, R10
 	VPSLLD       $0x1b, Y4, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x08, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x08, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y5, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y2, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x18, DI
-	ORL          DI, SI
-	MOVL         SI, 90(AX)
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x18, R11
+	ORL          R11, R10
+	MOVL         R10, 90(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Y6
 	VPAND        Y3, Y6, Y3
 	VBROADCASTSS bits_0000000f<>+0(SB), Y6
@@ -4603,9 +4757,9 @@ ties:
 	VPERMQ       $0xd8, Y3, Y3
 	VPSHUFD      $0xd8, X3, X2
 	VMOVDQU      X2, 94(AX)
-	MOVWLZX      10(SP), SI
-	MOVW         SI, 110(AX)
-	VBROADCASTSS 36(SP), Y2
+	MOVWLZX      10(R8), R10
+	MOVW         R10, 110(AX)
+	VBROADCASTSS 84(R8), Y2
 	VMULPS       640(CX), Y2, Y3
 	VADDPS       Y0, Y3, Y3
 	VCVTTPS2DQ   Y3, Y3
@@ -4623,20 +4777,20 @@ ties:
 	VCVTTPS2DQ   Y2, Y2
 	VPMINSD      Y1, Y2, Y2
 	VPSLLD       $0x1b, Y3, Y6
-	VMOVMSKPS    Y6, SI
+	VMOVMSKPS    Y6, R10
 	VPSLLD       $0x1b, Y4, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x08, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x08, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y5, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y2, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x18, DI
-	ORL          DI, SI
-	MOVL         SI, 112(AX)
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x18, R11
+	ORL          R11, R10
+	MOVL         R10, 112(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Y6
 	VPAND        Y3, Y6, Y3
 	VBROADCASTSS bits_0000000f<>+0(SB), Y6
@@ -4653,9 +4807,9 @@ ties:
 	VPERMQ       $0xd8, Y3, Y3
 	VPSHUFD      $0xd8, X3, X2
 	VMOVDQU      X2, 116(AX)
-	MOVWLZX      12(SP), SI
-	MOVW         SI, 132(AX)
-	VBROADCASTSS 40(SP), Y2
+	MOVWLZX      12(R8), R10
+	MOVW         R10, 132(AX)
+	VBROADCASTSS 88(R8), Y2
 	VMULPS       768(CX), Y2, Y3
 	VADDPS       Y0, Y3, Y3
 	VCVTTPS2DQ   Y3, Y3
@@ -4673,20 +4827,20 @@ ties:
 	VCVTTPS2DQ   Y2, Y2
 	VPMINSD      Y1, Y2, Y2
 	VPSLLD       $0x1b, Y3, Y6
-	VMOVMSKPS    Y6, SI
+	VMOVMSKPS    Y6, R10
 	VPSLLD       $0x1b, Y4, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x08, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x08, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y5, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y2, Y6
-	VMOVMSKPS    Y6, DI
-	SHLL         $0x18, DI
-	ORL          DI, SI
-	MOVL         SI, 134(AX)
+	VMOVMSKPS    Y6, R11
+	SHLL         $0x18, R11
+	ORL          R11, R10
+	MOVL         R10, 134(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Y6
 	VPAND        Y3, Y6, Y3
 	VBROADCASTSS bits_0000000f<>+0(SB), Y6
@@ -4703,9 +4857,9 @@ ties:
 	VPERMQ       $0xd8, Y3, Y3
 	VPSHUFD      $0xd8, X3, X2
 	VMOVDQU      X2, 138(AX)
-	MOVWLZX      14(SP), SI
-	MOVW         SI, 154(AX)
-	VBROADCASTSS 44(SP), Y2
+	MOVWLZX      14(R8), R10
+	MOVW         R10, 154(AX)
+	VBROADCASTSS 92(R8), Y2
 	VMULPS       896(CX), Y2, Y3
 	VADDPS       Y0, Y3, Y3
 	VCVTTPS2DQ   Y3, Y3
@@ -4723,20 +4877,20 @@ ties:
 	VCVTTPS2DQ   Y2, Y2
 	VPMINSD      Y1, Y2, Y2
 	VPSLLD       $0x1b, Y3, Y0
-	VMOVMSKPS    Y0, SI
+	VMOVMSKPS    Y0, R10
 	VPSLLD       $0x1b, Y4, Y0
-	VMOVMSKPS    Y0, DI
-	SHLL         $0x08, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y5, Y0
-	VMOVMSKPS    Y0, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y2, Y0
-	VMOVMSKPS    Y0, DI
-	SHLL         $0x18, DI
-	ORL          DI, SI
-	MOVL         SI, 156(AX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x18, R11
+	ORL          R11, R10
+	MOVL         R10, 156(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Y0
 	VPAND        Y3, Y0, Y0
 	VBROADCASTSS bits_0000000f<>+0(SB), Y1
@@ -4755,56 +4909,68 @@ ties:
 	VMOVDQU      X0, 160(AX)
 	ADDQ         $0x000000b0, AX
 	ADDQ         $0x00000400, CX
-	INCQ         BX
+	INCQ         DI
+	CMPQ         DI, BX
+	JGE          done
 
-test:
-	CMPQ BX, DX
-	JLT  group
+swap:
+	XCHGQ R8, R9
+	JMP   group
 
 end:
+	MOVQ SI, BX
+	JMP  scanned
+
+done:
 	VZEROUPPER
-	MOVQ BX, done+24(FP)
+	MOVQ DI, done+24(FP)
 	RET
 
 // func encodeQ4_1AVX2(dst *byte, src *float32, groups int) (done int)
 // Requires: AVX, AVX2, F16C
-TEXT ·encodeQ4_1AVX2(SB), NOSPLIT, $96-32
+TEXT ·encodeQ4_1AVX2(SB), NOSPLIT, $448-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ groups+16(FP), DX
-	XORQ BX, BX
-	JMP  test
+	MOVQ groups+16(FP), BX
+	LEAQ 63(SP), R9
+	ANDQ $-64, R9
+	LEAQ 192(R9), R8
+	MOVQ CX, DX
+	XORQ SI, SI
+	XORQ DI, DI
 
 group:
-	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y1
+	CMPQ         SI, BX
+	JGE          scanned
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
 	VMINPS       Y1, Y0, Y0
-	VMOVUPS      64(CX), Y1
-	VMOVUPS      96(CX), Y2
+	VMOVUPS      64(DX), Y1
+	VMOVUPS      96(DX), Y2
 	VMINPS       Y2, Y1, Y1
 	VMINPS       Y1, Y0, Y0
-	VMOVUPS      128(CX), Y1
-	VMOVUPS      160(CX), Y2
+	VMOVUPS      128(DX), Y1
+	VMOVUPS      160(DX), Y2
 	VMINPS       Y2, Y1, Y1
-	VMOVUPS      192(CX), Y2
-	VMOVUPS      224(CX), Y3
+	VMOVUPS      192(DX), Y2
+	VMOVUPS      224(DX), Y3
 	VMINPS       Y3, Y2, Y2
 	VMINPS       Y2, Y1, Y1
 	VUNPCKLPS    Y1, Y0, Y2
 	VUNPCKHPS    Y1, Y0, Y0
 	VMINPS       Y0, Y2, Y0
-	VMOVUPS      256(CX), Y1
-	VMOVUPS      288(CX), Y2
+	VMOVUPS      256(DX), Y1
+	VMOVUPS      288(DX), Y2
 	VMINPS       Y2, Y1, Y1
-	VMOVUPS      320(CX), Y2
-	VMOVUPS      352(CX), Y3
+	VMOVUPS      320(DX), Y2
+	VMOVUPS      352(DX), Y3
 	VMINPS       Y3, Y2, Y2
 	VMINPS       Y2, Y1, Y1
-	VMOVUPS      384(CX), Y2
-	VMOVUPS      416(CX), Y3
+	VMOVUPS      384(DX), Y2
+	VMOVUPS      416(DX), Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      448(CX), Y3
-	VMOVUPS      480(CX), Y4
+	VMOVUPS      448(DX), Y3
+	VMOVUPS      480(DX), Y4
 	VMINPS       Y4, Y3, Y3
 	VMINPS       Y3, Y2, Y2
 	VUNPCKLPS    Y2, Y1, Y3
@@ -4813,35 +4979,35 @@ group:
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VMINPS       Y0, Y2, Y0
-	VMOVUPS      512(CX), Y1
-	VMOVUPS      544(CX), Y2
+	VMOVUPS      512(DX), Y1
+	VMOVUPS      544(DX), Y2
 	VMINPS       Y2, Y1, Y1
-	VMOVUPS      576(CX), Y2
-	VMOVUPS      608(CX), Y3
+	VMOVUPS      576(DX), Y2
+	VMOVUPS      608(DX), Y3
 	VMINPS       Y3, Y2, Y2
 	VMINPS       Y2, Y1, Y1
-	VMOVUPS      640(CX), Y2
-	VMOVUPS      672(CX), Y3
+	VMOVUPS      640(DX), Y2
+	VMOVUPS      672(DX), Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      704(CX), Y3
-	VMOVUPS      736(CX), Y4
+	VMOVUPS      704(DX), Y3
+	VMOVUPS      736(DX), Y4
 	VMINPS       Y4, Y3, Y3
 	VMINPS       Y3, Y2, Y2
 	VUNPCKLPS    Y2, Y1, Y3
 	VUNPCKHPS    Y2, Y1, Y1
 	VMINPS       Y1, Y3, Y1
-	VMOVUPS      768(CX), Y2
-	VMOVUPS      800(CX), Y3
+	VMOVUPS      768(DX), Y2
+	VMOVUPS      800(DX), Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      832(CX), Y3
-	VMOVUPS      864(CX), Y4
+	VMOVUPS      832(DX), Y3
+	VMOVUPS      864(DX), Y4
 	VMINPS       Y4, Y3, Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      896(CX), Y3
-	VMOVUPS      928(CX), Y4
+	VMOVUPS      896(DX), Y3
+	VMOVUPS      928(DX), Y4
 	VMINPS       Y4, Y3, Y3
-	VMOVUPS      960(CX), Y4
-	VMOVUPS      992(CX), Y5
+	VMOVUPS      960(DX), Y4
+	VMOVUPS      992(DX), Y5
 	VMINPS       Y5, Y4, Y4
 	VMINPS       Y4, Y3, Y3
 	VUNPCKLPS    Y3, Y2, Y4
@@ -4855,67 +5021,67 @@ group:
 	VMINPS       Y0, Y2, Y0
 	VBROADCASTSS bits_00000000<>+0(SB), Y1
 	VCMPPS       $0x00, Y1, Y0, Y1
-	VMOVMSKPS    Y1, SI
-	TESTL        SI, SI
+	VMOVMSKPS    Y1, R10
+	TESTL        R10, R10
 	JEQ          positive
-	MOVQ         CX, SI
-	MOVL         $0x00000008, DI
+	MOVQ         DX, R10
+	MOVL         $0x00000008, R11
 
 zeros:
 	VBROADCASTSS bits_80000000<>+0(SB), Y1
-	VPCMPEQD     (SI), Y1, Y1
-	VMOVMSKPS    Y1, R8
-	TESTL        R8, R8
+	VPCMPEQD     (R10), Y1, Y1
+	VMOVMSKPS    Y1, R12
+	TESTL        R12, R12
 	JNE          end
 	VBROADCASTSS bits_80000000<>+0(SB), Y1
-	VPCMPEQD     32(SI), Y1, Y1
-	VMOVMSKPS    Y1, R8
-	TESTL        R8, R8
+	VPCMPEQD     32(R10), Y1, Y1
+	VMOVMSKPS    Y1, R12
+	TESTL        R12, R12
 	JNE          end
 	VBROADCASTSS bits_80000000<>+0(SB), Y1
-	VPCMPEQD     64(SI), Y1, Y1
-	VMOVMSKPS    Y1, R8
-	TESTL        R8, R8
+	VPCMPEQD     64(R10), Y1, Y1
+	VMOVMSKPS    Y1, R12
+	TESTL        R12, R12
 	JNE          end
 	VBROADCASTSS bits_80000000<>+0(SB), Y1
-	VPCMPEQD     96(SI), Y1, Y1
-	VMOVMSKPS    Y1, R8
-	TESTL        R8, R8
+	VPCMPEQD     96(R10), Y1, Y1
+	VMOVMSKPS    Y1, R12
+	TESTL        R12, R12
 	JNE          end
-	ADDQ         $0x80, SI
-	DECL         DI
+	ADDQ         $0x80, R10
+	DECL         R11
 	JNE          zeros
 
 positive:
-	VMOVUPS      (CX), Y1
-	VMOVUPS      32(CX), Y2
+	VMOVUPS      (DX), Y1
+	VMOVUPS      32(DX), Y2
 	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      64(CX), Y2
-	VMOVUPS      96(CX), Y3
+	VMOVUPS      64(DX), Y2
+	VMOVUPS      96(DX), Y3
 	VMAXPS       Y3, Y2, Y2
 	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      128(CX), Y2
-	VMOVUPS      160(CX), Y3
+	VMOVUPS      128(DX), Y2
+	VMOVUPS      160(DX), Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      192(CX), Y3
-	VMOVUPS      224(CX), Y4
+	VMOVUPS      192(DX), Y3
+	VMOVUPS      224(DX), Y4
 	VMAXPS       Y4, Y3, Y3
 	VMAXPS       Y3, Y2, Y2
 	VUNPCKLPS    Y2, Y1, Y3
 	VUNPCKHPS    Y2, Y1, Y1
 	VMAXPS       Y1, Y3, Y1
-	VMOVUPS      256(CX), Y2
-	VMOVUPS      288(CX), Y3
+	VMOVUPS      256(DX), Y2
+	VMOVUPS      288(DX), Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      320(CX), Y3
-	VMOVUPS      352(CX), Y4
+	VMOVUPS      320(DX), Y3
+	VMOVUPS      352(DX), Y4
 	VMAXPS       Y4, Y3, Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      384(CX), Y3
-	VMOVUPS      416(CX), Y4
+	VMOVUPS      384(DX), Y3
+	VMOVUPS      416(DX), Y4
 	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      448(CX), Y4
-	VMOVUPS      480(CX), Y5
+	VMOVUPS      448(DX), Y4
+	VMOVUPS      480(DX), Y5
 	VMAXPS       Y5, Y4, Y4
 	VMAXPS       Y4, Y3, Y3
 	VUNPCKLPS    Y3, Y2, Y4
@@ -4924,35 +5090,35 @@ positive:
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VMAXPS       Y1, Y3, Y1
-	VMOVUPS      512(CX), Y2
-	VMOVUPS      544(CX), Y3
+	VMOVUPS      512(DX), Y2
+	VMOVUPS      544(DX), Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      576(CX), Y3
-	VMOVUPS      608(CX), Y4
+	VMOVUPS      576(DX), Y3
+	VMOVUPS      608(DX), Y4
 	VMAXPS       Y4, Y3, Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      640(CX), Y3
-	VMOVUPS      672(CX), Y4
+	VMOVUPS      640(DX), Y3
+	VMOVUPS      672(DX), Y4
 	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      704(CX), Y4
-	VMOVUPS      736(CX), Y5
+	VMOVUPS      704(DX), Y4
+	VMOVUPS      736(DX), Y5
 	VMAXPS       Y5, Y4, Y4
 	VMAXPS       Y4, Y3, Y3
 	VUNPCKLPS    Y3, Y2, Y4
 	VUNPCKHPS    Y3, Y2, Y2
 	VMAXPS       Y2, Y4, Y2
-	VMOVUPS      768(CX), Y3
-	VMOVUPS      800(CX), Y4
+	VMOVUPS      768(DX), Y3
+	VMOVUPS      800(DX), Y4
 	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      832(CX), Y4
-	VMOVUPS      864(CX), Y5
+	VMOVUPS      832(DX), Y4
+	VMOVUPS      864(DX), Y5
 	VMAXPS       Y5, Y4, Y4
 	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      896(CX), Y4
-	VMOVUPS      928(CX), Y5
+	VMOVUPS      896(DX), Y4
+	VMOVUPS      928(DX), Y5
 	VMAXPS       Y5, Y4, Y4
-	VMOVUPS      960(CX), Y5
-	VMOVUPS      992(CX), Y6
+	VMOVUPS      960(DX), Y5
+	VMOVUPS      992(DX), Y6
 	VMAXPS       Y6, Y5, Y5
 	VMAXPS       Y5, Y4, Y4
 	VUNPCKLPS    Y4, Y3, Y5
@@ -4971,19 +5137,19 @@ positive:
 	VPAND        Y1, Y2, Y2
 	VBROADCASTSS bits_477ff000<>+0(SB), Y3
 	VCMPPS       $0x1d, Y3, Y2, Y2
-	VMOVMSKPS    Y2, SI
-	TESTL        SI, SI
+	VMOVMSKPS    Y2, R10
+	TESTL        R10, R10
 	JNE          end
-	VCVTPS2PH    $0x00, Y1, (SP)
+	VCVTPS2PH    $0x00, Y1, (R9)
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
 	VPAND        Y0, Y2, Y2
 	VBROADCASTSS bits_477ff000<>+0(SB), Y3
 	VCMPPS       $0x1d, Y3, Y2, Y2
-	VMOVMSKPS    Y2, SI
-	TESTL        SI, SI
+	VMOVMSKPS    Y2, R10
+	TESTL        R10, R10
 	JNE          end
-	VCVTPS2PH    $0x00, Y0, 16(SP)
-	VMOVUPS      Y0, 64(SP)
+	VCVTPS2PH    $0x00, Y0, 32(R9)
+	VMOVUPS      Y0, 128(R9)
 	VBROADCASTSS bits_3f800000<>+0(SB), Y0
 	VDIVPS       Y1, Y0, Y0
 	VBROADCASTSS bits_00000000<>+0(SB), Y2
@@ -4993,18 +5159,26 @@ positive:
 	VPAND        Y0, Y1, Y1
 	VBROADCASTSS bits_7f7fffff<>+0(SB), Y2
 	VCMPPS       $0x1e, Y2, Y1, Y1
-	VMOVMSKPS    Y1, SI
-	TESTL        SI, SI
+	VMOVMSKPS    Y1, R10
+	TESTL        R10, R10
 	JNE          end
-	VMOVUPS      Y0, 32(SP)
+	VMOVUPS      Y0, 64(R9)
+	ADDQ         $0x00000400, DX
+	INCQ         SI
+	CMPQ         SI, $0x01
+	JEQ          swap
+
+scanned:
+	CMPQ         DI, BX
+	JGE          done
 	VBROADCASTSS bits_3f000000<>+0(SB), Y0
 	VBROADCASTSS bits_0000000f<>+0(SB), Y1
-	MOVWLZX      (SP), SI
-	MOVW         SI, (AX)
-	MOVWLZX      16(SP), SI
-	MOVW         SI, 2(AX)
-	VBROADCASTSS 32(SP), Y2
-	VBROADCASTSS 64(SP), Y3
+	MOVWLZX      (R8), R10
+	MOVW         R10, (AX)
+	MOVWLZX      32(R8), R10
+	MOVW         R10, 2(AX)
+	VBROADCASTSS 64(R8), Y2
+	VBROADCASTSS 128(R8), Y3
 	VMOVUPS      (CX), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMULPS       Y2, Y4, Y4
@@ -5041,12 +5215,12 @@ positive:
 	VPERMQ       $0xd8, Y2, Y2
 	VPSHUFD      $0xd8, X2, X2
 	VMOVDQU      X2, 4(AX)
-	MOVWLZX      2(SP), SI
-	MOVW         SI, 20(AX)
-	MOVWLZX      18(SP), SI
-	MOVW         SI, 22(AX)
-	VBROADCASTSS 36(SP), Y2
-	VBROADCASTSS 68(SP), Y3
+	MOVWLZX      2(R8), R10
+	MOVW         R10, 20(AX)
+	MOVWLZX      34(R8), R10
+	MOVW         R10, 22(AX)
+	VBROADCASTSS 68(R8), Y2
+	VBROADCASTSS 132(R8), Y3
 	VMOVUPS      128(CX), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMULPS       Y2, Y4, Y4
@@ -5083,12 +5257,12 @@ positive:
 	VPERMQ       $0xd8, Y2, Y2
 	VPSHUFD      $0xd8, X2, X2
 	VMOVDQU      X2, 24(AX)
-	MOVWLZX      4(SP), SI
-	MOVW         SI, 40(AX)
-	MOVWLZX      20(SP), SI
-	MOVW         SI, 42(AX)
-	VBROADCASTSS 40(SP), Y2
-	VBROADCASTSS 72(SP), Y3
+	MOVWLZX      4(R8), R10
+	MOVW         R10, 40(AX)
+	MOVWLZX      36(R8), R10
+	MOVW         R10, 42(AX)
+	VBROADCASTSS 72(R8), Y2
+	VBROADCASTSS 136(R8), Y3
 	VMOVUPS      256(CX), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMULPS       Y2, Y4, Y4
@@ -5125,12 +5299,12 @@ positive:
 	VPERMQ       $0xd8, Y2, Y2
 	VPSHUFD      $0xd8, X2, X2
 	VMOVDQU      X2, 44(AX)
-	MOVWLZX      6(SP), SI
-	MOVW         SI, 60(AX)
-	MOVWLZX      22(SP), SI
-	MOVW         SI, 62(AX)
-	VBROADCASTSS 44(SP), Y2
-	VBROADCASTSS 76(SP), Y3
+	MOVWLZX      6(R8), R10
+	MOVW         R10, 60(AX)
+	MOVWLZX      38(R8), R10
+	MOVW         R10, 62(AX)
+	VBROADCASTSS 76(R8), Y2
+	VBROADCASTSS 140(R8), Y3
 	VMOVUPS      384(CX), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMULPS       Y2, Y4, Y4
@@ -5167,12 +5341,12 @@ positive:
 	VPERMQ       $0xd8, Y2, Y2
 	VPSHUFD      $0xd8, X2, X2
 	VMOVDQU      X2, 64(AX)
-	MOVWLZX      8(SP), SI
-	MOVW         SI, 80(AX)
-	MOVWLZX      24(SP), SI
-	MOVW         SI, 82(AX)
-	VBROADCASTSS 48(SP), Y2
-	VBROADCASTSS 80(SP), Y3
+	MOVWLZX      8(R8), R10
+	MOVW         R10, 80(AX)
+	MOVWLZX      40(R8), R10
+	MOVW         R10, 82(AX)
+	VBROADCASTSS 80(R8), Y2
+	VBROADCASTSS 144(R8), Y3
 	VMOVUPS      512(CX), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMULPS       Y2, Y4, Y4
@@ -5209,12 +5383,12 @@ positive:
 	VPERMQ       $0xd8, Y2, Y2
 	VPSHUFD      $0xd8, X2, X2
 	VMOVDQU      X2, 84(AX)
-	MOVWLZX      10(SP), SI
-	MOVW         SI, 100(AX)
-	MOVWLZX      26(SP), SI
-	MOVW         SI, 102(AX)
-	VBROADCASTSS 52(SP), Y2
-	VBROADCASTSS 84(SP), Y3
+	MOVWLZX      10(R8), R10
+	MOVW         R10, 100(AX)
+	MOVWLZX      42(R8), R10
+	MOVW         R10, 102(AX)
+	VBROADCASTSS 84(R8), Y2
+	VBROADCASTSS 148(R8), Y3
 	VMOVUPS      640(CX), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMULPS       Y2, Y4, Y4
@@ -5251,12 +5425,12 @@ positive:
 	VPERMQ       $0xd8, Y2, Y2
 	VPSHUFD      $0xd8, X2, X2
 	VMOVDQU      X2, 104(AX)
-	MOVWLZX      12(SP), SI
-	MOVW         SI, 120(AX)
-	MOVWLZX      28(SP), SI
-	MOVW         SI, 122(AX)
-	VBROADCASTSS 56(SP), Y2
-	VBROADCASTSS 88(SP), Y3
+	MOVWLZX      12(R8), R10
+	MOVW         R10, 120(AX)
+	MOVWLZX      44(R8), R10
+	MOVW         R10, 122(AX)
+	VBROADCASTSS 88(R8), Y2
+	VBROADCASTSS 152(R8), Y3
 	VMOVUPS      768(CX), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMULPS       Y2, Y4, Y4
@@ -5293,12 +5467,12 @@ positive:
 	VPERMQ       $0xd8, Y2, Y2
 	VPSHUFD      $0xd8, X2, X2
 	VMOVDQU      X2, 124(AX)
-	MOVWLZX      14(SP), SI
-	MOVW         SI, 140(AX)
-	MOVWLZX      30(SP), SI
-	MOVW         SI, 142(AX)
-	VBROADCASTSS 60(SP), Y2
-	VBROADCASTSS 92(SP), Y3
+	MOVWLZX      14(R8), R10
+	MOVW         R10, 140(AX)
+	MOVWLZX      46(R8), R10
+	MOVW         R10, 142(AX)
+	VBROADCASTSS 92(R8), Y2
+	VBROADCASTSS 156(R8), Y3
 	VMOVUPS      896(CX), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMULPS       Y2, Y4, Y4
@@ -5337,56 +5511,68 @@ positive:
 	VMOVDQU      X0, 144(AX)
 	ADDQ         $0x000000a0, AX
 	ADDQ         $0x00000400, CX
-	INCQ         BX
+	INCQ         DI
+	CMPQ         DI, BX
+	JGE          done
 
-test:
-	CMPQ BX, DX
-	JLT  group
+swap:
+	XCHGQ R8, R9
+	JMP   group
 
 end:
+	MOVQ SI, BX
+	JMP  scanned
+
+done:
 	VZEROUPPER
-	MOVQ BX, done+24(FP)
+	MOVQ DI, done+24(FP)
 	RET
 
 // func encodeQ5_1AVX2(dst *byte, src *float32, groups int) (done int)
 // Requires: AVX, AVX2, F16C
-TEXT ·encodeQ5_1AVX2(SB), NOSPLIT, $96-32
+TEXT ·encodeQ5_1AVX2(SB), NOSPLIT, $448-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ groups+16(FP), DX
-	XORQ BX, BX
-	JMP  test
+	MOVQ groups+16(FP), BX
+	LEAQ 63(SP), R9
+	ANDQ $-64, R9
+	LEAQ 192(R9), R8
+	MOVQ CX, DX
+	XORQ SI, SI
+	XORQ DI, DI
 
 group:
-	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y1
+	CMPQ         SI, BX
+	JGE          scanned
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
 	VMINPS       Y1, Y0, Y0
-	VMOVUPS      64(CX), Y1
-	VMOVUPS      96(CX), Y2
+	VMOVUPS      64(DX), Y1
+	VMOVUPS      96(DX), Y2
 	VMINPS       Y2, Y1, Y1
 	VMINPS       Y1, Y0, Y0
-	VMOVUPS      128(CX), Y1
-	VMOVUPS      160(CX), Y2
+	VMOVUPS      128(DX), Y1
+	VMOVUPS      160(DX), Y2
 	VMINPS       Y2, Y1, Y1
-	VMOVUPS      192(CX), Y2
-	VMOVUPS      224(CX), Y3
+	VMOVUPS      192(DX), Y2
+	VMOVUPS      224(DX), Y3
 	VMINPS       Y3, Y2, Y2
 	VMINPS       Y2, Y1, Y1
 	VUNPCKLPS    Y1, Y0, Y2
 	VUNPCKHPS    Y1, Y0, Y0
 	VMINPS       Y0, Y2, Y0
-	VMOVUPS      256(CX), Y1
-	VMOVUPS      288(CX), Y2
+	VMOVUPS      256(DX), Y1
+	VMOVUPS      288(DX), Y2
 	VMINPS       Y2, Y1, Y1
-	VMOVUPS      320(CX), Y2
-	VMOVUPS      352(CX), Y3
+	VMOVUPS      320(DX), Y2
+	VMOVUPS      352(DX), Y3
 	VMINPS       Y3, Y2, Y2
 	VMINPS       Y2, Y1, Y1
-	VMOVUPS      384(CX), Y2
-	VMOVUPS      416(CX), Y3
+	VMOVUPS      384(DX), Y2
+	VMOVUPS      416(DX), Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      448(CX), Y3
-	VMOVUPS      480(CX), Y4
+	VMOVUPS      448(DX), Y3
+	VMOVUPS      480(DX), Y4
 	VMINPS       Y4, Y3, Y3
 	VMINPS       Y3, Y2, Y2
 	VUNPCKLPS    Y2, Y1, Y3
@@ -5395,35 +5581,35 @@ group:
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VMINPS       Y0, Y2, Y0
-	VMOVUPS      512(CX), Y1
-	VMOVUPS      544(CX), Y2
+	VMOVUPS      512(DX), Y1
+	VMOVUPS      544(DX), Y2
 	VMINPS       Y2, Y1, Y1
-	VMOVUPS      576(CX), Y2
-	VMOVUPS      608(CX), Y3
+	VMOVUPS      576(DX), Y2
+	VMOVUPS      608(DX), Y3
 	VMINPS       Y3, Y2, Y2
 	VMINPS       Y2, Y1, Y1
-	VMOVUPS      640(CX), Y2
-	VMOVUPS      672(CX), Y3
+	VMOVUPS      640(DX), Y2
+	VMOVUPS      672(DX), Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      704(CX), Y3
-	VMOVUPS      736(CX), Y4
+	VMOVUPS      704(DX), Y3
+	VMOVUPS      736(DX), Y4
 	VMINPS       Y4, Y3, Y3
 	VMINPS       Y3, Y2, Y2
 	VUNPCKLPS    Y2, Y1, Y3
 	VUNPCKHPS    Y2, Y1, Y1
 	VMINPS       Y1, Y3, Y1
-	VMOVUPS      768(CX), Y2
-	VMOVUPS      800(CX), Y3
+	VMOVUPS      768(DX), Y2
+	VMOVUPS      800(DX), Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      832(CX), Y3
-	VMOVUPS      864(CX), Y4
+	VMOVUPS      832(DX), Y3
+	VMOVUPS      864(DX), Y4
 	VMINPS       Y4, Y3, Y3
 	VMINPS       Y3, Y2, Y2
-	VMOVUPS      896(CX), Y3
-	VMOVUPS      928(CX), Y4
+	VMOVUPS      896(DX), Y3
+	VMOVUPS      928(DX), Y4
 	VMINPS       Y4, Y3, Y3
-	VMOVUPS      960(CX), Y4
-	VMOVUPS      992(CX), Y5
+	VMOVUPS      960(DX), Y4
+	VMOVUPS      992(DX), Y5
 	VMINPS       Y5, Y4, Y4
 	VMINPS       Y4, Y3, Y3
 	VUNPCKLPS    Y3, Y2, Y4
@@ -5437,67 +5623,67 @@ group:
 	VMINPS       Y0, Y2, Y0
 	VBROADCASTSS bits_00000000<>+0(SB), Y1
 	VCMPPS       $0x00, Y1, Y0, Y1
-	VMOVMSKPS    Y1, SI
-	TESTL        SI, SI
+	VMOVMSKPS    Y1, R10
+	TESTL        R10, R10
 	JEQ          positive
-	MOVQ         CX, SI
-	MOVL         $0x00000008, DI
+	MOVQ         DX, R10
+	MOVL         $0x00000008, R11
 
 zeros:
 	VBROADCASTSS bits_80000000<>+0(SB), Y1
-	VPCMPEQD     (SI), Y1, Y1
-	VMOVMSKPS    Y1, R8
-	TESTL        R8, R8
+	VPCMPEQD     (R10), Y1, Y1
+	VMOVMSKPS    Y1, R12
+	TESTL        R12, R12
 	JNE          end
 	VBROADCASTSS bits_80000000<>+0(SB), Y1
-	VPCMPEQD     32(SI), Y1, Y1
-	VMOVMSKPS    Y1, R8
-	TESTL        R8, R8
+	VPCMPEQD     32(R10), Y1, Y1
+	VMOVMSKPS    Y1, R12
+	TESTL        R12, R12
 	JNE          end
 	VBROADCASTSS bits_80000000<>+0(SB), Y1
-	VPCMPEQD     64(SI), Y1, Y1
-	VMOVMSKPS    Y1, R8
-	TESTL        R8, R8
+	VPCMPEQD     64(R10), Y1, Y1
+	VMOVMSKPS    Y1, R12
+	TESTL        R12, R12
 	JNE          end
 	VBROADCASTSS bits_80000000<>+0(SB), Y1
-	VPCMPEQD     96(SI), Y1, Y1
-	VMOVMSKPS    Y1, R8
-	TESTL        R8, R8
+	VPCMPEQD     96(R10), Y1, Y1
+	VMOVMSKPS    Y1, R12
+	TESTL        R12, R12
 	JNE          end
-	ADDQ         $0x80, SI
-	DECL         DI
+	ADDQ         $0x80, R10
+	DECL         R11
 	JNE          zeros
 
 positive:
-	VMOVUPS      (CX), Y1
-	VMOVUPS      32(CX), Y2
+	VMOVUPS      (DX), Y1
+	VMOVUPS      32(DX), Y2
 	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      64(CX), Y2
-	VMOVUPS      96(CX), Y3
+	VMOVUPS      64(DX), Y2
+	VMOVUPS      96(DX), Y3
 	VMAXPS       Y3, Y2, Y2
 	VMAXPS       Y2, Y1, Y1
-	VMOVUPS      128(CX), Y2
-	VMOVUPS      160(CX), Y3
+	VMOVUPS      128(DX), Y2
+	VMOVUPS      160(DX), Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      192(CX), Y3
-	VMOVUPS      224(CX), Y4
+	VMOVUPS      192(DX), Y3
+	VMOVUPS      224(DX), Y4
 	VMAXPS       Y4, Y3, Y3
 	VMAXPS       Y3, Y2, Y2
 	VUNPCKLPS    Y2, Y1, Y3
 	VUNPCKHPS    Y2, Y1, Y1
 	VMAXPS       Y1, Y3, Y1
-	VMOVUPS      256(CX), Y2
-	VMOVUPS      288(CX), Y3
+	VMOVUPS      256(DX), Y2
+	VMOVUPS      288(DX), Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      320(CX), Y3
-	VMOVUPS      352(CX), Y4
+	VMOVUPS      320(DX), Y3
+	VMOVUPS      352(DX), Y4
 	VMAXPS       Y4, Y3, Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      384(CX), Y3
-	VMOVUPS      416(CX), Y4
+	VMOVUPS      384(DX), Y3
+	VMOVUPS      416(DX), Y4
 	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      448(CX), Y4
-	VMOVUPS      480(CX), Y5
+	VMOVUPS      448(DX), Y4
+	VMOVUPS      480(DX), Y5
 	VMAXPS       Y5, Y4, Y4
 	VMAXPS       Y4, Y3, Y3
 	VUNPCKLPS    Y3, Y2, Y4
@@ -5506,35 +5692,35 @@ positive:
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VMAXPS       Y1, Y3, Y1
-	VMOVUPS      512(CX), Y2
-	VMOVUPS      544(CX), Y3
+	VMOVUPS      512(DX), Y2
+	VMOVUPS      544(DX), Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      576(CX), Y3
-	VMOVUPS      608(CX), Y4
+	VMOVUPS      576(DX), Y3
+	VMOVUPS      608(DX), Y4
 	VMAXPS       Y4, Y3, Y3
 	VMAXPS       Y3, Y2, Y2
-	VMOVUPS      640(CX), Y3
-	VMOVUPS      672(CX), Y4
+	VMOVUPS      640(DX), Y3
+	VMOVUPS      672(DX), Y4
 	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      704(CX), Y4
-	VMOVUPS      736(CX), Y5
+	VMOVUPS      704(DX), Y4
+	VMOVUPS      736(DX), Y5
 	VMAXPS       Y5, Y4, Y4
 	VMAXPS       Y4, Y3, Y3
 	VUNPCKLPS    Y3, Y2, Y4
 	VUNPCKHPS    Y3, Y2, Y2
 	VMAXPS       Y2, Y4, Y2
-	VMOVUPS      768(CX), Y3
-	VMOVUPS      800(CX), Y4
+	VMOVUPS      768(DX), Y3
+	VMOVUPS      800(DX), Y4
 	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      832(CX), Y4
-	VMOVUPS      864(CX), Y5
+	VMOVUPS      832(DX), Y4
+	VMOVUPS      864(DX), Y5
 	VMAXPS       Y5, Y4, Y4
 	VMAXPS       Y4, Y3, Y3
-	VMOVUPS      896(CX), Y4
-	VMOVUPS      928(CX), Y5
+	VMOVUPS      896(DX), Y4
+	VMOVUPS      928(DX), Y5
 	VMAXPS       Y5, Y4, Y4
-	VMOVUPS      960(CX), Y5
-	VMOVUPS      992(CX), Y6
+	VMOVUPS      960(DX), Y5
+	VMOVUPS      992(DX), Y6
 	VMAXPS       Y6, Y5, Y5
 	VMAXPS       Y5, Y4, Y4
 	VUNPCKLPS    Y4, Y3, Y5
@@ -5553,19 +5739,19 @@ positive:
 	VPAND        Y1, Y2, Y2
 	VBROADCASTSS bits_477ff000<>+0(SB), Y3
 	VCMPPS       $0x1d, Y3, Y2, Y2
-	VMOVMSKPS    Y2, SI
-	TESTL        SI, SI
+	VMOVMSKPS    Y2, R10
+	TESTL        R10, R10
 	JNE          end
-	VCVTPS2PH    $0x00, Y1, (SP)
+	VCVTPS2PH    $0x00, Y1, (R9)
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
 	VPAND        Y0, Y2, Y2
 	VBROADCASTSS bits_477ff000<>+0(SB), Y3
 	VCMPPS       $0x1d, Y3, Y2, Y2
-	VMOVMSKPS    Y2, SI
-	TESTL        SI, SI
+	VMOVMSKPS    Y2, R10
+	TESTL        R10, R10
 	JNE          end
-	VCVTPS2PH    $0x00, Y0, 16(SP)
-	VMOVUPS      Y0, 64(SP)
+	VCVTPS2PH    $0x00, Y0, 32(R9)
+	VMOVUPS      Y0, 128(R9)
 	VBROADCASTSS bits_3f800000<>+0(SB), Y0
 	VDIVPS       Y1, Y0, Y0
 	VBROADCASTSS bits_00000000<>+0(SB), Y2
@@ -5575,18 +5761,26 @@ positive:
 	VPAND        Y0, Y1, Y1
 	VBROADCASTSS bits_7f7fffff<>+0(SB), Y2
 	VCMPPS       $0x1e, Y2, Y1, Y1
-	VMOVMSKPS    Y1, SI
-	TESTL        SI, SI
+	VMOVMSKPS    Y1, R10
+	TESTL        R10, R10
 	JNE          end
-	VMOVUPS      Y0, 32(SP)
+	VMOVUPS      Y0, 64(R9)
+	ADDQ         $0x00000400, DX
+	INCQ         SI
+	CMPQ         SI, $0x01
+	JEQ          swap
+
+scanned:
+	CMPQ         DI, BX
+	JGE          done
 	VBROADCASTSS bits_3f000000<>+0(SB), Y0
 	VBROADCASTSS bits_0000001f<>+0(SB), Y1
-	MOVWLZX      (SP), SI
-	MOVW         SI, (AX)
-	MOVWLZX      16(SP), SI
-	MOVW         SI, 2(AX)
-	VBROADCASTSS 32(SP), Y2
-	VBROADCASTSS 64(SP), Y3
+	MOVWLZX      (R8), R10
+	MOVW         R10, (AX)
+	MOVWLZX      32(R8), R10
+	MOVW         R10, 2(AX)
+	VBROADCASTSS 64(R8), Y2
+	VBROADCASTSS 128(R8), Y3
 	VMOVUPS      (CX), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMULPS       Y2, Y4, Y4
@@ -5612,20 +5806,20 @@ positive:
 	VCVTTPS2DQ   Y7, Y7
 	VPMINSD      Y1, Y7, Y7
 	VPSLLD       $0x1b, Y4, Y2
-	VMOVMSKPS    Y2, SI
+	VMOVMSKPS    Y2, R10
 	VPSLLD       $0x1b, Y5, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x08, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x08, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y6, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y7, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x18, DI
-	ORL          DI, SI
-	MOVL         SI, 4(AX)
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x18, R11
+	ORL          R11, R10
+	MOVL         R10, 4(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Y2
 	VPAND        Y4, Y2, Y2
 	VBROADCASTSS bits_0000000f<>+0(SB), Y3
@@ -5642,12 +5836,12 @@ positive:
 	VPERMQ       $0xd8, Y2, Y2
 	VPSHUFD      $0xd8, X2, X2
 	VMOVDQU      X2, 8(AX)
-	MOVWLZX      2(SP), SI
-	MOVW         SI, 24(AX)
-	MOVWLZX      18(SP), SI
-	MOVW         SI, 26(AX)
-	VBROADCASTSS 36(SP), Y2
-	VBROADCASTSS 68(SP), Y3
+	MOVWLZX      2(R8), R10
+	MOVW         R10, 24(AX)
+	MOVWLZX      34(R8), R10
+	MOVW         R10, 26(AX)
+	VBROADCASTSS 68(R8), Y2
+	VBROADCASTSS 132(R8), Y3
 	VMOVUPS      128(CX), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMULPS       Y2, Y4, Y4
@@ -5673,20 +5867,20 @@ positive:
 	VCVTTPS2DQ   Y7, Y7
 	VPMINSD      Y1, Y7, Y7
 	VPSLLD       $0x1b, Y4, Y2
-	VMOVMSKPS    Y2, SI
+	VMOVMSKPS    Y2, R10
 	VPSLLD       $0x1b, Y5, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x08, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x08, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y6, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y7, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x18, DI
-	ORL          DI, SI
-	MOVL         SI, 28(AX)
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x18, R11
+	ORL          R11, R10
+	MOVL         R10, 28(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Y2
 	VPAND        Y4, Y2, Y2
 	VBROADCASTSS bits_0000000f<>+0(SB), Y3
@@ -5703,12 +5897,12 @@ positive:
 	VPERMQ       $0xd8, Y2, Y2
 	VPSHUFD      $0xd8, X2, X2
 	VMOVDQU      X2, 32(AX)
-	MOVWLZX      4(SP), SI
-	MOVW         SI, 48(AX)
-	MOVWLZX      20(SP), SI
-	MOVW         SI, 50(AX)
-	VBROADCASTSS 40(SP), Y2
-	VBROADCASTSS 72(SP), Y3
+	MOVWLZX      4(R8), R10
+	MOVW         R10, 48(AX)
+	MOVWLZX      36(R8), R10
+	MOVW         R10, 50(AX)
+	VBROADCASTSS 72(R8), Y2
+	VBROADCASTSS 136(R8), Y3
 	VMOVUPS      256(CX), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMULPS       Y2, Y4, Y4
@@ -5734,20 +5928,20 @@ positive:
 	VCVTTPS2DQ   Y7, Y7
 	VPMINSD      Y1, Y7, Y7
 	VPSLLD       $0x1b, Y4, Y2
-	VMOVMSKPS    Y2, SI
+	VMOVMSKPS    Y2, R10
 	VPSLLD       $0x1b, Y5, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x08, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x08, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y6, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y7, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x18, DI
-	ORL          DI, SI
-	MOVL         SI, 52(AX)
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x18, R11
+	ORL          R11, R10
+	MOVL         R10, 52(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Y2
 	VPAND        Y4, Y2, Y2
 	VBROADCASTSS bits_0000000f<>+0(SB), Y3
@@ -5764,12 +5958,12 @@ positive:
 	VPERMQ       $0xd8, Y2, Y2
 	VPSHUFD      $0xd8, X2, X2
 	VMOVDQU      X2, 56(AX)
-	MOVWLZX      6(SP), SI
-	MOVW         SI, 72(AX)
-	MOVWLZX      22(SP), SI
-	MOVW         SI, 74(AX)
-	VBROADCASTSS 44(SP), Y2
-	VBROADCASTSS 76(SP), Y3
+	MOVWLZX      6(R8), R10
+	MOVW         R10, 72(AX)
+	MOVWLZX      38(R8), R10
+	MOVW         R10, 74(AX)
+	VBROADCASTSS 76(R8), Y2
+	VBROADCASTSS 140(R8), Y3
 	VMOVUPS      384(CX), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMULPS       Y2, Y4, Y4
@@ -5795,20 +5989,20 @@ positive:
 	VCVTTPS2DQ   Y7, Y7
 	VPMINSD      Y1, Y7, Y7
 	VPSLLD       $0x1b, Y4, Y2
-	VMOVMSKPS    Y2, SI
+	VMOVMSKPS    Y2, R10
 	VPSLLD       $0x1b, Y5, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x08, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x08, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y6, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y7, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x18, DI
-	ORL          DI, SI
-	MOVL         SI, 76(AX)
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x18, R11
+	ORL          R11, R10
+	MOVL         R10, 76(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Y2
 	VPAND        Y4, Y2, Y2
 	VBROADCASTSS bits_0000000f<>+0(SB), Y3
@@ -5825,12 +6019,12 @@ positive:
 	VPERMQ       $0xd8, Y2, Y2
 	VPSHUFD      $0xd8, X2, X2
 	VMOVDQU      X2, 80(AX)
-	MOVWLZX      8(SP), SI
-	MOVW         SI, 96(AX)
-	MOVWLZX      24(SP), SI
-	MOVW         SI, 98(AX)
-	VBROADCASTSS 48(SP), Y2
-	VBROADCASTSS 80(SP), Y3
+	MOVWLZX      8(R8), R10
+	MOVW         R10, 96(AX)
+	MOVWLZX      40(R8), R10
+	MOVW         R10, 98(AX)
+	VBROADCASTSS 80(R8), Y2
+	VBROADCASTSS 144(R8), Y3
 	VMOVUPS      512(CX), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMULPS       Y2, Y4, Y4
@@ -5856,20 +6050,20 @@ positive:
 	VCVTTPS2DQ   Y7, Y7
 	VPMINSD      Y1, Y7, Y7
 	VPSLLD       $0x1b, Y4, Y2
-	VMOVMSKPS    Y2, SI
+	VMOVMSKPS    Y2, R10
 	VPSLLD       $0x1b, Y5, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x08, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x08, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y6, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y7, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x18, DI
-	ORL          DI, SI
-	MOVL         SI, 100(AX)
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x18, R11
+	ORL          R11, R10
+	MOVL         R10, 100(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Y2
 	VPAND        Y4, Y2, Y2
 	VBROADCASTSS bits_0000000f<>+0(SB), Y3
@@ -5886,12 +6080,12 @@ positive:
 	VPERMQ       $0xd8, Y2, Y2
 	VPSHUFD      $0xd8, X2, X2
 	VMOVDQU      X2, 104(AX)
-	MOVWLZX      10(SP), SI
-	MOVW         SI, 120(AX)
-	MOVWLZX      26(SP), SI
-	MOVW         SI, 122(AX)
-	VBROADCASTSS 52(SP), Y2
-	VBROADCASTSS 84(SP), Y3
+	MOVWLZX      10(R8), R10
+	MOVW         R10, 120(AX)
+	MOVWLZX      42(R8), R10
+	MOVW         R10, 122(AX)
+	VBROADCASTSS 84(R8), Y2
+	VBROADCASTSS 148(R8), Y3
 	VMOVUPS      640(CX), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMULPS       Y2, Y4, Y4
@@ -5917,20 +6111,20 @@ positive:
 	VCVTTPS2DQ   Y7, Y7
 	VPMINSD      Y1, Y7, Y7
 	VPSLLD       $0x1b, Y4, Y2
-	VMOVMSKPS    Y2, SI
+	VMOVMSKPS    Y2, R10
 	VPSLLD       $0x1b, Y5, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x08, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x08, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y6, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y7, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x18, DI
-	ORL          DI, SI
-	MOVL         SI, 124(AX)
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x18, R11
+	ORL          R11, R10
+	MOVL         R10, 124(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Y2
 	VPAND        Y4, Y2, Y2
 	VBROADCASTSS bits_0000000f<>+0(SB), Y3
@@ -5947,12 +6141,12 @@ positive:
 	VPERMQ       $0xd8, Y2, Y2
 	VPSHUFD      $0xd8, X2, X2
 	VMOVDQU      X2, 128(AX)
-	MOVWLZX      12(SP), SI
-	MOVW         SI, 144(AX)
-	MOVWLZX      28(SP), SI
-	MOVW         SI, 146(AX)
-	VBROADCASTSS 56(SP), Y2
-	VBROADCASTSS 88(SP), Y3
+	MOVWLZX      12(R8), R10
+	MOVW         R10, 144(AX)
+	MOVWLZX      44(R8), R10
+	MOVW         R10, 146(AX)
+	VBROADCASTSS 88(R8), Y2
+	VBROADCASTSS 152(R8), Y3
 	VMOVUPS      768(CX), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMULPS       Y2, Y4, Y4
@@ -5978,20 +6172,20 @@ positive:
 	VCVTTPS2DQ   Y7, Y7
 	VPMINSD      Y1, Y7, Y7
 	VPSLLD       $0x1b, Y4, Y2
-	VMOVMSKPS    Y2, SI
+	VMOVMSKPS    Y2, R10
 	VPSLLD       $0x1b, Y5, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x08, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x08, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y6, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y7, Y2
-	VMOVMSKPS    Y2, DI
-	SHLL         $0x18, DI
-	ORL          DI, SI
-	MOVL         SI, 148(AX)
+	VMOVMSKPS    Y2, R11
+	SHLL         $0x18, R11
+	ORL          R11, R10
+	MOVL         R10, 148(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Y2
 	VPAND        Y4, Y2, Y2
 	VBROADCASTSS bits_0000000f<>+0(SB), Y3
@@ -6008,12 +6202,12 @@ positive:
 	VPERMQ       $0xd8, Y2, Y2
 	VPSHUFD      $0xd8, X2, X2
 	VMOVDQU      X2, 152(AX)
-	MOVWLZX      14(SP), SI
-	MOVW         SI, 168(AX)
-	MOVWLZX      30(SP), SI
-	MOVW         SI, 170(AX)
-	VBROADCASTSS 60(SP), Y2
-	VBROADCASTSS 92(SP), Y3
+	MOVWLZX      14(R8), R10
+	MOVW         R10, 168(AX)
+	MOVWLZX      46(R8), R10
+	MOVW         R10, 170(AX)
+	VBROADCASTSS 92(R8), Y2
+	VBROADCASTSS 156(R8), Y3
 	VMOVUPS      896(CX), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMULPS       Y2, Y4, Y4
@@ -6039,20 +6233,20 @@ positive:
 	VCVTTPS2DQ   Y7, Y7
 	VPMINSD      Y1, Y7, Y7
 	VPSLLD       $0x1b, Y4, Y0
-	VMOVMSKPS    Y0, SI
+	VMOVMSKPS    Y0, R10
 	VPSLLD       $0x1b, Y5, Y0
-	VMOVMSKPS    Y0, DI
-	SHLL         $0x08, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y6, Y0
-	VMOVMSKPS    Y0, DI
-	SHLL         $0x10, DI
-	ORL          DI, SI
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x10, R11
+	ORL          R11, R10
 	VPSLLD       $0x1b, Y7, Y0
-	VMOVMSKPS    Y0, DI
-	SHLL         $0x18, DI
-	ORL          DI, SI
-	MOVL         SI, 172(AX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x18, R11
+	ORL          R11, R10
+	MOVL         R10, 172(AX)
 	VBROADCASTSS bits_0000000f<>+0(SB), Y0
 	VPAND        Y4, Y0, Y0
 	VBROADCASTSS bits_0000000f<>+0(SB), Y1
@@ -6071,13 +6265,19 @@ positive:
 	VMOVDQU      X0, 176(AX)
 	ADDQ         $0x000000c0, AX
 	ADDQ         $0x00000400, CX
-	INCQ         BX
+	INCQ         DI
+	CMPQ         DI, BX
+	JGE          done
 
-test:
-	CMPQ BX, DX
-	JLT  group
+swap:
+	XCHGQ R8, R9
+	JMP   group
 
 end:
+	MOVQ SI, BX
+	JMP  scanned
+
+done:
 	VZEROUPPER
-	MOVQ BX, done+24(FP)
+	MOVQ DI, done+24(FP)
 	RET

@@ -6,133 +6,147 @@
 
 // func encodeMXFP4AVX512(dst *byte, src *float32, groups int) (done int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VBMI
-TEXT ·encodeMXFP4AVX512(SB), NOSPLIT, $128-32
+TEXT ·encodeMXFP4AVX512(SB), NOSPLIT, $448-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ groups+16(FP), DX
-	XORQ BX, BX
-	JMP  test
+	MOVQ groups+16(FP), BX
+	LEAQ 63(SP), R9
+	ANDQ $-64, R9
+	LEAQ 192(R9), R8
+	MOVQ CX, DX
+	XORQ SI, SI
+	XORQ DI, DI
 
 group:
-	VMOVUPS          (CX), Z0
-	VMOVUPS          64(CX), Z1
-	VRANGEPS         $0x0b, Z1, Z0, Z0
-	VMOVUPS          128(CX), Z1
-	VMOVUPS          192(CX), Z2
-	VRANGEPS         $0x0b, Z2, Z1, Z1
-	VUNPCKLPS        Z1, Z0, Z2
-	VUNPCKHPS        Z1, Z0, Z0
-	VMAXPS           Z0, Z2, Z0
-	VMOVUPS          256(CX), Z1
-	VMOVUPS          320(CX), Z2
-	VRANGEPS         $0x0b, Z2, Z1, Z1
-	VMOVUPS          384(CX), Z2
-	VMOVUPS          448(CX), Z3
-	VRANGEPS         $0x0b, Z3, Z2, Z2
-	VUNPCKLPS        Z2, Z1, Z3
-	VUNPCKHPS        Z2, Z1, Z1
-	VMAXPS           Z1, Z3, Z1
-	VUNPCKLPD        Z1, Z0, Z2
-	VUNPCKHPD        Z1, Z0, Z0
-	VMAXPS           Z0, Z2, Z0
-	VMOVUPS          512(CX), Z1
-	VMOVUPS          576(CX), Z2
-	VRANGEPS         $0x0b, Z2, Z1, Z1
-	VMOVUPS          640(CX), Z2
-	VMOVUPS          704(CX), Z3
-	VRANGEPS         $0x0b, Z3, Z2, Z2
-	VUNPCKLPS        Z2, Z1, Z3
-	VUNPCKHPS        Z2, Z1, Z1
-	VMAXPS           Z1, Z3, Z1
-	VMOVUPS          768(CX), Z2
-	VMOVUPS          832(CX), Z3
-	VRANGEPS         $0x0b, Z3, Z2, Z2
-	VMOVUPS          896(CX), Z3
-	VMOVUPS          960(CX), Z4
-	VRANGEPS         $0x0b, Z4, Z3, Z3
-	VUNPCKLPS        Z3, Z2, Z4
-	VUNPCKHPS        Z3, Z2, Z2
-	VMAXPS           Z2, Z4, Z2
-	VUNPCKLPD        Z2, Z1, Z3
-	VUNPCKHPD        Z2, Z1, Z1
-	VMAXPS           Z1, Z3, Z1
-	VSHUFF32X4       $0x88, Z1, Z0, Z2
-	VSHUFF32X4       $0xdd, Z1, Z0, Z0
-	VMAXPS           Z0, Z2, Z0
-	VMOVUPS          1024(CX), Z1
-	VMOVUPS          1088(CX), Z2
-	VRANGEPS         $0x0b, Z2, Z1, Z1
-	VMOVUPS          1152(CX), Z2
-	VMOVUPS          1216(CX), Z3
-	VRANGEPS         $0x0b, Z3, Z2, Z2
-	VUNPCKLPS        Z2, Z1, Z3
-	VUNPCKHPS        Z2, Z1, Z1
-	VMAXPS           Z1, Z3, Z1
-	VMOVUPS          1280(CX), Z2
-	VMOVUPS          1344(CX), Z3
-	VRANGEPS         $0x0b, Z3, Z2, Z2
-	VMOVUPS          1408(CX), Z3
-	VMOVUPS          1472(CX), Z4
-	VRANGEPS         $0x0b, Z4, Z3, Z3
-	VUNPCKLPS        Z3, Z2, Z4
-	VUNPCKHPS        Z3, Z2, Z2
-	VMAXPS           Z2, Z4, Z2
-	VUNPCKLPD        Z2, Z1, Z3
-	VUNPCKHPD        Z2, Z1, Z1
-	VMAXPS           Z1, Z3, Z1
-	VMOVUPS          1536(CX), Z2
-	VMOVUPS          1600(CX), Z3
-	VRANGEPS         $0x0b, Z3, Z2, Z2
-	VMOVUPS          1664(CX), Z3
-	VMOVUPS          1728(CX), Z4
-	VRANGEPS         $0x0b, Z4, Z3, Z3
-	VUNPCKLPS        Z3, Z2, Z4
-	VUNPCKHPS        Z3, Z2, Z2
-	VMAXPS           Z2, Z4, Z2
-	VMOVUPS          1792(CX), Z3
-	VMOVUPS          1856(CX), Z4
-	VRANGEPS         $0x0b, Z4, Z3, Z3
-	VMOVUPS          1920(CX), Z4
-	VMOVUPS          1984(CX), Z5
-	VRANGEPS         $0x0b, Z5, Z4, Z4
-	VUNPCKLPS        Z4, Z3, Z5
-	VUNPCKHPS        Z4, Z3, Z3
-	VMAXPS           Z3, Z5, Z3
-	VUNPCKLPD        Z3, Z2, Z4
-	VUNPCKHPD        Z3, Z2, Z2
-	VMAXPS           Z2, Z4, Z2
-	VSHUFF32X4       $0x88, Z2, Z1, Z3
-	VSHUFF32X4       $0xdd, Z2, Z1, Z1
-	VMAXPS           Z1, Z3, Z1
-	VSHUFF32X4       $0x88, Z1, Z0, Z2
-	VSHUFF32X4       $0xdd, Z1, Z0, Z0
-	VMAXPS           Z0, Z2, Z0
-	VBROADCASTSS     bits_007fffff<>+0(SB), Z1
-	VPANDD           Z0, Z1, Z1
-	VBROADCASTSS     bits_007fff80<>+0(SB), Z2
-	VPCMPGTD         Z2, Z1, K1
-	KORTESTW         K1, K1
-	JNE              end
-	VBROADCASTSS     bits_02000000<>+0(SB), Z1
-	VCMPPS           $0x11, Z1, Z0, K1
-	VBROADCASTSS     bits_00000000<>+0(SB), Z1
-	VCMPPS           $0x0c, Z1, Z0, K2
-	KANDW            K2, K1, K1
-	KORTESTW         K1, K1
-	JNE              end
-	VPSRLD           $0x17, Z0, Z0
-	VBROADCASTSS     bits_00000002<>+0(SB), Z1
-	VPSUBD           Z1, Z0, Z0
-	VBROADCASTSS     bits_00000000<>+0(SB), Z1
-	VPMAXSD          Z1, Z0, Z0
-	VMOVUPS          Z0, (SP)
-	VBROADCASTSS     bits_00000100<>+0(SB), Z1
-	VPSUBD           Z0, Z1, Z1
-	VPSLLD           $0x17, Z1, Z1
-	VMOVUPS          Z1, 64(SP)
-	MOVBLZX          (SP), SI
-	MOVB             SI, (AX)
-	VBROADCASTSS     64(SP), Z0
+	CMPQ         SI, BX
+	JGE          scanned
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
+	VRANGEPS     $0x0b, Z1, Z0, Z0
+	VMOVUPS      128(DX), Z1
+	VMOVUPS      192(DX), Z2
+	VRANGEPS     $0x0b, Z2, Z1, Z1
+	VUNPCKLPS    Z1, Z0, Z2
+	VUNPCKHPS    Z1, Z0, Z0
+	VMAXPS       Z0, Z2, Z0
+	VMOVUPS      256(DX), Z1
+	VMOVUPS      320(DX), Z2
+	VRANGEPS     $0x0b, Z2, Z1, Z1
+	VMOVUPS      384(DX), Z2
+	VMOVUPS      448(DX), Z3
+	VRANGEPS     $0x0b, Z3, Z2, Z2
+	VUNPCKLPS    Z2, Z1, Z3
+	VUNPCKHPS    Z2, Z1, Z1
+	VMAXPS       Z1, Z3, Z1
+	VUNPCKLPD    Z1, Z0, Z2
+	VUNPCKHPD    Z1, Z0, Z0
+	VMAXPS       Z0, Z2, Z0
+	VMOVUPS      512(DX), Z1
+	VMOVUPS      576(DX), Z2
+	VRANGEPS     $0x0b, Z2, Z1, Z1
+	VMOVUPS      640(DX), Z2
+	VMOVUPS      704(DX), Z3
+	VRANGEPS     $0x0b, Z3, Z2, Z2
+	VUNPCKLPS    Z2, Z1, Z3
+	VUNPCKHPS    Z2, Z1, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMOVUPS      768(DX), Z2
+	VMOVUPS      832(DX), Z3
+	VRANGEPS     $0x0b, Z3, Z2, Z2
+	VMOVUPS      896(DX), Z3
+	VMOVUPS      960(DX), Z4
+	VRANGEPS     $0x0b, Z4, Z3, Z3
+	VUNPCKLPS    Z3, Z2, Z4
+	VUNPCKHPS    Z3, Z2, Z2
+	VMAXPS       Z2, Z4, Z2
+	VUNPCKLPD    Z2, Z1, Z3
+	VUNPCKHPD    Z2, Z1, Z1
+	VMAXPS       Z1, Z3, Z1
+	VSHUFF32X4   $0x88, Z1, Z0, Z2
+	VSHUFF32X4   $0xdd, Z1, Z0, Z0
+	VMAXPS       Z0, Z2, Z0
+	VMOVUPS      1024(DX), Z1
+	VMOVUPS      1088(DX), Z2
+	VRANGEPS     $0x0b, Z2, Z1, Z1
+	VMOVUPS      1152(DX), Z2
+	VMOVUPS      1216(DX), Z3
+	VRANGEPS     $0x0b, Z3, Z2, Z2
+	VUNPCKLPS    Z2, Z1, Z3
+	VUNPCKHPS    Z2, Z1, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMOVUPS      1280(DX), Z2
+	VMOVUPS      1344(DX), Z3
+	VRANGEPS     $0x0b, Z3, Z2, Z2
+	VMOVUPS      1408(DX), Z3
+	VMOVUPS      1472(DX), Z4
+	VRANGEPS     $0x0b, Z4, Z3, Z3
+	VUNPCKLPS    Z3, Z2, Z4
+	VUNPCKHPS    Z3, Z2, Z2
+	VMAXPS       Z2, Z4, Z2
+	VUNPCKLPD    Z2, Z1, Z3
+	VUNPCKHPD    Z2, Z1, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMOVUPS      1536(DX), Z2
+	VMOVUPS      1600(DX), Z3
+	VRANGEPS     $0x0b, Z3, Z2, Z2
+	VMOVUPS      1664(DX), Z3
+	VMOVUPS      1728(DX), Z4
+	VRANGEPS     $0x0b, Z4, Z3, Z3
+	VUNPCKLPS    Z3, Z2, Z4
+	VUNPCKHPS    Z3, Z2, Z2
+	VMAXPS       Z2, Z4, Z2
+	VMOVUPS      1792(DX), Z3
+	VMOVUPS      1856(DX), Z4
+	VRANGEPS     $0x0b, Z4, Z3, Z3
+	VMOVUPS      1920(DX), Z4
+	VMOVUPS      1984(DX), Z5
+	VRANGEPS     $0x0b, Z5, Z4, Z4
+	VUNPCKLPS    Z4, Z3, Z5
+	VUNPCKHPS    Z4, Z3, Z3
+	VMAXPS       Z3, Z5, Z3
+	VUNPCKLPD    Z3, Z2, Z4
+	VUNPCKHPD    Z3, Z2, Z2
+	VMAXPS       Z2, Z4, Z2
+	VSHUFF32X4   $0x88, Z2, Z1, Z3
+	VSHUFF32X4   $0xdd, Z2, Z1, Z1
+	VMAXPS       Z1, Z3, Z1
+	VSHUFF32X4   $0x88, Z1, Z0, Z2
+	VSHUFF32X4   $0xdd, Z1, Z0, Z0
+	VMAXPS       Z0, Z2, Z0
+	VBROADCASTSS bits_007fffff<>+0(SB), Z1
+	VPANDD       Z0, Z1, Z1
+	VBROADCASTSS bits_007fff80<>+0(SB), Z2
+	VPCMPGTD     Z2, Z1, K1
+	KORTESTW     K1, K1
+	JNE          end
+	VBROADCASTSS bits_02000000<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z0, K1
+	VBROADCASTSS bits_00000000<>+0(SB), Z1
+	VCMPPS       $0x0c, Z1, Z0, K2
+	KANDW        K2, K1, K1
+	KORTESTW     K1, K1
+	JNE          end
+	VPSRLD       $0x17, Z0, Z0
+	VBROADCASTSS bits_00000002<>+0(SB), Z1
+	VPSUBD       Z1, Z0, Z0
+	VBROADCASTSS bits_00000000<>+0(SB), Z1
+	VPMAXSD      Z1, Z0, Z0
+	VMOVUPS      Z0, 128(R9)
+	VBROADCASTSS bits_00000100<>+0(SB), Z1
+	VPSUBD       Z0, Z1, Z1
+	VPSLLD       $0x17, Z1, Z1
+	VMOVUPS      Z1, 64(R9)
+	ADDQ         $0x00000800, DX
+	INCQ         SI
+	CMPQ         SI, $0x01
+	JEQ          swap
+
+scanned:
+	CMPQ             DI, BX
+	JGE              done
+	MOVBLZX          128(R8), R10
+	MOVB             R10, (AX)
+	VBROADCASTSS     64(R8), Z0
 	VMOVUPS          (CX), Z1
 	VMULPS           Z0, Z1, Z2
 	VBROADCASTSS     bits_7fffffff<>+0(SB), Z3
@@ -158,9 +172,9 @@ group:
 	VPSLLD           $0x04, X0, X0
 	VPOR             X2, X0, X0
 	VMOVDQU          X0, 1(AX)
-	MOVBLZX          4(SP), SI
-	MOVB             SI, 17(AX)
-	VBROADCASTSS     68(SP), Z0
+	MOVBLZX          132(R8), R10
+	MOVB             R10, 17(AX)
+	VBROADCASTSS     68(R8), Z0
 	VMOVUPS          128(CX), Z1
 	VMULPS           Z0, Z1, Z2
 	VBROADCASTSS     bits_7fffffff<>+0(SB), Z3
@@ -186,9 +200,9 @@ group:
 	VPSLLD           $0x04, X0, X0
 	VPOR             X2, X0, X0
 	VMOVDQU          X0, 18(AX)
-	MOVBLZX          8(SP), SI
-	MOVB             SI, 34(AX)
-	VBROADCASTSS     72(SP), Z0
+	MOVBLZX          136(R8), R10
+	MOVB             R10, 34(AX)
+	VBROADCASTSS     72(R8), Z0
 	VMOVUPS          256(CX), Z1
 	VMULPS           Z0, Z1, Z2
 	VBROADCASTSS     bits_7fffffff<>+0(SB), Z3
@@ -214,9 +228,9 @@ group:
 	VPSLLD           $0x04, X0, X0
 	VPOR             X2, X0, X0
 	VMOVDQU          X0, 35(AX)
-	MOVBLZX          12(SP), SI
-	MOVB             SI, 51(AX)
-	VBROADCASTSS     76(SP), Z0
+	MOVBLZX          140(R8), R10
+	MOVB             R10, 51(AX)
+	VBROADCASTSS     76(R8), Z0
 	VMOVUPS          384(CX), Z1
 	VMULPS           Z0, Z1, Z2
 	VBROADCASTSS     bits_7fffffff<>+0(SB), Z3
@@ -242,9 +256,9 @@ group:
 	VPSLLD           $0x04, X0, X0
 	VPOR             X2, X0, X0
 	VMOVDQU          X0, 52(AX)
-	MOVBLZX          16(SP), SI
-	MOVB             SI, 68(AX)
-	VBROADCASTSS     80(SP), Z0
+	MOVBLZX          144(R8), R10
+	MOVB             R10, 68(AX)
+	VBROADCASTSS     80(R8), Z0
 	VMOVUPS          512(CX), Z1
 	VMULPS           Z0, Z1, Z2
 	VBROADCASTSS     bits_7fffffff<>+0(SB), Z3
@@ -270,9 +284,9 @@ group:
 	VPSLLD           $0x04, X0, X0
 	VPOR             X2, X0, X0
 	VMOVDQU          X0, 69(AX)
-	MOVBLZX          20(SP), SI
-	MOVB             SI, 85(AX)
-	VBROADCASTSS     84(SP), Z0
+	MOVBLZX          148(R8), R10
+	MOVB             R10, 85(AX)
+	VBROADCASTSS     84(R8), Z0
 	VMOVUPS          640(CX), Z1
 	VMULPS           Z0, Z1, Z2
 	VBROADCASTSS     bits_7fffffff<>+0(SB), Z3
@@ -298,9 +312,9 @@ group:
 	VPSLLD           $0x04, X0, X0
 	VPOR             X2, X0, X0
 	VMOVDQU          X0, 86(AX)
-	MOVBLZX          24(SP), SI
-	MOVB             SI, 102(AX)
-	VBROADCASTSS     88(SP), Z0
+	MOVBLZX          152(R8), R10
+	MOVB             R10, 102(AX)
+	VBROADCASTSS     88(R8), Z0
 	VMOVUPS          768(CX), Z1
 	VMULPS           Z0, Z1, Z2
 	VBROADCASTSS     bits_7fffffff<>+0(SB), Z3
@@ -326,9 +340,9 @@ group:
 	VPSLLD           $0x04, X0, X0
 	VPOR             X2, X0, X0
 	VMOVDQU          X0, 103(AX)
-	MOVBLZX          28(SP), SI
-	MOVB             SI, 119(AX)
-	VBROADCASTSS     92(SP), Z0
+	MOVBLZX          156(R8), R10
+	MOVB             R10, 119(AX)
+	VBROADCASTSS     92(R8), Z0
 	VMOVUPS          896(CX), Z1
 	VMULPS           Z0, Z1, Z2
 	VBROADCASTSS     bits_7fffffff<>+0(SB), Z3
@@ -354,9 +368,9 @@ group:
 	VPSLLD           $0x04, X0, X0
 	VPOR             X2, X0, X0
 	VMOVDQU          X0, 120(AX)
-	MOVBLZX          32(SP), SI
-	MOVB             SI, 136(AX)
-	VBROADCASTSS     96(SP), Z0
+	MOVBLZX          160(R8), R10
+	MOVB             R10, 136(AX)
+	VBROADCASTSS     96(R8), Z0
 	VMOVUPS          1024(CX), Z1
 	VMULPS           Z0, Z1, Z2
 	VBROADCASTSS     bits_7fffffff<>+0(SB), Z3
@@ -382,9 +396,9 @@ group:
 	VPSLLD           $0x04, X0, X0
 	VPOR             X2, X0, X0
 	VMOVDQU          X0, 137(AX)
-	MOVBLZX          36(SP), SI
-	MOVB             SI, 153(AX)
-	VBROADCASTSS     100(SP), Z0
+	MOVBLZX          164(R8), R10
+	MOVB             R10, 153(AX)
+	VBROADCASTSS     100(R8), Z0
 	VMOVUPS          1152(CX), Z1
 	VMULPS           Z0, Z1, Z2
 	VBROADCASTSS     bits_7fffffff<>+0(SB), Z3
@@ -410,9 +424,9 @@ group:
 	VPSLLD           $0x04, X0, X0
 	VPOR             X2, X0, X0
 	VMOVDQU          X0, 154(AX)
-	MOVBLZX          40(SP), SI
-	MOVB             SI, 170(AX)
-	VBROADCASTSS     104(SP), Z0
+	MOVBLZX          168(R8), R10
+	MOVB             R10, 170(AX)
+	VBROADCASTSS     104(R8), Z0
 	VMOVUPS          1280(CX), Z1
 	VMULPS           Z0, Z1, Z2
 	VBROADCASTSS     bits_7fffffff<>+0(SB), Z3
@@ -438,9 +452,9 @@ group:
 	VPSLLD           $0x04, X0, X0
 	VPOR             X2, X0, X0
 	VMOVDQU          X0, 171(AX)
-	MOVBLZX          44(SP), SI
-	MOVB             SI, 187(AX)
-	VBROADCASTSS     108(SP), Z0
+	MOVBLZX          172(R8), R10
+	MOVB             R10, 187(AX)
+	VBROADCASTSS     108(R8), Z0
 	VMOVUPS          1408(CX), Z1
 	VMULPS           Z0, Z1, Z2
 	VBROADCASTSS     bits_7fffffff<>+0(SB), Z3
@@ -466,9 +480,9 @@ group:
 	VPSLLD           $0x04, X0, X0
 	VPOR             X2, X0, X0
 	VMOVDQU          X0, 188(AX)
-	MOVBLZX          48(SP), SI
-	MOVB             SI, 204(AX)
-	VBROADCASTSS     112(SP), Z0
+	MOVBLZX          176(R8), R10
+	MOVB             R10, 204(AX)
+	VBROADCASTSS     112(R8), Z0
 	VMOVUPS          1536(CX), Z1
 	VMULPS           Z0, Z1, Z2
 	VBROADCASTSS     bits_7fffffff<>+0(SB), Z3
@@ -494,9 +508,9 @@ group:
 	VPSLLD           $0x04, X0, X0
 	VPOR             X2, X0, X0
 	VMOVDQU          X0, 205(AX)
-	MOVBLZX          52(SP), SI
-	MOVB             SI, 221(AX)
-	VBROADCASTSS     116(SP), Z0
+	MOVBLZX          180(R8), R10
+	MOVB             R10, 221(AX)
+	VBROADCASTSS     116(R8), Z0
 	VMOVUPS          1664(CX), Z1
 	VMULPS           Z0, Z1, Z2
 	VBROADCASTSS     bits_7fffffff<>+0(SB), Z3
@@ -522,9 +536,9 @@ group:
 	VPSLLD           $0x04, X0, X0
 	VPOR             X2, X0, X0
 	VMOVDQU          X0, 222(AX)
-	MOVBLZX          56(SP), SI
-	MOVB             SI, 238(AX)
-	VBROADCASTSS     120(SP), Z0
+	MOVBLZX          184(R8), R10
+	MOVB             R10, 238(AX)
+	VBROADCASTSS     120(R8), Z0
 	VMOVUPS          1792(CX), Z1
 	VMULPS           Z0, Z1, Z2
 	VBROADCASTSS     bits_7fffffff<>+0(SB), Z3
@@ -550,9 +564,9 @@ group:
 	VPSLLD           $0x04, X0, X0
 	VPOR             X2, X0, X0
 	VMOVDQU          X0, 239(AX)
-	MOVBLZX          60(SP), SI
-	MOVB             SI, 255(AX)
-	VBROADCASTSS     124(SP), Z0
+	MOVBLZX          188(R8), R10
+	MOVB             R10, 255(AX)
+	VBROADCASTSS     124(R8), Z0
 	VMOVUPS          1920(CX), Z1
 	VMULPS           Z0, Z1, Z2
 	VBROADCASTSS     bits_7fffffff<>+0(SB), Z3
@@ -580,15 +594,21 @@ group:
 	VMOVDQU          X0, 256(AX)
 	ADDQ             $0x00000110, AX
 	ADDQ             $0x00000800, CX
-	INCQ             BX
+	INCQ             DI
+	CMPQ             DI, BX
+	JGE              done
 
-test:
-	CMPQ BX, DX
-	JLT  group
+swap:
+	XCHGQ R8, R9
+	JMP   group
 
 end:
+	MOVQ SI, BX
+	JMP  scanned
+
+done:
 	VZEROUPPER
-	MOVQ BX, done+24(FP)
+	MOVQ DI, done+24(FP)
 	RET
 
 DATA bits_007fffff<>+0(SB)/4, $0x007fffff
@@ -1972,23 +1992,29 @@ GLOBL nvfp4Scales<>(SB), RODATA|NOPTR, $1024
 
 // func encodeMXFP4AVX2(dst *byte, src *float32, groups int) (done int)
 // Requires: AVX, AVX2
-TEXT ·encodeMXFP4AVX2(SB), NOSPLIT, $64-32
+TEXT ·encodeMXFP4AVX2(SB), NOSPLIT, $448-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ groups+16(FP), DX
-	XORQ BX, BX
-	JMP  test
+	MOVQ groups+16(FP), BX
+	LEAQ 63(SP), R9
+	ANDQ $-64, R9
+	LEAQ 192(R9), R8
+	MOVQ CX, DX
+	XORQ SI, SI
+	XORQ DI, DI
 
 group:
-	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y1
+	CMPQ         SI, BX
+	JGE          scanned
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
 	VPAND        Y0, Y2, Y0
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
 	VPAND        Y1, Y2, Y1
 	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      64(CX), Y1
-	VMOVUPS      96(CX), Y2
+	VMOVUPS      64(DX), Y1
+	VMOVUPS      96(DX), Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y1, Y3, Y1
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
@@ -1999,15 +2025,15 @@ group:
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
 	VPAND        Y1, Y2, Y1
 	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      128(CX), Y1
-	VMOVUPS      160(CX), Y2
+	VMOVUPS      128(DX), Y1
+	VMOVUPS      160(DX), Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y1, Y3, Y1
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y2, Y3, Y2
 	VMAXPS       Y1, Y2, Y1
-	VMOVUPS      192(CX), Y2
-	VMOVUPS      224(CX), Y3
+	VMOVUPS      192(DX), Y2
+	VMOVUPS      224(DX), Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y2, Y4, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
@@ -2021,15 +2047,15 @@ group:
 	VUNPCKLPS    Y1, Y0, Y2
 	VUNPCKHPS    Y1, Y0, Y0
 	VMAXPS       Y0, Y2, Y0
-	VMOVUPS      256(CX), Y1
-	VMOVUPS      288(CX), Y2
+	VMOVUPS      256(DX), Y1
+	VMOVUPS      288(DX), Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y1, Y3, Y1
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y2, Y3, Y2
 	VMAXPS       Y1, Y2, Y1
-	VMOVUPS      320(CX), Y2
-	VMOVUPS      352(CX), Y3
+	VMOVUPS      320(DX), Y2
+	VMOVUPS      352(DX), Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y2, Y4, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
@@ -2040,15 +2066,15 @@ group:
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y2, Y3, Y2
 	VMAXPS       Y1, Y2, Y1
-	VMOVUPS      384(CX), Y2
-	VMOVUPS      416(CX), Y3
+	VMOVUPS      384(DX), Y2
+	VMOVUPS      416(DX), Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y2, Y4, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y3, Y4, Y3
 	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      448(CX), Y3
-	VMOVUPS      480(CX), Y4
+	VMOVUPS      448(DX), Y3
+	VMOVUPS      480(DX), Y4
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
 	VPAND        Y3, Y5, Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
@@ -2065,15 +2091,15 @@ group:
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VMAXPS       Y0, Y2, Y0
-	VMOVUPS      512(CX), Y1
-	VMOVUPS      544(CX), Y2
+	VMOVUPS      512(DX), Y1
+	VMOVUPS      544(DX), Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y1, Y3, Y1
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y2, Y3, Y2
 	VMAXPS       Y1, Y2, Y1
-	VMOVUPS      576(CX), Y2
-	VMOVUPS      608(CX), Y3
+	VMOVUPS      576(DX), Y2
+	VMOVUPS      608(DX), Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y2, Y4, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
@@ -2084,15 +2110,15 @@ group:
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y2, Y3, Y2
 	VMAXPS       Y1, Y2, Y1
-	VMOVUPS      640(CX), Y2
-	VMOVUPS      672(CX), Y3
+	VMOVUPS      640(DX), Y2
+	VMOVUPS      672(DX), Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y2, Y4, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y3, Y4, Y3
 	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      704(CX), Y3
-	VMOVUPS      736(CX), Y4
+	VMOVUPS      704(DX), Y3
+	VMOVUPS      736(DX), Y4
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
 	VPAND        Y3, Y5, Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
@@ -2106,15 +2132,15 @@ group:
 	VUNPCKLPS    Y2, Y1, Y3
 	VUNPCKHPS    Y2, Y1, Y1
 	VMAXPS       Y1, Y3, Y1
-	VMOVUPS      768(CX), Y2
-	VMOVUPS      800(CX), Y3
+	VMOVUPS      768(DX), Y2
+	VMOVUPS      800(DX), Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y2, Y4, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y3, Y4, Y3
 	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      832(CX), Y3
-	VMOVUPS      864(CX), Y4
+	VMOVUPS      832(DX), Y3
+	VMOVUPS      864(DX), Y4
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
 	VPAND        Y3, Y5, Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
@@ -2125,15 +2151,15 @@ group:
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
 	VPAND        Y3, Y4, Y3
 	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      896(CX), Y3
-	VMOVUPS      928(CX), Y4
+	VMOVUPS      896(DX), Y3
+	VMOVUPS      928(DX), Y4
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
 	VPAND        Y3, Y5, Y3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
 	VPAND        Y4, Y5, Y4
 	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      960(CX), Y4
-	VMOVUPS      992(CX), Y5
+	VMOVUPS      960(DX), Y4
+	VMOVUPS      992(DX), Y5
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y6
 	VPAND        Y4, Y6, Y4
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y6
@@ -2157,30 +2183,38 @@ group:
 	VPAND        Y0, Y1, Y1
 	VBROADCASTSS bits_007fff80<>+0(SB), Y2
 	VPCMPGTD     Y2, Y1, Y1
-	VMOVMSKPS    Y1, SI
-	TESTL        SI, SI
+	VMOVMSKPS    Y1, R10
+	TESTL        R10, R10
 	JNE          end
 	VBROADCASTSS bits_02000000<>+0(SB), Y1
 	VCMPPS       $0x11, Y1, Y0, Y1
 	VBROADCASTSS bits_00000000<>+0(SB), Y2
 	VCMPPS       $0x0c, Y2, Y0, Y2
 	VPAND        Y1, Y2, Y1
-	VMOVMSKPS    Y1, SI
-	TESTL        SI, SI
+	VMOVMSKPS    Y1, R10
+	TESTL        R10, R10
 	JNE          end
 	VPSRLD       $0x17, Y0, Y0
 	VBROADCASTSS bits_00000002<>+0(SB), Y1
 	VPSUBD       Y1, Y0, Y0
 	VBROADCASTSS bits_00000000<>+0(SB), Y1
 	VPMAXSD      Y1, Y0, Y0
-	VMOVUPS      Y0, (SP)
+	VMOVUPS      Y0, 128(R9)
 	VBROADCASTSS bits_00000100<>+0(SB), Y1
 	VPSUBD       Y0, Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
-	VMOVUPS      Y1, 32(SP)
-	MOVBLZX      (SP), SI
-	MOVB         SI, (AX)
-	VBROADCASTSS 32(SP), Y0
+	VMOVUPS      Y1, 64(R9)
+	ADDQ         $0x00000400, DX
+	INCQ         SI
+	CMPQ         SI, $0x01
+	JEQ          swap
+
+scanned:
+	CMPQ         DI, BX
+	JGE          done
+	MOVBLZX      128(R8), R10
+	MOVB         R10, (AX)
+	VBROADCASTSS 64(R8), Y0
 	VMOVUPS      (CX), Y1
 	VMULPS       Y0, Y1, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
@@ -2250,9 +2284,9 @@ group:
 	VPSLLD       $0x04, X1, X1
 	VPOR         X0, X1, X1
 	VMOVDQU      X1, 1(AX)
-	MOVBLZX      4(SP), SI
-	MOVB         SI, 17(AX)
-	VBROADCASTSS 36(SP), Y0
+	MOVBLZX      132(R8), R10
+	MOVB         R10, 17(AX)
+	VBROADCASTSS 68(R8), Y0
 	VMOVUPS      128(CX), Y1
 	VMULPS       Y0, Y1, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
@@ -2322,9 +2356,9 @@ group:
 	VPSLLD       $0x04, X1, X1
 	VPOR         X0, X1, X1
 	VMOVDQU      X1, 18(AX)
-	MOVBLZX      8(SP), SI
-	MOVB         SI, 34(AX)
-	VBROADCASTSS 40(SP), Y0
+	MOVBLZX      136(R8), R10
+	MOVB         R10, 34(AX)
+	VBROADCASTSS 72(R8), Y0
 	VMOVUPS      256(CX), Y1
 	VMULPS       Y0, Y1, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
@@ -2394,9 +2428,9 @@ group:
 	VPSLLD       $0x04, X1, X1
 	VPOR         X0, X1, X1
 	VMOVDQU      X1, 35(AX)
-	MOVBLZX      12(SP), SI
-	MOVB         SI, 51(AX)
-	VBROADCASTSS 44(SP), Y0
+	MOVBLZX      140(R8), R10
+	MOVB         R10, 51(AX)
+	VBROADCASTSS 76(R8), Y0
 	VMOVUPS      384(CX), Y1
 	VMULPS       Y0, Y1, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
@@ -2466,9 +2500,9 @@ group:
 	VPSLLD       $0x04, X1, X1
 	VPOR         X0, X1, X1
 	VMOVDQU      X1, 52(AX)
-	MOVBLZX      16(SP), SI
-	MOVB         SI, 68(AX)
-	VBROADCASTSS 48(SP), Y0
+	MOVBLZX      144(R8), R10
+	MOVB         R10, 68(AX)
+	VBROADCASTSS 80(R8), Y0
 	VMOVUPS      512(CX), Y1
 	VMULPS       Y0, Y1, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
@@ -2538,9 +2572,9 @@ group:
 	VPSLLD       $0x04, X1, X1
 	VPOR         X0, X1, X1
 	VMOVDQU      X1, 69(AX)
-	MOVBLZX      20(SP), SI
-	MOVB         SI, 85(AX)
-	VBROADCASTSS 52(SP), Y0
+	MOVBLZX      148(R8), R10
+	MOVB         R10, 85(AX)
+	VBROADCASTSS 84(R8), Y0
 	VMOVUPS      640(CX), Y1
 	VMULPS       Y0, Y1, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
@@ -2610,9 +2644,9 @@ group:
 	VPSLLD       $0x04, X1, X1
 	VPOR         X0, X1, X1
 	VMOVDQU      X1, 86(AX)
-	MOVBLZX      24(SP), SI
-	MOVB         SI, 102(AX)
-	VBROADCASTSS 56(SP), Y0
+	MOVBLZX      152(R8), R10
+	MOVB         R10, 102(AX)
+	VBROADCASTSS 88(R8), Y0
 	VMOVUPS      768(CX), Y1
 	VMULPS       Y0, Y1, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
@@ -2682,9 +2716,9 @@ group:
 	VPSLLD       $0x04, X1, X1
 	VPOR         X0, X1, X1
 	VMOVDQU      X1, 103(AX)
-	MOVBLZX      28(SP), SI
-	MOVB         SI, 119(AX)
-	VBROADCASTSS 60(SP), Y0
+	MOVBLZX      156(R8), R10
+	MOVB         R10, 119(AX)
+	VBROADCASTSS 92(R8), Y0
 	VMOVUPS      896(CX), Y1
 	VMULPS       Y0, Y1, Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
@@ -2756,15 +2790,21 @@ group:
 	VMOVDQU      X1, 120(AX)
 	ADDQ         $0x00000088, AX
 	ADDQ         $0x00000400, CX
-	INCQ         BX
+	INCQ         DI
+	CMPQ         DI, BX
+	JGE          done
 
-test:
-	CMPQ BX, DX
-	JLT  group
+swap:
+	XCHGQ R8, R9
+	JMP   group
 
 end:
+	MOVQ SI, BX
+	JMP  scanned
+
+done:
 	VZEROUPPER
-	MOVQ BX, done+24(FP)
+	MOVQ DI, done+24(FP)
 	RET
 
 DATA quads<>+0(SB)/4, $0x00000000

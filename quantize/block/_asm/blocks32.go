@@ -29,8 +29,8 @@ const (
 )
 
 // encode32 writes an encoder of blocks of 32, as many at a time as there are lanes.
-func (s isa) encode32(name string, size int, body func(dst, src reg.GPVirtual)) {
-	s.encoder(name, s.lanes*size, s.lanes*32, func() {}, body)
+func (s isa) encode32(name string, size int, scan func(src, slot reg.GPVirtual), quantize func(dst, src, slot reg.GPVirtual)) {
+	s.encodeAhead(name, s.lanes*size, s.lanes*32, scan, quantize)
 }
 
 // inverse is 1/d, 0 for 0. It jumps to "end" where that overflows.
@@ -58,16 +58,16 @@ func copy16(from, to Mem) {
 // encodeQ8_0 scales the largest magnitude to 127.
 func (s isa) encodeQ8_0() {
 	const size = 2 + 32
-	s.encode32("Q8_0", size, func(dst, src reg.GPVirtual) {
-		halves, ids := AllocLocal(2*s.lanes), AllocLocal(4*s.lanes)
+	s.encode32("Q8_0", size, func(src, slot reg.GPVirtual) {
 		d := s.reduce(func(i int) reg.VecVirtual { return s.fold(at(src, i*blockBytes), 32, s.maxAbs) }, s.max)
 		VDIVPS(s.eachF32(127), d, d)
-		s.storeHalves(d, halves)
-		s.store(s.inverse(d), ids)
+		s.storeHalves(d, at(slot, slotHalves))
+		s.store(s.inverse(d), at(slot, slotInv))
+	}, func(dst, src, slot reg.GPVirtual) {
 		sign, half := s.each32(signBit), s.eachF32(math.Nextafter32(0.5, 0))
 		for i := range s.lanes {
-			copy16(halves.Offset(2*i), at(dst, i*size))
-			id := s.broadcast(ids.Offset(4 * i))
+			copy16(at(slot, slotHalves+2*i), at(dst, i*size))
+			id := s.broadcast(at(slot, slotInv+4*i))
 			var q []reg.VecVirtual
 			for j := 0; j < 32; j += s.lanes {
 				x := s.vec()
@@ -89,16 +89,16 @@ func (s isa) roundAway(x, sign, half reg.VecVirtual) reg.VecVirtual {
 
 // encodeQ0 maps the weight of largest magnitude to -n; quants have n added.
 func (s isa) encodeQ0(name string, size, n int) {
-	s.encode32(name, size, func(dst, src reg.GPVirtual) {
-		halves, ids := AllocLocal(2*s.lanes), AllocLocal(4*s.lanes)
+	s.encode32(name, size, func(src, slot reg.GPVirtual) {
 		d := s.extremes(src)
 		VMULPS(s.eachF32(-1/float32(n)), d, d)
-		s.storeHalves(d, halves)
-		s.store(s.inverse(d), ids)
+		s.storeHalves(d, at(slot, slotHalves))
+		s.store(s.inverse(d), at(slot, slotInv))
+	}, func(dst, src, slot reg.GPVirtual) {
 		offset, top := s.eachF32(float32(n)+0.5), s.each32(uint32(2*n-1))
 		for i := range s.lanes {
-			copy16(halves.Offset(2*i), at(dst, i*size))
-			id := s.broadcast(ids.Offset(4 * i))
+			copy16(at(slot, slotHalves+2*i), at(dst, i*size))
+			id := s.broadcast(at(slot, slotInv+4*i))
 			s.quants32(at(dst, i*size+2), n > 8, top, func(j int) reg.VecVirtual {
 				x := s.vec()
 				VMULPS(at(src, i*blockBytes+4*j), id, x)
@@ -156,22 +156,22 @@ func (s isa) firstOf(block reg.GPVirtual, x reg.VecVirtual) reg.GPVirtual {
 
 // encodeQ1 maps the least weight to 0 and the greatest to n.
 func (s isa) encodeQ1(name string, size, n int) {
-	s.encode32(name, size, func(dst, src reg.GPVirtual) {
-		halves, ids, mins := AllocLocal(4*s.lanes), AllocLocal(4*s.lanes), AllocLocal(4*s.lanes)
+	s.encode32(name, size, func(src, slot reg.GPVirtual) {
 		lo := s.reduce(func(i int) reg.VecVirtual { return s.fold(at(src, i*blockBytes), 32, s.min) }, s.min)
 		s.noMinusZero(lo, src)
 		d := s.reduce(func(i int) reg.VecVirtual { return s.fold(at(src, i*blockBytes), 32, s.max) }, s.max)
 		VSUBPS(lo, d, d)
 		VDIVPS(s.eachF32(float32(n)), d, d)
-		s.storeHalves(d, halves)
-		s.storeHalves(lo, halves.Offset(2*s.lanes))
-		s.store(lo, mins)
-		s.store(s.inverse(d), ids)
+		s.storeHalves(d, at(slot, slotHalves))
+		s.storeHalves(lo, at(slot, slotMins))
+		s.store(lo, at(slot, slotLow))
+		s.store(s.inverse(d), at(slot, slotInv))
+	}, func(dst, src, slot reg.GPVirtual) {
 		half, top := s.eachF32(0.5), s.each32(uint32(n))
 		for i := range s.lanes {
-			copy16(halves.Offset(2*i), at(dst, i*size))
-			copy16(halves.Offset(2*(i+s.lanes)), at(dst, i*size+2))
-			id, lo := s.broadcast(ids.Offset(4*i)), s.broadcast(mins.Offset(4*i))
+			copy16(at(slot, slotHalves+2*i), at(dst, i*size))
+			copy16(at(slot, slotMins+2*i), at(dst, i*size+2))
+			id, lo := s.broadcast(at(slot, slotInv+4*i)), s.broadcast(at(slot, slotLow+4*i))
 			s.quants32(at(dst, i*size+4), n > 15, top, func(j int) reg.VecVirtual {
 				x := s.load(at(src, i*blockBytes+4*j))
 				VSUBPS(lo, x, x)

@@ -121,8 +121,7 @@ func (s isa) encodeMXFP4() {
 		size = 1 + 16
 		near = 0x7fff80 // what mantissas must not exceed: half a unit in the last place of a logarithm is 45 units here at most
 	)
-	s.encode32("MXFP4", size, func(dst, src reg.GPVirtual) {
-		exponents, factors := AllocLocal(4*s.lanes), AllocLocal(4*s.lanes)
+	s.encode32("MXFP4", size, func(src, slot reg.GPVirtual) {
 		amax := s.reduce(func(i int) reg.VecVirtual { return s.fold(at(src, i*blockBytes), 32, s.maxAbs) }, s.max)
 		s.jumpAny(s.greater(s.and(amax, s.each32(0x7fffff)), s.each32(near)), "end")
 		s.jumpAny(s.both(s.compare(cmpLT, amax, s.eachF32(0x1p-123)), s.compare(cmpNEQ, amax, s.eachF32(0))), "end")
@@ -130,16 +129,17 @@ func (s isa) encodeMXFP4() {
 		VPSRLD(Imm(23), amax, e)
 		VPSUBD(s.each32(2), e, e)
 		VPMAXSD(s.each32(0), e, e)
-		s.store(e, exponents)
+		s.store(e, at(slot, slotLow))
 		f := s.each32(256) // the scale is 2^(e-128), its half's inverse 2^(129-e); of a block of zeros it is 0
 		VPSUBD(e, f, f)
 		VPSLLD(Imm(23), f, f)
-		s.store(f, factors)
+		s.store(f, at(slot, slotInv))
+	}, func(dst, src, slot reg.GPVirtual) {
 		for i := range s.lanes {
 			r := GP32()
-			MOVBLZX(exponents.Offset(4*i), r)
+			MOVBLZX(at(slot, slotLow+4*i), r)
 			MOVB(r.As8(), at(dst, i*size))
-			factor := s.broadcast(factors.Offset(4 * i))
+			factor := s.broadcast(at(slot, slotInv+4*i))
 			var c, x []reg.VecVirtual
 			for j := 0; j < 32; j += s.lanes {
 				w := s.load(at(src, i*blockBytes+4*j))

@@ -111,7 +111,7 @@ func (p *pipeline) run(ctx context.Context) error {
 			close(st.queue)
 		}
 	})
-	for range p.opts.Workers {
+	for range p.opts.Workers + p.opts.Workers/2 {
 		wg.Go(func() {
 			for s := range work {
 				p.fill(inner, s)

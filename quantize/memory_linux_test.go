@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ import (
 )
 
 // The measurements run in a process of their own: /proc's VmHWM is the peak of a whole life.
-const memoryJob = "MOECONV_TEST_MEMORY_JOB" // scheme, MB of source, MiB of WriteOptions.Memory (0: default)
+const memoryJob = "MOECONV_TEST_MEMORY_JOB" // schemes, MB of source, MiB of WriteOptions.Memory (0: default)
 
 func TestMain(m *testing.M) {
 	if spec := os.Getenv(memoryJob); spec != "" {
@@ -64,24 +65,41 @@ func large(mb int64) fakeSource {
 }
 
 func runMemoryJob(spec string) error {
-	var scheme string
+	var schemes string
 	var mb, memory int64
-	if _, err := fmt.Sscan(spec, &scheme, &mb, &memory); err != nil {
+	if _, err := fmt.Sscan(spec, &schemes, &mb, &memory); err != nil {
 		return err
 	}
-	s, err := ParseScheme(scheme)
+	dir, err := os.MkdirTemp("", "memory")
 	if err != nil {
 		return err
 	}
-	j, err := New(large(mb), s, Options{})
+	defer os.RemoveAll(dir)
+	src := large(mb)
+	run := gguf.Job{WriteOptions: gguf.WriteOptions{Memory: memory << 20}, Inputs: []string{"large"}}
+	var jobs []*Job
+	var sum Summary
+	for _, name := range strings.Split(schemes, ",") {
+		s, err := ParseScheme(name)
+		if err != nil {
+			return err
+		}
+		j, err := New(src, s, Options{})
+		if err != nil {
+			return err
+		}
+		if sum, err = j.Summary(); err != nil {
+			return err
+		}
+		jobs = append(jobs, j)
+		run.Outputs = append(run.Outputs, gguf.Output{Name: filepath.Join(dir, name+".gguf"), Source: j})
+	}
+	batch, err := NewBatch(jobs...)
 	if err != nil {
 		return err
 	}
-	if err := gguf.Write(context.Background(), io.Discard, j, gguf.WriteOptions{Memory: memory << 20}); err != nil {
-		return err
-	}
-	sum, err := j.Summary()
-	if err != nil {
+	run.Rows = batch.ReadRows
+	if _, err := run.Run(context.Background()); err != nil {
 		return err
 	}
 	peak, err := peakMemory()
@@ -119,20 +137,21 @@ func measureMemory(tb testing.TB, scheme string, mb, memory int64) (peak, source
 	return peak, source, file
 }
 
-// A job holds slabs, not tensors: with 24 MiB for slabs, 250 MB of source pass through less than 64 MB (with the race
-// detector, whose shadow is several times the heap, this is not measured).
+// A job holds slabs, not tensors: with 24 MiB for slabs, 250 MB of source pass through less than 64 MB, be it to one
+// output or to three (with the race detector, whose shadow is several times the heap, this is not measured).
 func TestMemory(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector's own memory would be measured")
 	}
-	mb := int64(250)
-	peak, source, _ := measureMemory(t, "Q8_0", mb, 24)
-	t.Logf("VmHWM %.0f MB for %.0f MB of source", float64(peak)/1e6, float64(source)/1e6)
-	if source < 240e6 {
-		t.Fatalf("the source has %d bytes only", source)
-	}
-	if peak > 64e6 {
-		t.Errorf("VmHWM %d MB, want at most 64", peak/1e6)
+	for _, schemes := range []string{"Q8_0", "Q8_0,Q4_0,Q4_K_M"} {
+		peak, source, _ := measureMemory(t, schemes, 250, 24)
+		t.Logf("%s: VmHWM %.0f MB for %.0f MB of source", schemes, float64(peak)/1e6, float64(source)/1e6)
+		if source < 240e6 {
+			t.Fatalf("the source has %d bytes only", source)
+		}
+		if peak > 64e6 {
+			t.Errorf("%s: VmHWM %d MB, want at most 64", schemes, peak/1e6)
+		}
 	}
 }
 

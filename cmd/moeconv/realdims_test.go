@@ -60,7 +60,14 @@ func deepseekTensors(layers, experts int) func(add func(name, dtype string, shap
 }
 
 func addDeepseek(layers, experts int, add func(name, dtype string, shape ...int64)) {
-	const hidden, ff, moe, vocab = 2048, 10944, 1408, 102400
+	addDeepseekDims(dims{hidden: 2048, ff: 10944, moe: 1408, vocab: 102400}, layers, experts, add)
+}
+
+// dims are a model's dimensions.
+type dims struct{ hidden, ff, moe, vocab int64 }
+
+func addDeepseekDims(d dims, layers, experts int, add func(name, dtype string, shape ...int64)) {
+	hidden, ff, moe, vocab := d.hidden, d.ff, d.moe, d.vocab
 	ffn := func(prefix string, n int64) {
 		add(prefix+"gate_proj.weight", "BF16", n, hidden)
 		add(prefix+"up_proj.weight", "BF16", n, hidden)

@@ -74,7 +74,8 @@ func TestBatchCost(t *testing.T) {
 	defer runtime.UnlockOSThread()
 	steps := []func() error{decode, func() error { return encode(0) }, func() error { return encode(1) }, func() error { return encode(2) }, pass}
 	best := make([]time.Duration, len(steps))
-	for range 12 { // the least of several rounds: other processes disturb
+	var apart, together time.Duration
+	for round := range 100 { // the least of several rounds, of more while other processes disturb
 		for i, step := range steps {
 			start := threadTime(t)
 			if err := step(); err != nil {
@@ -84,8 +85,11 @@ func TestBatchCost(t *testing.T) {
 				best[i] = took
 			}
 		}
+		apart, together = best[0]+best[1]+best[2]+best[3], best[4]
+		if round >= 10 && float64(together) < 1.08*float64(apart) {
+			break
+		}
 	}
-	apart, together := best[0]+best[1]+best[2]+best[3], best[4]
 	t.Logf("read and decode %v, encode %v, one pass %v: %.3f of them", best[0], best[1:4], together, float64(together)/float64(apart))
 	if float64(together) > 1.1*float64(apart) {
 		t.Errorf("one pass takes %v, its parts %v", together, apart)

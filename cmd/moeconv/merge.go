@@ -40,7 +40,7 @@ split.* keys. SHARD is any shard of the set, the others lie beside it. With
 				return err
 			}
 			defer src.Close()
-			return a.merge(cmd, src, name, force, asIs)
+			return a.merge(cmd, args, src, name, force, asIs)
 		},
 	}
 	cmd.Flags().StringVarP(&name, "output", "o", "", "the `FILE` to write")
@@ -49,7 +49,7 @@ split.* keys. SHARD is any shard of the set, the others lie beside it. With
 	return cmd
 }
 
-func (a *app) merge(cmd *cobra.Command, src *model, name string, force, asReference bool) error {
+func (a *app) merge(cmd *cobra.Command, args []string, src *model, name string, force, asReference bool) error {
 	for _, s := range src.file.Shards() {
 		if sameFile(s.Path, name) {
 			return usageError{fmt.Errorf("%s is both input and output", name)}
@@ -59,16 +59,10 @@ func (a *app) merge(cmd *cobra.Command, src *model, name string, force, asRefere
 	if asReference {
 		out = gguf.WithMetadata(out, gguf.AsMerged(out.Metadata(), len(out.Tensors())))
 	}
-	progress, done := a.track("merge "+name, true)
-	defer done()
-	opts := gguf.FileOptions{Force: force}
-	opts.Progress = progress
-	files, err := gguf.WriteFile(cmd.Context(), name, out, opts)
-	if err != nil {
-		return err
-	}
-	done()
-	f := files[0]
-	doc := writtenDoc{envelope: a.envelope(), Tensors: len(out.Tensors()), Bytes: f.Bytes, Files: []writtenFile{{f.Path, f.Bytes, f.SHA256}}}
-	return a.emit(doc, doc.print)
+	doc := writtenDoc{envelope: a.envelope(), Tensors: len(out.Tensors())}
+	flags := outputFlags{force: force, memory: defaultMemory}
+	return a.write(cmd, args, []outputFile{{name: name, src: out}}, nil, flags, func(files [][]writtenFile) error {
+		doc.Files, doc.Bytes = files[0], files[0][0].Bytes
+		return a.emit(doc, doc.print)
+	})
 }

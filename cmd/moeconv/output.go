@@ -16,6 +16,9 @@ import (
 	"github.com/moeconv/moeconv/recipes"
 )
 
+// defaultMemory bounds rows in flight where nothing else is said.
+const defaultMemory = "512MiB"
+
 // outputFlags are the flags of every verb that writes a model.
 type outputFlags struct {
 	splitMaxSize    string
@@ -28,6 +31,7 @@ type outputFlags struct {
 	disk            string // of quantize alone, as is the next
 	afterWave       string
 	splitAt         []int // where --keep-split ends shards; no flag
+	asTool          bool  // a set as llama-gguf-split makes it; no flag
 	unpadded        bool  // of a vocabulary alone; no flag
 }
 
@@ -43,7 +47,7 @@ func (o *outputFlags) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.metadataFirst, "no-tensor-first-split", false, "the same, as the reference spells it")
 	f.BoolVar(&o.force, "force", false, "replace an existing output")
 	f.BoolVar(&o.check, "check", false, "read the output back and compare its SHA-256 before it gets its name")
-	f.StringVar(&o.memory, "memory", "512MiB", "bound of the memory of rows in flight")
+	f.StringVar(&o.memory, "memory", defaultMemory, "bound of the memory of rows in flight")
 	f.IntVar(&o.threads, "threads", 0, "number of threads (default: all cores)")
 }
 
@@ -71,6 +75,9 @@ func (o *outputFlags) options(progress func(done, total int64)) (gguf.FileOption
 		return opts, usageError{fmt.Errorf("--memory: %w", err)}
 	}
 	opts.Unpadded = o.unpadded
+	if o.asTool {
+		opts.Set, opts.SplitStyle = true, gguf.SplitAsTool
+	}
 	if o.splitAt != nil {
 		opts.SplitAt, opts.SplitStyle = o.splitAt, gguf.SplitAsQuantizer
 	}

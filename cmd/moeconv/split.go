@@ -84,13 +84,11 @@ func checkPrefix(name string) error {
 }
 
 func (a *app) split(cmd *cobra.Command, from, name string, output outputFlags, dry bool) error {
-	progress, done := a.track("split "+name, true)
-	defer done()
-	opts, err := output.options(progress)
+	output.asTool = true
+	_, opts, err := output.job(nil)
 	if err != nil {
 		return err
 	}
-	opts.Set, opts.SplitStyle = true, gguf.SplitAsTool
 	src, err := a.open(from, sourceFlags{outType: "auto"})
 	if err != nil {
 		return err
@@ -110,17 +108,15 @@ func (a *app) split(cmd *cobra.Command, from, name string, output outputFlags, d
 			a.diag("warning: tensor %s has %s and makes a shard larger than asked for", t.Name, formatBytes(n))
 		}
 	}
-	if !dry {
-		files, err := gguf.WriteFile(cmd.Context(), name, src.Source, opts)
-		if err != nil {
-			return err
-		}
-		for i, f := range files {
+	if dry {
+		return a.emit(doc, doc.print)
+	}
+	return a.write(cmd, []string{from}, []outputFile{{name: name, src: src.Source}}, nil, output, func(files [][]writtenFile) error {
+		for i, f := range files[0] {
 			doc.Files[i].SHA256 = f.SHA256
 		}
-	}
-	done()
-	return a.emit(doc, doc.print)
+		return a.emit(doc, doc.print)
+	})
 }
 
 func (d *splitDoc) print(w io.Writer) error {

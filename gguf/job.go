@@ -273,7 +273,9 @@ func (r *run) leave(err error) error {
 	kept := false
 	for _, o := range r.outs {
 		switch {
-		case err == nil || o.complete && o.named():
+		case err == nil:
+		case o.complete && o.named():
+			kept = kept || o.journal != nil
 		case !o.begun:
 			o.unlock()
 			kept = kept || o.restored

@@ -116,7 +116,7 @@ func fingerprintFile(name string) (string, error) {
 // has: an equal job may have others.
 var withoutBytes = []string{
 	"output", "outfile", "type", "types", "outdir", "dry-run", "imatrix", "tensor-type", "tensor-type-file", "override", "metadata",
-	"split-max-size", "split-max-tensors", "metadata-first", "no-tensor-first-split", "keep-split", "force", "memory", "max-buffer-size",
+	"split-max-size", "split-max-tensors", "metadata-first", "no-tensor-first-split", "keep-split", "target-size", "target-bpw", "write-rules", "force", "memory", "max-buffer-size",
 	"threads", "check", "disk", "after-wave", "json", "progress", "log-file",
 }
 

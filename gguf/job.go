@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
-	"slices"
 	"sync"
-	"syscall"
 )
 
 // Output is one file, or one set of shards, that a Job writes.
@@ -160,8 +157,11 @@ func (r *run) take() error {
 		done = done && o.named()
 	}
 	for _, o := range r.outs {
-		if done && o.Options.Force {
-			o.fresh() // nothing is left to go on with: the user wants them anew
+		if done && o.Options.Force { // nothing is left to go on with: the user wants them anew
+			o.fresh()
+			if err := o.lock(); err != nil {
+				return err
+			}
 		}
 		if err := o.checkNames(); err != nil {
 			return err
@@ -170,160 +170,8 @@ func (r *run) take() error {
 	return nil
 }
 
-// pass writes outputs that are not complete, in one pass over the source.
-func (r *run) pass(ctx context.Context, outs []*output) error {
-	r.work, r.done = 0, 0
-	var streams []*stream
-	at := make([]int, len(outs)) // place of a stream's output in the job
-	srcs := make([]Source, len(outs))
-	for i, o := range outs {
-		r.work += o.size()
-		if o.Options.Verify || r.Check {
-			r.work += o.size()
-		}
-		r.done += o.bytes
-		srcs[i] = o.Source
-		at[i] = r.index(o)
-		streams = append(streams, o.stream())
-	}
-	for _, o := range outs {
-		if err := o.begin(); err != nil {
-			return r.full(err)
-		}
-	}
-	read := rowsOf(srcs...)
-	if r.Rows != nil {
-		read = r.spread(at)
-	}
-	if err := newPipeline(streams, read, unitsOf(srcs[0]), r.WriteOptions).run(ctx); err != nil {
-		return r.full(err)
-	}
-	for _, o := range outs {
-		if err := o.finish(ctx); err != nil {
-			return r.full(err)
-		}
-	}
-	return ctx.Err()
-}
-
-// spread is the job's Rows for some of its outputs.
-func (r *run) spread(at []int) Rows {
-	return func(ctx context.Context, tensor, row, n int, dst [][]byte) error {
-		all := make([][]byte, len(r.outs))
-		for i, d := range dst {
-			all[at[i]] = d
-		}
-		return r.Rows(ctx, tensor, row, n, all)
-	}
-}
-
-func (r *run) index(o *output) int {
-	for i := range r.outs {
-		if r.outs[i] == o {
-			return i
-		}
-	}
-	return -1
-}
-
-// report counts n more bytes of the pass as done.
-func (r *run) report(n int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.done += n; r.Progress != nil {
-		r.Progress(r.done, r.work)
-	}
-}
-
 func (r *run) note(format string, args ...any) {
 	if r.Note != nil {
 		r.Note(fmt.Sprintf(format, args...))
 	}
-}
-
-// forget removes the journals of a job that is finished. A crash while it does leaves the first one, which knows all.
-func (r *run) forget() error {
-	if r.Inputs == nil {
-		return nil
-	}
-	if first := r.outs[0]; len(r.outs) > 1 {
-		j, err := first.state()
-		if err != nil {
-			return err
-		}
-		for _, o := range r.outs {
-			s, err := o.state()
-			if err != nil {
-				return err
-			}
-			j.Finished = append(j.Finished, s.Parts)
-		}
-		if err := first.saveState(j); err != nil {
-			return err
-		}
-	}
-	for _, o := range slices.Backward(r.outs) {
-		r.disk.remove(o.journalPath())
-	}
-	return nil
-}
-
-// leave ends the job: it keeps what an equal one can go on from, or removes what was written.
-func (r *run) leave(err error) error {
-	kept := false
-	for _, o := range r.outs {
-		switch {
-		case err == nil:
-		case o.complete && o.named():
-			kept = kept || o.journal != nil
-		case !o.begun:
-			o.unlock()
-			kept = kept || o.restored
-		case o.journal != nil && (o.complete || resumable(err)):
-			kept = true
-			if kerr := o.keep(); kerr != nil {
-				err = errors.Join(err, kerr)
-			}
-		default:
-			o.discard()
-		}
-	}
-	for _, o := range r.outs {
-		o.close() // last: closing gives up the lock on the name
-	}
-	if !kept {
-		return err
-	}
-	u := &UnfinishedError{Err: err}
-	for _, o := range r.outs {
-		u.Total += o.size()
-		if u.Done += o.bytes; o.complete {
-			u.Done += o.size() - o.bytes
-		}
-	}
-	return u
-}
-
-// resumable reports whether an equal job may get further: what stopped this one came from the system, not from the data.
-func resumable(err error) bool {
-	var (
-		path  *fs.PathError
-		errno syscall.Errno
-	)
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.As(err, &path) || errors.As(err, &errno)
-}
-
-// full turns the system's "no space left" into a *SpaceError.
-func (r *run) full(err error) error {
-	if !isNoSpace(err) {
-		return err
-	}
-	dir := filepath.Dir(r.outs[0].Name)
-	free, _ := r.disk.free(dir)
-	var need int64
-	for _, o := range r.outs {
-		need += o.lacks()
-	}
-	return &SpaceError{Dir: dir, Need: need, Free: free, Err: err}
 }

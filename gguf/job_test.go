@@ -139,49 +139,57 @@ func (f *dyingFile) start(at int64) error {
 }
 
 // Wherever a process dies, no file of a final name is incomplete, and the same job then finishes with the same bytes,
-// nothing else left behind. Half of the runs replace files.
+// nothing else left behind; be it that it writes new files or replaces some.
 func TestJobDies(t *testing.T) {
 	src := rows{n: 3, typ: Q1_0}
 	want := alone(t, pair("", src))
 	step := int64(1)
 	if testing.Short() {
-		step = 5
+		step = 7
 	}
-	for at, died := int64(0), true; died; at += step {
-		dir := t.TempDir()
-		j := pair(dir, src)
-		old := map[string]string{}
-		if at%2 == 1 {
-			for i := range j.Outputs {
-				j.Outputs[i].Options.Force = true
-			}
-			for name := range want {
-				if err := os.WriteFile(filepath.Join(dir, name), []byte("old"), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			old = contents(t, dir)
+	for _, force := range []bool{false, true} {
+		for at := int64(0); dies(t, src, want, at, force); at += step {
 		}
-		d := &dyingDisk{}
-		d.left.Store(at)
-		_, err := j.run(context.Background(), d)
-		died = err != nil || d.left.Load() < 0 // at the last removes there is no error
-		for name, sum := range contents(t, dir) {
-			if strings.HasSuffix(name, ".gguf") && sum != want[name] && sum != old[name] {
-				t.Errorf("died at %d: %s has neither the old nor the new contents", at, name)
-			}
-		}
-		if !died {
-			checkJob(t, "alive", dir, want, nil)
-			break
-		}
-		files, err := j.Run(context.Background())
-		if err != nil {
-			t.Errorf("died at %d: %v", at, err)
-			continue
-		}
-		checkJob(t, fmt.Sprintf("died at %d", at), dir, want, files)
 	}
+}
+
+// dies runs a job on a disk that works for so many operations, then the same job on one that works; false if the first
+// did not need more.
+func dies(t *testing.T, src Source, want map[string]string, at int64, force bool) bool {
+	t.Helper()
+	dir := t.TempDir()
+	j := pair(dir, src)
+	old := map[string]string{}
+	if force {
+		for i := range j.Outputs {
+			j.Outputs[i].Options.Force = true
+		}
+		for name := range want {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte("old"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		old = contents(t, dir)
+	}
+	d := &dyingDisk{}
+	d.left.Store(at)
+	_, err := j.run(context.Background(), d)
+	for name, sum := range contents(t, dir) {
+		if strings.HasSuffix(name, ".gguf") && sum != want[name] && sum != old[name] {
+			t.Errorf("died at %d: %s has neither the old nor the new contents", at, name)
+		}
+	}
+	if err == nil && d.left.Load() >= 0 { // at the last removes there is no error
+		checkJob(t, "alive", dir, want, nil)
+		return false
+	}
+	files, err := j.Run(context.Background())
+	if err != nil {
+		t.Errorf("died at %d: %v", at, err)
+		return true
+	}
+	checkJob(t, fmt.Sprintf("died at %d", at), dir, want, files)
+	return true
 }
 
 // A job that is stopped, or that the disk had no room for, keeps what it has and reads no more than it must to go on.

@@ -121,6 +121,13 @@ type dyingFile struct {
 	d *dyingDisk
 }
 
+func (f *dyingFile) Close() error {
+	if f.partFile == nil {
+		return nil
+	}
+	return f.partFile.Close()
+}
+
 func (f *dyingFile) Write(p []byte) (int, error) {
 	if left := f.d.left.Add(-1); left == -1 {
 		n, _ := f.partFile.Write(p[:len(p)/2])
@@ -369,6 +376,113 @@ func TestJobCheck(t *testing.T) {
 			t.Errorf("%d: %v", at, err)
 		}
 	}
+}
+
+// A job that is stopped while it reads its files back has nothing to write again, and still knows their SHA-256.
+func TestJobStoppedInCheck(t *testing.T) {
+	dir := t.TempDir()
+	src := rows{n: 3, typ: Q1_0}
+	want := alone(t, pair("", src))
+	ctx, cancel := context.WithCancel(context.Background())
+	j := pair(dir, src)
+	j.Check = true
+	j.Progress = func(done, total int64) {
+		if done > total/2 {
+			cancel()
+		}
+	}
+	if _, err := j.Run(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	src.read = func(context.Context, int, int) error {
+		t.Error("the source is read again")
+		return nil
+	}
+	files, err := pair(dir, src).Run(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkJob(t, "stopped in check", dir, want, files)
+}
+
+// interrupted leaves the parts and journals of a job in dir.
+func interrupted(t *testing.T, dir string) {
+	t.Helper()
+	var once sync.Once
+	some := make(chan struct{}) // closed when both outputs have some of their tensors
+	lost := rows{n: 3, typ: Q1_0, read: func(_ context.Context, tensor, _ int) error {
+		if tensor == 2 {
+			<-some
+			return syscall.EIO
+		}
+		return nil
+	}}
+	j := pair(dir, lost)
+	j.Progress = func(done, total int64) {
+		if done > total*3/5 {
+			once.Do(func() { close(some) })
+		}
+	}
+	if _, err := j.Run(context.Background()); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+}
+
+// A journal that does not fit its parts costs time, not bytes.
+func TestJobDamagedJournal(t *testing.T) {
+	src := rows{n: 3, typ: Q1_0}
+	want := alone(t, pair("", src))
+	for _, c := range []struct{ old, with string }{
+		{`"tensor": 1`, `"tensor": -1`}, {`"tensor": 1`, `"tensor": 7`}, {`"row": `, `"row": -`}, {`"row": `, `"row": 9`},
+		{`"bytes": `, `"bytes": -`}, {`"bytes": `, `"bytes": 9`}, {`"state": "`, `"state": "AAAA`}, {`"file": "`, `"file": "x`},
+		{`"complete": false`, `"complete": true`}, {`{`, ``},
+	} {
+		dir := t.TempDir()
+		interrupted(t, dir)
+		for _, name := range []string{"one.gguf", "set.gguf"} {
+			name = filepath.Join(dir, name+".part.journal")
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(b), c.old) {
+				t.Fatalf("%s has no %s: %s", name, c.old, b)
+			}
+			if err := os.WriteFile(name, []byte(strings.ReplaceAll(string(b), c.old, c.with)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		files, err := pair(dir, src).Run(context.Background())
+		if err != nil {
+			t.Errorf("%+v: %v", c, err)
+			continue
+		}
+		checkJob(t, fmt.Sprintf("%+v", c), dir, want, files)
+	}
+}
+
+// FuzzJournal: whatever a journal says, it is taken over or not, and positions lie in the output.
+func FuzzJournal(f *testing.F) {
+	dir := f.TempDir()
+	r, err := pair(dir, rows{n: 3, typ: Q1_0}).plan(osDisk{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	o := r.outs[1]
+	head := fmt.Sprintf(`{"format":1,"inputs":["model 1"],"options":null,"header":%q,`, o.journal.Header)
+	f.Add([]byte(head + `"tensor":1,"row":4,"files":[{"file":"set-00001-of-00003.gguf","bytes":96,"sha256":"00"}]}`))
+	f.Add([]byte(head + `"complete":true,"files":[{},{},{}]}`))
+	f.Add([]byte(head + `"tensor":0,"row":6,"files":[{},{"file":"set-00002-of-00003.gguf","bytes":221408,"state":"c2hhAw=="}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		o.fresh()
+		o.parts[0].file = &dyingFile{nil, &dyingDisk{}}
+		if err := o.takeOver(data); err != nil && o.restored {
+			t.Fatal(err)
+		}
+		if o.at.tensor < 0 || o.at.tensor >= len(o.tensors) || o.at.row < 0 || int64(o.at.row) > o.tensors[o.at.tensor].Shape.Rows() {
+			t.Errorf("position %+v", o.at)
+		}
+	})
 }
 
 // Outputs of three times the bound go in waves when someone takes the finished ones away, and the bound holds.

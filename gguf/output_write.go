@@ -115,7 +115,7 @@ func (o *output) hashUpTo(k int) error {
 }
 
 func (o *output) endHash() error {
-	if o.h < 0 {
+	if o.h < 0 || o.parts[o.h].sum != nil { // an earlier run's
 		return nil
 	}
 	p := o.parts[o.h]

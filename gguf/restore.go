@@ -1,7 +1,6 @@
 package gguf
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding"
 	"encoding/hex"
@@ -16,9 +15,13 @@ func (o *output) restore() error {
 	if err != nil || data == nil {
 		return err
 	}
+	return o.takeOver(data)
+}
+
+// takeOver is restore, given the journal.
+func (o *output) takeOver(data []byte) error {
 	old := &journal{}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	if err := dec.Decode(old); err != nil {
+	if err := json.Unmarshal(data, old); err != nil {
 		return nil // journals are replaced as a whole: this is none of ours
 	}
 	if what := o.journal.differs(old); what != "" {
@@ -53,28 +56,56 @@ func (o *output) drop(old *journal) {
 
 // restoreParts takes over parts; false if they are not as the journal says.
 func (o *output) restoreParts(old *journal) bool {
+	last := len(old.Parts) - 1
+	ok := o.reached(old)
 	for i, s := range old.Parts {
 		p := o.parts[i]
-		last := i == len(old.Parts)-1
-		if s.File != filepath.Base(p.path) || s.Bytes > p.plan.Size || o.run.disk.size(p.temp()) < s.Bytes || !last && s.SHA256 == "" {
-			o.fresh()
-			return false
-		}
-		p.hash, p.tensor, p.hashed, p.mine = sha256.New(), sha256.New(), s.Bytes, true
-		if s.SHA256 == "" {
-			if err := p.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(s.State); err != nil {
-				o.fresh()
-				return false
-			}
-		} else if sum, err := hex.DecodeString(s.SHA256); err == nil {
-			p.sum = sum
-		}
+		ok = ok && s.File == filepath.Base(p.path) && o.run.disk.size(p.temp()) >= s.Bytes && (i == last || s.SHA256 != "") && p.restore(s)
+	}
+	if !ok {
+		o.fresh()
+		o.run.note("%s: the parts are not as their journal says: starting afresh", o.Name)
+		return false
+	}
+	for i, s := range old.Parts {
+		o.parts[i].mine = true
 		o.bytes += s.Bytes
 	}
-	o.w, o.h = len(old.Parts)-1, len(old.Parts)-1
-	o.at = position{old.Tensor, old.Row}
+	o.w, o.h, o.at = last, last, position{old.Tensor, old.Row}
 	o.saved, o.savedAt, o.restored = o.bytes, time.Now(), true
 	return true
+}
+
+// restore takes over the hash of what a part has.
+func (p *part) restore(s journalShard) bool {
+	p.hash, p.tensor, p.hashed = sha256.New(), sha256.New(), s.Bytes
+	if s.SHA256 == "" {
+		return p.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(s.State) == nil
+	}
+	var err error
+	p.sum, err = hex.DecodeString(s.SHA256)
+	return err == nil && len(p.sum) == sha256.Size && s.Bytes == p.plan.Size
+}
+
+// reached reports whether the last part of a journal ends where its position is.
+func (o *output) reached(old *journal) bool {
+	s, p := old.Parts[len(old.Parts)-1], o.parts[len(old.Parts)-1]
+	if s.SHA256 != "" { // the last of all
+		return len(old.Parts) == len(o.parts) && (len(o.tensors) == 0 || old.Tensor == len(o.tensors)-1 && int64(old.Row) == o.tensors[old.Tensor].Shape.Rows())
+	}
+	i := old.Tensor - p.first
+	if i < 0 || i >= len(p.plan.Offsets) {
+		return false
+	}
+	t := o.tensors[old.Tensor]
+	if old.Row < 0 || int64(old.Row) > t.Shape.Rows() {
+		return false
+	}
+	at := p.plan.DataOffset + p.plan.Offsets[i] + int64(old.Row)*t.RowBytes()
+	if int64(old.Row) == t.Shape.Rows() {
+		at += pad(t.Bytes(), p.plan.Alignment) - t.Bytes()
+	}
+	return s.Bytes == at
 }
 
 // restoreComplete takes over an output that was complete: its parts may have their names, all or some, or may have

@@ -33,14 +33,15 @@ func (s isa) still() {
 			VADDPS(wxl, sumlx, sumlx)
 			VADDPS(wll, suml2, suml2)
 		}
-		// The quant that an element would move to is x*sl2/slx rounded, at most 3. It stays if that is within a half of q; the
-		// bounds are a little inside, as the test rounds otherwise.
-		half, bound := s.eachF32(0.4999), s.eachF32(3.4)
+		// The quant that an element would move to is x*sl2/slx rounded, in -4..3. It stays if that is within a half of q, where the
+		// bounds are a little inside as the test rounds otherwise, or if slx is not positive.
+		half, most, least := s.eachF32(0.4999), s.eachF32(3.4), s.eachF32(-4.4)
+		zero := s.zero()
 		var moves mask
 		for i := range 16 {
 			q := s.load(row(signedL, i))
-			slx, sl2 := s.sub(sumlx, row(signedWXL, i)), s.sub(suml2, row(signedWLL, i))
-			off := s.min(s.mul(sl2, row(signedX, i)), s.mul(slx, bound))
+			slx, sl2 := s.max(s.sub(sumlx, row(signedWXL, i)), zero), s.sub(suml2, row(signedWLL, i))
+			off := s.max(s.min(s.mul(sl2, row(signedX, i)), s.mul(slx, most)), s.mul(slx, least))
 			VFNMADD231PS(q, slx, off)
 			off = s.and(off, signless)
 			m := s.compare(cmpNLE, off, s.mul(slx, half))

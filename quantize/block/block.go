@@ -27,6 +27,8 @@ type Codec struct {
 	Decode func(dst []float32, src []byte)
 	// Validate fails on scales that are not finite, as ggml_validate_row_data does; nil where any bytes are valid.
 	Validate func(src []byte) error
+	// rows, if not nil, is Encode of rows of ne0 under one row's importance.
+	rows func(dst []byte, src []float32, ne0 int, importance []float32) error
 	// NeedsImportance: the reference refuses to encode this type without an importance matrix.
 	NeedsImportance bool
 }
@@ -67,10 +69,27 @@ func checked(t gguf.Type, encode func(dst []byte, src, importance []float32) err
 			return &ValueError{Type: t, Column: i, Value: src[i]}
 		}
 		if i := notFinite(importance); i >= 0 {
-			return fmt.Errorf("block: %v: importance of column %d is %v", t, i, importance[i])
+			return badImportance(t, importance, i)
 		}
 		return encode(dst, src, importance)
 	}
+}
+
+// checkedRows puts the checks of values before an encoder of rows.
+func checkedRows(t gguf.Type, encode func(dst []byte, src []float32, ne0 int, importance []float32) error) func([]byte, []float32, int, []float32) error {
+	return func(dst []byte, src []float32, ne0 int, importance []float32) error {
+		if i := notFinite(src); i >= 0 {
+			return &ValueError{Type: t, Row: i / ne0, Column: i % ne0, Value: src[i]}
+		}
+		if i := notFinite(importance); i >= 0 {
+			return badImportance(t, importance, i)
+		}
+		return encode(dst, src, ne0, importance)
+	}
+}
+
+func badImportance(t gguf.Type, importance []float32, i int) error {
+	return fmt.Errorf("block: %v: importance of column %d is %v", t, i, importance[i])
 }
 
 // For finds the codec of a type, in the form in use (see Implementation).

@@ -46,7 +46,7 @@ func (e *ScaleError) Error() string {
 }
 
 // badScale makes the error of the block of src that starts at column: it names the weight of largest magnitude.
-func badScale(t gguf.Type, block []float32, column int, scale float32) error {
+func badScale(t gguf.Type, block []float32, column int, scale float32) *ValueError {
 	e := &ValueError{Type: t, Column: column, Scale: scale}
 	for i, v := range block {
 		if abs32(v) > abs32(e.Value) {

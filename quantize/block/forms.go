@@ -25,6 +25,8 @@ var formNames = [forms]string{"generic", "avx2", "avx512"}
 type kernels struct {
 	encode func(dst []byte, src, importance []float32) error
 	decode func(dst []float32, src []byte)
+	// rows is encode of rows of ne0 under one row's importance. It sets the row of a *ValueError.
+	rows func(dst []byte, src []float32, ne0 int, importance []float32) error
 	// validate has the contract of Codec.Validate.
 	validate func(src []byte) error
 }
@@ -73,6 +75,9 @@ func accelerate(t gguf.Type, f form, k kernels) {
 	if k.decode != nil {
 		have.decode = k.decode
 	}
+	if k.rows != nil {
+		have.rows = checkedRows(t, k.rows)
+	}
 	if k.validate != nil {
 		have.validate = k.validate
 	}
@@ -90,6 +95,9 @@ func (c *codec) in(f form) Codec {
 	for g := avx2; g <= f; g++ {
 		if k := c.kernels[g]; k.encode != nil {
 			out.Encode = k.encode
+		}
+		if k := c.kernels[g]; k.rows != nil {
+			out.rows = k.rows
 		}
 		if k := c.kernels[g]; k.decode != nil {
 			out.Decode = k.decode

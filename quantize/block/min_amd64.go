@@ -30,7 +30,8 @@ type searchBuffer struct {
 // minFits are the fits of up to 256 groups.
 type minFits struct {
 	scale, min [256]float32
-	_, _       [256]float32   // inverse and at, as in minFit
+	inverse    [256]float32   // as in minFit,
+	at         [256]float32   // too
 	sum        [256]float32   // of the weights
 	d, _       [256]float32   // scale and min under the super-blocks' rounded scales
 	flags      [32]uint8      // bits of groups that the portable form must do

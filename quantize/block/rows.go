@@ -25,6 +25,9 @@ func EncodeRows(t gguf.Type, dst []byte, src []float32, ne0 int, importance []fl
 		}
 		return err
 	}
+	if c.rows != nil {
+		return c.rows(dst, src, ne0, importance)
+	}
 	for r := range rows {
 		err := c.Encode(dst[r*size:(r+1)*size:(r+1)*size], src[r*ne0:(r+1)*ne0], importance)
 		if ve := (*ValueError)(nil); errors.As(err, &ve) {

@@ -37,9 +37,9 @@ func init() {
 
 // scratchQ3K is what some super-blocks need while they are encoded together.
 type scratchQ3K struct {
-	groups *signedGroups                                  // of a super-block, or the scales of 16
-	found  [64]struct{ most, scale, inverse [16]float32 } // by super-block
-	scales [2][16][16]float32                             // under importance: scales, sums of weights
+	groups *signedGroups      // of a super-block, or the scales of 16
+	found  [64]signedFits     // by super-block
+	scales [2][16][16]float32 // under importance: scales, sums of weights
 
 	refined *[4]signedGroups // groups from anywhere, without importance
 	moving  []int            // byte offsets of such groups
@@ -58,18 +58,12 @@ func (k *kernelsQ3K) plain(s *scratchQ3K, y []byte, x []float32) (left uint) {
 		for moving := k.still(g); moving != 0; moving &= moving - 1 {
 			s.moving = append(s.moving, 4*(b*len256+16*bits.TrailingZeros32(moving)))
 		}
-		s.found[b].most, s.found[b].scale, s.found[b].inverse = s.groups.most, s.groups.scale, s.groups.inverse
+		s.found[b].of(s.groups)
 	}
 	for at := 0; at < len(s.moving); at += 64 {
 		k.refineGroups(s, x, s.moving[at:min(at+64, len(s.moving))])
 	}
-	for b := range len(x) / len256 {
-		s.groups.most, s.groups.scale, s.groups.inverse = s.found[b].most, s.found[b].scale, s.found[b].inverse
-		if !finishQ3K(g, &x[b*len256], &y[b*sizeQ3_K]) {
-			left |= 1 << b
-		}
-	}
-	return left
+	return finishQ3K(&s.found[0].most[0], &x[0], &y[0], len(x)/len256)
 }
 
 // refineGroups finds the scales of up to 64 groups of x.
@@ -100,17 +94,10 @@ func (k *kernelsQ3K) weighted(s *scratchQ3K, y []byte, x, w []float32) (left uin
 		}
 		loadImportant(g, &x[b*len256], &w[b*len256], groupsOf16, 16, sigma2)
 		k.fit(g, &trials4[0], 1)
-		s.found[b].most, s.found[b].scale, s.found[b].inverse = s.groups.most, s.groups.scale, s.groups.inverse
+		s.found[b].of(s.groups)
 		s.scales[0][b], s.scales[1][b] = s.groups.scale, s.groups.sum
 	}
 	loadWeighted(g, &s.scales[0][0][0], &s.scales[1][0][0], strided(4*16, blocks), 16)
 	k.fit(g, &trials32[0], 1)
-	scale, inverse := s.groups.scale, s.groups.inverse
-	for b := range blocks {
-		s.groups.most, s.groups.scale, s.groups.inverse = s.found[b].most, s.found[b].scale, s.found[b].inverse
-		if !finishImportantQ3K(g, &x[b*len256], &y[b*sizeQ3_K], scale[b], inverse[b]) {
-			left |= 1 << b
-		}
-	}
-	return left
+	return left | finishImportantQ3K(&s.found[0].most[0], &x[0], &y[0], blocks, &s.groups.scale[0], &s.groups.inverse[0])
 }

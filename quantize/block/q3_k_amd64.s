@@ -4,469 +4,628 @@
 
 #include "textflag.h"
 
-// func finishQ3K(groups *float32, x *float32, y *byte) bool
+// func finishQ3K(fits *float32, x *float32, y *byte, n int) (left uint)
 // Requires: AVX, AVX2, BMI, F16C
-TEXT ·finishQ3K(SB), NOSPLIT, $0-25
-	MOVQ         groups+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         y+16(FP), DX
-	VMOVUPS      6208(AX), Y0
-	VMOVUPS      6240(AX), Y1
-	VMAXPS       Y1, Y0, Y0
-	VBROADCASTSS bits_26901d7d<>+0(SB), Y1
-	VCMPPS       $0x1d, Y1, Y0, Y0
-	VMOVMSKPS    Y0, BX
-	TESTL        BX, BX
-	JZ           zeros
-	VMOVUPS      6336(AX), Y0
-	VMOVUPS      6368(AX), Y1
-	VSUBPS       Y0, Y0, Y3
-	VCMPPS       $0x03, Y3, Y3, Y3
-	VSUBPS       Y1, Y1, Y4
+TEXT ·finishQ3K(SB), NOSPLIT, $256-40
+	XORQ BX, BX
+	MOVQ fits+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), DI
+	XORQ SI, SI
+
+scales1:
+	VMOVUPS      (AX), Y0
+	VMOVUPS      32(AX), Y1
+	VMOVUPS      64(AX), Y2
+	VMOVUPS      96(AX), Y3
+	VSUBPS       Y2, Y2, Y4
 	VCMPPS       $0x03, Y4, Y4, Y4
-	VPOR         Y3, Y4, Y3
-	VMOVMSKPS    Y3, BX
-	TESTL        BX, BX
-	JNE          portable
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y0, Y3, Y3
+	VSUBPS       Y3, Y3, Y6
+	VCMPPS       $0x03, Y6, Y6, Y6
+	VPOR         Y4, Y6, Y4
+	VMOVMSKPS    Y4, R8
+	TESTL        R8, R8
+	JNE          portable3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
-	VPAND        Y1, Y4, Y4
-	VMAXPS       Y4, Y3, Y5
-	VPERM2F128   $0x01, Y5, Y5, Y6
-	VMAXPS       Y6, Y5, Y5
-	VPERMILPS    $0x4e, Y5, Y6
-	VMAXPS       Y6, Y5, Y5
-	VPERMILPS    $0xb1, Y5, Y6
-	VMAXPS       Y6, Y5, Y5
-	VCMPPS       $0x00, Y5, Y3, Y3
-	VMOVMSKPS    Y3, BX
-	VCMPPS       $0x00, Y5, Y4, Y3
-	VMOVMSKPS    Y3, SI
-	SHLL         $0x08, SI
-	ORL          SI, BX
-	TZCNTL       BX, BX
-	VBROADCASTSS 6336(AX)(BX*4), Y3
-	VXORPS       Y4, Y4, Y4
-	VCMPPS       $0x04, Y4, Y5, Y4
-	VMOVMSKPS    Y4, BX
-	TESTL        BX, BX
-	JZ           portable
-	VBROADCASTSS bits_c2000000<>+0(SB), Y4
-	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y3, Y0, Y0
-	VBROADCASTSS bits_4b400000<>+0(SB), Y4
-	VADDPS       Y4, Y0, Y0
-	VPSLLD       $0x18, Y0, Y0
-	VPSRAD       $0x18, Y0, Y0
-	VBROADCASTSS bits_ffffffe0<>+0(SB), Y4
-	VPMAXSD      Y4, Y0, Y0
-	VBROADCASTSS bits_0000001f<>+0(SB), Y4
-	VPMINSD      Y4, Y0, Y0
-	VBROADCASTSS bits_00000020<>+0(SB), Y4
-	VPADDD       Y4, Y0, Y0
-	VMULPS       Y3, Y1, Y1
-	VBROADCASTSS bits_4b400000<>+0(SB), Y4
-	VADDPS       Y4, Y1, Y1
-	VPSLLD       $0x18, Y1, Y1
-	VPSRAD       $0x18, Y1, Y1
-	VBROADCASTSS bits_ffffffe0<>+0(SB), Y4
-	VPMAXSD      Y4, Y1, Y1
-	VBROADCASTSS bits_0000001f<>+0(SB), Y4
-	VPMINSD      Y4, Y1, Y1
-	VBROADCASTSS bits_00000020<>+0(SB), Y4
-	VPADDD       Y4, Y1, Y1
-	VBROADCASTSS bits_3f800000<>+0(SB), Y4
-	VDIVPS       Y3, Y4, Y3
-	VCVTPS2PH    $0x00, Y3, X3
-	VMOVD        X3, BX
-	MOVW         BX, 108(DX)
-	ANDL         $0x00007c00, BX
-	CMPL         BX, $0x00007c00
-	JEQ          portable
-	VCVTPH2PS    X3, Y3
-	VBROADCASTSS bits_00000020<>+0(SB), Y4
-	VPSUBD       Y4, Y0, Y4
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y4, Y3, Y4
-	VBROADCASTSS bits_00000020<>+0(SB), Y5
-	VPSUBD       Y5, Y1, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y5, Y3, Y3
-	VPSRLD       $0x04, Y0, Y5
-	VBROADCASTSS bits_0000000f<>+0(SB), Y6
-	VPAND        Y0, Y6, Y0
-	VPSRLD       $0x04, Y1, Y6
-	VBROADCASTSS bits_0000000f<>+0(SB), Y7
-	VPAND        Y1, Y7, Y1
-	VPSLLD       $0x04, Y1, Y1
-	VPSLLD       $0x04, Y6, Y6
+	VPAND        Y2, Y4, Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y6
+	VPAND        Y3, Y6, Y6
+	VMAXPS       Y6, Y4, Y7
+	VPERM2F128   $0x01, Y7, Y7, Y8
+	VMAXPS       Y8, Y7, Y7
+	VPERMILPS    $0x4e, Y7, Y8
+	VMAXPS       Y8, Y7, Y7
+	VPERMILPS    $0xb1, Y7, Y8
+	VMAXPS       Y8, Y7, Y7
+	VCMPPS       $0x00, Y7, Y4, Y4
+	VMOVMSKPS    Y4, R8
+	VCMPPS       $0x00, Y7, Y6, Y4
+	VMOVMSKPS    Y4, R9
+	SHLL         $0x08, R9
+	ORL          R9, R8
+	TZCNTL       R8, R8
+	VBROADCASTSS 64(AX)(R8*4), Y4
+	VXORPS       Y6, Y6, Y6
+	VCMPPS       $0x00, Y6, Y7, Y6
+	VMOVMSKPS    Y6, R8
+	TESTL        R8, R8
+	JNE          portable3
+	VBROADCASTSS bits_c2000000<>+0(SB), Y6
+	VDIVPS       Y4, Y6, Y4
+	VMULPS       Y4, Y2, Y2
+	VBROADCASTSS bits_4b400000<>+0(SB), Y6
+	VADDPS       Y6, Y2, Y2
+	VPSLLD       $0x18, Y2, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VBROADCASTSS bits_ffffffe0<>+0(SB), Y6
+	VPMAXSD      Y6, Y2, Y2
+	VBROADCASTSS bits_0000001f<>+0(SB), Y6
+	VPMINSD      Y6, Y2, Y2
+	VBROADCASTSS bits_00000020<>+0(SB), Y6
+	VPADDD       Y6, Y2, Y2
+	VMULPS       Y4, Y3, Y3
+	VBROADCASTSS bits_4b400000<>+0(SB), Y6
+	VADDPS       Y6, Y3, Y3
+	VPSLLD       $0x18, Y3, Y3
+	VPSRAD       $0x18, Y3, Y3
+	VBROADCASTSS bits_ffffffe0<>+0(SB), Y6
+	VPMAXSD      Y6, Y3, Y3
+	VBROADCASTSS bits_0000001f<>+0(SB), Y6
+	VPMINSD      Y6, Y3, Y3
+	VBROADCASTSS bits_00000020<>+0(SB), Y6
+	VPADDD       Y6, Y3, Y3
+	VBROADCASTSS bits_3f800000<>+0(SB), Y6
+	VDIVPS       Y4, Y6, Y4
+	VCVTPS2PH    $0x00, Y4, X4
+	VMOVD        X4, R8
+	MOVW         R8, 108(DX)
+	ANDL         $0x00007c00, R8
+	CMPL         R8, $0x00007c00
+	JEQ          portable3
+	VCVTPH2PS    X4, Y4
+	VBROADCASTSS bits_00000020<>+0(SB), Y6
+	VPSUBD       Y6, Y2, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VPSRLD       $0x04, Y2, Y7
+	VBROADCASTSS bits_0000000f<>+0(SB), Y8
+	VPAND        Y2, Y8, Y2
+	VBROADCASTSS bits_00000020<>+0(SB), Y8
+	VPSUBD       Y8, Y3, Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y4, Y8, Y4
+	VPSRLD       $0x04, Y3, Y8
+	VBROADCASTSS bits_0000000f<>+0(SB), Y9
+	VPAND        Y3, Y9, Y3
+	VPSLLD       $0x04, Y3, Y3
+	VPSLLD       $0x04, Y8, Y8
+	VPOR         Y2, Y3, Y2
+	VPOR         Y7, Y8, Y3
+	VEXTRACTI128 $0x01, Y3, X5
+	VPSLLD       $0x02, X5, X5
+	VPOR         X5, X3, X3
+	VEXTRACTI128 $0x01, Y2, X5
+	VPACKUSDW    X5, X2, X2
+	VPACKUSDW    X3, X3, X3
+	VPACKUSWB    X3, X2, X2
+	VMOVQ        X2, 96(DX)
+	VPEXTRD      $0x02, X2, 104(DX)
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
+	VPAND        Y6, Y2, Y2
+	VBROADCASTSS bits_4a000000<>+0(SB), Y3
+	VMULPS       Y3, Y2, Y2
+	VCMPPS       $0x19, Y0, Y2, Y0
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x00, Y2, Y6, Y2
+	VANDNPS      Y0, Y2, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
+	VPAND        Y4, Y2, Y2
+	VBROADCASTSS bits_4a000000<>+0(SB), Y3
+	VMULPS       Y3, Y2, Y2
+	VCMPPS       $0x19, Y1, Y2, Y1
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x00, Y2, Y4, Y2
+	VANDNPS      Y1, Y2, Y1
 	VPOR         Y0, Y1, Y0
-	VPOR         Y5, Y6, Y1
-	VEXTRACTI128 $0x01, Y1, X2
-	VPSLLD       $0x02, X2, X2
-	VPOR         X2, X1, X1
-	VEXTRACTI128 $0x01, Y0, X2
-	VPACKUSDW    X2, X0, X0
-	VPACKUSDW    X1, X1, X1
-	VPACKUSWB    X1, X0, X0
-	VMOVQ        X0, 96(DX)
-	VPEXTRD      $0x02, X0, 104(DX)
-	VMOVUPS      6208(AX), Y0
-	VMOVUPS      6240(AX), Y1
-	VXORPS       Y5, Y5, Y5
-	VMOVUPS      Y4, 6144(AX)
-	VCMPPS       $0x00, Y5, Y4, Y6
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y7
-	VPAND        Y4, Y7, Y4
-	VBROADCASTSS bits_4a000000<>+0(SB), Y7
-	VMULPS       Y7, Y4, Y4
-	VCMPPS       $0x19, Y0, Y4, Y0
-	VANDNPS      Y0, Y6, Y0
-	VMOVUPS      Y3, 6176(AX)
-	VCMPPS       $0x00, Y5, Y3, Y4
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
-	VPAND        Y3, Y5, Y3
-	VBROADCASTSS bits_4a000000<>+0(SB), Y5
-	VMULPS       Y5, Y3, Y3
-	VCMPPS       $0x19, Y1, Y3, Y1
-	VANDNPS      Y1, Y4, Y1
+	VMOVMSKPS    Y0, R8
+	TESTL        R8, R8
+	JNE          portable3
+	VMOVUPS      Y6, 192(AX)
+	VMOVUPS      Y4, 224(AX)
+	VBROADCASTSS bits_3f800000<>+0(SB), Y0
+	VDIVPS       Y6, Y0, Y0
+	VBROADCASTSS bits_3f7ffff8<>+0(SB), Y1
+	VMULPS       Y1, Y0, Y1
+	VMOVUPS      Y1, 256(AX)
+	VBROADCASTSS bits_3f800004<>+0(SB), Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 320(AX)
+	VBROADCASTSS bits_3f800000<>+0(SB), Y0
+	VDIVPS       Y4, Y0, Y0
+	VBROADCASTSS bits_3f7ffff8<>+0(SB), Y1
+	VMULPS       Y1, Y0, Y1
+	VMOVUPS      Y1, 288(AX)
+	VBROADCASTSS bits_3f800004<>+0(SB), Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 352(AX)
+	JMP          next2
+
+portable3:
+	BTSQ SI, BX
+
+next2:
+	ADDQ $0x00000180, AX
+	ADDQ $0x00000400, CX
+	ADDQ $0x0000006e, DX
+	INCQ SI
+	CMPQ SI, DI
+	JLT  scales1
+	MOVQ fits+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), DI
+	XORQ SI, SI
+
+quants4:
+	VMOVUPS      192(AX), Y0
+	VMOVUPS      224(AX), Y1
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x00, Y2, Y0, Y0
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x00, Y2, Y1, Y1
 	VPOR         Y0, Y1, Y0
-	VMOVMSKPS    Y0, BX
-	TESTL        BX, BX
-	JNE          portable
-	VPOR         Y6, Y4, Y0
-	VMOVMSKPS    Y0, BX
-	TESTL        BX, BX
-	JNE          byGroup1
-	VMOVUPS      (CX), Y0
-	VBROADCASTSS 6144(AX), Y1
-	VDIVPS       Y1, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMOVUPS      32(CX), Y1
-	VBROADCASTSS 6144(AX), Y2
-	VDIVPS       Y2, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMOVUPS      64(CX), Y2
-	VBROADCASTSS 6148(AX), Y3
-	VDIVPS       Y3, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMOVUPS      96(CX), Y3
-	VBROADCASTSS 6148(AX), Y4
-	VDIVPS       Y4, Y3, Y3
+	VMOVMSKPS    Y0, R8
+	TESTL        R8, R8
+	JNE          byGroup7
+	VXORPS       Y9, Y9, Y9
+	VBROADCASTSS 256(AX), Y0
+	VBROADCASTSS 320(AX), Y1
+	VMOVUPS      (CX), Y2
+	VMULPS       Y0, Y2, Y3
 	VCVTPS2DQ    Y3, Y3
-	VPACKSSDW    Y1, Y0, Y0
-	VPACKSSDW    Y3, Y2, Y2
-	VPACKSSWB    Y2, Y0, Y0
-	VMOVUPS      quads<>+0(SB), Y1
-	VPERMD       Y0, Y1, Y0
+	VMULPS       Y1, Y2, Y2
+	VCVTPS2DQ    Y2, Y2
+	VPXOR        Y3, Y2, Y2
+	VPOR         Y2, Y9, Y9
+	VMOVUPS      32(CX), Y2
+	VMULPS       Y0, Y2, Y0
+	VCVTPS2DQ    Y0, Y0
+	VMULPS       Y1, Y2, Y1
+	VCVTPS2DQ    Y1, Y1
+	VPXOR        Y0, Y1, Y1
+	VPOR         Y1, Y9, Y9
+	VBROADCASTSS 260(AX), Y1
+	VBROADCASTSS 324(AX), Y2
+	VMOVUPS      64(CX), Y4
+	VMULPS       Y1, Y4, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       Y2, Y4, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPXOR        Y6, Y4, Y4
+	VPOR         Y4, Y9, Y9
+	VMOVUPS      96(CX), Y4
+	VMULPS       Y1, Y4, Y1
+	VCVTPS2DQ    Y1, Y1
+	VMULPS       Y2, Y4, Y2
+	VCVTPS2DQ    Y2, Y2
+	VPXOR        Y1, Y2, Y2
+	VPOR         Y2, Y9, Y9
+	VPACKSSDW    Y0, Y3, Y3
+	VPACKSSDW    Y1, Y6, Y6
+	VPACKSSWB    Y6, Y3, Y3
+	VMOVUPS      quads<>+0(SB), Y0
+	VPERMD       Y3, Y0, Y0
 	VPMINSB      bytes_03<>+0(SB), Y0, Y0
 	VPMAXSB      bytes_fc<>+0(SB), Y0, Y0
 	VPADDB       bytes_04<>+0(SB), Y0, Y0
-	VMOVUPS      128(CX), Y1
-	VBROADCASTSS 6152(AX), Y2
-	VDIVPS       Y2, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMOVUPS      160(CX), Y2
-	VBROADCASTSS 6152(AX), Y3
-	VDIVPS       Y3, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMOVUPS      192(CX), Y3
-	VBROADCASTSS 6156(AX), Y4
-	VDIVPS       Y4, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMOVUPS      224(CX), Y4
-	VBROADCASTSS 6156(AX), Y5
-	VDIVPS       Y5, Y4, Y4
+	VBROADCASTSS 264(AX), Y1
+	VBROADCASTSS 328(AX), Y2
+	VMOVUPS      128(CX), Y3
+	VMULPS       Y1, Y3, Y4
 	VCVTPS2DQ    Y4, Y4
-	VPACKSSDW    Y2, Y1, Y1
-	VPACKSSDW    Y4, Y3, Y3
-	VPACKSSWB    Y3, Y1, Y1
-	VMOVUPS      quads<>+0(SB), Y2
-	VPERMD       Y1, Y2, Y1
+	VMULPS       Y2, Y3, Y3
+	VCVTPS2DQ    Y3, Y3
+	VPXOR        Y4, Y3, Y3
+	VPOR         Y3, Y9, Y9
+	VMOVUPS      160(CX), Y3
+	VMULPS       Y1, Y3, Y1
+	VCVTPS2DQ    Y1, Y1
+	VMULPS       Y2, Y3, Y2
+	VCVTPS2DQ    Y2, Y2
+	VPXOR        Y1, Y2, Y2
+	VPOR         Y2, Y9, Y9
+	VBROADCASTSS 268(AX), Y2
+	VBROADCASTSS 332(AX), Y3
+	VMOVUPS      192(CX), Y6
+	VMULPS       Y2, Y6, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       Y3, Y6, Y6
+	VCVTPS2DQ    Y6, Y6
+	VPXOR        Y7, Y6, Y6
+	VPOR         Y6, Y9, Y9
+	VMOVUPS      224(CX), Y6
+	VMULPS       Y2, Y6, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMULPS       Y3, Y6, Y3
+	VCVTPS2DQ    Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPOR         Y3, Y9, Y9
+	VPACKSSDW    Y1, Y4, Y4
+	VPACKSSDW    Y2, Y7, Y7
+	VPACKSSWB    Y7, Y4, Y4
+	VMOVUPS      quads<>+0(SB), Y1
+	VPERMD       Y4, Y1, Y1
 	VPMINSB      bytes_03<>+0(SB), Y1, Y1
 	VPMAXSB      bytes_fc<>+0(SB), Y1, Y1
 	VPADDB       bytes_04<>+0(SB), Y1, Y1
-	VMOVUPS      256(CX), Y2
-	VBROADCASTSS 6160(AX), Y3
-	VDIVPS       Y3, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMOVUPS      288(CX), Y3
-	VBROADCASTSS 6160(AX), Y4
-	VDIVPS       Y4, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMOVUPS      320(CX), Y4
-	VBROADCASTSS 6164(AX), Y5
-	VDIVPS       Y5, Y4, Y4
+	VBROADCASTSS 272(AX), Y2
+	VBROADCASTSS 336(AX), Y3
+	VMOVUPS      256(CX), Y4
+	VMULPS       Y2, Y4, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       Y3, Y4, Y4
 	VCVTPS2DQ    Y4, Y4
-	VMOVUPS      352(CX), Y5
-	VBROADCASTSS 6164(AX), Y6
-	VDIVPS       Y6, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VPACKSSDW    Y3, Y2, Y2
-	VPACKSSDW    Y5, Y4, Y4
-	VPACKSSWB    Y4, Y2, Y2
-	VMOVUPS      quads<>+0(SB), Y3
-	VPERMD       Y2, Y3, Y2
+	VPXOR        Y6, Y4, Y4
+	VPOR         Y4, Y9, Y9
+	VMOVUPS      288(CX), Y4
+	VMULPS       Y2, Y4, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMULPS       Y3, Y4, Y3
+	VCVTPS2DQ    Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPOR         Y3, Y9, Y9
+	VBROADCASTSS 276(AX), Y3
+	VBROADCASTSS 340(AX), Y4
+	VMOVUPS      320(CX), Y7
+	VMULPS       Y3, Y7, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       Y4, Y7, Y7
+	VCVTPS2DQ    Y7, Y7
+	VPXOR        Y8, Y7, Y7
+	VPOR         Y7, Y9, Y9
+	VMOVUPS      352(CX), Y7
+	VMULPS       Y3, Y7, Y3
+	VCVTPS2DQ    Y3, Y3
+	VMULPS       Y4, Y7, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPXOR        Y3, Y4, Y4
+	VPOR         Y4, Y9, Y9
+	VPACKSSDW    Y2, Y6, Y6
+	VPACKSSDW    Y3, Y8, Y8
+	VPACKSSWB    Y8, Y6, Y6
+	VMOVUPS      quads<>+0(SB), Y2
+	VPERMD       Y6, Y2, Y2
 	VPMINSB      bytes_03<>+0(SB), Y2, Y2
 	VPMAXSB      bytes_fc<>+0(SB), Y2, Y2
 	VPADDB       bytes_04<>+0(SB), Y2, Y2
-	VMOVUPS      384(CX), Y3
-	VBROADCASTSS 6168(AX), Y4
-	VDIVPS       Y4, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMOVUPS      416(CX), Y4
-	VBROADCASTSS 6168(AX), Y5
-	VDIVPS       Y5, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMOVUPS      448(CX), Y5
-	VBROADCASTSS 6172(AX), Y6
-	VDIVPS       Y6, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMOVUPS      480(CX), Y6
-	VBROADCASTSS 6172(AX), Y7
-	VDIVPS       Y7, Y6, Y6
+	VBROADCASTSS 280(AX), Y3
+	VBROADCASTSS 344(AX), Y4
+	VMOVUPS      384(CX), Y6
+	VMULPS       Y3, Y6, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       Y4, Y6, Y6
 	VCVTPS2DQ    Y6, Y6
-	VPACKSSDW    Y4, Y3, Y3
-	VPACKSSDW    Y6, Y5, Y5
-	VPACKSSWB    Y5, Y3, Y3
-	VMOVUPS      quads<>+0(SB), Y4
-	VPERMD       Y3, Y4, Y3
+	VPXOR        Y7, Y6, Y6
+	VPOR         Y6, Y9, Y9
+	VMOVUPS      416(CX), Y6
+	VMULPS       Y3, Y6, Y3
+	VCVTPS2DQ    Y3, Y3
+	VMULPS       Y4, Y6, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPXOR        Y3, Y4, Y4
+	VPOR         Y4, Y9, Y9
+	VBROADCASTSS 284(AX), Y4
+	VBROADCASTSS 348(AX), Y6
+	VMOVUPS      448(CX), Y8
+	VMULPS       Y4, Y8, Y10
+	VCVTPS2DQ    Y10, Y10
+	VMULPS       Y6, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPXOR        Y10, Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      480(CX), Y8
+	VMULPS       Y4, Y8, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       Y6, Y8, Y6
+	VCVTPS2DQ    Y6, Y6
+	VPXOR        Y4, Y6, Y6
+	VPOR         Y6, Y9, Y9
+	VPACKSSDW    Y3, Y7, Y7
+	VPACKSSDW    Y4, Y10, Y10
+	VPACKSSWB    Y10, Y7, Y7
+	VMOVUPS      quads<>+0(SB), Y3
+	VPERMD       Y7, Y3, Y3
 	VPMINSB      bytes_03<>+0(SB), Y3, Y3
 	VPMAXSB      bytes_fc<>+0(SB), Y3, Y3
 	VPADDB       bytes_04<>+0(SB), Y3, Y3
-	VMOVUPS      512(CX), Y4
-	VBROADCASTSS 6176(AX), Y5
-	VDIVPS       Y5, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMOVUPS      544(CX), Y5
-	VBROADCASTSS 6176(AX), Y6
-	VDIVPS       Y6, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMOVUPS      576(CX), Y6
-	VBROADCASTSS 6180(AX), Y7
-	VDIVPS       Y7, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMOVUPS      608(CX), Y7
-	VBROADCASTSS 6180(AX), Y8
-	VDIVPS       Y8, Y7, Y7
+	VBROADCASTSS 288(AX), Y4
+	VBROADCASTSS 352(AX), Y6
+	VMOVUPS      512(CX), Y7
+	VMULPS       Y4, Y7, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       Y6, Y7, Y7
 	VCVTPS2DQ    Y7, Y7
-	VPACKSSDW    Y5, Y4, Y4
-	VPACKSSDW    Y7, Y6, Y6
-	VPACKSSWB    Y6, Y4, Y4
-	VMOVUPS      quads<>+0(SB), Y5
-	VPERMD       Y4, Y5, Y4
+	VPXOR        Y8, Y7, Y7
+	VPOR         Y7, Y9, Y9
+	VMOVUPS      544(CX), Y7
+	VMULPS       Y4, Y7, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       Y6, Y7, Y6
+	VCVTPS2DQ    Y6, Y6
+	VPXOR        Y4, Y6, Y6
+	VPOR         Y6, Y9, Y9
+	VBROADCASTSS 292(AX), Y6
+	VBROADCASTSS 356(AX), Y7
+	VMOVUPS      576(CX), Y10
+	VMULPS       Y6, Y10, Y11
+	VCVTPS2DQ    Y11, Y11
+	VMULPS       Y7, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPXOR        Y11, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VMOVUPS      608(CX), Y10
+	VMULPS       Y6, Y10, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       Y7, Y10, Y7
+	VCVTPS2DQ    Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPOR         Y7, Y9, Y9
+	VPACKSSDW    Y4, Y8, Y8
+	VPACKSSDW    Y6, Y11, Y11
+	VPACKSSWB    Y11, Y8, Y8
+	VMOVUPS      quads<>+0(SB), Y4
+	VPERMD       Y8, Y4, Y4
 	VPMINSB      bytes_03<>+0(SB), Y4, Y4
 	VPMAXSB      bytes_fc<>+0(SB), Y4, Y4
 	VPADDB       bytes_04<>+0(SB), Y4, Y4
-	VMOVUPS      640(CX), Y5
-	VBROADCASTSS 6184(AX), Y6
-	VDIVPS       Y6, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMOVUPS      672(CX), Y6
-	VBROADCASTSS 6184(AX), Y7
-	VDIVPS       Y7, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMOVUPS      704(CX), Y7
-	VBROADCASTSS 6188(AX), Y8
-	VDIVPS       Y8, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VMOVUPS      736(CX), Y8
-	VBROADCASTSS 6188(AX), Y9
-	VDIVPS       Y9, Y8, Y8
+	VBROADCASTSS 296(AX), Y6
+	VBROADCASTSS 360(AX), Y7
+	VMOVUPS      640(CX), Y8
+	VMULPS       Y6, Y8, Y10
+	VCVTPS2DQ    Y10, Y10
+	VMULPS       Y7, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
-	VPACKSSDW    Y6, Y5, Y5
-	VPACKSSDW    Y8, Y7, Y7
-	VPACKSSWB    Y7, Y5, Y5
+	VPXOR        Y10, Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      672(CX), Y8
+	VMULPS       Y6, Y8, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       Y7, Y8, Y7
+	VCVTPS2DQ    Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPOR         Y7, Y9, Y9
+	VBROADCASTSS 300(AX), Y7
+	VBROADCASTSS 364(AX), Y8
+	VMOVUPS      704(CX), Y11
+	VMULPS       Y7, Y11, Y12
+	VCVTPS2DQ    Y12, Y12
+	VMULPS       Y8, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPXOR        Y12, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	VMOVUPS      736(CX), Y11
+	VMULPS       Y7, Y11, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       Y8, Y11, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPXOR        Y7, Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VPACKSSDW    Y6, Y10, Y10
+	VPACKSSDW    Y7, Y12, Y12
+	VPACKSSWB    Y12, Y10, Y10
 	VMOVUPS      quads<>+0(SB), Y6
-	VPERMD       Y5, Y6, Y5
-	VPMINSB      bytes_03<>+0(SB), Y5, Y5
-	VPMAXSB      bytes_fc<>+0(SB), Y5, Y5
-	VPADDB       bytes_04<>+0(SB), Y5, Y5
-	VMOVUPS      768(CX), Y6
-	VBROADCASTSS 6192(AX), Y7
-	VDIVPS       Y7, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMOVUPS      800(CX), Y7
-	VBROADCASTSS 6192(AX), Y8
-	VDIVPS       Y8, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VMOVUPS      832(CX), Y8
-	VBROADCASTSS 6196(AX), Y9
-	VDIVPS       Y9, Y8, Y8
-	VCVTPS2DQ    Y8, Y8
-	VMOVUPS      864(CX), Y9
-	VBROADCASTSS 6196(AX), Y10
-	VDIVPS       Y10, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPACKSSDW    Y7, Y6, Y6
-	VPACKSSDW    Y9, Y8, Y8
-	VPACKSSWB    Y8, Y6, Y6
-	VMOVUPS      quads<>+0(SB), Y7
-	VPERMD       Y6, Y7, Y6
+	VPERMD       Y10, Y6, Y6
 	VPMINSB      bytes_03<>+0(SB), Y6, Y6
 	VPMAXSB      bytes_fc<>+0(SB), Y6, Y6
 	VPADDB       bytes_04<>+0(SB), Y6, Y6
-	VMOVUPS      896(CX), Y7
-	VBROADCASTSS 6200(AX), Y8
-	VDIVPS       Y8, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VMOVUPS      928(CX), Y8
-	VBROADCASTSS 6200(AX), Y9
-	VDIVPS       Y9, Y8, Y8
-	VCVTPS2DQ    Y8, Y8
-	VMOVUPS      960(CX), Y9
-	VBROADCASTSS 6204(AX), Y10
-	VDIVPS       Y10, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VMOVUPS      992(CX), Y10
-	VBROADCASTSS 6204(AX), Y11
-	VDIVPS       Y11, Y10, Y10
+	VBROADCASTSS 304(AX), Y7
+	VBROADCASTSS 368(AX), Y8
+	VMOVUPS      768(CX), Y10
+	VMULPS       Y7, Y10, Y11
+	VCVTPS2DQ    Y11, Y11
+	VMULPS       Y8, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
-	VPACKSSDW    Y8, Y7, Y7
-	VPACKSSDW    Y10, Y9, Y9
-	VPACKSSWB    Y9, Y7, Y7
-	VMOVUPS      quads<>+0(SB), Y8
-	VPERMD       Y7, Y8, Y7
+	VPXOR        Y11, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VMOVUPS      800(CX), Y10
+	VMULPS       Y7, Y10, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       Y8, Y10, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPXOR        Y7, Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VBROADCASTSS 308(AX), Y8
+	VBROADCASTSS 372(AX), Y10
+	VMOVUPS      832(CX), Y12
+	VMULPS       Y8, Y12, Y13
+	VCVTPS2DQ    Y13, Y13
+	VMULPS       Y10, Y12, Y12
+	VCVTPS2DQ    Y12, Y12
+	VPXOR        Y13, Y12, Y12
+	VPOR         Y12, Y9, Y9
+	VMOVUPS      864(CX), Y12
+	VMULPS       Y8, Y12, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       Y10, Y12, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPXOR        Y8, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPACKSSDW    Y7, Y11, Y11
+	VPACKSSDW    Y8, Y13, Y13
+	VPACKSSWB    Y13, Y11, Y11
+	VMOVUPS      quads<>+0(SB), Y7
+	VPERMD       Y11, Y7, Y7
 	VPMINSB      bytes_03<>+0(SB), Y7, Y7
 	VPMAXSB      bytes_fc<>+0(SB), Y7, Y7
 	VPADDB       bytes_04<>+0(SB), Y7, Y7
-	JMP          quants2
+	VBROADCASTSS 312(AX), Y8
+	VBROADCASTSS 376(AX), Y10
+	VMOVUPS      896(CX), Y11
+	VMULPS       Y8, Y11, Y12
+	VCVTPS2DQ    Y12, Y12
+	VMULPS       Y10, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPXOR        Y12, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	VMOVUPS      928(CX), Y11
+	VMULPS       Y8, Y11, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       Y10, Y11, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPXOR        Y8, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VBROADCASTSS 316(AX), Y10
+	VBROADCASTSS 380(AX), Y11
+	VMOVUPS      960(CX), Y13
+	VMULPS       Y10, Y13, Y14
+	VCVTPS2DQ    Y14, Y14
+	VMULPS       Y11, Y13, Y13
+	VCVTPS2DQ    Y13, Y13
+	VPXOR        Y14, Y13, Y13
+	VPOR         Y13, Y9, Y9
+	VMOVUPS      992(CX), Y13
+	VMULPS       Y10, Y13, Y10
+	VCVTPS2DQ    Y10, Y10
+	VMULPS       Y11, Y13, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPXOR        Y10, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	VPACKSSDW    Y8, Y12, Y12
+	VPACKSSDW    Y10, Y14, Y14
+	VPACKSSWB    Y14, Y12, Y12
+	VMOVUPS      quads<>+0(SB), Y8
+	VPERMD       Y12, Y8, Y8
+	VPMINSB      bytes_03<>+0(SB), Y8, Y8
+	VPMAXSB      bytes_fc<>+0(SB), Y8, Y8
+	VPADDB       bytes_04<>+0(SB), Y8, Y8
+	VPTEST       Y9, Y9
+	JZ           done8
 
-byGroup1:
-	MOVQ $0x00000010, BX
-	MOVQ AX, SI
-	MOVQ AX, DI
+byGroup7:
+	XORQ R8, R8
+	MOVQ CX, R9
+	LEAQ (SP), R10
 
-group3:
-	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y1
-	VBROADCASTSS 6144(DI), Y3
-	VXORPS       Y4, Y4, Y4
-	VUCOMISS     X4, X3
-	JEQ          fitted4
-	VDIVPS       Y3, Y0, Y0
-	VDIVPS       Y3, Y1, Y1
+group9:
+	VMOVUPS      (R9), Y0
+	VMOVUPS      32(R9), Y1
+	VBROADCASTSS 192(AX)(R8*4), Y2
+	VXORPS       Y3, Y3, Y3
+	VUCOMISS     X3, X2
+	JEQ          fitted10
+	VDIVPS       Y2, Y0, Y0
+	VDIVPS       Y2, Y1, Y1
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPACKSSDW    Y1, Y0, Y0
 	VPERMQ       $0xd8, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X2
-	VPACKSSWB    X2, X0, X2
-	VPMINSB      bytes_03<>+0(SB), Y2, Y2
-	VPMAXSB      bytes_fc<>+0(SB), Y2, Y2
-	VPADDB       bytes_04<>+0(SB), Y2, Y2
-	JMP          store5
+	VEXTRACTI128 $0x01, Y0, X5
+	VPACKSSWB    X5, X0, X5
+	VPMINSB      bytes_03<>+0(SB), Y5, Y5
+	VPMAXSB      bytes_fc<>+0(SB), Y5, Y5
+	VPADDB       bytes_04<>+0(SB), Y5, Y5
+	JMP          store11
 
-fitted4:
-	VBROADCASTSS 6400(DI), Y3
-	VUCOMISS     X3, X3
-	JPS          portable
-	VMULPS       Y3, Y0, Y0
-	VMULPS       Y3, Y1, Y1
+fitted10:
+	VBROADCASTSS 128(AX)(R8*4), Y2
+	VUCOMISS     X2, X2
+	JPS          portable6
+	VMULPS       Y2, Y0, Y0
+	VMULPS       Y2, Y1, Y1
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPACKSSDW    Y1, Y0, Y0
 	VPERMQ       $0xd8, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X2
-	VPACKSSWB    X2, X0, X2
-	VPMINSB      bytes_03<>+0(SB), Y2, Y2
-	VPMAXSB      bytes_fc<>+0(SB), Y2, Y2
-	VPADDB       bytes_04<>+0(SB), Y2, Y2
+	VEXTRACTI128 $0x01, Y0, X5
+	VPACKSSWB    X5, X0, X5
+	VPMINSB      bytes_03<>+0(SB), Y5, Y5
+	VPMAXSB      bytes_fc<>+0(SB), Y5, Y5
+	VPADDB       bytes_04<>+0(SB), Y5, Y5
 	VXORPS       Y0, Y0, Y0
-	VCMPPS       $0x04, Y0, Y3, Y0
-	VANDPS       Y0, Y2, Y2
+	VCMPPS       $0x04, Y0, Y2, Y0
+	VANDPS       Y0, Y5, Y5
 
-store5:
-	VMOVDQU X2, (SI)
-	ADDQ    $0x10, SI
-	ADDQ    $0x40, CX
-	ADDQ    $0x04, DI
-	DECQ    BX
-	JNZ     group3
-	VMOVDQU (AX), Y0
-	VMOVDQU 32(AX), Y1
-	VMOVDQU 64(AX), Y2
-	VMOVDQU 96(AX), Y3
-	VMOVDQU 128(AX), Y4
-	VMOVDQU 160(AX), Y5
-	VMOVDQU 192(AX), Y6
-	VMOVDQU 224(AX), Y7
+store11:
+	VMOVDQU X5, (R10)
+	ADDQ    $0x10, R10
+	ADDQ    $0x40, R9
+	INCQ    R8
+	CMPQ    R8, $0x10
+	JLT     group9
+	VMOVDQU (SP), Y0
+	VMOVDQU 32(SP), Y1
+	VMOVDQU 64(SP), Y2
+	VMOVDQU 96(SP), Y3
+	VMOVDQU 128(SP), Y4
+	VMOVDQU 160(SP), Y6
+	VMOVDQU 192(SP), Y7
+	VMOVDQU 224(SP), Y8
 
-quants2:
-	VPAND   bytes_03<>+0(SB), Y0, Y8
-	VPSLLW  $0x02, Y1, Y9
-	VPAND   bytes_0c<>+0(SB), Y9, Y9
-	VPOR    Y8, Y9, Y8
-	VPSLLW  $0x04, Y2, Y9
-	VPAND   bytes_30<>+0(SB), Y9, Y9
-	VPOR    Y8, Y9, Y8
-	VPSLLW  $0x06, Y3, Y9
-	VPAND   bytes_c0<>+0(SB), Y9, Y9
-	VPOR    Y8, Y9, Y8
-	VMOVUPS Y8, 32(DX)
-	VPAND   bytes_03<>+0(SB), Y4, Y8
-	VPSLLW  $0x02, Y5, Y9
-	VPAND   bytes_0c<>+0(SB), Y9, Y9
-	VPOR    Y8, Y9, Y8
-	VPSLLW  $0x04, Y6, Y9
-	VPAND   bytes_30<>+0(SB), Y9, Y9
-	VPOR    Y8, Y9, Y8
-	VPSLLW  $0x06, Y7, Y9
-	VPAND   bytes_c0<>+0(SB), Y9, Y9
-	VPOR    Y8, Y9, Y8
-	VMOVUPS Y8, 64(DX)
+done8:
+	VPAND   bytes_03<>+0(SB), Y0, Y9
+	VPSLLW  $0x02, Y1, Y10
+	VPAND   bytes_0c<>+0(SB), Y10, Y10
+	VPOR    Y9, Y10, Y9
+	VPSLLW  $0x04, Y2, Y10
+	VPAND   bytes_30<>+0(SB), Y10, Y10
+	VPOR    Y9, Y10, Y9
+	VPSLLW  $0x06, Y3, Y10
+	VPAND   bytes_c0<>+0(SB), Y10, Y10
+	VPOR    Y9, Y10, Y9
+	VMOVUPS Y9, 32(DX)
+	VPAND   bytes_03<>+0(SB), Y4, Y9
+	VPSLLW  $0x02, Y6, Y10
+	VPAND   bytes_0c<>+0(SB), Y10, Y10
+	VPOR    Y9, Y10, Y9
+	VPSLLW  $0x04, Y7, Y10
+	VPAND   bytes_30<>+0(SB), Y10, Y10
+	VPOR    Y9, Y10, Y9
+	VPSLLW  $0x06, Y8, Y10
+	VPAND   bytes_c0<>+0(SB), Y10, Y10
+	VPOR    Y9, Y10, Y9
+	VMOVUPS Y9, 64(DX)
+	VXORPS  Y9, Y9, Y9
 	VPSRLW  $0x02, Y0, Y0
 	VPAND   bytes_01<>+0(SB), Y0, Y0
+	VPOR    Y9, Y0, Y0
 	VPSRLW  $0x01, Y1, Y1
 	VPAND   bytes_02<>+0(SB), Y1, Y1
-	VPOR    Y1, Y0, Y0
+	VPOR    Y0, Y1, Y0
 	VPSLLW  $0x00, Y2, Y2
 	VPAND   bytes_04<>+0(SB), Y2, Y1
-	VPOR    Y1, Y0, Y0
+	VPOR    Y0, Y1, Y0
 	VPSLLW  $0x01, Y3, Y3
 	VPAND   bytes_08<>+0(SB), Y3, Y1
-	VPOR    Y1, Y0, Y0
+	VPOR    Y0, Y1, Y0
 	VPSLLW  $0x02, Y4, Y4
 	VPAND   bytes_10<>+0(SB), Y4, Y1
-	VPOR    Y1, Y0, Y0
-	VPSLLW  $0x03, Y5, Y5
-	VPAND   bytes_20<>+0(SB), Y5, Y1
-	VPOR    Y1, Y0, Y0
-	VPSLLW  $0x04, Y6, Y6
-	VPAND   bytes_40<>+0(SB), Y6, Y1
-	VPOR    Y1, Y0, Y0
-	VPSLLW  $0x05, Y7, Y7
-	VPAND   bytes_80<>+0(SB), Y7, Y1
-	VPOR    Y1, Y0, Y0
+	VPOR    Y0, Y1, Y0
+	VPSLLW  $0x03, Y6, Y6
+	VPAND   bytes_20<>+0(SB), Y6, Y1
+	VPOR    Y0, Y1, Y0
+	VPSLLW  $0x04, Y7, Y7
+	VPAND   bytes_40<>+0(SB), Y7, Y1
+	VPOR    Y0, Y1, Y0
+	VPSLLW  $0x05, Y8, Y8
+	VPAND   bytes_80<>+0(SB), Y8, Y1
+	VPOR    Y0, Y1, Y0
 	VMOVUPS Y0, (DX)
-	JMP     done
+	JMP     next5
 
-zeros:
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, (DX)
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 32(DX)
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 64(DX)
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 78(DX)
-	JMP     done
+portable6:
+	BTSQ SI, BX
 
-portable:
-	MOVB $0x00, AL
-	MOVB AL, ret+24(FP)
+next5:
+	ADDQ $0x00000180, AX
+	ADDQ $0x00000400, CX
+	ADDQ $0x0000006e, DX
+	INCQ SI
+	CMPQ SI, DI
+	JLT  quants4
 	VZEROUPPER
+	MOVQ BX, left+32(FP)
 	RET
-
-done:
-	MOVB $0x01, AL
-	MOVB AL, ret+24(FP)
-	VZEROUPPER
-	RET
-
-DATA bits_26901d7d<>+0(SB)/4, $0x26901d7d
-GLOBL bits_26901d7d<>(SB), RODATA|NOPTR, $4
 
 DATA bits_7fffffff<>+0(SB)/4, $0x7fffffff
 GLOBL bits_7fffffff<>(SB), RODATA|NOPTR, $4
@@ -494,6 +653,12 @@ GLOBL bits_0000000f<>(SB), RODATA|NOPTR, $4
 
 DATA bits_4a000000<>+0(SB)/4, $0x4a000000
 GLOBL bits_4a000000<>(SB), RODATA|NOPTR, $4
+
+DATA bits_3f7ffff8<>+0(SB)/4, $0x3f7ffff8
+GLOBL bits_3f7ffff8<>(SB), RODATA|NOPTR, $4
+
+DATA bits_3f800004<>+0(SB)/4, $0x3f800004
+GLOBL bits_3f800004<>(SB), RODATA|NOPTR, $4
 
 DATA quads<>+0(SB)/4, $0x00000000
 DATA quads<>+4(SB)/4, $0x00000004
@@ -635,439 +800,601 @@ DATA bytes_80<>+24(SB)/4, $0x80808080
 DATA bytes_80<>+28(SB)/4, $0x80808080
 GLOBL bytes_80<>(SB), RODATA|NOPTR, $32
 
-// func finishImportantQ3K(groups *float32, x *float32, y *byte, scale float32, inverse float32) bool
-// Requires: AVX, AVX2, F16C, SSE
-TEXT ·finishImportantQ3K(SB), NOSPLIT, $0-33
-	MOVQ         groups+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         y+16(FP), DX
-	VMOVUPS      6208(AX), Y0
-	VMOVUPS      6240(AX), Y1
-	VMAXPS       Y1, Y0, Y0
-	VBROADCASTSS bits_26901d7d<>+0(SB), Y1
-	VCMPPS       $0x1d, Y1, Y0, Y0
-	VMOVMSKPS    Y0, BX
-	TESTL        BX, BX
-	JZ           zeros
-	VMOVUPS      6336(AX), Y0
-	VMOVUPS      6368(AX), Y1
-	VSUBPS       Y0, Y0, Y3
-	VCMPPS       $0x03, Y3, Y3, Y3
-	VSUBPS       Y1, Y1, Y4
+// func finishImportantQ3K(fits *float32, x *float32, y *byte, n int, scale *float32, inverse *float32) (left uint)
+// Requires: AVX, AVX2, F16C
+TEXT ·finishImportantQ3K(SB), NOSPLIT, $256-56
+	XORQ BX, BX
+	MOVQ fits+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), DI
+	XORQ SI, SI
+
+scales12:
+	VMOVUPS      (AX), Y0
+	VMOVUPS      32(AX), Y1
+	VMOVUPS      64(AX), Y2
+	VMOVUPS      96(AX), Y3
+	VSUBPS       Y2, Y2, Y4
 	VCMPPS       $0x03, Y4, Y4, Y4
-	VPOR         Y3, Y4, Y3
-	VMOVMSKPS    Y3, BX
-	TESTL        BX, BX
-	JNE          portable
-	MOVSS        inverse+28(FP), X2
-	VBROADCASTSS X2, Y3
-	VXORPS       Y4, Y4, Y4
-	VCMPPS       $0x04, Y4, Y3, Y4
-	VMULPS       Y3, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VBROADCASTSS bits_ffffffe0<>+0(SB), Y5
-	VPMAXSD      Y5, Y0, Y0
-	VBROADCASTSS bits_0000001f<>+0(SB), Y5
-	VPMINSD      Y5, Y0, Y0
-	VBROADCASTSS bits_00000020<>+0(SB), Y5
-	VPADDD       Y5, Y0, Y0
-	VPAND        Y4, Y0, Y0
-	VMULPS       Y3, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VBROADCASTSS bits_ffffffe0<>+0(SB), Y3
-	VPMAXSD      Y3, Y1, Y1
-	VBROADCASTSS bits_0000001f<>+0(SB), Y3
-	VPMINSD      Y3, Y1, Y1
-	VBROADCASTSS bits_00000020<>+0(SB), Y3
-	VPADDD       Y3, Y1, Y1
-	VPAND        Y4, Y1, Y1
-	MOVSS        scale+24(FP), X2
-	VBROADCASTSS X2, Y3
-	VCVTPS2PH    $0x00, Y3, X3
-	VMOVD        X3, BX
-	MOVW         BX, 108(DX)
-	ANDL         $0x00007c00, BX
-	CMPL         BX, $0x00007c00
-	JEQ          portable
-	VCVTPH2PS    X3, Y3
-	VBROADCASTSS bits_00000020<>+0(SB), Y4
-	VPSUBD       Y4, Y0, Y4
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y4, Y3, Y4
-	VBROADCASTSS bits_00000020<>+0(SB), Y5
-	VPSUBD       Y5, Y1, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y5, Y3, Y3
-	VPSRLD       $0x04, Y0, Y5
-	VBROADCASTSS bits_0000000f<>+0(SB), Y6
-	VPAND        Y0, Y6, Y0
-	VPSRLD       $0x04, Y1, Y6
-	VBROADCASTSS bits_0000000f<>+0(SB), Y7
-	VPAND        Y1, Y7, Y1
-	VPSLLD       $0x04, Y1, Y1
-	VPSLLD       $0x04, Y6, Y6
-	VPOR         Y0, Y1, Y0
-	VPOR         Y5, Y6, Y1
-	VEXTRACTI128 $0x01, Y1, X2
-	VPSLLD       $0x02, X2, X2
-	VPOR         X2, X1, X1
-	VEXTRACTI128 $0x01, Y0, X2
-	VPACKUSDW    X2, X0, X0
-	VPACKUSDW    X1, X1, X1
-	VPACKUSWB    X1, X0, X0
-	VMOVQ        X0, 96(DX)
-	VPEXTRD      $0x02, X0, 104(DX)
-	VMOVUPS      6208(AX), Y0
-	VMOVUPS      6240(AX), Y1
-	VXORPS       Y5, Y5, Y5
-	VMOVUPS      Y4, 6144(AX)
-	VCMPPS       $0x00, Y5, Y4, Y6
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y7
-	VPAND        Y4, Y7, Y4
-	VBROADCASTSS bits_4a000000<>+0(SB), Y7
-	VMULPS       Y7, Y4, Y4
-	VCMPPS       $0x19, Y0, Y4, Y0
-	VANDNPS      Y0, Y6, Y0
-	VMOVUPS      Y3, 6176(AX)
-	VCMPPS       $0x00, Y5, Y3, Y4
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
-	VPAND        Y3, Y5, Y3
-	VBROADCASTSS bits_4a000000<>+0(SB), Y5
-	VMULPS       Y5, Y3, Y3
-	VCMPPS       $0x19, Y1, Y3, Y1
-	VANDNPS      Y1, Y4, Y1
-	VPOR         Y0, Y1, Y0
-	VMOVMSKPS    Y0, BX
-	TESTL        BX, BX
-	JNE          portable
-	VPOR         Y6, Y4, Y0
-	VMOVMSKPS    Y0, BX
-	TESTL        BX, BX
-	JNE          byGroup6
-	VMOVUPS      (CX), Y0
-	VBROADCASTSS 6144(AX), Y1
-	VDIVPS       Y1, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMOVUPS      32(CX), Y1
-	VBROADCASTSS 6144(AX), Y2
-	VDIVPS       Y2, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMOVUPS      64(CX), Y2
-	VBROADCASTSS 6148(AX), Y3
-	VDIVPS       Y3, Y2, Y2
+	VSUBPS       Y3, Y3, Y6
+	VCMPPS       $0x03, Y6, Y6, Y6
+	VPOR         Y4, Y6, Y4
+	VMOVMSKPS    Y4, R8
+	TESTL        R8, R8
+	JNE          portable14
+	MOVQ         inverse+40(FP), R8
+	VBROADCASTSS (R8)(SI*4), Y4
+	VXORPS       Y6, Y6, Y6
+	VCMPPS       $0x04, Y6, Y4, Y6
+	VMULPS       Y4, Y2, Y2
 	VCVTPS2DQ    Y2, Y2
-	VMOVUPS      96(CX), Y3
-	VBROADCASTSS 6148(AX), Y4
-	VDIVPS       Y4, Y3, Y3
+	VBROADCASTSS bits_ffffffe0<>+0(SB), Y7
+	VPMAXSD      Y7, Y2, Y2
+	VBROADCASTSS bits_0000001f<>+0(SB), Y7
+	VPMINSD      Y7, Y2, Y2
+	VBROADCASTSS bits_00000020<>+0(SB), Y7
+	VPADDD       Y7, Y2, Y2
+	VPAND        Y6, Y2, Y2
+	VMULPS       Y4, Y3, Y3
 	VCVTPS2DQ    Y3, Y3
-	VPACKSSDW    Y1, Y0, Y0
-	VPACKSSDW    Y3, Y2, Y2
-	VPACKSSWB    Y2, Y0, Y0
-	VMOVUPS      quads<>+0(SB), Y1
-	VPERMD       Y0, Y1, Y0
+	VBROADCASTSS bits_ffffffe0<>+0(SB), Y4
+	VPMAXSD      Y4, Y3, Y3
+	VBROADCASTSS bits_0000001f<>+0(SB), Y4
+	VPMINSD      Y4, Y3, Y3
+	VBROADCASTSS bits_00000020<>+0(SB), Y4
+	VPADDD       Y4, Y3, Y3
+	VPAND        Y6, Y3, Y3
+	MOVQ         scale+32(FP), R8
+	VBROADCASTSS (R8)(SI*4), Y4
+	VCVTPS2PH    $0x00, Y4, X4
+	VMOVD        X4, R8
+	MOVW         R8, 108(DX)
+	ANDL         $0x00007c00, R8
+	CMPL         R8, $0x00007c00
+	JEQ          portable14
+	VCVTPH2PS    X4, Y4
+	VBROADCASTSS bits_00000020<>+0(SB), Y6
+	VPSUBD       Y6, Y2, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VPSRLD       $0x04, Y2, Y7
+	VBROADCASTSS bits_0000000f<>+0(SB), Y8
+	VPAND        Y2, Y8, Y2
+	VBROADCASTSS bits_00000020<>+0(SB), Y8
+	VPSUBD       Y8, Y3, Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y4, Y8, Y4
+	VPSRLD       $0x04, Y3, Y8
+	VBROADCASTSS bits_0000000f<>+0(SB), Y9
+	VPAND        Y3, Y9, Y3
+	VPSLLD       $0x04, Y3, Y3
+	VPSLLD       $0x04, Y8, Y8
+	VPOR         Y2, Y3, Y2
+	VPOR         Y7, Y8, Y3
+	VEXTRACTI128 $0x01, Y3, X5
+	VPSLLD       $0x02, X5, X5
+	VPOR         X5, X3, X3
+	VEXTRACTI128 $0x01, Y2, X5
+	VPACKUSDW    X5, X2, X2
+	VPACKUSDW    X3, X3, X3
+	VPACKUSWB    X3, X2, X2
+	VMOVQ        X2, 96(DX)
+	VPEXTRD      $0x02, X2, 104(DX)
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
+	VPAND        Y6, Y2, Y2
+	VBROADCASTSS bits_4a000000<>+0(SB), Y3
+	VMULPS       Y3, Y2, Y2
+	VCMPPS       $0x19, Y0, Y2, Y0
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x00, Y2, Y6, Y2
+	VANDNPS      Y0, Y2, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
+	VPAND        Y4, Y2, Y2
+	VBROADCASTSS bits_4a000000<>+0(SB), Y3
+	VMULPS       Y3, Y2, Y2
+	VCMPPS       $0x19, Y1, Y2, Y1
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x00, Y2, Y4, Y2
+	VANDNPS      Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVMSKPS    Y0, R8
+	TESTL        R8, R8
+	JNE          portable14
+	VMOVUPS      Y6, 192(AX)
+	VMOVUPS      Y4, 224(AX)
+	VBROADCASTSS bits_3f800000<>+0(SB), Y0
+	VDIVPS       Y6, Y0, Y0
+	VBROADCASTSS bits_3f7ffff8<>+0(SB), Y1
+	VMULPS       Y1, Y0, Y1
+	VMOVUPS      Y1, 256(AX)
+	VBROADCASTSS bits_3f800004<>+0(SB), Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 320(AX)
+	VBROADCASTSS bits_3f800000<>+0(SB), Y0
+	VDIVPS       Y4, Y0, Y0
+	VBROADCASTSS bits_3f7ffff8<>+0(SB), Y1
+	VMULPS       Y1, Y0, Y1
+	VMOVUPS      Y1, 288(AX)
+	VBROADCASTSS bits_3f800004<>+0(SB), Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 352(AX)
+	JMP          next13
+
+portable14:
+	BTSQ SI, BX
+
+next13:
+	ADDQ $0x00000180, AX
+	ADDQ $0x00000400, CX
+	ADDQ $0x0000006e, DX
+	INCQ SI
+	CMPQ SI, DI
+	JLT  scales12
+	MOVQ fits+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), DI
+	XORQ SI, SI
+
+quants15:
+	VMOVUPS      192(AX), Y0
+	VMOVUPS      224(AX), Y1
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x00, Y2, Y0, Y0
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x00, Y2, Y1, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVMSKPS    Y0, R8
+	TESTL        R8, R8
+	JNE          byGroup18
+	VXORPS       Y9, Y9, Y9
+	VBROADCASTSS 256(AX), Y0
+	VBROADCASTSS 320(AX), Y1
+	VMOVUPS      (CX), Y2
+	VMULPS       Y0, Y2, Y3
+	VCVTPS2DQ    Y3, Y3
+	VMULPS       Y1, Y2, Y2
+	VCVTPS2DQ    Y2, Y2
+	VPXOR        Y3, Y2, Y2
+	VPOR         Y2, Y9, Y9
+	VMOVUPS      32(CX), Y2
+	VMULPS       Y0, Y2, Y0
+	VCVTPS2DQ    Y0, Y0
+	VMULPS       Y1, Y2, Y1
+	VCVTPS2DQ    Y1, Y1
+	VPXOR        Y0, Y1, Y1
+	VPOR         Y1, Y9, Y9
+	VBROADCASTSS 260(AX), Y1
+	VBROADCASTSS 324(AX), Y2
+	VMOVUPS      64(CX), Y4
+	VMULPS       Y1, Y4, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       Y2, Y4, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPXOR        Y6, Y4, Y4
+	VPOR         Y4, Y9, Y9
+	VMOVUPS      96(CX), Y4
+	VMULPS       Y1, Y4, Y1
+	VCVTPS2DQ    Y1, Y1
+	VMULPS       Y2, Y4, Y2
+	VCVTPS2DQ    Y2, Y2
+	VPXOR        Y1, Y2, Y2
+	VPOR         Y2, Y9, Y9
+	VPACKSSDW    Y0, Y3, Y3
+	VPACKSSDW    Y1, Y6, Y6
+	VPACKSSWB    Y6, Y3, Y3
+	VMOVUPS      quads<>+0(SB), Y0
+	VPERMD       Y3, Y0, Y0
 	VPMINSB      bytes_03<>+0(SB), Y0, Y0
 	VPMAXSB      bytes_fc<>+0(SB), Y0, Y0
 	VPADDB       bytes_04<>+0(SB), Y0, Y0
-	VMOVUPS      128(CX), Y1
-	VBROADCASTSS 6152(AX), Y2
-	VDIVPS       Y2, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMOVUPS      160(CX), Y2
-	VBROADCASTSS 6152(AX), Y3
-	VDIVPS       Y3, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMOVUPS      192(CX), Y3
-	VBROADCASTSS 6156(AX), Y4
-	VDIVPS       Y4, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMOVUPS      224(CX), Y4
-	VBROADCASTSS 6156(AX), Y5
-	VDIVPS       Y5, Y4, Y4
+	VBROADCASTSS 264(AX), Y1
+	VBROADCASTSS 328(AX), Y2
+	VMOVUPS      128(CX), Y3
+	VMULPS       Y1, Y3, Y4
 	VCVTPS2DQ    Y4, Y4
-	VPACKSSDW    Y2, Y1, Y1
-	VPACKSSDW    Y4, Y3, Y3
-	VPACKSSWB    Y3, Y1, Y1
-	VMOVUPS      quads<>+0(SB), Y2
-	VPERMD       Y1, Y2, Y1
+	VMULPS       Y2, Y3, Y3
+	VCVTPS2DQ    Y3, Y3
+	VPXOR        Y4, Y3, Y3
+	VPOR         Y3, Y9, Y9
+	VMOVUPS      160(CX), Y3
+	VMULPS       Y1, Y3, Y1
+	VCVTPS2DQ    Y1, Y1
+	VMULPS       Y2, Y3, Y2
+	VCVTPS2DQ    Y2, Y2
+	VPXOR        Y1, Y2, Y2
+	VPOR         Y2, Y9, Y9
+	VBROADCASTSS 268(AX), Y2
+	VBROADCASTSS 332(AX), Y3
+	VMOVUPS      192(CX), Y6
+	VMULPS       Y2, Y6, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       Y3, Y6, Y6
+	VCVTPS2DQ    Y6, Y6
+	VPXOR        Y7, Y6, Y6
+	VPOR         Y6, Y9, Y9
+	VMOVUPS      224(CX), Y6
+	VMULPS       Y2, Y6, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMULPS       Y3, Y6, Y3
+	VCVTPS2DQ    Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPOR         Y3, Y9, Y9
+	VPACKSSDW    Y1, Y4, Y4
+	VPACKSSDW    Y2, Y7, Y7
+	VPACKSSWB    Y7, Y4, Y4
+	VMOVUPS      quads<>+0(SB), Y1
+	VPERMD       Y4, Y1, Y1
 	VPMINSB      bytes_03<>+0(SB), Y1, Y1
 	VPMAXSB      bytes_fc<>+0(SB), Y1, Y1
 	VPADDB       bytes_04<>+0(SB), Y1, Y1
-	VMOVUPS      256(CX), Y2
-	VBROADCASTSS 6160(AX), Y3
-	VDIVPS       Y3, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMOVUPS      288(CX), Y3
-	VBROADCASTSS 6160(AX), Y4
-	VDIVPS       Y4, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMOVUPS      320(CX), Y4
-	VBROADCASTSS 6164(AX), Y5
-	VDIVPS       Y5, Y4, Y4
+	VBROADCASTSS 272(AX), Y2
+	VBROADCASTSS 336(AX), Y3
+	VMOVUPS      256(CX), Y4
+	VMULPS       Y2, Y4, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       Y3, Y4, Y4
 	VCVTPS2DQ    Y4, Y4
-	VMOVUPS      352(CX), Y5
-	VBROADCASTSS 6164(AX), Y6
-	VDIVPS       Y6, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VPACKSSDW    Y3, Y2, Y2
-	VPACKSSDW    Y5, Y4, Y4
-	VPACKSSWB    Y4, Y2, Y2
-	VMOVUPS      quads<>+0(SB), Y3
-	VPERMD       Y2, Y3, Y2
+	VPXOR        Y6, Y4, Y4
+	VPOR         Y4, Y9, Y9
+	VMOVUPS      288(CX), Y4
+	VMULPS       Y2, Y4, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMULPS       Y3, Y4, Y3
+	VCVTPS2DQ    Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPOR         Y3, Y9, Y9
+	VBROADCASTSS 276(AX), Y3
+	VBROADCASTSS 340(AX), Y4
+	VMOVUPS      320(CX), Y7
+	VMULPS       Y3, Y7, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       Y4, Y7, Y7
+	VCVTPS2DQ    Y7, Y7
+	VPXOR        Y8, Y7, Y7
+	VPOR         Y7, Y9, Y9
+	VMOVUPS      352(CX), Y7
+	VMULPS       Y3, Y7, Y3
+	VCVTPS2DQ    Y3, Y3
+	VMULPS       Y4, Y7, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPXOR        Y3, Y4, Y4
+	VPOR         Y4, Y9, Y9
+	VPACKSSDW    Y2, Y6, Y6
+	VPACKSSDW    Y3, Y8, Y8
+	VPACKSSWB    Y8, Y6, Y6
+	VMOVUPS      quads<>+0(SB), Y2
+	VPERMD       Y6, Y2, Y2
 	VPMINSB      bytes_03<>+0(SB), Y2, Y2
 	VPMAXSB      bytes_fc<>+0(SB), Y2, Y2
 	VPADDB       bytes_04<>+0(SB), Y2, Y2
-	VMOVUPS      384(CX), Y3
-	VBROADCASTSS 6168(AX), Y4
-	VDIVPS       Y4, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMOVUPS      416(CX), Y4
-	VBROADCASTSS 6168(AX), Y5
-	VDIVPS       Y5, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMOVUPS      448(CX), Y5
-	VBROADCASTSS 6172(AX), Y6
-	VDIVPS       Y6, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMOVUPS      480(CX), Y6
-	VBROADCASTSS 6172(AX), Y7
-	VDIVPS       Y7, Y6, Y6
+	VBROADCASTSS 280(AX), Y3
+	VBROADCASTSS 344(AX), Y4
+	VMOVUPS      384(CX), Y6
+	VMULPS       Y3, Y6, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       Y4, Y6, Y6
 	VCVTPS2DQ    Y6, Y6
-	VPACKSSDW    Y4, Y3, Y3
-	VPACKSSDW    Y6, Y5, Y5
-	VPACKSSWB    Y5, Y3, Y3
-	VMOVUPS      quads<>+0(SB), Y4
-	VPERMD       Y3, Y4, Y3
+	VPXOR        Y7, Y6, Y6
+	VPOR         Y6, Y9, Y9
+	VMOVUPS      416(CX), Y6
+	VMULPS       Y3, Y6, Y3
+	VCVTPS2DQ    Y3, Y3
+	VMULPS       Y4, Y6, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPXOR        Y3, Y4, Y4
+	VPOR         Y4, Y9, Y9
+	VBROADCASTSS 284(AX), Y4
+	VBROADCASTSS 348(AX), Y6
+	VMOVUPS      448(CX), Y8
+	VMULPS       Y4, Y8, Y10
+	VCVTPS2DQ    Y10, Y10
+	VMULPS       Y6, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPXOR        Y10, Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      480(CX), Y8
+	VMULPS       Y4, Y8, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       Y6, Y8, Y6
+	VCVTPS2DQ    Y6, Y6
+	VPXOR        Y4, Y6, Y6
+	VPOR         Y6, Y9, Y9
+	VPACKSSDW    Y3, Y7, Y7
+	VPACKSSDW    Y4, Y10, Y10
+	VPACKSSWB    Y10, Y7, Y7
+	VMOVUPS      quads<>+0(SB), Y3
+	VPERMD       Y7, Y3, Y3
 	VPMINSB      bytes_03<>+0(SB), Y3, Y3
 	VPMAXSB      bytes_fc<>+0(SB), Y3, Y3
 	VPADDB       bytes_04<>+0(SB), Y3, Y3
-	VMOVUPS      512(CX), Y4
-	VBROADCASTSS 6176(AX), Y5
-	VDIVPS       Y5, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMOVUPS      544(CX), Y5
-	VBROADCASTSS 6176(AX), Y6
-	VDIVPS       Y6, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMOVUPS      576(CX), Y6
-	VBROADCASTSS 6180(AX), Y7
-	VDIVPS       Y7, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMOVUPS      608(CX), Y7
-	VBROADCASTSS 6180(AX), Y8
-	VDIVPS       Y8, Y7, Y7
+	VBROADCASTSS 288(AX), Y4
+	VBROADCASTSS 352(AX), Y6
+	VMOVUPS      512(CX), Y7
+	VMULPS       Y4, Y7, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       Y6, Y7, Y7
 	VCVTPS2DQ    Y7, Y7
-	VPACKSSDW    Y5, Y4, Y4
-	VPACKSSDW    Y7, Y6, Y6
-	VPACKSSWB    Y6, Y4, Y4
-	VMOVUPS      quads<>+0(SB), Y5
-	VPERMD       Y4, Y5, Y4
+	VPXOR        Y8, Y7, Y7
+	VPOR         Y7, Y9, Y9
+	VMOVUPS      544(CX), Y7
+	VMULPS       Y4, Y7, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       Y6, Y7, Y6
+	VCVTPS2DQ    Y6, Y6
+	VPXOR        Y4, Y6, Y6
+	VPOR         Y6, Y9, Y9
+	VBROADCASTSS 292(AX), Y6
+	VBROADCASTSS 356(AX), Y7
+	VMOVUPS      576(CX), Y10
+	VMULPS       Y6, Y10, Y11
+	VCVTPS2DQ    Y11, Y11
+	VMULPS       Y7, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPXOR        Y11, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VMOVUPS      608(CX), Y10
+	VMULPS       Y6, Y10, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       Y7, Y10, Y7
+	VCVTPS2DQ    Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPOR         Y7, Y9, Y9
+	VPACKSSDW    Y4, Y8, Y8
+	VPACKSSDW    Y6, Y11, Y11
+	VPACKSSWB    Y11, Y8, Y8
+	VMOVUPS      quads<>+0(SB), Y4
+	VPERMD       Y8, Y4, Y4
 	VPMINSB      bytes_03<>+0(SB), Y4, Y4
 	VPMAXSB      bytes_fc<>+0(SB), Y4, Y4
 	VPADDB       bytes_04<>+0(SB), Y4, Y4
-	VMOVUPS      640(CX), Y5
-	VBROADCASTSS 6184(AX), Y6
-	VDIVPS       Y6, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMOVUPS      672(CX), Y6
-	VBROADCASTSS 6184(AX), Y7
-	VDIVPS       Y7, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMOVUPS      704(CX), Y7
-	VBROADCASTSS 6188(AX), Y8
-	VDIVPS       Y8, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VMOVUPS      736(CX), Y8
-	VBROADCASTSS 6188(AX), Y9
-	VDIVPS       Y9, Y8, Y8
+	VBROADCASTSS 296(AX), Y6
+	VBROADCASTSS 360(AX), Y7
+	VMOVUPS      640(CX), Y8
+	VMULPS       Y6, Y8, Y10
+	VCVTPS2DQ    Y10, Y10
+	VMULPS       Y7, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
-	VPACKSSDW    Y6, Y5, Y5
-	VPACKSSDW    Y8, Y7, Y7
-	VPACKSSWB    Y7, Y5, Y5
+	VPXOR        Y10, Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      672(CX), Y8
+	VMULPS       Y6, Y8, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       Y7, Y8, Y7
+	VCVTPS2DQ    Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPOR         Y7, Y9, Y9
+	VBROADCASTSS 300(AX), Y7
+	VBROADCASTSS 364(AX), Y8
+	VMOVUPS      704(CX), Y11
+	VMULPS       Y7, Y11, Y12
+	VCVTPS2DQ    Y12, Y12
+	VMULPS       Y8, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPXOR        Y12, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	VMOVUPS      736(CX), Y11
+	VMULPS       Y7, Y11, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       Y8, Y11, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPXOR        Y7, Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VPACKSSDW    Y6, Y10, Y10
+	VPACKSSDW    Y7, Y12, Y12
+	VPACKSSWB    Y12, Y10, Y10
 	VMOVUPS      quads<>+0(SB), Y6
-	VPERMD       Y5, Y6, Y5
-	VPMINSB      bytes_03<>+0(SB), Y5, Y5
-	VPMAXSB      bytes_fc<>+0(SB), Y5, Y5
-	VPADDB       bytes_04<>+0(SB), Y5, Y5
-	VMOVUPS      768(CX), Y6
-	VBROADCASTSS 6192(AX), Y7
-	VDIVPS       Y7, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMOVUPS      800(CX), Y7
-	VBROADCASTSS 6192(AX), Y8
-	VDIVPS       Y8, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VMOVUPS      832(CX), Y8
-	VBROADCASTSS 6196(AX), Y9
-	VDIVPS       Y9, Y8, Y8
-	VCVTPS2DQ    Y8, Y8
-	VMOVUPS      864(CX), Y9
-	VBROADCASTSS 6196(AX), Y10
-	VDIVPS       Y10, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPACKSSDW    Y7, Y6, Y6
-	VPACKSSDW    Y9, Y8, Y8
-	VPACKSSWB    Y8, Y6, Y6
-	VMOVUPS      quads<>+0(SB), Y7
-	VPERMD       Y6, Y7, Y6
+	VPERMD       Y10, Y6, Y6
 	VPMINSB      bytes_03<>+0(SB), Y6, Y6
 	VPMAXSB      bytes_fc<>+0(SB), Y6, Y6
 	VPADDB       bytes_04<>+0(SB), Y6, Y6
-	VMOVUPS      896(CX), Y7
-	VBROADCASTSS 6200(AX), Y8
-	VDIVPS       Y8, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VMOVUPS      928(CX), Y8
-	VBROADCASTSS 6200(AX), Y9
-	VDIVPS       Y9, Y8, Y8
-	VCVTPS2DQ    Y8, Y8
-	VMOVUPS      960(CX), Y9
-	VBROADCASTSS 6204(AX), Y10
-	VDIVPS       Y10, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VMOVUPS      992(CX), Y10
-	VBROADCASTSS 6204(AX), Y11
-	VDIVPS       Y11, Y10, Y10
+	VBROADCASTSS 304(AX), Y7
+	VBROADCASTSS 368(AX), Y8
+	VMOVUPS      768(CX), Y10
+	VMULPS       Y7, Y10, Y11
+	VCVTPS2DQ    Y11, Y11
+	VMULPS       Y8, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
-	VPACKSSDW    Y8, Y7, Y7
-	VPACKSSDW    Y10, Y9, Y9
-	VPACKSSWB    Y9, Y7, Y7
-	VMOVUPS      quads<>+0(SB), Y8
-	VPERMD       Y7, Y8, Y7
+	VPXOR        Y11, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VMOVUPS      800(CX), Y10
+	VMULPS       Y7, Y10, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       Y8, Y10, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPXOR        Y7, Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VBROADCASTSS 308(AX), Y8
+	VBROADCASTSS 372(AX), Y10
+	VMOVUPS      832(CX), Y12
+	VMULPS       Y8, Y12, Y13
+	VCVTPS2DQ    Y13, Y13
+	VMULPS       Y10, Y12, Y12
+	VCVTPS2DQ    Y12, Y12
+	VPXOR        Y13, Y12, Y12
+	VPOR         Y12, Y9, Y9
+	VMOVUPS      864(CX), Y12
+	VMULPS       Y8, Y12, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       Y10, Y12, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPXOR        Y8, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPACKSSDW    Y7, Y11, Y11
+	VPACKSSDW    Y8, Y13, Y13
+	VPACKSSWB    Y13, Y11, Y11
+	VMOVUPS      quads<>+0(SB), Y7
+	VPERMD       Y11, Y7, Y7
 	VPMINSB      bytes_03<>+0(SB), Y7, Y7
 	VPMAXSB      bytes_fc<>+0(SB), Y7, Y7
 	VPADDB       bytes_04<>+0(SB), Y7, Y7
-	JMP          quants7
+	VBROADCASTSS 312(AX), Y8
+	VBROADCASTSS 376(AX), Y10
+	VMOVUPS      896(CX), Y11
+	VMULPS       Y8, Y11, Y12
+	VCVTPS2DQ    Y12, Y12
+	VMULPS       Y10, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPXOR        Y12, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	VMOVUPS      928(CX), Y11
+	VMULPS       Y8, Y11, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       Y10, Y11, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPXOR        Y8, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VBROADCASTSS 316(AX), Y10
+	VBROADCASTSS 380(AX), Y11
+	VMOVUPS      960(CX), Y13
+	VMULPS       Y10, Y13, Y14
+	VCVTPS2DQ    Y14, Y14
+	VMULPS       Y11, Y13, Y13
+	VCVTPS2DQ    Y13, Y13
+	VPXOR        Y14, Y13, Y13
+	VPOR         Y13, Y9, Y9
+	VMOVUPS      992(CX), Y13
+	VMULPS       Y10, Y13, Y10
+	VCVTPS2DQ    Y10, Y10
+	VMULPS       Y11, Y13, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPXOR        Y10, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	VPACKSSDW    Y8, Y12, Y12
+	VPACKSSDW    Y10, Y14, Y14
+	VPACKSSWB    Y14, Y12, Y12
+	VMOVUPS      quads<>+0(SB), Y8
+	VPERMD       Y12, Y8, Y8
+	VPMINSB      bytes_03<>+0(SB), Y8, Y8
+	VPMAXSB      bytes_fc<>+0(SB), Y8, Y8
+	VPADDB       bytes_04<>+0(SB), Y8, Y8
+	VPTEST       Y9, Y9
+	JZ           done19
 
-byGroup6:
-	MOVQ $0x00000010, BX
-	MOVQ AX, SI
-	MOVQ AX, DI
+byGroup18:
+	XORQ R8, R8
+	MOVQ CX, R9
+	LEAQ (SP), R10
 
-group8:
-	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y1
-	VBROADCASTSS 6144(DI), Y3
-	VXORPS       Y4, Y4, Y4
-	VUCOMISS     X4, X3
-	JEQ          fitted9
-	VDIVPS       Y3, Y0, Y0
-	VDIVPS       Y3, Y1, Y1
+group20:
+	VMOVUPS      (R9), Y0
+	VMOVUPS      32(R9), Y1
+	VBROADCASTSS 192(AX)(R8*4), Y2
+	VXORPS       Y3, Y3, Y3
+	VUCOMISS     X3, X2
+	JEQ          fitted21
+	VDIVPS       Y2, Y0, Y0
+	VDIVPS       Y2, Y1, Y1
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPACKSSDW    Y1, Y0, Y0
 	VPERMQ       $0xd8, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X2
-	VPACKSSWB    X2, X0, X2
-	VPMINSB      bytes_03<>+0(SB), Y2, Y2
-	VPMAXSB      bytes_fc<>+0(SB), Y2, Y2
-	VPADDB       bytes_04<>+0(SB), Y2, Y2
-	JMP          store10
+	VEXTRACTI128 $0x01, Y0, X5
+	VPACKSSWB    X5, X0, X5
+	VPMINSB      bytes_03<>+0(SB), Y5, Y5
+	VPMAXSB      bytes_fc<>+0(SB), Y5, Y5
+	VPADDB       bytes_04<>+0(SB), Y5, Y5
+	JMP          store22
 
-fitted9:
-	VBROADCASTSS 6400(DI), Y3
-	VUCOMISS     X3, X3
-	JPS          portable
-	VMULPS       Y3, Y0, Y0
-	VMULPS       Y3, Y1, Y1
+fitted21:
+	VBROADCASTSS 128(AX)(R8*4), Y2
+	VUCOMISS     X2, X2
+	JPS          portable17
+	VMULPS       Y2, Y0, Y0
+	VMULPS       Y2, Y1, Y1
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPACKSSDW    Y1, Y0, Y0
 	VPERMQ       $0xd8, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X2
-	VPACKSSWB    X2, X0, X2
-	VPMINSB      bytes_03<>+0(SB), Y2, Y2
-	VPMAXSB      bytes_fc<>+0(SB), Y2, Y2
-	VPADDB       bytes_04<>+0(SB), Y2, Y2
+	VEXTRACTI128 $0x01, Y0, X5
+	VPACKSSWB    X5, X0, X5
+	VPMINSB      bytes_03<>+0(SB), Y5, Y5
+	VPMAXSB      bytes_fc<>+0(SB), Y5, Y5
+	VPADDB       bytes_04<>+0(SB), Y5, Y5
 	VXORPS       Y0, Y0, Y0
-	VCMPPS       $0x04, Y0, Y3, Y0
-	VANDPS       Y0, Y2, Y2
+	VCMPPS       $0x04, Y0, Y2, Y0
+	VANDPS       Y0, Y5, Y5
 
-store10:
-	VMOVDQU X2, (SI)
-	ADDQ    $0x10, SI
-	ADDQ    $0x40, CX
-	ADDQ    $0x04, DI
-	DECQ    BX
-	JNZ     group8
-	VMOVDQU (AX), Y0
-	VMOVDQU 32(AX), Y1
-	VMOVDQU 64(AX), Y2
-	VMOVDQU 96(AX), Y3
-	VMOVDQU 128(AX), Y4
-	VMOVDQU 160(AX), Y5
-	VMOVDQU 192(AX), Y6
-	VMOVDQU 224(AX), Y7
+store22:
+	VMOVDQU X5, (R10)
+	ADDQ    $0x10, R10
+	ADDQ    $0x40, R9
+	INCQ    R8
+	CMPQ    R8, $0x10
+	JLT     group20
+	VMOVDQU (SP), Y0
+	VMOVDQU 32(SP), Y1
+	VMOVDQU 64(SP), Y2
+	VMOVDQU 96(SP), Y3
+	VMOVDQU 128(SP), Y4
+	VMOVDQU 160(SP), Y6
+	VMOVDQU 192(SP), Y7
+	VMOVDQU 224(SP), Y8
 
-quants7:
-	VPAND   bytes_03<>+0(SB), Y0, Y8
-	VPSLLW  $0x02, Y1, Y9
-	VPAND   bytes_0c<>+0(SB), Y9, Y9
-	VPOR    Y8, Y9, Y8
-	VPSLLW  $0x04, Y2, Y9
-	VPAND   bytes_30<>+0(SB), Y9, Y9
-	VPOR    Y8, Y9, Y8
-	VPSLLW  $0x06, Y3, Y9
-	VPAND   bytes_c0<>+0(SB), Y9, Y9
-	VPOR    Y8, Y9, Y8
-	VMOVUPS Y8, 32(DX)
-	VPAND   bytes_03<>+0(SB), Y4, Y8
-	VPSLLW  $0x02, Y5, Y9
-	VPAND   bytes_0c<>+0(SB), Y9, Y9
-	VPOR    Y8, Y9, Y8
-	VPSLLW  $0x04, Y6, Y9
-	VPAND   bytes_30<>+0(SB), Y9, Y9
-	VPOR    Y8, Y9, Y8
-	VPSLLW  $0x06, Y7, Y9
-	VPAND   bytes_c0<>+0(SB), Y9, Y9
-	VPOR    Y8, Y9, Y8
-	VMOVUPS Y8, 64(DX)
+done19:
+	VPAND   bytes_03<>+0(SB), Y0, Y9
+	VPSLLW  $0x02, Y1, Y10
+	VPAND   bytes_0c<>+0(SB), Y10, Y10
+	VPOR    Y9, Y10, Y9
+	VPSLLW  $0x04, Y2, Y10
+	VPAND   bytes_30<>+0(SB), Y10, Y10
+	VPOR    Y9, Y10, Y9
+	VPSLLW  $0x06, Y3, Y10
+	VPAND   bytes_c0<>+0(SB), Y10, Y10
+	VPOR    Y9, Y10, Y9
+	VMOVUPS Y9, 32(DX)
+	VPAND   bytes_03<>+0(SB), Y4, Y9
+	VPSLLW  $0x02, Y6, Y10
+	VPAND   bytes_0c<>+0(SB), Y10, Y10
+	VPOR    Y9, Y10, Y9
+	VPSLLW  $0x04, Y7, Y10
+	VPAND   bytes_30<>+0(SB), Y10, Y10
+	VPOR    Y9, Y10, Y9
+	VPSLLW  $0x06, Y8, Y10
+	VPAND   bytes_c0<>+0(SB), Y10, Y10
+	VPOR    Y9, Y10, Y9
+	VMOVUPS Y9, 64(DX)
+	VXORPS  Y9, Y9, Y9
 	VPSRLW  $0x02, Y0, Y0
 	VPAND   bytes_01<>+0(SB), Y0, Y0
+	VPOR    Y9, Y0, Y0
 	VPSRLW  $0x01, Y1, Y1
 	VPAND   bytes_02<>+0(SB), Y1, Y1
-	VPOR    Y1, Y0, Y0
+	VPOR    Y0, Y1, Y0
 	VPSLLW  $0x00, Y2, Y2
 	VPAND   bytes_04<>+0(SB), Y2, Y1
-	VPOR    Y1, Y0, Y0
+	VPOR    Y0, Y1, Y0
 	VPSLLW  $0x01, Y3, Y3
 	VPAND   bytes_08<>+0(SB), Y3, Y1
-	VPOR    Y1, Y0, Y0
+	VPOR    Y0, Y1, Y0
 	VPSLLW  $0x02, Y4, Y4
 	VPAND   bytes_10<>+0(SB), Y4, Y1
-	VPOR    Y1, Y0, Y0
-	VPSLLW  $0x03, Y5, Y5
-	VPAND   bytes_20<>+0(SB), Y5, Y1
-	VPOR    Y1, Y0, Y0
-	VPSLLW  $0x04, Y6, Y6
-	VPAND   bytes_40<>+0(SB), Y6, Y1
-	VPOR    Y1, Y0, Y0
-	VPSLLW  $0x05, Y7, Y7
-	VPAND   bytes_80<>+0(SB), Y7, Y1
-	VPOR    Y1, Y0, Y0
+	VPOR    Y0, Y1, Y0
+	VPSLLW  $0x03, Y6, Y6
+	VPAND   bytes_20<>+0(SB), Y6, Y1
+	VPOR    Y0, Y1, Y0
+	VPSLLW  $0x04, Y7, Y7
+	VPAND   bytes_40<>+0(SB), Y7, Y1
+	VPOR    Y0, Y1, Y0
+	VPSLLW  $0x05, Y8, Y8
+	VPAND   bytes_80<>+0(SB), Y8, Y1
+	VPOR    Y0, Y1, Y0
 	VMOVUPS Y0, (DX)
-	JMP     done
+	JMP     next16
 
-zeros:
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, (DX)
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 32(DX)
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 64(DX)
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 78(DX)
-	JMP     done
+portable17:
+	BTSQ SI, BX
 
-portable:
-	MOVB $0x00, AL
-	MOVB AL, ret+32(FP)
+next16:
+	ADDQ $0x00000180, AX
+	ADDQ $0x00000400, CX
+	ADDQ $0x0000006e, DX
+	INCQ SI
+	CMPQ SI, DI
+	JLT  quants15
 	VZEROUPPER
-	RET
-
-done:
-	MOVB $0x01, AL
-	MOVB AL, ret+32(FP)
-	VZEROUPPER
+	MOVQ BX, left+48(FP)
 	RET
 
 // func stillQ3KAVX512(groups *float32) (moving uint32)
@@ -1566,6 +1893,9 @@ GLOBL bits_4059999a<>(SB), RODATA|NOPTR, $4
 DATA bits_c08ccccd<>+0(SB)/4, $0xc08ccccd
 GLOBL bits_c08ccccd<>(SB), RODATA|NOPTR, $4
 
+DATA bits_26901d7d<>+0(SB)/4, $0x26901d7d
+GLOBL bits_26901d7d<>(SB), RODATA|NOPTR, $4
+
 // func refineQ3KAVX512(groups *float32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·refineQ3KAVX512(SB), NOSPLIT, $0-8
@@ -1578,7 +1908,7 @@ TEXT ·refineQ3KAVX512(SB), NOSPLIT, $0-8
 	VBROADCASTSS bits_00000000<>+0(SB), Z5
 	MOVQ         $0x00000001, CX
 
-round11:
+round23:
 	VBROADCASTSS bits_c0800000<>+0(SB), Z6
 	VDIVPS       6144(AX), Z6, Z6
 	VBROADCASTSS bits_40400000<>+0(SB), Z7
@@ -1587,7 +1917,7 @@ round11:
 	MOVQ         AX, DX
 	MOVQ         $0x00000004, BX
 
-elements12:
+elements24:
 	VMULPS       (DX), Z6, Z10
 	VRNDSCALEPS  $0x08, Z10, Z10
 	VMINPS       Z7, Z10, Z10
@@ -1634,7 +1964,7 @@ elements12:
 	VADDPS       Z12, Z9, Z9
 	ADDQ         $0x00000100, DX
 	DECQ         BX
-	JNZ          elements12
+	JNZ          elements24
 	VBROADCASTSS bits_c0800000<>+0(SB), Z6
 	VDIVPS       12608(AX), Z6, Z6
 	VBROADCASTSS bits_40400000<>+0(SB), Z7
@@ -1643,7 +1973,7 @@ elements12:
 	MOVQ         AX, DX
 	MOVQ         $0x00000004, BX
 
-elements13:
+elements25:
 	VMULPS       6464(DX), Z6, Z12
 	VRNDSCALEPS  $0x08, Z12, Z12
 	VMINPS       Z7, Z12, Z12
@@ -1690,7 +2020,7 @@ elements13:
 	VADDPS       Z14, Z11, Z11
 	ADDQ         $0x00000100, DX
 	DECQ         BX
-	JNZ          elements13
+	JNZ          elements25
 	VBROADCASTSS bits_c0800000<>+0(SB), Z6
 	VDIVPS       19072(AX), Z6, Z6
 	VBROADCASTSS bits_40400000<>+0(SB), Z7
@@ -1699,7 +2029,7 @@ elements13:
 	MOVQ         AX, DX
 	MOVQ         $0x00000004, BX
 
-elements14:
+elements26:
 	VMULPS       12928(DX), Z6, Z14
 	VRNDSCALEPS  $0x08, Z14, Z14
 	VMINPS       Z7, Z14, Z14
@@ -1746,7 +2076,7 @@ elements14:
 	VADDPS       Z16, Z13, Z13
 	ADDQ         $0x00000100, DX
 	DECQ         BX
-	JNZ          elements14
+	JNZ          elements26
 	VBROADCASTSS bits_c0800000<>+0(SB), Z6
 	VDIVPS       25536(AX), Z6, Z6
 	VBROADCASTSS bits_40400000<>+0(SB), Z7
@@ -1755,7 +2085,7 @@ elements14:
 	MOVQ         AX, DX
 	MOVQ         $0x00000004, BX
 
-elements15:
+elements27:
 	VMULPS      19392(DX), Z6, Z16
 	VRNDSCALEPS $0x08, Z16, Z16
 	VMINPS      Z7, Z16, Z16
@@ -1802,15 +2132,15 @@ elements15:
 	VADDPS      Z18, Z15, Z15
 	ADDQ        $0x00000100, DX
 	DECQ        BX
-	JNZ         elements15
+	JNZ         elements27
 	MOVQ        $0x00000005, DX
 
-pass16:
+pass28:
 	XORL BX, BX
 	MOVQ AX, SI
 	MOVQ $0x00000004, DI
 
-elements18:
+elements30:
 	VSUBPS     3072(SI), Z9, Z6
 	VSUBPS     9536(SI), Z11, Z7
 	VSUBPS     5120(SI), Z8, Z16
@@ -2277,13 +2607,13 @@ elements18:
 	ORL        R8, BX
 	ADDQ       $0x00000100, SI
 	DECQ       DI
-	JNZ        elements18
+	JNZ        elements30
 	TESTL      BX, BX
-	JZ         done17
+	JZ         done29
 	DECQ       DX
-	JNZ        pass16
+	JNZ        pass28
 
-done17:
+done29:
 	VCMPPS    $0x1e, Z5, Z9, K1
 	VDIVPS    Z9, Z8, Z6
 	VMOVAPS.Z Z6, K1, Z6
@@ -2302,7 +2632,7 @@ done17:
 	VMOVUPS   Z6, 25728(AX)
 	ADDQ      $0x00003280, AX
 	DECQ      CX
-	JNZ       round11
+	JNZ       round23
 	VZEROUPPER
 	RET
 
@@ -3281,7 +3611,7 @@ TEXT ·refineQ3KAVX2(SB), NOSPLIT, $0-8
 	MOVQ groups+0(FP), AX
 	MOVQ $0x00000002, CX
 
-round19:
+round31:
 	VBROADCASTSS bits_c0800000<>+0(SB), Y0
 	VDIVPS       6144(AX), Y0, Y0
 	VBROADCASTSS bits_40400000<>+0(SB), Y1
@@ -3290,7 +3620,7 @@ round19:
 	MOVQ         AX, DX
 	MOVQ         $0x00000004, BX
 
-elements20:
+elements32:
 	VMULPS       (DX), Y0, Y4
 	VROUNDPS     $0x08, Y4, Y4
 	VMINPS       Y1, Y4, Y4
@@ -3337,7 +3667,7 @@ elements20:
 	VADDPS       Y6, Y3, Y3
 	ADDQ         $0x00000100, DX
 	DECQ         BX
-	JNZ          elements20
+	JNZ          elements32
 	VBROADCASTSS bits_c0800000<>+0(SB), Y0
 	VDIVPS       6176(AX), Y0, Y0
 	VBROADCASTSS bits_40400000<>+0(SB), Y1
@@ -3346,7 +3676,7 @@ elements20:
 	MOVQ         AX, DX
 	MOVQ         $0x00000004, BX
 
-elements21:
+elements33:
 	VMULPS       32(DX), Y0, Y6
 	VROUNDPS     $0x08, Y6, Y6
 	VMINPS       Y1, Y6, Y6
@@ -3393,7 +3723,7 @@ elements21:
 	VADDPS       Y8, Y5, Y5
 	ADDQ         $0x00000100, DX
 	DECQ         BX
-	JNZ          elements21
+	JNZ          elements33
 	VBROADCASTSS bits_c0800000<>+0(SB), Y0
 	VDIVPS       12608(AX), Y0, Y0
 	VBROADCASTSS bits_40400000<>+0(SB), Y1
@@ -3402,7 +3732,7 @@ elements21:
 	MOVQ         AX, DX
 	MOVQ         $0x00000004, BX
 
-elements22:
+elements34:
 	VMULPS       6464(DX), Y0, Y8
 	VROUNDPS     $0x08, Y8, Y8
 	VMINPS       Y1, Y8, Y8
@@ -3449,7 +3779,7 @@ elements22:
 	VADDPS       Y10, Y7, Y7
 	ADDQ         $0x00000100, DX
 	DECQ         BX
-	JNZ          elements22
+	JNZ          elements34
 	VBROADCASTSS bits_c0800000<>+0(SB), Y0
 	VDIVPS       12640(AX), Y0, Y0
 	VBROADCASTSS bits_40400000<>+0(SB), Y1
@@ -3458,7 +3788,7 @@ elements22:
 	MOVQ         AX, DX
 	MOVQ         $0x00000004, BX
 
-elements23:
+elements35:
 	VMULPS   6496(DX), Y0, Y10
 	VROUNDPS $0x08, Y10, Y10
 	VMINPS   Y1, Y10, Y10
@@ -3505,15 +3835,15 @@ elements23:
 	VADDPS   Y12, Y9, Y9
 	ADDQ     $0x00000100, DX
 	DECQ     BX
-	JNZ      elements23
+	JNZ      elements35
 	MOVQ     $0x00000005, DX
 
-pass24:
+pass36:
 	XORL BX, BX
 	MOVQ AX, SI
 	MOVQ $0x00000004, DI
 
-elements26:
+elements38:
 	VSUBPS    3072(SI), Y3, Y0
 	VSUBPS    5120(SI), Y2, Y1
 	VMULPS    (SI), Y0, Y10
@@ -4140,13 +4470,13 @@ elements26:
 	ORL       R8, BX
 	ADDQ      $0x00000100, SI
 	DECQ      DI
-	JNZ       elements26
+	JNZ       elements38
 	TESTL     BX, BX
-	JZ        done25
+	JZ        done37
 	DECQ      DX
-	JNZ       pass24
+	JNZ       pass36
 
-done25:
+done37:
 	VCMPPS  $0x1e, vector_00000000<>+0(SB), Y3, Y0
 	VDIVPS  Y3, Y2, Y1
 	VPAND   Y0, Y1, Y0
@@ -4165,7 +4495,7 @@ done25:
 	VMOVUPS Y0, 12832(AX)
 	ADDQ    $0x00003280, AX
 	DECQ    CX
-	JNZ     round19
+	JNZ     round31
 	VZEROUPPER
 	RET
 

@@ -4,15 +4,17 @@
 
 package block
 
-// finishQ3K encodes the super-block x, whose groups are rounded, to y. It is false where that is left to the portable form. The groups are used up.
+// finishQ3K encodes n super-blocks, whose groups are fitted, and returns a bit for each that is left to the portable
+// form.
 //
 //go:noescape
-func finishQ3K(groups *float32, x *float32, y *byte) bool
+func finishQ3K(fits *float32, x *float32, y *byte, n int) (left uint)
 
-// finishImportantQ3K encodes the super-block x, whose groups and their scales are fitted, to y. It is false where that is left to the portable form. The groups are used up.
+// finishImportantQ3K encodes n super-blocks, whose groups are fitted, and returns a bit for each that is left to the portable
+// form.
 //
 //go:noescape
-func finishImportantQ3K(groups *float32, x *float32, y *byte, scale float32, inverse float32) bool
+func finishImportantQ3K(fits *float32, x *float32, y *byte, n int, scale *float32, inverse *float32) (left uint)
 
 // stillQ3KAVX512 finds scale and inverse of the groups of a super-block where refineQ3_K would move no quant, and returns a
 // bit for each group where it might.

@@ -4,363 +4,543 @@
 
 #include "textflag.h"
 
-// func finishQ6K(groups *float32, x *float32, y *byte) bool
+// func finishQ6K(fits *float32, x *float32, y *byte, n int) (left uint)
 // Requires: AVX, AVX2, BMI, F16C
-TEXT ·finishQ6K(SB), NOSPLIT, $0-25
-	MOVQ         groups+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         y+16(FP), DX
-	VMOVUPS      6336(AX), Y0
-	VMOVUPS      6368(AX), Y1
-	VSUBPS       Y0, Y0, Y2
-	VCMPPS       $0x03, Y2, Y2, Y2
-	VSUBPS       Y1, Y1, Y4
+TEXT ·finishQ6K(SB), NOSPLIT, $256-40
+	XORQ BX, BX
+	MOVQ fits+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), DI
+	XORQ SI, SI
+
+scales1:
+	VMOVUPS      (AX), Y0
+	VMOVUPS      32(AX), Y1
+	VMOVUPS      64(AX), Y2
+	VMOVUPS      96(AX), Y3
+	VSUBPS       Y2, Y2, Y4
 	VCMPPS       $0x03, Y4, Y4, Y4
-	VPOR         Y2, Y4, Y2
-	VMOVMSKPS    Y2, BX
-	TESTL        BX, BX
-	JNE          portable
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
-	VPAND        Y0, Y2, Y2
+	VSUBPS       Y3, Y3, Y6
+	VCMPPS       $0x03, Y6, Y6, Y6
+	VPOR         Y4, Y6, Y4
+	VMOVMSKPS    Y4, R8
+	TESTL        R8, R8
+	JNE          portable3
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y4
-	VPAND        Y1, Y4, Y4
-	VMAXPS       Y4, Y2, Y5
-	VPERM2F128   $0x01, Y5, Y5, Y6
-	VMAXPS       Y6, Y5, Y5
-	VPERMILPS    $0x4e, Y5, Y6
-	VMAXPS       Y6, Y5, Y5
-	VPERMILPS    $0xb1, Y5, Y6
-	VMAXPS       Y6, Y5, Y5
-	VCMPPS       $0x00, Y5, Y2, Y2
-	VMOVMSKPS    Y2, BX
-	VCMPPS       $0x00, Y5, Y4, Y2
-	VMOVMSKPS    Y2, SI
-	SHLL         $0x08, SI
-	ORL          SI, BX
-	TZCNTL       BX, BX
-	VBROADCASTSS 6336(AX)(BX*4), Y2
-	VUCOMISS     bits_26901d7d<>+0(SB), X5
-	JCS          zeros
-	VBROADCASTSS bits_c3000000<>+0(SB), Y4
-	VDIVPS       Y2, Y4, Y2
-	VBROADCASTSS bits_3f800000<>+0(SB), Y4
-	VDIVPS       Y2, Y4, Y4
-	VCVTPS2PH    $0x00, Y4, X4
-	VMOVD        X4, BX
-	MOVW         BX, 208(DX)
-	ANDL         $0x00007c00, BX
-	CMPL         BX, $0x00007c00
-	JEQ          portable
-	VCVTPH2PS    X4, Y4
-	VMULPS       Y2, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VBROADCASTSS bits_0000007f<>+0(SB), Y5
-	VPMINSD      Y5, Y0, Y0
-	VCVTDQ2PS    Y0, Y5
-	VMULPS       Y4, Y5, Y5
-	VMULPS       Y2, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VBROADCASTSS bits_0000007f<>+0(SB), Y2
-	VPMINSD      Y2, Y1, Y1
-	VCVTDQ2PS    Y1, Y2
+	VPAND        Y2, Y4, Y4
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y6
+	VPAND        Y3, Y6, Y6
+	VMAXPS       Y6, Y4, Y7
+	VPERM2F128   $0x01, Y7, Y7, Y8
+	VMAXPS       Y8, Y7, Y7
+	VPERMILPS    $0x4e, Y7, Y8
+	VMAXPS       Y8, Y7, Y7
+	VPERMILPS    $0xb1, Y7, Y8
+	VMAXPS       Y8, Y7, Y7
+	VCMPPS       $0x00, Y7, Y4, Y4
+	VMOVMSKPS    Y4, R8
+	VCMPPS       $0x00, Y7, Y6, Y4
+	VMOVMSKPS    Y4, R9
+	SHLL         $0x08, R9
+	ORL          R9, R8
+	TZCNTL       R8, R8
+	VBROADCASTSS 64(AX)(R8*4), Y4
+	VBROADCASTSS bits_26901d7d<>+0(SB), Y6
+	VCMPPS       $0x11, Y6, Y7, Y6
+	VMOVMSKPS    Y6, R8
+	TESTL        R8, R8
+	JNE          portable3
+	VBROADCASTSS bits_c3000000<>+0(SB), Y6
+	VDIVPS       Y4, Y6, Y4
+	VBROADCASTSS bits_3f800000<>+0(SB), Y6
+	VDIVPS       Y4, Y6, Y6
+	VCVTPS2PH    $0x00, Y6, X6
+	VMOVD        X6, R8
+	MOVW         R8, 208(DX)
+	ANDL         $0x00007c00, R8
+	CMPL         R8, $0x00007c00
+	JEQ          portable3
+	VCVTPH2PS    X6, Y6
 	VMULPS       Y4, Y2, Y2
-	VPACKSSDW    Y1, Y0, Y0
-	VPERMQ       $0xd8, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSWB    X1, X0, X1
-	VMOVDQU      X1, 192(DX)
-	VMOVUPS      6208(AX), Y0
-	VMOVUPS      6240(AX), Y1
-	VXORPS       Y4, Y4, Y4
-	VMOVUPS      Y5, 6144(AX)
-	VCMPPS       $0x00, Y4, Y5, Y6
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y7
-	VPAND        Y5, Y7, Y5
-	VBROADCASTSS bits_4a000000<>+0(SB), Y7
-	VMULPS       Y7, Y5, Y5
-	VCMPPS       $0x19, Y0, Y5, Y0
-	VANDNPS      Y0, Y6, Y0
-	VMOVUPS      Y2, 6176(AX)
-	VCMPPS       $0x00, Y4, Y2, Y4
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
-	VPAND        Y2, Y5, Y2
-	VBROADCASTSS bits_4a000000<>+0(SB), Y5
-	VMULPS       Y5, Y2, Y2
-	VCMPPS       $0x19, Y1, Y2, Y1
-	VANDNPS      Y1, Y4, Y1
-	VPOR         Y0, Y1, Y0
-	VMOVMSKPS    Y0, BX
-	TESTL        BX, BX
-	JNE          portable
-	VPOR         Y6, Y4, Y0
-	VMOVMSKPS    Y0, BX
-	TESTL        BX, BX
-	JNE          byGroup1
-	VMOVUPS      (CX), Y0
-	VBROADCASTSS 6144(AX), Y1
-	VDIVPS       Y1, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMOVUPS      32(CX), Y1
-	VBROADCASTSS 6144(AX), Y2
-	VDIVPS       Y2, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMOVUPS      64(CX), Y2
-	VBROADCASTSS 6148(AX), Y3
-	VDIVPS       Y3, Y2, Y2
 	VCVTPS2DQ    Y2, Y2
-	VMOVUPS      96(CX), Y3
-	VBROADCASTSS 6148(AX), Y4
-	VDIVPS       Y4, Y3, Y3
+	VBROADCASTSS bits_0000007f<>+0(SB), Y7
+	VPMINSD      Y7, Y2, Y2
+	VCVTDQ2PS    Y2, Y7
+	VMULPS       Y6, Y7, Y7
+	VMULPS       Y4, Y3, Y3
 	VCVTPS2DQ    Y3, Y3
-	VPACKSSDW    Y1, Y0, Y0
+	VBROADCASTSS bits_0000007f<>+0(SB), Y4
+	VPMINSD      Y4, Y3, Y3
+	VCVTDQ2PS    Y3, Y4
+	VMULPS       Y6, Y4, Y4
 	VPACKSSDW    Y3, Y2, Y2
-	VPACKSSWB    Y2, Y0, Y0
-	VMOVUPS      quads<>+0(SB), Y1
-	VPERMD       Y0, Y1, Y0
+	VPERMQ       $0xd8, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPACKSSWB    X3, X2, X3
+	VMOVDQU      X3, 192(DX)
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
+	VPAND        Y7, Y2, Y2
+	VBROADCASTSS bits_4a000000<>+0(SB), Y3
+	VMULPS       Y3, Y2, Y2
+	VCMPPS       $0x19, Y0, Y2, Y0
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x00, Y2, Y7, Y2
+	VANDNPS      Y0, Y2, Y0
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
+	VPAND        Y4, Y2, Y2
+	VBROADCASTSS bits_4a000000<>+0(SB), Y3
+	VMULPS       Y3, Y2, Y2
+	VCMPPS       $0x19, Y1, Y2, Y1
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x00, Y2, Y4, Y2
+	VANDNPS      Y1, Y2, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVMSKPS    Y0, R8
+	TESTL        R8, R8
+	JNE          portable3
+	VMOVUPS      Y7, 192(AX)
+	VMOVUPS      Y4, 224(AX)
+	VBROADCASTSS bits_3f800000<>+0(SB), Y0
+	VDIVPS       Y7, Y0, Y0
+	VBROADCASTSS bits_3f7ffff8<>+0(SB), Y1
+	VMULPS       Y1, Y0, Y1
+	VMOVUPS      Y1, 256(AX)
+	VBROADCASTSS bits_3f800004<>+0(SB), Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 320(AX)
+	VBROADCASTSS bits_3f800000<>+0(SB), Y0
+	VDIVPS       Y4, Y0, Y0
+	VBROADCASTSS bits_3f7ffff8<>+0(SB), Y1
+	VMULPS       Y1, Y0, Y1
+	VMOVUPS      Y1, 288(AX)
+	VBROADCASTSS bits_3f800004<>+0(SB), Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 352(AX)
+	JMP          next2
+
+portable3:
+	BTSQ SI, BX
+
+next2:
+	ADDQ $0x00000180, AX
+	ADDQ $0x00000400, CX
+	ADDQ $0x000000d2, DX
+	INCQ SI
+	CMPQ SI, DI
+	JLT  scales1
+	MOVQ fits+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), DI
+	XORQ SI, SI
+
+quants4:
+	VMOVUPS      192(AX), Y0
+	VMOVUPS      224(AX), Y1
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x00, Y2, Y0, Y0
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x00, Y2, Y1, Y1
+	VPOR         Y0, Y1, Y0
+	VMOVMSKPS    Y0, R8
+	TESTL        R8, R8
+	JNE          byGroup7
+	VXORPS       Y9, Y9, Y9
+	VBROADCASTSS 256(AX), Y0
+	VBROADCASTSS 320(AX), Y1
+	VMOVUPS      (CX), Y2
+	VMULPS       Y0, Y2, Y3
+	VCVTPS2DQ    Y3, Y3
+	VMULPS       Y1, Y2, Y2
+	VCVTPS2DQ    Y2, Y2
+	VPXOR        Y3, Y2, Y2
+	VPOR         Y2, Y9, Y9
+	VMOVUPS      32(CX), Y2
+	VMULPS       Y0, Y2, Y0
+	VCVTPS2DQ    Y0, Y0
+	VMULPS       Y1, Y2, Y1
+	VCVTPS2DQ    Y1, Y1
+	VPXOR        Y0, Y1, Y1
+	VPOR         Y1, Y9, Y9
+	VBROADCASTSS 260(AX), Y1
+	VBROADCASTSS 324(AX), Y2
+	VMOVUPS      64(CX), Y4
+	VMULPS       Y1, Y4, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       Y2, Y4, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPXOR        Y6, Y4, Y4
+	VPOR         Y4, Y9, Y9
+	VMOVUPS      96(CX), Y4
+	VMULPS       Y1, Y4, Y1
+	VCVTPS2DQ    Y1, Y1
+	VMULPS       Y2, Y4, Y2
+	VCVTPS2DQ    Y2, Y2
+	VPXOR        Y1, Y2, Y2
+	VPOR         Y2, Y9, Y9
+	VPACKSSDW    Y0, Y3, Y3
+	VPACKSSDW    Y1, Y6, Y6
+	VPACKSSWB    Y6, Y3, Y3
+	VMOVUPS      quads<>+0(SB), Y0
+	VPERMD       Y3, Y0, Y0
 	VPMINSB      bytes_1f<>+0(SB), Y0, Y0
 	VPMAXSB      bytes_e0<>+0(SB), Y0, Y0
 	VPADDB       bytes_20<>+0(SB), Y0, Y0
-	VMOVUPS      128(CX), Y1
-	VBROADCASTSS 6152(AX), Y2
-	VDIVPS       Y2, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMOVUPS      160(CX), Y2
-	VBROADCASTSS 6152(AX), Y3
-	VDIVPS       Y3, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMOVUPS      192(CX), Y3
-	VBROADCASTSS 6156(AX), Y4
-	VDIVPS       Y4, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMOVUPS      224(CX), Y4
-	VBROADCASTSS 6156(AX), Y5
-	VDIVPS       Y5, Y4, Y4
+	VBROADCASTSS 264(AX), Y1
+	VBROADCASTSS 328(AX), Y2
+	VMOVUPS      128(CX), Y3
+	VMULPS       Y1, Y3, Y4
 	VCVTPS2DQ    Y4, Y4
-	VPACKSSDW    Y2, Y1, Y1
-	VPACKSSDW    Y4, Y3, Y3
-	VPACKSSWB    Y3, Y1, Y1
-	VMOVUPS      quads<>+0(SB), Y2
-	VPERMD       Y1, Y2, Y1
+	VMULPS       Y2, Y3, Y3
+	VCVTPS2DQ    Y3, Y3
+	VPXOR        Y4, Y3, Y3
+	VPOR         Y3, Y9, Y9
+	VMOVUPS      160(CX), Y3
+	VMULPS       Y1, Y3, Y1
+	VCVTPS2DQ    Y1, Y1
+	VMULPS       Y2, Y3, Y2
+	VCVTPS2DQ    Y2, Y2
+	VPXOR        Y1, Y2, Y2
+	VPOR         Y2, Y9, Y9
+	VBROADCASTSS 268(AX), Y2
+	VBROADCASTSS 332(AX), Y3
+	VMOVUPS      192(CX), Y6
+	VMULPS       Y2, Y6, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       Y3, Y6, Y6
+	VCVTPS2DQ    Y6, Y6
+	VPXOR        Y7, Y6, Y6
+	VPOR         Y6, Y9, Y9
+	VMOVUPS      224(CX), Y6
+	VMULPS       Y2, Y6, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMULPS       Y3, Y6, Y3
+	VCVTPS2DQ    Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPOR         Y3, Y9, Y9
+	VPACKSSDW    Y1, Y4, Y4
+	VPACKSSDW    Y2, Y7, Y7
+	VPACKSSWB    Y7, Y4, Y4
+	VMOVUPS      quads<>+0(SB), Y1
+	VPERMD       Y4, Y1, Y1
 	VPMINSB      bytes_1f<>+0(SB), Y1, Y1
 	VPMAXSB      bytes_e0<>+0(SB), Y1, Y1
 	VPADDB       bytes_20<>+0(SB), Y1, Y1
-	VMOVUPS      256(CX), Y2
-	VBROADCASTSS 6160(AX), Y3
-	VDIVPS       Y3, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMOVUPS      288(CX), Y3
-	VBROADCASTSS 6160(AX), Y4
-	VDIVPS       Y4, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMOVUPS      320(CX), Y4
-	VBROADCASTSS 6164(AX), Y5
-	VDIVPS       Y5, Y4, Y4
+	VBROADCASTSS 272(AX), Y2
+	VBROADCASTSS 336(AX), Y3
+	VMOVUPS      256(CX), Y4
+	VMULPS       Y2, Y4, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       Y3, Y4, Y4
 	VCVTPS2DQ    Y4, Y4
-	VMOVUPS      352(CX), Y5
-	VBROADCASTSS 6164(AX), Y6
-	VDIVPS       Y6, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VPACKSSDW    Y3, Y2, Y2
-	VPACKSSDW    Y5, Y4, Y4
-	VPACKSSWB    Y4, Y2, Y2
-	VMOVUPS      quads<>+0(SB), Y3
-	VPERMD       Y2, Y3, Y2
+	VPXOR        Y6, Y4, Y4
+	VPOR         Y4, Y9, Y9
+	VMOVUPS      288(CX), Y4
+	VMULPS       Y2, Y4, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMULPS       Y3, Y4, Y3
+	VCVTPS2DQ    Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPOR         Y3, Y9, Y9
+	VBROADCASTSS 276(AX), Y3
+	VBROADCASTSS 340(AX), Y4
+	VMOVUPS      320(CX), Y7
+	VMULPS       Y3, Y7, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       Y4, Y7, Y7
+	VCVTPS2DQ    Y7, Y7
+	VPXOR        Y8, Y7, Y7
+	VPOR         Y7, Y9, Y9
+	VMOVUPS      352(CX), Y7
+	VMULPS       Y3, Y7, Y3
+	VCVTPS2DQ    Y3, Y3
+	VMULPS       Y4, Y7, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPXOR        Y3, Y4, Y4
+	VPOR         Y4, Y9, Y9
+	VPACKSSDW    Y2, Y6, Y6
+	VPACKSSDW    Y3, Y8, Y8
+	VPACKSSWB    Y8, Y6, Y6
+	VMOVUPS      quads<>+0(SB), Y2
+	VPERMD       Y6, Y2, Y2
 	VPMINSB      bytes_1f<>+0(SB), Y2, Y2
 	VPMAXSB      bytes_e0<>+0(SB), Y2, Y2
 	VPADDB       bytes_20<>+0(SB), Y2, Y2
-	VMOVUPS      384(CX), Y3
-	VBROADCASTSS 6168(AX), Y4
-	VDIVPS       Y4, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMOVUPS      416(CX), Y4
-	VBROADCASTSS 6168(AX), Y5
-	VDIVPS       Y5, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMOVUPS      448(CX), Y5
-	VBROADCASTSS 6172(AX), Y6
-	VDIVPS       Y6, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMOVUPS      480(CX), Y6
-	VBROADCASTSS 6172(AX), Y7
-	VDIVPS       Y7, Y6, Y6
+	VBROADCASTSS 280(AX), Y3
+	VBROADCASTSS 344(AX), Y4
+	VMOVUPS      384(CX), Y6
+	VMULPS       Y3, Y6, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       Y4, Y6, Y6
 	VCVTPS2DQ    Y6, Y6
-	VPACKSSDW    Y4, Y3, Y3
-	VPACKSSDW    Y6, Y5, Y5
-	VPACKSSWB    Y5, Y3, Y3
-	VMOVUPS      quads<>+0(SB), Y4
-	VPERMD       Y3, Y4, Y3
+	VPXOR        Y7, Y6, Y6
+	VPOR         Y6, Y9, Y9
+	VMOVUPS      416(CX), Y6
+	VMULPS       Y3, Y6, Y3
+	VCVTPS2DQ    Y3, Y3
+	VMULPS       Y4, Y6, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPXOR        Y3, Y4, Y4
+	VPOR         Y4, Y9, Y9
+	VBROADCASTSS 284(AX), Y4
+	VBROADCASTSS 348(AX), Y6
+	VMOVUPS      448(CX), Y8
+	VMULPS       Y4, Y8, Y10
+	VCVTPS2DQ    Y10, Y10
+	VMULPS       Y6, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPXOR        Y10, Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      480(CX), Y8
+	VMULPS       Y4, Y8, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       Y6, Y8, Y6
+	VCVTPS2DQ    Y6, Y6
+	VPXOR        Y4, Y6, Y6
+	VPOR         Y6, Y9, Y9
+	VPACKSSDW    Y3, Y7, Y7
+	VPACKSSDW    Y4, Y10, Y10
+	VPACKSSWB    Y10, Y7, Y7
+	VMOVUPS      quads<>+0(SB), Y3
+	VPERMD       Y7, Y3, Y3
 	VPMINSB      bytes_1f<>+0(SB), Y3, Y3
 	VPMAXSB      bytes_e0<>+0(SB), Y3, Y3
 	VPADDB       bytes_20<>+0(SB), Y3, Y3
-	VMOVUPS      512(CX), Y4
-	VBROADCASTSS 6176(AX), Y5
-	VDIVPS       Y5, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMOVUPS      544(CX), Y5
-	VBROADCASTSS 6176(AX), Y6
-	VDIVPS       Y6, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMOVUPS      576(CX), Y6
-	VBROADCASTSS 6180(AX), Y7
-	VDIVPS       Y7, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMOVUPS      608(CX), Y7
-	VBROADCASTSS 6180(AX), Y8
-	VDIVPS       Y8, Y7, Y7
+	VBROADCASTSS 288(AX), Y4
+	VBROADCASTSS 352(AX), Y6
+	VMOVUPS      512(CX), Y7
+	VMULPS       Y4, Y7, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       Y6, Y7, Y7
 	VCVTPS2DQ    Y7, Y7
-	VPACKSSDW    Y5, Y4, Y4
-	VPACKSSDW    Y7, Y6, Y6
-	VPACKSSWB    Y6, Y4, Y4
-	VMOVUPS      quads<>+0(SB), Y5
-	VPERMD       Y4, Y5, Y4
+	VPXOR        Y8, Y7, Y7
+	VPOR         Y7, Y9, Y9
+	VMOVUPS      544(CX), Y7
+	VMULPS       Y4, Y7, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       Y6, Y7, Y6
+	VCVTPS2DQ    Y6, Y6
+	VPXOR        Y4, Y6, Y6
+	VPOR         Y6, Y9, Y9
+	VBROADCASTSS 292(AX), Y6
+	VBROADCASTSS 356(AX), Y7
+	VMOVUPS      576(CX), Y10
+	VMULPS       Y6, Y10, Y11
+	VCVTPS2DQ    Y11, Y11
+	VMULPS       Y7, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPXOR        Y11, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VMOVUPS      608(CX), Y10
+	VMULPS       Y6, Y10, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       Y7, Y10, Y7
+	VCVTPS2DQ    Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPOR         Y7, Y9, Y9
+	VPACKSSDW    Y4, Y8, Y8
+	VPACKSSDW    Y6, Y11, Y11
+	VPACKSSWB    Y11, Y8, Y8
+	VMOVUPS      quads<>+0(SB), Y4
+	VPERMD       Y8, Y4, Y4
 	VPMINSB      bytes_1f<>+0(SB), Y4, Y4
 	VPMAXSB      bytes_e0<>+0(SB), Y4, Y4
 	VPADDB       bytes_20<>+0(SB), Y4, Y4
-	VMOVUPS      640(CX), Y5
-	VBROADCASTSS 6184(AX), Y6
-	VDIVPS       Y6, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMOVUPS      672(CX), Y6
-	VBROADCASTSS 6184(AX), Y7
-	VDIVPS       Y7, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMOVUPS      704(CX), Y7
-	VBROADCASTSS 6188(AX), Y8
-	VDIVPS       Y8, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VMOVUPS      736(CX), Y8
-	VBROADCASTSS 6188(AX), Y9
-	VDIVPS       Y9, Y8, Y8
+	VBROADCASTSS 296(AX), Y6
+	VBROADCASTSS 360(AX), Y7
+	VMOVUPS      640(CX), Y8
+	VMULPS       Y6, Y8, Y10
+	VCVTPS2DQ    Y10, Y10
+	VMULPS       Y7, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
-	VPACKSSDW    Y6, Y5, Y5
-	VPACKSSDW    Y8, Y7, Y7
-	VPACKSSWB    Y7, Y5, Y5
+	VPXOR        Y10, Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      672(CX), Y8
+	VMULPS       Y6, Y8, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       Y7, Y8, Y7
+	VCVTPS2DQ    Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPOR         Y7, Y9, Y9
+	VBROADCASTSS 300(AX), Y7
+	VBROADCASTSS 364(AX), Y8
+	VMOVUPS      704(CX), Y11
+	VMULPS       Y7, Y11, Y12
+	VCVTPS2DQ    Y12, Y12
+	VMULPS       Y8, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPXOR        Y12, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	VMOVUPS      736(CX), Y11
+	VMULPS       Y7, Y11, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       Y8, Y11, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPXOR        Y7, Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VPACKSSDW    Y6, Y10, Y10
+	VPACKSSDW    Y7, Y12, Y12
+	VPACKSSWB    Y12, Y10, Y10
 	VMOVUPS      quads<>+0(SB), Y6
-	VPERMD       Y5, Y6, Y5
-	VPMINSB      bytes_1f<>+0(SB), Y5, Y5
-	VPMAXSB      bytes_e0<>+0(SB), Y5, Y5
-	VPADDB       bytes_20<>+0(SB), Y5, Y5
-	VMOVUPS      768(CX), Y6
-	VBROADCASTSS 6192(AX), Y7
-	VDIVPS       Y7, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMOVUPS      800(CX), Y7
-	VBROADCASTSS 6192(AX), Y8
-	VDIVPS       Y8, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VMOVUPS      832(CX), Y8
-	VBROADCASTSS 6196(AX), Y9
-	VDIVPS       Y9, Y8, Y8
-	VCVTPS2DQ    Y8, Y8
-	VMOVUPS      864(CX), Y9
-	VBROADCASTSS 6196(AX), Y10
-	VDIVPS       Y10, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPACKSSDW    Y7, Y6, Y6
-	VPACKSSDW    Y9, Y8, Y8
-	VPACKSSWB    Y8, Y6, Y6
-	VMOVUPS      quads<>+0(SB), Y7
-	VPERMD       Y6, Y7, Y6
+	VPERMD       Y10, Y6, Y6
 	VPMINSB      bytes_1f<>+0(SB), Y6, Y6
 	VPMAXSB      bytes_e0<>+0(SB), Y6, Y6
 	VPADDB       bytes_20<>+0(SB), Y6, Y6
-	VMOVUPS      896(CX), Y7
-	VBROADCASTSS 6200(AX), Y8
-	VDIVPS       Y8, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VMOVUPS      928(CX), Y8
-	VBROADCASTSS 6200(AX), Y9
-	VDIVPS       Y9, Y8, Y8
-	VCVTPS2DQ    Y8, Y8
-	VMOVUPS      960(CX), Y9
-	VBROADCASTSS 6204(AX), Y10
-	VDIVPS       Y10, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VMOVUPS      992(CX), Y10
-	VBROADCASTSS 6204(AX), Y11
-	VDIVPS       Y11, Y10, Y10
+	VBROADCASTSS 304(AX), Y7
+	VBROADCASTSS 368(AX), Y8
+	VMOVUPS      768(CX), Y10
+	VMULPS       Y7, Y10, Y11
+	VCVTPS2DQ    Y11, Y11
+	VMULPS       Y8, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
-	VPACKSSDW    Y8, Y7, Y7
-	VPACKSSDW    Y10, Y9, Y9
-	VPACKSSWB    Y9, Y7, Y7
-	VMOVUPS      quads<>+0(SB), Y8
-	VPERMD       Y7, Y8, Y7
+	VPXOR        Y11, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VMOVUPS      800(CX), Y10
+	VMULPS       Y7, Y10, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       Y8, Y10, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPXOR        Y7, Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VBROADCASTSS 308(AX), Y8
+	VBROADCASTSS 372(AX), Y10
+	VMOVUPS      832(CX), Y12
+	VMULPS       Y8, Y12, Y13
+	VCVTPS2DQ    Y13, Y13
+	VMULPS       Y10, Y12, Y12
+	VCVTPS2DQ    Y12, Y12
+	VPXOR        Y13, Y12, Y12
+	VPOR         Y12, Y9, Y9
+	VMOVUPS      864(CX), Y12
+	VMULPS       Y8, Y12, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       Y10, Y12, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPXOR        Y8, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPACKSSDW    Y7, Y11, Y11
+	VPACKSSDW    Y8, Y13, Y13
+	VPACKSSWB    Y13, Y11, Y11
+	VMOVUPS      quads<>+0(SB), Y7
+	VPERMD       Y11, Y7, Y7
 	VPMINSB      bytes_1f<>+0(SB), Y7, Y7
 	VPMAXSB      bytes_e0<>+0(SB), Y7, Y7
 	VPADDB       bytes_20<>+0(SB), Y7, Y7
-	JMP          quants2
+	VBROADCASTSS 312(AX), Y8
+	VBROADCASTSS 376(AX), Y10
+	VMOVUPS      896(CX), Y11
+	VMULPS       Y8, Y11, Y12
+	VCVTPS2DQ    Y12, Y12
+	VMULPS       Y10, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPXOR        Y12, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	VMOVUPS      928(CX), Y11
+	VMULPS       Y8, Y11, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       Y10, Y11, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPXOR        Y8, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VBROADCASTSS 316(AX), Y10
+	VBROADCASTSS 380(AX), Y11
+	VMOVUPS      960(CX), Y13
+	VMULPS       Y10, Y13, Y14
+	VCVTPS2DQ    Y14, Y14
+	VMULPS       Y11, Y13, Y13
+	VCVTPS2DQ    Y13, Y13
+	VPXOR        Y14, Y13, Y13
+	VPOR         Y13, Y9, Y9
+	VMOVUPS      992(CX), Y13
+	VMULPS       Y10, Y13, Y10
+	VCVTPS2DQ    Y10, Y10
+	VMULPS       Y11, Y13, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPXOR        Y10, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	VPACKSSDW    Y8, Y12, Y12
+	VPACKSSDW    Y10, Y14, Y14
+	VPACKSSWB    Y14, Y12, Y12
+	VMOVUPS      quads<>+0(SB), Y8
+	VPERMD       Y12, Y8, Y8
+	VPMINSB      bytes_1f<>+0(SB), Y8, Y8
+	VPMAXSB      bytes_e0<>+0(SB), Y8, Y8
+	VPADDB       bytes_20<>+0(SB), Y8, Y8
+	VPTEST       Y9, Y9
+	JZ           done8
 
-byGroup1:
-	MOVQ $0x00000010, BX
-	MOVQ AX, SI
-	MOVQ AX, DI
+byGroup7:
+	XORQ R8, R8
+	MOVQ CX, R9
+	LEAQ (SP), R10
 
-group3:
-	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y1
-	VBROADCASTSS 6144(DI), Y2
-	VXORPS       Y4, Y4, Y4
-	VUCOMISS     X4, X2
-	JEQ          fitted4
+group9:
+	VMOVUPS      (R9), Y0
+	VMOVUPS      32(R9), Y1
+	VBROADCASTSS 192(AX)(R8*4), Y2
+	VXORPS       Y3, Y3, Y3
+	VUCOMISS     X3, X2
+	JEQ          fitted10
 	VDIVPS       Y2, Y0, Y0
 	VDIVPS       Y2, Y1, Y1
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPACKSSDW    Y1, Y0, Y0
 	VPERMQ       $0xd8, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X3
-	VPACKSSWB    X3, X0, X3
-	VPMINSB      bytes_1f<>+0(SB), Y3, Y3
-	VPMAXSB      bytes_e0<>+0(SB), Y3, Y3
-	VPADDB       bytes_20<>+0(SB), Y3, Y3
-	JMP          store5
+	VEXTRACTI128 $0x01, Y0, X5
+	VPACKSSWB    X5, X0, X5
+	VPMINSB      bytes_1f<>+0(SB), Y5, Y5
+	VPMAXSB      bytes_e0<>+0(SB), Y5, Y5
+	VPADDB       bytes_20<>+0(SB), Y5, Y5
+	JMP          store11
 
-fitted4:
-	VBROADCASTSS 6400(DI), Y2
+fitted10:
+	VBROADCASTSS 128(AX)(R8*4), Y2
 	VUCOMISS     X2, X2
-	JPS          portable
+	JPS          portable6
 	VMULPS       Y2, Y0, Y0
 	VMULPS       Y2, Y1, Y1
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPACKSSDW    Y1, Y0, Y0
 	VPERMQ       $0xd8, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X3
-	VPACKSSWB    X3, X0, X3
-	VPMINSB      bytes_1f<>+0(SB), Y3, Y3
-	VPMAXSB      bytes_e0<>+0(SB), Y3, Y3
-	VPADDB       bytes_20<>+0(SB), Y3, Y3
+	VEXTRACTI128 $0x01, Y0, X5
+	VPACKSSWB    X5, X0, X5
+	VPMINSB      bytes_1f<>+0(SB), Y5, Y5
+	VPMAXSB      bytes_e0<>+0(SB), Y5, Y5
+	VPADDB       bytes_20<>+0(SB), Y5, Y5
 	VXORPS       Y0, Y0, Y0
 	VCMPPS       $0x04, Y0, Y2, Y0
-	VANDPS       Y0, Y3, Y3
+	VANDPS       Y0, Y5, Y5
 
-store5:
-	VMOVDQU X3, (SI)
-	ADDQ    $0x10, SI
-	ADDQ    $0x40, CX
-	ADDQ    $0x04, DI
-	DECQ    BX
-	JNZ     group3
-	VMOVDQU (AX), Y0
-	VMOVDQU 32(AX), Y1
-	VMOVDQU 64(AX), Y2
-	VMOVDQU 96(AX), Y3
-	VMOVDQU 128(AX), Y4
-	VMOVDQU 160(AX), Y5
-	VMOVDQU 192(AX), Y6
-	VMOVDQU 224(AX), Y7
+store11:
+	VMOVDQU X5, (R10)
+	ADDQ    $0x10, R10
+	ADDQ    $0x40, R9
+	INCQ    R8
+	CMPQ    R8, $0x10
+	JLT     group9
+	VMOVDQU (SP), Y0
+	VMOVDQU 32(SP), Y1
+	VMOVDQU 64(SP), Y2
+	VMOVDQU 96(SP), Y3
+	VMOVDQU 128(SP), Y4
+	VMOVDQU 160(SP), Y6
+	VMOVDQU 192(SP), Y7
+	VMOVDQU 224(SP), Y8
 
-quants2:
-	VPAND   bytes_0f<>+0(SB), Y0, Y8
-	VPSLLW  $0x04, Y2, Y9
-	VPAND   bytes_f0<>+0(SB), Y9, Y9
-	VPOR    Y9, Y8, Y8
-	VMOVUPS Y8, (DX)
-	VPAND   bytes_0f<>+0(SB), Y1, Y8
-	VPSLLW  $0x04, Y3, Y9
-	VPAND   bytes_f0<>+0(SB), Y9, Y9
-	VPOR    Y9, Y8, Y8
-	VMOVUPS Y8, 32(DX)
+done8:
+	VPAND   bytes_0f<>+0(SB), Y0, Y9
+	VPSLLW  $0x04, Y2, Y10
+	VPAND   bytes_f0<>+0(SB), Y10, Y10
+	VPOR    Y10, Y9, Y9
+	VMOVUPS Y9, (DX)
+	VPAND   bytes_0f<>+0(SB), Y1, Y9
+	VPSLLW  $0x04, Y3, Y10
+	VPAND   bytes_f0<>+0(SB), Y10, Y10
+	VPOR    Y10, Y9, Y9
+	VMOVUPS Y9, 32(DX)
 	VPSRLW  $0x04, Y0, Y0
 	VPSRLW  $0x02, Y1, Y1
 	VPSLLW  $0x02, Y3, Y3
@@ -373,55 +553,40 @@ quants2:
 	VPOR    Y0, Y1, Y0
 	VMOVUPS Y0, 128(DX)
 	VPAND   bytes_0f<>+0(SB), Y4, Y0
-	VPSLLW  $0x04, Y6, Y1
+	VPSLLW  $0x04, Y7, Y1
 	VPAND   bytes_f0<>+0(SB), Y1, Y1
 	VPOR    Y1, Y0, Y0
 	VMOVUPS Y0, 64(DX)
-	VPAND   bytes_0f<>+0(SB), Y5, Y0
-	VPSLLW  $0x04, Y7, Y1
+	VPAND   bytes_0f<>+0(SB), Y6, Y0
+	VPSLLW  $0x04, Y8, Y1
 	VPAND   bytes_f0<>+0(SB), Y1, Y1
 	VPOR    Y1, Y0, Y0
 	VMOVUPS Y0, 96(DX)
 	VPSRLW  $0x04, Y4, Y4
-	VPSRLW  $0x02, Y5, Y5
-	VPSLLW  $0x02, Y7, Y7
+	VPSRLW  $0x02, Y6, Y6
+	VPSLLW  $0x02, Y8, Y8
 	VPAND   bytes_03<>+0(SB), Y4, Y0
-	VPAND   bytes_0c<>+0(SB), Y5, Y1
+	VPAND   bytes_0c<>+0(SB), Y6, Y1
 	VPOR    Y0, Y1, Y0
-	VPAND   bytes_30<>+0(SB), Y6, Y1
-	VPAND   bytes_c0<>+0(SB), Y7, Y2
+	VPAND   bytes_30<>+0(SB), Y7, Y1
+	VPAND   bytes_c0<>+0(SB), Y8, Y2
 	VPOR    Y1, Y2, Y1
 	VPOR    Y0, Y1, Y0
 	VMOVUPS Y0, 160(DX)
-	JMP     done
+	JMP     next5
 
-zeros:
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, (DX)
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 32(DX)
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 64(DX)
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 96(DX)
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 128(DX)
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 160(DX)
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 178(DX)
-	JMP     done
+portable6:
+	BTSQ SI, BX
 
-portable:
-	MOVB $0x00, AL
-	MOVB AL, ret+24(FP)
+next5:
+	ADDQ $0x00000180, AX
+	ADDQ $0x00000400, CX
+	ADDQ $0x000000d2, DX
+	INCQ SI
+	CMPQ SI, DI
+	JLT  quants4
 	VZEROUPPER
-	RET
-
-done:
-	MOVB $0x01, AL
-	MOVB AL, ret+24(FP)
-	VZEROUPPER
+	MOVQ BX, left+32(FP)
 	RET
 
 DATA bits_7fffffff<>+0(SB)/4, $0x7fffffff
@@ -441,6 +606,12 @@ GLOBL bits_0000007f<>(SB), RODATA|NOPTR, $4
 
 DATA bits_4a000000<>+0(SB)/4, $0x4a000000
 GLOBL bits_4a000000<>(SB), RODATA|NOPTR, $4
+
+DATA bits_3f7ffff8<>+0(SB)/4, $0x3f7ffff8
+GLOBL bits_3f7ffff8<>(SB), RODATA|NOPTR, $4
+
+DATA bits_3f800004<>+0(SB)/4, $0x3f800004
+GLOBL bits_3f800004<>(SB), RODATA|NOPTR, $4
 
 DATA quads<>+0(SB)/4, $0x00000000
 DATA quads<>+4(SB)/4, $0x00000004

@@ -4,7 +4,8 @@
 
 package block
 
-// finishQ6K encodes the super-block x, whose groups are fitted, to y. It is false where that is left to the portable form. The groups are used up.
+// finishQ6K encodes n super-blocks, whose groups are fitted, and returns a bit for each that is left to the portable
+// form.
 //
 //go:noescape
-func finishQ6K(groups *float32, x *float32, y *byte) bool
+func finishQ6K(fits *float32, x *float32, y *byte, n int) (left uint)

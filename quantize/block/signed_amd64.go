@@ -20,6 +20,15 @@ type signedGroups struct {
 	scale, inverse [16]float32     // as in signedFit
 }
 
+// signedFits are the groups of a super-block as they were fitted.
+type signedFits struct {
+	most, scale, inverse [16]float32
+	_                    [3][16]float32 // what their rounding comes to
+}
+
+// of copies the fits of groups.
+func (f *signedFits) of(g *signedGroups) { f.most, f.scale, f.inverse = g.most, g.scale, g.inverse }
+
 // aligned makes a value that begins with a cache line, which vectors then do not cross.
 func aligned[T any]() *T {
 	const line = 64

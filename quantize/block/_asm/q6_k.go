@@ -1,27 +1,24 @@
 package main
 
 import (
-	"math"
-
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
 )
 
 func init() {
 	generators["q6_k"] = func() {
-		f := &signedFinish{isa: isas[1], n: 32}
-		f.generate("Q6K", "", "encodes the super-block x, whose groups are fitted, to y.", f.q6K)
+		f := &signedFinish{isa: isas[1], size: 210, n: 32}
+		f.generate("Q6K", "", f.scalesQ6K, f.packQ6K)
 	}
 }
 
-// q6K rounds the scales to int8 under a common one, and packs quants of six bits.
-func (f *signedFinish) q6K() {
-	const size, highAt, scalesAt, scaleAt = 210, 128, 192, 208
-	scale := f.pair(signedScale)
-	f.jumpAny(f.either(f.notFinite(scale[0]), f.notFinite(scale[1])), "portable")
-	most, top := f.largest(signedScale, scale)
-	VUCOMISS(const32(math.Float32bits(tinyGroup)), most.AsX())
-	JCS(LabelRef("zeros"))
+// scalesQ6K rounds the scales to int8 under a common one. Where they are tiny, the super-block is one of zeros.
+func (f *signedFinish) scalesQ6K() pairOf {
+	const scalesAt, scaleAt = 192, 208
+	scale := f.finiteScales()
+	most, top := f.largest(scale)
+	f.jumpAny(f.compare(cmpLT, most, f.eachF32(tinyGroup)), f.portable)
 	inverse := f.div(f.eachF32(-128), top)
 	d := f.storeScale(f.div(f.eachF32(1), inverse), scaleAt)
 	var rounded pairOf
@@ -35,11 +32,15 @@ func (f *signedFinish) q6K() {
 	bytes := f.vec()
 	f.pack16(scale[0], scale[1], bytes)
 	VMOVDQU(bytes.AsX(), at(f.y, scalesAt))
+	return rounded
+}
 
-	q := f.quants(rounded)
+// packQ6K lays out each half as four runs of 32: runs 0 and 2 share bytes, 1 and 3 share bytes.
+func (f *signedFinish) packQ6K(q [8]reg.VecVirtual) {
+	const highAt = 128
 	for half := range 2 {
 		r := q[4*half : 4*half+4]
-		for i := range 2 { // runs 0 and 2 share bytes, 1 and 3 share bytes
+		for i := range 2 {
 			lo, hi := f.and(eachByte(0x0f), r[i]), f.vec()
 			VPSLLW(U8(4), r[i+2], hi)
 			f.store(f.or(f.and(eachByte(0xf0), hi), lo), at(f.y, 64*half+32*i))
@@ -51,6 +52,4 @@ func (f *signedFinish) q6K() {
 		high := f.or(f.and(eachByte(0x30), r[2]), f.and(eachByte(0xc0), r[3]))
 		f.store(f.or(low, high), at(f.y, highAt+32*half))
 	}
-	JMP(LabelRef("done"))
-	f.zeros(size)
 }

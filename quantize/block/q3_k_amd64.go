@@ -13,7 +13,7 @@ import (
 
 // kernelsQ3K are the kernels of one form.
 type kernelsQ3K struct {
-	still  func(groups *float32) (moving uint32)
+	still  func(fits, groups *float32) (moving uint32)
 	refine func(groups *float32)
 	fit    func(groups, trials *float32, chunks int)
 	wide   bool
@@ -55,30 +55,31 @@ func (k *kernelsQ3K) plain(s *scratchQ3K, y []byte, x []float32) (left uint) {
 	s.moving = s.moving[:0]
 	for b := range len(x) / len256 {
 		loadBare(g, &x[b*len256], groupsOf16, 16)
-		for moving := k.still(g); moving != 0; moving &= moving - 1 {
+		for moving := k.still(&s.found[b].most[0], g); moving != 0; moving &= moving - 1 {
 			s.moving = append(s.moving, 4*(b*len256+16*bits.TrailingZeros32(moving)))
 		}
-		s.found[b].of(s.groups)
+	}
+	for n := len(s.moving); len(s.moving)%64 != 0; { // the last one fills up
+		s.moving = append(s.moving, s.moving[n-1])
 	}
 	for at := 0; at < len(s.moving); at += 64 {
-		k.refineGroups(s, x, s.moving[at:min(at+64, len(s.moving))])
+		k.refineGroups(s, x, s.moving[at:at+64])
 	}
 	return finishQ3K(&s.found[0].most[0], &x[0], &y[0], len(x)/len256)
 }
 
-// refineGroups finds the scales of up to 64 groups of x.
+// refineGroups finds the scales of 64 groups of x.
 func (k *kernelsQ3K) refineGroups(s *scratchQ3K, x []float32, offsets []int) {
-	var of [4][16]int
-	for i := range 64 {
-		of[i/16][i%16] = offsets[min(i, len(offsets)-1)]
-	}
-	for i := range of {
-		loadPlain(&s.refined[i].x[0][0], &x[0], &of[i], 16)
+	for i := range s.refined {
+		loadPlain(&s.refined[i].x[0][0], &x[0], (*[16]int)(offsets[16*i:]), 16)
 	}
 	k.refine(&s.refined[0].x[0][0])
-	for i, o := range offsets {
-		f, g := &s.found[o/(4*len256)], o/(4*16)%16
-		f.scale[g], f.inverse[g] = s.refined[i/16].scale[i%16], nan32 // the quants are not those of inverse
+	for i := range s.refined {
+		for j, scale := range s.refined[i].scale {
+			o := offsets[16*i+j]
+			f, g := &s.found[o/(4*len256)], o/(4*16)%16
+			f.scale[g], f.inverse[g] = scale, nan32 // the quants are not those of inverse
+		}
 	}
 }
 

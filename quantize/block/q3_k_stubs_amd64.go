@@ -16,24 +16,24 @@ func finishQ3K(fits *float32, x *float32, y *byte, n int) (left uint)
 //go:noescape
 func finishImportantQ3K(fits *float32, x *float32, y *byte, n int, scale *float32, inverse *float32) (left uint)
 
-// stillQ3KAVX512 finds scale and inverse of the groups of a super-block where refineQ3_K would move no quant, and returns a
-// bit for each group where it might.
+// stillQ3KAVX512 writes the fits of the groups of a super-block where refineQ3_K would move no quant, and returns a bit for each
+// group where it might.
 //
 //go:noescape
-func stillQ3KAVX512(groups *float32) (moving uint32)
+func stillQ3KAVX512(fits *float32, groups *float32) (moving uint32)
 
-// refineQ3KAVX512 rounds the groups of four super-blocks to quants, and finds their scales.
+// refineQ3KAVX512 refines four times 16 groups, and finds their scales.
 //
 //go:noescape
 func refineQ3KAVX512(groups *float32)
 
-// stillQ3KAVX2 finds scale and inverse of the groups of a super-block where refineQ3_K would move no quant, and returns a
-// bit for each group where it might.
+// stillQ3KAVX2 writes the fits of the groups of a super-block where refineQ3_K would move no quant, and returns a bit for each
+// group where it might.
 //
 //go:noescape
-func stillQ3KAVX2(groups *float32) (moving uint32)
+func stillQ3KAVX2(fits *float32, groups *float32) (moving uint32)
 
-// refineQ3KAVX2 rounds the groups of four super-blocks to quants, and finds their scales.
+// refineQ3KAVX2 refines four times 16 groups, and finds their scales.
 //
 //go:noescape
 func refineQ3KAVX2(groups *float32)

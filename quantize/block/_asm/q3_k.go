@@ -15,7 +15,7 @@ func init() {
 		f.generate("ImportantQ3K", ", scale, inverse *float32", f.fittedScalesQ3K, f.packQ3K)
 		for _, s := range isas {
 			s.still()
-			(&refine{isa: s, together: map[bool]int{true: 2, false: 1}[s.wide()]}).generate()
+			(&refine{isa: s}).generate()
 		}
 	}
 }

@@ -20,13 +20,12 @@ const (
 	signedSize = 101 * signedRow
 )
 
-// refine generates refineQ3_K for the groups of four super-blocks: a lane for each, and four vectors in turn, since each
-// depends on all that went before and would wait for itself.
+// refine generates refineQ3_K for 64 groups: a lane for each, and four vectors in turn, since each depends on all that went
+// before and would wait for itself.
 type refine struct {
 	isa
-	groups   reg.GPVirtual
-	sets     [4]refined
-	together int
+	groups reg.GPVirtual
+	sets   [4]refined
 
 	magic, low, bias, least, most Op // what rounding needs
 	zero                          Op
@@ -38,15 +37,12 @@ type refined struct {
 	sumlx, suml2 reg.VecVirtual
 }
 
-const (
-	refinePasses = 5
-	roundMagic   = 12582912
-)
+const roundMagic = 12582912
 
 func (r *refine) generate() {
 	TEXT("refineQ3K"+r.name, attr.NOSPLIT, "func(groups *float32)")
 	Pragma("noescape")
-	Doc("refineQ3K" + r.name + " rounds the groups of four super-blocks to quants, and finds their scales.")
+	Doc("refineQ3K" + r.name + " refines four times 16 groups, and finds their scales.")
 	r.groups = Load(Param("groups"), GP64()).(reg.GPVirtual)
 	r.magic, r.low, r.bias = r.constant(math.Float32bits(roundMagic)), r.constant(0x007fffff), r.constant(0x4b000000)
 	r.least, r.most = r.constant(math.Float32bits(roundMagic-4)), r.constant(math.Float32bits(roundMagic+3))
@@ -109,12 +105,12 @@ func (r *refine) start(s *refined) {
 // passes moves quants until no more moves, at most five times over.
 func (r *refine) passes() {
 	left, moved, pass, done := GP64(), GP32(), label("pass"), label("done")
-	MOVQ(U32(refinePasses), left)
+	MOVQ(U32(5), left)
 	Label(pass)
 	XORL(moved, moved)
 	r.elements(func(p reg.GPVirtual, i int) {
-		for k := 0; k < 4; k += r.together {
-			r.move(r.sets[k:k+r.together], p, i, moved)
+		for k := range r.sets {
+			r.move(&r.sets[k], p, i, moved)
 		}
 	})
 	TESTL(moved, moved)
@@ -124,59 +120,41 @@ func (r *refine) passes() {
 	Label(done)
 }
 
-// move tries the quant that is best for element i as the others are, and returns where that was an improvement. The sets'
-// instructions alternate, as no CPU could look far enough ahead to find the next set's work by itself.
-func (r *refine) move(sets []refined, p reg.GPVirtual, i int, moved reg.GPVirtual) {
-	var q, slx, sl2, wxl, wll, a, b [4]reg.VecVirtual
-	var better [4]mask
-	each := func(step func(k int, s *refined)) {
-		for k := range sets {
-			step(k, &sets[k])
-		}
-	}
-	each(func(k int, s *refined) { sl2[k] = r.sub(s.suml2, s.row(p, signedWLL, i)) })
-	each(func(k int, s *refined) { slx[k] = r.sub(s.sumlx, s.row(p, signedWXL, i)) })
-	each(func(k int, s *refined) { q[k] = r.mul(sl2[k], s.row(p, signedX, i)) })
-	each(func(k int, s *refined) { VDIVPS(slx[k], q[k], q[k]) })
-	each(func(k int, s *refined) { better[k] = r.compare(cmpGT, slx[k], r.zero) })
-	r.nearest(q[:len(sets)])
-	each(func(k int, s *refined) { better[k] = r.compareIn(better[k], cmpUnequal, q[k], s.row(p, signedL, i)) })
-	each(func(k int, s *refined) { wxl[k] = r.mul(q[k], s.row(p, signedWX, i)) })
-	each(func(k int, s *refined) { wll[k] = r.mul(q[k], s.row(p, signedW, i)) })
-	each(func(k int, s *refined) { VMULPS(q[k], wll[k], wll[k]) })
-	each(func(k int, s *refined) { VADDPS(wxl[k], slx[k], slx[k]) })
-	each(func(k int, s *refined) { VADDPS(wll[k], sl2[k], sl2[k]) })
-	each(func(k int, s *refined) { a[k] = r.mul(slx[k], slx[k]) })
-	each(func(k int, s *refined) { VMULPS(s.suml2, a[k], a[k]) })
-	each(func(k int, s *refined) { better[k] = r.compareIn(better[k], cmpGT, sl2[k], r.zero) })
-	each(func(k int, s *refined) { b[k] = r.mul(s.sumlx, s.sumlx) })
-	each(func(k int, s *refined) { VMULPS(sl2[k], b[k], b[k]) })
-	each(func(k int, s *refined) { better[k] = r.compareIn(better[k], cmpGT, a[k], b[k]) })
-	each(func(k int, s *refined) { r.set(better[k], slx[k], s.sumlx) })
-	each(func(k int, s *refined) { r.set(better[k], sl2[k], s.suml2) })
-	each(func(k int, s *refined) { r.storeWhere(better[k], q[k], s.row(p, signedL, i)) })
-	each(func(k int, s *refined) { r.storeWhere(better[k], wxl[k], s.row(p, signedWXL, i)) })
-	each(func(k int, s *refined) { r.storeWhere(better[k], wll[k], s.row(p, signedWLL, i)) })
-	each(func(k int, s *refined) { ORL(r.bits(better[k]), moved) })
+// move tries the quant that is best for element i as the others are, and sets bits of moved where that is an improvement. After
+// the first pass few groups have another quant to try, and branching around the rest of the work also spares the wait for it.
+func (r *refine) move(s *refined, p reg.GPVirtual, i int, moved reg.GPVirtual) {
+	slx, sl2 := r.sub(s.sumlx, s.row(p, signedWXL, i)), r.sub(s.suml2, s.row(p, signedWLL, i))
+	q := r.div(r.mul(sl2, s.row(p, signedX, i)), slx)
+	r.nearest(q)
+	better := r.compareIn(r.compare(cmpGT, slx, r.zero), cmpUnequal, q, s.row(p, signedL, i))
+	next := label("next")
+	r.jumpNone(better, next)
+	wxl, wll := r.mul(q, s.row(p, signedWX, i)), r.mul(r.mul(q, s.row(p, signedW, i)), q)
+	VADDPS(wxl, slx, slx)
+	VADDPS(wll, sl2, sl2)
+	better = r.compareIn(better, cmpGT, sl2, r.zero)
+	better = r.compareIn(better, cmpGT, r.mul(r.mul(slx, slx), s.suml2), r.mul(r.mul(s.sumlx, s.sumlx), sl2))
+	r.storeWhere(better, q, s.row(p, signedL, i))
+	r.storeWhere(better, wxl, s.row(p, signedWXL, i))
+	r.storeWhere(better, wll, s.row(p, signedWLL, i))
+	r.set(better, slx, s.sumlx)
+	r.set(better, sl2, s.suml2)
+	ORL(r.bits(better), moved)
+	Label(next)
 }
 
 // nearest rounds to -4..3, as nearestInt does even where that is out of its range.
-func (r *refine) nearest(q []reg.VecVirtual) {
-	each := func(step func(q reg.VecVirtual)) {
-		for _, q := range q {
-			step(q)
-		}
-	}
-	each(func(q reg.VecVirtual) { VADDPS(r.magic, q, q) })
+func (r *refine) nearest(q reg.VecVirtual) {
+	VADDPS(r.magic, q, q)
 	if r.wide() {
-		each(func(q reg.VecVirtual) { VPTERNLOGD(U8(0xea), r.bias, r.low, q) }) // q&low | bias
+		VPTERNLOGD(U8(0xea), r.bias, r.low, q) // q&low | bias
 	} else {
-		each(func(q reg.VecVirtual) { VANDPS(r.low, q, q) })
-		each(func(q reg.VecVirtual) { VORPS(r.bias, q, q) })
+		VANDPS(r.low, q, q)
+		VORPS(r.bias, q, q)
 	}
-	each(func(q reg.VecVirtual) { VPMAXSD(r.least, q, q) })
-	each(func(q reg.VecVirtual) { VPMINSD(r.most, q, q) })
-	each(func(q reg.VecVirtual) { VSUBPS(r.magic, q, q) })
+	VPMAXSD(r.least, q, q)
+	VPMINSD(r.most, q, q)
+	VSUBPS(r.magic, q, q)
 }
 
 // constant is a vector of the same 32 bits: a register, or memory where there are few of these.

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -115,10 +116,16 @@ func (p pairedMXFP4) run(ctx context.Context, at, n int64, dst []byte) error {
 
 // repackMXFP4 moves nibbles: the checkpoint pairs values 2k and 2k+1 in a byte, GGUF values k and k+16.
 func repackMXFP4(dst, src []byte, scale byte) {
+	const low = 0x0f0f0f0f0f0f0f0f
+	a, b := binary.LittleEndian.Uint64(src), binary.LittleEndian.Uint64(src[8:])
+	even, odd := a&low|b&low<<4, a>>4&low|b&^low // values 2k with 16+2k, and those behind them
 	dst[0] = scale
-	for k := range 8 {
-		lo, hi := src[k], src[k+8] // values 2k, 2k+1 and 16+2k, 17+2k
-		dst[1+2*k] = lo&15 | hi<<4
-		dst[2+2*k] = lo>>4 | hi&0xf0
-	}
+	binary.LittleEndian.PutUint64(dst[1:], spread(even)|spread(odd)<<8)
+	binary.LittleEndian.PutUint64(dst[9:], spread(even>>32)|spread(odd>>32)<<8)
+}
+
+// spread puts a zero byte behind each of the low four.
+func spread(v uint64) uint64 {
+	v = v&0xffff | v&0xffff0000<<16
+	return v&0x000000ff000000ff | v&0x0000ff000000ff00<<8
 }

@@ -27,6 +27,13 @@ func pair(dir string, src Source) Job {
 	}
 }
 
+// three is a pair and a third output.
+func three(dir string, src Source) Job {
+	j := pair(dir, src)
+	j.Outputs = append(j.Outputs, Output{Name: filepath.Join(dir, "two.gguf"), Source: src})
+	return j
+}
+
 // contents is the SHA-256 of every file below dir by name.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
@@ -149,7 +156,7 @@ func (f *dyingFile) start(at int64) error {
 // nothing else left behind; be it that it writes new files or replaces some.
 func TestJobDies(t *testing.T) {
 	src := rows{n: 3, typ: Q1_0}
-	want := alone(t, pair("", src))
+	want := alone(t, three("", src))
 	step := int64(1)
 	if testing.Short() {
 		step = 7
@@ -165,7 +172,7 @@ func TestJobDies(t *testing.T) {
 func dies(t *testing.T, src Source, want map[string]string, at int64, force bool) bool {
 	t.Helper()
 	dir := t.TempDir()
-	j := pair(dir, src)
+	j := three(dir, src)
 	old := map[string]string{}
 	if force {
 		for i := range j.Outputs {

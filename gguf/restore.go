@@ -36,7 +36,9 @@ func (o *output) takeOver(data []byte) error {
 	}
 	if old.Complete {
 		o.restoreComplete(old.Parts)
-		o.run.finished = old.Finished
+		if old.Finished != nil {
+			o.run.finished = old.Finished
+		}
 		return nil
 	}
 	if len(old.Parts) > 0 && o.restoreParts(old) {

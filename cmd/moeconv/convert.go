@@ -76,7 +76,8 @@ reference converter's, known defects of its metadata included; hf2gguf mends tho
 
 SRC is a checkpoint directory, or its weight files: one .safetensors, or a list of shards
 in any order, with config.json and the tokenizer beside them. Only these are read then.
-The folder of FILE is created; an existing FILE is refused without --force.`,
+The folder of FILE is created; an existing FILE is refused without --force. A run that was
+stopped by whatever it was goes on when the same command is given.`,
 		Args: usageArgs(cobra.ArbitraryArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if c.output.splitMaxSize == "0" { // the reference converter's way to say no limit

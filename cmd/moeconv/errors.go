@@ -115,13 +115,13 @@ func hintOf(err error) string {
 		return "--force starts afresh; otherwise give the command as it was, or remove its .part and .part.journal files"
 	case errors.As(err, &space) && space.Bound:
 		return "take finished outputs away; the same command then goes on with the others"
+	case errors.As(err, &exists):
+		return "--force replaces it"
 	case errors.As(err, &unfinished):
 		return fmt.Sprintf("the same command goes on from byte %d of %d (%.0f%%)", unfinished.Done, unfinished.Total,
 			100*float64(unfinished.Done)/float64(max(1, unfinished.Total)))
 	case errors.As(err, &h):
 		return h.Hint()
-	case errors.As(err, &exists):
-		return "--force replaces it"
 	}
 	return ""
 }

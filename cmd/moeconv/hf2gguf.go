@@ -32,9 +32,10 @@ func hf2ggufCmd(a *app) *cobra.Command {
 		Use:   "hf2gguf RECIPE or DIR",
 		Short: "Carry a checkpoint through every stage: convert, tag, quantize, verify",
 		Long: `hf2gguf runs a recipe (an embedded one by name, or a file) or, for a checkpoint
-directory, the default recipe: source check, convert, tag, quantize, verify. A second
-run of a finished job writes nothing. A file that fails its gate is named and the exit
-status is 3; the others stay publishable.`,
+directory, the default recipe: source check, convert, tag, quantize, verify. All files are
+written in one pass. A second run of a finished job writes nothing; one that was stopped
+goes on where it was. A file that fails its gate is named and the exit status is 3; the
+others stay publishable.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := findRecipe(args[0], &o)

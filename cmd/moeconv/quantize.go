@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/quantize"
 )
 
@@ -140,10 +141,7 @@ func (a *app) quantize(q *quantization) error {
 		if q.output.splitAt != nil {
 			t.name = keptName(t.name, len(q.output.splitAt))
 		}
-		if err := q.notInput(t.name); err != nil {
-			return err
-		}
-		if t.bytes, err = plannedBytes(t.src, t.name, files); err != nil {
+		if t.bytes, err = q.planned(t, files); err != nil {
 			return err
 		}
 		targets = append(targets, t)
@@ -173,20 +171,31 @@ func (q *quantization) keepSplit() error {
 	return err
 }
 
-// notInput refuses an output that is a file of the source.
-func (q *quantization) notInput(name string) error {
-	names := []string{q.arg}
+// planned is the size of an output. It refuses one that would replace a file of the source.
+func (q *quantization) planned(t target, files gguf.FileOptions) (int64, error) {
+	inputs := []string{q.arg}
 	if q.src.file != nil {
 		for _, s := range q.src.file.Shards() {
-			names = append(names, s.Path)
+			inputs = append(inputs, s.Path)
 		}
 	}
-	for _, in := range names {
-		if !q.dry && sameFile(in, name) {
-			return usageError{fmt.Errorf("%s is both input and output", name)}
+	parts, err := gguf.Parts(cmp.Or(t.name, "model.gguf"), t.src, files)
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	for _, p := range parts {
+		n += p.Bytes
+		for _, in := range inputs {
+			if !q.dry && sameFile(in, p.Path) {
+				return 0, usageError{fmt.Errorf("%s is both input and output", p.Path)}
+			}
 		}
 	}
-	return nil
+	if info, err := os.Stat(t.name); err == nil && info.IsDir() && !q.dry {
+		return 0, withHint(usageError{fmt.Errorf("%s is a folder", t.name)}, "--types SCHEMES --outdir DIR chooses names in it")
+	}
+	return n, nil
 }
 
 func (a *app) writeTargets(q *quantization, targets []target, doc *quantizeDoc) error {

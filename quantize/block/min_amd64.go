@@ -14,64 +14,6 @@ import (
 //go:generate go run -C _asm . -gen fit_scales -out ../fit_scales_amd64.s -stubs ../fit_scales_stubs_amd64.go -pkg block
 //go:generate go run -C _asm . -gen requant -out ../requant_amd64.s -stubs ../requant_stubs_amd64.go -pkg block
 
-// searchBuffer holds up to 32 groups side by side: element i of group g at [i][g]. Groups of 16 use half of it.
-// fitScales has the scales of 16 super-blocks there, then the mins.
-type searchBuffer struct {
-	x, w   [32][32]float32 // elements and weights; of these the importance when the search begins
-	_      [9][32]float32  // values that the search keeps
-	sigma2 [32]float32     // of the weights under importance
-	_      [32]float32     // common scales that fitScales finds,
-	half   [2][32]uint16   // these as halves, 16 of each,
-	bits   [2][32]uint16   // and super-blocks that the portable form must do
-	_      [17][32]float32
-	_      [32][32]float32 // quants
-}
-
-// minFits are the fits of up to 256 groups.
-type minFits struct {
-	scale, min [256]float32
-	inverse    [256]float32   // as in minFit,
-	at         [256]float32   // too
-	sum        [256]float32   // of the weights
-	d, _       [256]float32   // scale and min under the super-blocks' rounded scales
-	flags      [32]uint8      // bits of groups that the portable form must do
-	halves     [2][256]uint16 // the super-blocks' scales, those of scales and those of mins
-	rounded    [2][256]uint8  // scales and mins
-}
-
-// minTrials are a search's trials: inverse scales times max-min.
-type minTrials struct {
-	top           float32
-	steps, inside int32 // those that cannot round beyond top come first
-	inverse       [40]float32
-}
-
-func (s *minSearch) trials() *minTrials {
-	t := &minTrials{top: s.n, steps: int32(s.steps + 1)}
-	for is := range s.steps + 1 {
-		off := s.from + float32(s.delta*float32(is))
-		t.inverse[is] = off + s.n
-		if off < 0.49 {
-			t.inside++
-		}
-	}
-	return t
-}
-
-// scaleTrials are those of fitScales: inverse scales times the largest value.
-type scaleTrials struct {
-	top     float32
-	inverse [8]float32
-}
-
-func newScaleTrials(top float32) *scaleTrials {
-	t := &scaleTrials{top: top}
-	for i := range t.inverse {
-		t.inverse[i] = float32(0.1*float32(i-4+i/4)) + top // without 0, which comes first
-	}
-	return t
-}
-
 // minForm are the kernels of one form for a type.
 type minForm struct {
 	form            form
@@ -97,6 +39,7 @@ type minCodec struct {
 type minScratch struct {
 	searchBuffer
 	minFits
+	columns [16]int // byte offsets of groups' importance
 }
 
 var minScratches = sync.Pool{New: func() any { return new(minScratch) }}
@@ -121,29 +64,33 @@ func (c minCodec) in(f minForm) *minEncoder {
 
 // accelerate gives a codec the kernels of a form.
 func (c minCodec) accelerate(f minForm) {
-	accelerate(c.t, f.form, kernels{encode: c.in(f).encode})
+	e := c.in(f)
+	accelerate(c.t, f.form, kernels{encode: e.encode, rows: e.rows})
 }
 
-// encode works on up to 256 groups at a time.
+// encode encodes one row.
 func (e *minEncoder) encode(dst []byte, src, importance []float32) error {
+	return e.rows(dst, src, len(src), importance)
+}
+
+// rows encodes rows of ne0, up to 256 groups at a time.
+func (e *minEncoder) rows(dst []byte, src []float32, ne0 int, importance []float32) error {
 	s := minScratches.Get().(*minScratch)
 	defer minScratches.Put(s)
 	size := e.t.BlockSize()
 	for at := 0; at < len(src); at += 256 * e.n {
 		end := min(at+256*e.n, len(src))
 		x, y := src[at:end], dst[at/len256*size:end/len256*size]
-		var w []float32
 		clear(s.flags[:])
 		if importance == nil {
-			e.fit(s, x, nil)
+			e.fit(s, x)
 			e.roundScales(&s.scale[0], len(x)/e.n)
 		} else {
-			w = importance[at:end]
-			e.fit(s, x, w)
+			e.fitWeighted(s, x, importance, at%ne0)
 			e.fitScales(s, len(x)/len256)
 		}
 		e.requant(&y[0], &x[0], &s.scale[0], len(x)/len256)
-		if err := e.finish(s, y, x, w, at); err != nil {
+		if err := e.finish(s, y, x, importance, at, ne0); err != nil {
 			return err
 		}
 	}
@@ -154,33 +101,45 @@ func (e *minEncoder) encode(dst []byte, src, importance []float32) error {
 func (e *minEncoder) groups() int { return len256 / e.n }
 
 // fit fits the groups of x.
-func (e *minEncoder) fit(s *minScratch, x, importance []float32) {
-	search, trials := e.minForm.plain, e.plain
+func (e *minEncoder) fit(s *minScratch, x []float32) {
+	groups := len(x) / e.n
+	for first := 0; first < groups; first += 32 {
+		e.load(s, x, first)
+		e.minForm.plain(&s.x[0][0], &s.scale[0], first, min(32, groups-first), &e.plain.top)
+	}
+}
+
+// load puts up to 32 groups side by side.
+func (e *minEncoder) load(s *minScratch, x []float32, first int) {
+	for half := first; half < min(first+32, len(x)/e.n); half += 16 {
+		e.transpose(&s.x[0][half-first], &x[e.n*half], e.elements[min(16, len(x)/e.n-half)], e.n)
+	}
+}
+
+// fitWeighted is fit under the importance of columns, the first of which is that of x.
+func (e *minEncoder) fitWeighted(s *minScratch, x, importance []float32, column int) {
 	var sigma2 [len(s.flags)]float32
-	if importance != nil {
-		search, trials = e.minForm.weighted, e.weighted
-		runSums(sigma2[:], x, len256, e.form == avx512)
-		for b, sum := range sigma2 {
-			sigma2[b] = float32(e.variance*sum) / len256
-		}
+	runSums(sigma2[:], x, len256, e.form == avx512)
+	for b, sum := range sigma2 {
+		sigma2[b] = float32(e.variance*sum) / len256
 	}
 	groups := len(x) / e.n
 	for first := 0; first < groups; first += 32 {
-		lanes := min(32, groups-first)
-		for half := 0; half < lanes; half += 16 {
-			at, offsets := e.n*(first+half), e.elements[min(16, lanes-half)]
-			e.transpose(&s.x[0][half], &x[at], offsets, e.n)
-			if importance != nil {
-				e.transpose(&s.w[0][half], &importance[at], offsets, e.n)
-			}
+		e.load(s, x, first)
+		for g := 0; g < 32; g += 8 {
+			v := sigma2[min((first+g)*e.n, len(x)-1)/len256]
+			*(*[8]float32)(s.sigma2[g:]) = [8]float32{v, v, v, v, v, v, v, v}
 		}
-		if importance != nil {
-			for g := 0; g < lanes; g += 8 {
-				v := sigma2[(first+g)*e.n/len256]
-				*(*[8]float32)(s.sigma2[g:]) = [8]float32{v, v, v, v, v, v, v, v}
+		for half := 0; half < 32; half += 16 {
+			for g := range s.columns {
+				s.columns[g] = 4 * column
+				if column += e.n; column == len(importance) {
+					column = 0
+				}
 			}
+			e.transpose(&s.w[0][half], &importance[0], &s.columns, e.n)
 		}
-		search(&s.x[0][0], &s.scale[0], first, lanes, &trials.top)
+		e.minForm.weighted(&s.x[0][0], &s.scale[0], first, min(32, groups-first), &e.weighted.top)
 	}
 	for b, v := range sigma2 {
 		if v-v != 0 {
@@ -209,8 +168,8 @@ func (e *minEncoder) fitScales(s *minScratch, blocks int) {
 	}
 }
 
-// finish writes the heads of super-blocks, and does those that were flagged.
-func (e *minEncoder) finish(s *minScratch, y []byte, x, importance []float32, column int) error {
+// finish writes the heads of super-blocks, and does those that were flagged. x is at src[at:].
+func (e *minEncoder) finish(s *minScratch, y []byte, x, importance []float32, at, ne0 int) error {
 	size, n := e.t.BlockSize(), e.groups()
 	for b := range len(x) / len256 {
 		flags := s.flags[n/8*b : n/8*(b+1)]
@@ -218,13 +177,16 @@ func (e *minEncoder) finish(s *minScratch, y []byte, x, importance []float32, co
 			e.head(y[b*size:(b+1)*size], s, n*b)
 			continue
 		}
+		row, column := (at+b*len256)/ne0, (at+b*len256)%ne0
 		xb := (*[len256]float32)(x[b*len256:])
 		var w *[len256]float32
 		if importance != nil {
-			w = (*[len256]float32)(importance[b*len256:])
+			w = (*[len256]float32)(importance[column:])
 		}
 		if bad := e.portable(y[b*size:(b+1)*size], xb, w); bad != 0 {
-			return badScale(e.t, xb[:], column+b*len256, bad)
+			err := badScale(e.t, xb[:], column, bad)
+			err.Row = row
+			return err
 		}
 	}
 	return nil

@@ -24,7 +24,7 @@ func TestMinFlags(t *testing.T) {
 			continue
 		}
 		s := new(minScratch)
-		c.in(f).fit(s, x, nil)
+		c.in(f).fit(s, x)
 		for b, got := range s.flags {
 			if want := map[int]uint8{0: 1 | 1<<5, 2: 1, 8: 1 << 6, 15: 1 << 7}[b]; got != want {
 				t.Errorf("%s: groups from %d on have flags %08b, want %08b", formNames[f.form], 8*b, got, want)

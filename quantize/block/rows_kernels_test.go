@@ -10,8 +10,8 @@ import (
 // TestRowKernels: what a kernel encodes of many rows under one importance equals what the portable form encodes row by row,
 // errors too.
 func TestRowKernels(t *testing.T) {
-	const ne0 = 96
 	for typ, c := range codecs {
+		ne0 := 3 * typ.BlockLen()
 		for g := avx2; g <= best; g++ {
 			kernel := c.kernels[g].rows
 			if kernel == nil {
@@ -52,14 +52,15 @@ func TestRowKernelsRefuse(t *testing.T) {
 			if kernel == nil {
 				continue
 			}
-			dst, src, importance := make([]byte, 2*2*typ.BlockSize()), make([]float32, 2*64), make([]float32, 64)
-			src[64+3] = nan32
+			ne0 := 2 * typ.BlockLen()
+			dst, src, importance := make([]byte, 2*2*typ.BlockSize()), make([]float32, 2*ne0), make([]float32, ne0)
+			src[ne0+3] = nan32
 			var ve *ValueError
-			if err := kernel(dst, src, 64, importance); !errors.As(err, &ve) || ve.Row != 1 || ve.Column != 3 {
+			if err := kernel(dst, src, ne0, importance); !errors.As(err, &ve) || ve.Row != 1 || ve.Column != 3 {
 				t.Errorf("%v/%s: NaN in row 1, column 3: %v", typ, formNames[g], err)
 			}
-			src[64+3], importance[5] = 0, nan32
-			if err := kernel(dst, src, 64, importance); err == nil || errors.As(err, &ve) {
+			src[ne0+3], importance[5] = 0, nan32
+			if err := kernel(dst, src, ne0, importance); err == nil || errors.As(err, &ve) {
 				t.Errorf("%v/%s: importance of NaN: %v", typ, formNames[g], err)
 			}
 		}

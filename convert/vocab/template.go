@@ -16,10 +16,13 @@ type namedTemplate struct{ name, text string }
 
 const defaultTemplate = "default"
 
+// addTemplates writes the templates; as the reference does, it leaves out empty texts, though not their names.
 func (s *specialVocab) addTemplates(md *gguf.Metadata) {
 	var names []string
 	for _, t := range s.templates {
-		md.Set("tokenizer.chat_template."+t.name, t.text)
+		if t.text != "" {
+			md.Set("tokenizer.chat_template."+t.name, t.text)
+		}
 		if !slices.Contains(names, t.name) {
 			names = append(names, t.name)
 		}
@@ -27,7 +30,7 @@ func (s *specialVocab) addTemplates(md *gguf.Metadata) {
 	if len(names) > 0 {
 		md.Set("tokenizer.chat_templates", names)
 	}
-	if s.template != nil {
+	if s.template != nil && *s.template != "" {
 		md.Set("tokenizer.chat_template", *s.template)
 	}
 }

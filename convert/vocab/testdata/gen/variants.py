@@ -160,6 +160,8 @@ VARIANTS = {
     "an empty decoder": added(tok(264, "[a]"), pad_token="[a]", added_tokens_decoder={}),
     "extra tokens with names and without": added(tok(264, "[a]"), extra_special_tokens={"q_token": "[a]", "r": "<n6>"}, additional_special_tokens=["<n9>", "<n8>"]),
     "no vocab_size": {"set": {"config.json": {"vocab_size": None}}},
+    "template empty": config(chat_template=""),
+    "template list with empty ones": config(chat_template=[{"name": "default", "template": ""}, {"name": "tool_use", "template": ""}]),
     "template text": {"set": {"tokenizer_config.json": {"chat_template": "{{ bos_token }}a&<b>\r\n"}}},
     "template null wins over the file": {"set": {"tokenizer_config.json": {"chat_template": "@null"}}, "text": {"chat_template.jinja": "x"}},
     "template list": config(chat_template=[{"name": "default", "template": "d"}, {"name": "tool use!", "template": "t"}]),

@@ -86,15 +86,22 @@ func TestIgnoredMetadata(t *testing.T) {
 	}
 }
 
-// A vocabulary of a checkpoint whose weights stay MXFP4 has the file type asked for: the reference looks at weights only to change it.
-func TestVocabularyFileType(t *testing.T) {
-	p, err := NewPlan(microFiles(t, "gpt-oss", nil), Options{Name: "gpt-oss-120b", OutType: "f16", VocabOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	if v, err := gguf.Value[uint32](p.Metadata(), "general.file_type"); err != nil || v != 1 {
-		t.Errorf("general.file_type %d, %v", v, err)
+// What the reference writes only once it looks at weights is not in a vocabulary: MXFP4 for file type, Phi's attention factor.
+func TestVocabularyKeys(t *testing.T) {
+	for family, want := range map[string]map[string]any{
+		"gpt-oss":     {"general.file_type": uint32(1)},
+		"phi-3.5-moe": {"general.file_type": uint32(1), "phimoe.rope.scaling.attn_factor": nil, "phimoe.rope.scaling.original_context_length": uint32(4096)},
+	} {
+		p, err := NewPlan(microFiles(t, family, nil), Options{Name: "m", OutType: "f16", VocabOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for key, value := range want {
+			if got, ok := p.Metadata().Get(key); ok != (value != nil) || got != value {
+				t.Errorf("%s: %s is %v, want %v", family, key, got, value)
+			}
+		}
+		p.Close()
 	}
 }
 

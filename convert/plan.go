@@ -242,7 +242,7 @@ func (p *Plan) planMetadata(fsys fs.FS, opts Options, config family.Config, keys
 	}
 	p.md = &gguf.Metadata{}
 	p.md.Set("general.architecture", p.Family.Arch)
-	if p.Family.EarlyKeys != nil {
+	if p.Family.EarlyKeys != nil && !p.vocabOnly { // the reference writes them with the tensors
 		if err := p.Family.EarlyKeys(config, p.md); err != nil {
 			return wrap(err)
 		}

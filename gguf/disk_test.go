@@ -347,7 +347,7 @@ func TestWriteFileParts(t *testing.T) {
 func TestWriteBudget(t *testing.T) {
 	const memory = 40 << 20
 	src := rows{n: 20}
-	st := newStream(src.Tensors(), defaultAlignment)
+	st := newStream(src.Tensors(), func(int) int64 { return defaultAlignment })
 	p := newPipeline([]*stream{st}, rowsOf(src), unitsOf(src), WriteOptions{Workers: 16, Memory: memory})
 	st.write = func(*slab, []byte) error { return nil }
 	var kept, peak int64

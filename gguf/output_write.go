@@ -8,7 +8,7 @@ import (
 
 // stream is o's part in the pipeline.
 func (o *output) stream() *stream {
-	st := newStream(o.tensors, o.parts[0].plan.Alignment)
+	st := newStream(o.tensors, func(tensor int) int64 { return o.parts[o.partOf(tensor, 0)].plan.Alignment })
 	st.from, st.write, st.commit = o.at, o.write, o.commit
 	return st
 }

@@ -295,6 +295,33 @@ func TestMergeAsTool(t *testing.T) {
 	}
 }
 
+// Shards after the first may have another alignment than it: --keep-split writes no key for it there. Places to cut that
+// are no places are errors.
+func TestSplitAt(t *testing.T) {
+	whole := open(t, "testdata/whole.gguf")
+	md := whole.Metadata().Clone()
+	md.Set("general.alignment", uint32(4096))
+	src := gguf.WithMetadata(whole, md)
+	name := filepath.Join(t.TempDir(), "x.gguf")
+	files, err := gguf.WriteFile(context.Background(), name, src, gguf.FileOptions{SplitAt: []int{3, 3, 8}, SplitStyle: gguf.SplitAsQuantizer})
+	if err != nil || len(files) != 3 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	set := open(t, files[0].Path)
+	for i := range whole.Tensors() {
+		a, errA := gguf.TensorSHA256(context.Background(), whole, i)
+		b, errB := gguf.TensorSHA256(context.Background(), set, i)
+		if a != b || errA != nil || errB != nil {
+			t.Errorf("tensor %d differs: %v, %v", i, errA, errB)
+		}
+	}
+	for _, at := range [][]int{{}, {4}, {9}, {5, 3, 8}} {
+		if _, err := gguf.Parts(name, src, gguf.FileOptions{SplitAt: at}); err == nil {
+			t.Errorf("cut at %d", at)
+		}
+	}
+}
+
 func list(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

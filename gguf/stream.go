@@ -13,7 +13,7 @@ func (p position) before(q position) bool {
 // goroutine of its own.
 type stream struct {
 	tensors []TensorInfo
-	align   int64
+	align   func(tensor int) int64
 	from    position                         // what lies before is there already
 	write   func(s *slab, data []byte) error // appends
 	commit  func(s *slab, data []byte) error // takes what was written into account: hash, position, progress
@@ -21,7 +21,7 @@ type stream struct {
 	bufs    buffers
 }
 
-func newStream(tensors []TensorInfo, align int64) *stream {
+func newStream(tensors []TensorInfo, align func(tensor int) int64) *stream {
 	return &stream{tensors: tensors, align: align}
 }
 
@@ -31,7 +31,7 @@ func (st *stream) padding(s *slab) int {
 	if int64(s.row+s.n) < t.Shape.Rows() {
 		return 0
 	}
-	return int(pad(t.Bytes(), st.align) - t.Bytes())
+	return int(pad(t.Bytes(), st.align(s.tensor)) - t.Bytes())
 }
 
 // slab is a run of rows of one tensor, of all outputs that want it.

@@ -47,7 +47,7 @@ func Write(ctx context.Context, w io.Writer, src Source, opts WriteOptions) erro
 		return fmt.Errorf("gguf: write: %w", err)
 	}
 	done := plan.DataOffset
-	s := newStream(src.Tensors(), plan.Alignment)
+	s := newStream(src.Tensors(), func(int) int64 { return plan.Alignment })
 	s.write = func(c *slab, data []byte) error {
 		if _, err := w.Write(data); err != nil {
 			return fmt.Errorf("gguf: write: tensor %q: %w", s.tensors[c.tensor].Name, err)

@@ -36,7 +36,7 @@ type weighted32 struct {
 	t        gguf.Type
 	portable func(y []byte, x, w *[len32]float32) (bad float32)
 	wide     bool
-	// encode encodes up to 16 blocks, with the weights w*sqrt(sigma2+x*x), and returns a bit for each that it leaves.
+	// encode encodes up to 32 blocks, with the weights w*sqrt(sigma2+x*x), and returns a bit for each that it leaves.
 	encode func(y []byte, x, w []float32, sigma2 float32) (left uint)
 }
 
@@ -62,11 +62,11 @@ func (c weighted32) row(dst []byte, src, importance []float32, sigma2 float32, r
 	if sigma2-sigma2 != 0 { // no block of the row would be encoded
 		return inRow(r, badScale(c.t, src, 0, sigma2))
 	}
-	const together = 16 * len32
+	const together = 32 * len32
 	size := c.t.BlockSize()
 	for at := 0; at < len(src); at += together {
 		end := min(at+together, len(src))
-		y, x, w := dst[at/len32*size:], src[at:end], importance[at:end]
+		y, x, w := dst[at/len32*size:end/len32*size], src[at:end], importance[at:end]
 		left := c.encode(y, x, w, sigma2) & (1<<(len(x)/len32) - 1)
 		for ; left != 0; left &= left - 1 {
 			b := bits.TrailingZeros(left)
@@ -94,13 +94,17 @@ type signed32 struct {
 	finish func(dst *byte, x, scale, inverse *float32, blocks int) uint
 }
 
-func (k signed32) encode(y []byte, x, w []float32, sigma2 float32) uint {
+func (k signed32) encode(y []byte, x, w []float32, sigma2 float32) (left uint) {
 	s := signedScratches.Get().(*signedGroups)
 	defer signedScratches.Put(s)
-	blocks, g := len(x)/len32, &s.x[0][0]
-	loadImportant(g, &x[0], &w[0], strided(4*len32, blocks), len32, sigma2)
-	k.fit(g, &k.trials[0], len32/16)
-	return k.finish(&y[0], &x[0], &s.scale[0], &s.inverse[0], blocks)
+	g, size := &s.x[0][0], len(y)/(len(x)/len32)
+	for first := 0; first < len(x)/len32; first += 16 {
+		blocks, at := min(16, len(x)/len32-first), first*len32
+		loadImportant(g, &x[at], &w[at], strided(4*len32, blocks), len32, sigma2)
+		k.fit(g, &k.trials[0], len32/16)
+		left |= k.finish(&y[first*size], &x[at], &s.scale[0], &s.inverse[0], blocks) << first
+	}
+	return left
 }
 
 // min32 are the kernels of a type with scales and mins.
@@ -111,18 +115,24 @@ type min32 struct {
 	finish    func(dst *byte, x, scale, inverse, min, at *float32, blocks int) uint
 }
 
-func (k min32) encode(y []byte, x, w []float32, sigma2 float32) uint {
+func (k min32) encode(y []byte, x, w []float32, sigma2 float32) (left uint) {
 	s := minScratches.Get().(*minScratch)
 	defer minScratches.Put(s)
-	blocks := len(x) / len32
-	offsets := strided(4*len32, blocks)
-	k.transpose(&s.x[0][0], &x[0], offsets, len32)
-	k.transpose(&s.w[0][0], &w[0], offsets, len32)
+	blocks, size := len(x)/len32, len(y)/(len(x)/len32)
+	for first := 0; first < blocks; first += 16 {
+		offsets, at := strided(4*len32, min(16, blocks-first)), first*len32
+		k.transpose(&s.x[0][first], &x[at], offsets, len32)
+		k.transpose(&s.w[0][first], &w[at], offsets, len32)
+	}
 	for g := range blocks {
 		s.sigma2[g] = sigma2
 	}
-	clear(s.flags[:2])
+	clear(s.flags[:4])
 	k.search(&s.x[0][0], &s.scale[0], 0, blocks, &k.trials.top)
-	left := k.finish(&y[0], &x[0], &s.scale[0], &s.inverse[0], &s.min[0], &s.at[0], blocks)
-	return left | uint(s.flags[0]) | uint(s.flags[1])<<8
+	for first := 0; first < blocks; first += 16 {
+		n := min(16, blocks-first)
+		left |= k.finish(&y[first*size], &x[first*len32], &s.scale[first], &s.inverse[first], &s.min[first], &s.at[first], n) << first
+		left |= uint(s.flags[first/8])<<first | uint(s.flags[first/8+1])<<(first+8)
+	}
+	return left
 }

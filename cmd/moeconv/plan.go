@@ -217,42 +217,22 @@ func schemeSizes(src gguf.Source, shardSize int64) ([]sizeDoc, error) {
 		if s.Copy || !s.Base.Quantized() {
 			continue
 		}
-		a, err := quantize.Assign(src.Metadata(), src.Tensors(), s, quantize.Options{})
+		job, err := quantize.New(src, s, quantize.Options{PlanOnly: true})
 		if err != nil { // the scheme does not fit the model's shapes; others do
 			out = append(out, sizeDoc{Name: s.Name, Refused: err.Error()})
 			continue
 		}
-		ts := make([]gguf.TensorInfo, len(a.Order))
-		for i, from := range a.Order {
-			ts[i] = src.Tensors()[from]
-			ts[i].Type = a.Types[i]
-		}
-		doc, err := sizeOf(s.Name, shape{src.Metadata(), ts}, shardSize)
+		doc, err := sizeOf(s.Name, job, shardSize)
 		if err != nil {
 			return nil, err
 		}
-		doc.Imatrix = len(a.Importance) > 0
-		if !doc.Imatrix {
-			if _, err := quantize.New(src, s, quantize.Options{}); err != nil {
-				doc.Refused = err.Error()
-			}
+		doc.Imatrix = len(job.Assignment().Importance) > 0
+		if obstacles := job.Obstacles(); len(obstacles) > 0 && !doc.Imatrix {
+			doc.Refused = obstacles[0].Error()
 		}
 		out = append(out, doc)
 	}
 	return out, nil
-}
-
-// shape is a model without rows.
-type shape struct {
-	md *gguf.Metadata
-	ts []gguf.TensorInfo
-}
-
-func (s shape) Metadata() *gguf.Metadata   { return s.md }
-func (s shape) Tensors() []gguf.TensorInfo { return s.ts }
-
-func (s shape) ReadRows(context.Context, int, int, int, []byte) error {
-	return errors.New("a plan has no rows")
 }
 
 // sizeOf is the exact size of src as one file, and of its shards.

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/moeconv/moeconv/convert"
 	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/quantize"
 	"github.com/moeconv/moeconv/testdata"
 )
 
@@ -90,4 +92,48 @@ func goldenBytes(t *testing.T, family, name string) (int64, bool) {
 		t.Errorf("%s: %v", name, err)
 	}
 	return golden.Bytes, golden.Bytes > 0 && !strings.Contains(name, "imatrix")
+}
+
+// A plan's bytes are those of the file that quantize writes, whose shapes lose outermost dimensions of 1. Names of all
+// lengths have the header end anywhere before a multiple of its alignment.
+func TestPlanSizesOfTrimmedShapes(t *testing.T) {
+	for _, ck := range testdata.Checkpoints() {
+		if !ck.Micro || ck.Family != "qwen2moe" {
+			continue
+		}
+		for n := range 32 {
+			p, err := convert.OpenDir(ck.Dir, convert.Options{ModelName: strings.Repeat("x", n+1)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sizes, err := schemeSizes(p, 50e9)
+			if err != nil {
+				t.Fatal(err)
+			}
+			scheme, err := quantize.ParseScheme("Q8_0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			job, err := quantize.New(p, scheme, quantize.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var written countingWriter
+			if err := gguf.Write(t.Context(), &written, job, gguf.WriteOptions{Workers: 1}); err != nil {
+				t.Fatal(err)
+			}
+			at := slices.IndexFunc(sizes, func(s sizeDoc) bool { return s.Name == "Q8_0" })
+			if at < 0 || sizes[at].Bytes != int64(written) {
+				t.Errorf("a name of %d bytes: the file has %d bytes, the plan says %+v", n+1, written, sizes[max(at, 0)])
+			}
+			p.Close()
+		}
+	}
+}
+
+type countingWriter int64
+
+func (w *countingWriter) Write(b []byte) (int, error) {
+	*w += countingWriter(len(b))
+	return len(b), nil
 }

@@ -6,7 +6,7 @@
 
 // func fitIQ3_XXSAVX512(out *uint16, src *float32, info *uint32, lists *uint16, blocks int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI, BMI2, POPCNT
-TEXT ·fitIQ3_XXSAVX512(SB), $14592-40
+TEXT ·fitIQ3_XXSAVX512(SB), $40800-40
 	LEAQ (SP), AX
 	ADDQ $0x3f, AX
 	ANDQ $-64, AX
@@ -356,76 +356,285 @@ four:
 	VCMPPS       $0x1d, Z2, Z1, K1
 	VPORD.BCST   bits_00001000<>+0(SB), Z0, K1, Z0
 	VMOVUPS      Z0, 1088(AX)
-	LEAQ         1024(AX), R8
-	MOVQ         DI, R9
-	SHLQ         $0x05, R9
-	LEAQ         31(R9), R10
+	MOVQ         DI, R8
+	SHLQ         $0x07, R8
+	MOVL         1024(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39712(AX)(R8*1)
+	MOVL         1028(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39716(AX)(R8*1)
+	MOVL         1032(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39720(AX)(R8*1)
+	MOVL         1036(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39724(AX)(R8*1)
+	MOVL         1040(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39728(AX)(R8*1)
+	MOVL         1044(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39732(AX)(R8*1)
+	MOVL         1048(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39736(AX)(R8*1)
+	MOVL         1052(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39740(AX)(R8*1)
+	MOVL         1056(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39744(AX)(R8*1)
+	MOVL         1060(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39748(AX)(R8*1)
+	MOVL         1064(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39752(AX)(R8*1)
+	MOVL         1068(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39756(AX)(R8*1)
+	MOVL         1072(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39760(AX)(R8*1)
+	MOVL         1076(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39764(AX)(R8*1)
+	MOVL         1080(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39768(AX)(R8*1)
+	MOVL         1084(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39772(AX)(R8*1)
+	MOVL         1088(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39776(AX)(R8*1)
+	MOVL         1092(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39780(AX)(R8*1)
+	MOVL         1096(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39784(AX)(R8*1)
+	MOVL         1100(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39788(AX)(R8*1)
+	MOVL         1104(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39792(AX)(R8*1)
+	MOVL         1108(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39796(AX)(R8*1)
+	MOVL         1112(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39800(AX)(R8*1)
+	MOVL         1116(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39804(AX)(R8*1)
+	MOVL         1120(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39808(AX)(R8*1)
+	MOVL         1124(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39812(AX)(R8*1)
+	MOVL         1128(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39816(AX)(R8*1)
+	MOVL         1132(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39820(AX)(R8*1)
+	MOVL         1136(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39824(AX)(R8*1)
+	MOVL         1140(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39828(AX)(R8*1)
+	MOVL         1144(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39832(AX)(R8*1)
+	XORL         R9, R9
+	MOVL         R9, 39836(AX)(R8*1)
+	INCQ         DI
+	CMPQ         DI, $0x08
+	JLT          four
+	XORQ         DI, DI
 
-trial:
-	MOVL (R8), R11
-	MOVL (SI)(R11*4), R11
-	MOVW R11, 2688(AX)(R9*2)
-	MOVL R11, R12
-	SHRL $0x12, R11
-	SHLL $0x04, R11
-	SHRL $0x0f, R12
-	ANDL $0x07, R12
-	MOVQ R9, R13
-	SHLQ $0x20, R13
-	ORQ  R11, R13
-	MOVQ R13, 4224(AX)(DX*8)
-	ADDQ $0x10, R13
-	MOVQ R13, 6336(AX)(BX*8)
-	CMPL R12, $0x01
-	SBBQ $-1, DX
-	CMPL R12, $0x02
-	SBBQ $-1, BX
-	SUBL $0x02, R12
-	JLE  few1
+lists:
+	XORL          R9, R9
+	MOVL          DI, R8
+	SHLL          $0x05, R8
+	ADDL          $0x00000000, R8
+	VPBROADCASTD  R8, Z0
+	VPADDD        ordinals<>+0(SB), Z0, Z0
+	MOVQ          DI, R8
+	SHLQ          $0x06, R8
+	VMOVUPS       39712(AX)(R8*2), Z1
+	VXORPS        Z4, Z4, Z4
+	VPANDD.BCST   bits_00038000<>+0(SB), Z1, Z3
+	VPTESTMD      Z3, Z3, K1
+	VPCMPUD.BCST  $0x05, bits_00010000<>+0(SB), Z3, K2
+	VPCMPUD.BCST  $0x05, bits_00018000<>+0(SB), Z3, K3
+	VPSRLD        $0x12, Z1, Z2
+	VPSLLD        $0x04, Z2, Z2
+	VXORPS        Z4, Z4, Z4
+	VPCOMPRESSD.Z Z2, K1, Z4
+	VMOVUPS       Z4, 14528(AX)(DX*4)
+	VXORPS        Z4, Z4, Z4
+	VPCOMPRESSD.Z Z0, K1, Z4
+	VMOVUPS       Z4, 15616(AX)(DX*4)
+	VPBROADCASTD  DX, Z5
+	VMOVUPS       ordinals<>+0(SB), Z4
+	VPEXPANDD.Z   Z4, K1, Z4
+	VPADDD        Z5, Z4, Z4
+	VPADDD.BCST   bits_00000010<>+0(SB), Z2, Z2
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z2, K2, Z5
+	VMOVUPS       Z5, 23040(AX)(BX*4)
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z0, K2, Z5
+	VMOVUPS       Z5, 27200(AX)(BX*4)
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z4, K2, Z5
+	VMOVUPS       Z5, 18880(AX)(BX*4)
+	KMOVW         K1, R10
+	POPCNTL       R10, R10
+	ADDQ          R10, DX
+	KMOVW         K2, R10
+	POPCNTL       R10, R10
+	ADDQ          R10, BX
+	KMOVW         K3, R10
+	TESTL         R10, R10
+	JZ            done3
+	VMOVUPS       Z3, 2432(AX)
+	VMOVUPS       Z2, 2496(AX)
+	VMOVUPS       Z0, 2560(AX)
+	VMOVUPS       Z4, 2624(AX)
 
-next2:
-	ADDQ $0x10, R13
-	MOVQ R13, 6336(AX)(BX*8)
-	INCQ BX
-	DECL R12
-	JNZ  next2
+lane1:
+	TZCNTL R10, R11
+	MOVL   2432(AX)(R11*4), R12
+	SHRL   $0x0f, R12
+	SUBL   $0x02, R12
 
-few1:
-	ADDQ    $0x04, R8
-	INCQ    R9
-	CMPQ    R9, R10
-	JLT     trial
-	INCQ    DI
-	CMPQ    DI, $0x08
-	JLT     four
-	VMOVUPS levelsIQ3<>+0(SB), Y0
-	MOVQ    lists+24(FP), DI
-	TESTQ   DX, DX
-	JZ      none4
-	LEAQ    4224(AX), R8
-	LEAQ    (R8)(DX*8), DX
-	MOVQ    -8(DX), R9
-	MOVQ    R9, (DX)
-	MOVQ    R9, 8(DX)
-	MOVQ    R9, 16(DX)
-	MOVQ    R9, 24(DX)
-	MOVQ    R9, 32(DX)
-	MOVQ    R9, 40(DX)
-	MOVQ    R9, 48(DX)
+list2:
+	MOVL  2496(AX)(R11*4), R13
+	ADDL  $0x10, R13
+	MOVL  R13, 2496(AX)(R11*4)
+	MOVL  R13, 23040(AX)(BX*4)
+	MOVL  2560(AX)(R11*4), R13
+	MOVL  R13, 27200(AX)(BX*4)
+	MOVL  2624(AX)(R11*4), R13
+	MOVL  R13, 18880(AX)(BX*4)
+	INCQ  BX
+	DECL  R12
+	JNZ   list2
+	BLSRL R10, R10
+	JNZ   lane1
 
-batch3:
-	MOVL         (R8), R9
-	MOVL         4(R8), R10
+done3:
+	VPMOVDW       Z1, 2688(AX)(R8*1)
+	KMOVW         K1, R8
+	SHLL          $0x00, R8
+	ORL           R8, R9
+	MOVL          DI, R8
+	SHLL          $0x05, R8
+	ADDL          $0x00000010, R8
+	VPBROADCASTD  R8, Z0
+	VPADDD        ordinals<>+0(SB), Z0, Z0
+	MOVQ          DI, R8
+	SHLQ          $0x06, R8
+	VMOVUPS       39776(AX)(R8*2), Z1
+	VXORPS        Z4, Z4, Z4
+	VPANDD.BCST   bits_00038000<>+0(SB), Z1, Z3
+	VPTESTMD      Z3, Z3, K1
+	VPCMPUD.BCST  $0x05, bits_00010000<>+0(SB), Z3, K2
+	VPCMPUD.BCST  $0x05, bits_00018000<>+0(SB), Z3, K3
+	VPSRLD        $0x12, Z1, Z2
+	VPSLLD        $0x04, Z2, Z2
+	VXORPS        Z4, Z4, Z4
+	VPCOMPRESSD.Z Z2, K1, Z4
+	VMOVUPS       Z4, 14528(AX)(DX*4)
+	VXORPS        Z4, Z4, Z4
+	VPCOMPRESSD.Z Z0, K1, Z4
+	VMOVUPS       Z4, 15616(AX)(DX*4)
+	VPBROADCASTD  DX, Z5
+	VMOVUPS       ordinals<>+0(SB), Z4
+	VPEXPANDD.Z   Z4, K1, Z4
+	VPADDD        Z5, Z4, Z4
+	VPADDD.BCST   bits_00000010<>+0(SB), Z2, Z2
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z2, K2, Z5
+	VMOVUPS       Z5, 23040(AX)(BX*4)
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z0, K2, Z5
+	VMOVUPS       Z5, 27200(AX)(BX*4)
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z4, K2, Z5
+	VMOVUPS       Z5, 18880(AX)(BX*4)
+	KMOVW         K1, R10
+	POPCNTL       R10, R10
+	ADDQ          R10, DX
+	KMOVW         K2, R10
+	POPCNTL       R10, R10
+	ADDQ          R10, BX
+	KMOVW         K3, R10
+	TESTL         R10, R10
+	JZ            done6
+	VMOVUPS       Z3, 2432(AX)
+	VMOVUPS       Z2, 2496(AX)
+	VMOVUPS       Z0, 2560(AX)
+	VMOVUPS       Z4, 2624(AX)
+
+lane4:
+	TZCNTL R10, R11
+	MOVL   2432(AX)(R11*4), R12
+	SHRL   $0x0f, R12
+	SUBL   $0x02, R12
+
+list5:
+	MOVL  2496(AX)(R11*4), R13
+	ADDL  $0x10, R13
+	MOVL  R13, 2496(AX)(R11*4)
+	MOVL  R13, 23040(AX)(BX*4)
+	MOVL  2560(AX)(R11*4), R13
+	MOVL  R13, 27200(AX)(BX*4)
+	MOVL  2624(AX)(R11*4), R13
+	MOVL  R13, 18880(AX)(BX*4)
+	INCQ  BX
+	DECL  R12
+	JNZ   list5
+	BLSRL R10, R10
+	JNZ   lane4
+
+done6:
+	VPMOVDW      Z1, 2720(AX)(R8*1)
+	KMOVW        K1, R8
+	SHLL         $0x10, R8
+	ORL          R8, R9
+	MOVL         R9, 39680(AX)(DI*4)
+	INCQ         DI
+	CMPQ         DI, $0x08
+	JLT          lists
+	VMOVUPS      levelsIQ3<>+0(SB), Y0
+	MOVQ         lists+24(FP), DI
+	TESTQ        DX, DX
+	JZ           none8
+	VBROADCASTSS 14524(AX)(DX*4), Y1
+	VMOVUPS      Y1, 14528(AX)(DX*4)
+	VBROADCASTSS 15612(AX)(DX*4), Y1
+	VMOVUPS      Y1, 15616(AX)(DX*4)
+	XORQ         R8, R8
+
+batch7:
+	MOVL         14528(AX)(R8*4), R9
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         15616(AX)(R8*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
-	MOVL         8(R8), R10
-	MOVL         12(R8), R11
+	MOVL         14532(AX)(R8*4), R10
 	VPMOVZXWD    (DI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
+	MOVL         15620(AX)(R8*4), R10
+	VBROADCASTSS 1408(AX)(R10*4), Y4
 	SHRL         $0x01, R10
 	ANDL         $0x70, R10
 	VMULPS       Y0, Y2, Y2
@@ -474,18 +683,16 @@ batch3:
 	VADDPS       Y17, Y15, Y15
 	VADDPS       Y14, Y11, Y11
 	VADDPS       Y18, Y15, Y15
-	MOVL         16(R8), R9
-	MOVL         20(R8), R10
+	MOVL         14536(AX)(R8*4), R9
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         15624(AX)(R8*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
-	MOVL         24(R8), R10
-	MOVL         28(R8), R11
+	MOVL         14540(AX)(R8*4), R10
 	VPMOVZXWD    (DI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
+	MOVL         15628(AX)(R8*4), R10
+	VBROADCASTSS 1408(AX)(R10*4), Y4
 	SHRL         $0x01, R10
 	ANDL         $0x70, R10
 	VMULPS       Y0, Y2, Y2
@@ -534,18 +741,16 @@ batch3:
 	VADDPS       Y19, Y17, Y17
 	VADDPS       Y16, Y12, Y12
 	VADDPS       Y20, Y17, Y17
-	MOVL         32(R8), R9
-	MOVL         36(R8), R10
+	MOVL         14544(AX)(R8*4), R9
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         15632(AX)(R8*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
-	MOVL         40(R8), R10
-	MOVL         44(R8), R11
+	MOVL         14548(AX)(R8*4), R10
 	VPMOVZXWD    (DI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
+	MOVL         15636(AX)(R8*4), R10
+	VBROADCASTSS 1408(AX)(R10*4), Y4
 	SHRL         $0x01, R10
 	ANDL         $0x70, R10
 	VMULPS       Y0, Y2, Y2
@@ -594,18 +799,16 @@ batch3:
 	VADDPS       Y21, Y19, Y19
 	VADDPS       Y18, Y13, Y13
 	VADDPS       Y22, Y19, Y19
-	MOVL         48(R8), R9
-	MOVL         52(R8), R10
+	MOVL         14552(AX)(R8*4), R9
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         15640(AX)(R8*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
-	MOVL         56(R8), R10
-	MOVL         60(R8), R11
+	MOVL         14556(AX)(R8*4), R10
 	VPMOVZXWD    (DI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
+	MOVL         15644(AX)(R8*4), R10
+	VBROADCASTSS 1408(AX)(R10*4), Y4
 	SHRL         $0x01, R10
 	ANDL         $0x70, R10
 	VMULPS       Y0, Y2, Y2
@@ -654,175 +857,422 @@ batch3:
 	VADDPS       Y23, Y21, Y21
 	VADDPS       Y20, Y14, Y14
 	VADDPS       Y24, Y21, Y21
-	VUNPCKLPS    Y15, Y11, Y1
-	VUNPCKHPS    Y15, Y11, Y2
-	VMINPS       Y2, Y1, Y1
-	VUNPCKLPS    Y17, Y12, Y2
-	VUNPCKHPS    Y17, Y12, Y3
-	VMINPS       Y3, Y2, Y2
-	VUNPCKLPD    Y2, Y1, Y3
-	VUNPCKHPD    Y2, Y1, Y1
+	VSHUFPS      $0x88, Y15, Y11, Y1
+	VSHUFPS      $0xdd, Y15, Y11, Y3
+	VCMPPS       $0x11, Y1, Y3, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y2
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y2
 	VMINPS       Y1, Y3, Y1
-	VUNPCKLPS    Y19, Y13, Y2
-	VUNPCKHPS    Y19, Y13, Y3
-	VMINPS       Y3, Y2, Y2
-	VUNPCKLPS    Y21, Y14, Y3
-	VUNPCKHPS    Y21, Y14, Y4
-	VMINPS       Y4, Y3, Y3
-	VUNPCKLPD    Y3, Y2, Y4
-	VUNPCKHPD    Y3, Y2, Y2
+	VSHUFPS      $0x88, Y17, Y12, Y3
+	VSHUFPS      $0xdd, Y17, Y12, Y5
+	VCMPPS       $0x11, Y3, Y5, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y4
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y4
+	VMINPS       Y3, Y5, Y3
+	VSHUFPS      $0x88, Y19, Y13, Y5
+	VSHUFPS      $0xdd, Y19, Y13, Y7
+	VCMPPS       $0x11, Y5, Y7, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y6
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y6
+	VMINPS       Y5, Y7, Y5
+	VSHUFPS      $0x88, Y21, Y14, Y7
+	VSHUFPS      $0xdd, Y21, Y14, Y9
+	VCMPPS       $0x11, Y7, Y9, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y8
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y8
+	VMINPS       Y7, Y9, Y7
+	VSHUFPS      $0x88, Y3, Y1, Y9
+	VSHUFPS      $0xdd, Y3, Y1, Y3
+	VCMPPS       $0x11, Y9, Y3, K1
+	VSHUFPS      $0x88, Y4, Y2, Y1
+	VSHUFPS      $0xdd, Y4, Y2, Y2
+	VMOVDQA32    Y2, K1, Y1
+	VMINPS       Y9, Y3, Y9
+	VSHUFPS      $0x88, Y7, Y5, Y2
+	VSHUFPS      $0xdd, Y7, Y5, Y4
+	VCMPPS       $0x11, Y2, Y4, K1
+	VSHUFPS      $0x88, Y8, Y6, Y3
+	VSHUFPS      $0xdd, Y8, Y6, Y5
+	VMOVDQA32    Y5, K1, Y3
 	VMINPS       Y2, Y4, Y2
-	VPERM2F128   $0x20, Y2, Y1, Y3
-	VPERM2F128   $0x31, Y2, Y1, Y1
-	VMINPS       Y1, Y3, Y1
-	VMOVUPS      Y1, 1280(AX)
-	VCMPPS.BCST  $0x00, 1280(AX), Y11, K1
-	KMOVW        K1, R9
-	MOVL         (R8), R10
-	MOVL         4(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1280(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1284(AX), Y15, K1
-	KMOVW        K1, R9
-	MOVL         8(R8), R10
-	MOVL         12(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1284(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1288(AX), Y12, K1
-	KMOVW        K1, R9
-	MOVL         16(R8), R10
-	MOVL         20(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1288(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1292(AX), Y17, K1
-	KMOVW        K1, R9
-	MOVL         24(R8), R10
-	MOVL         28(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1292(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1296(AX), Y13, K1
-	KMOVW        K1, R9
-	MOVL         32(R8), R10
-	MOVL         36(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1296(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1300(AX), Y19, K1
-	KMOVW        K1, R9
-	MOVL         40(R8), R10
-	MOVL         44(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1300(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1304(AX), Y14, K1
-	KMOVW        K1, R9
-	MOVL         48(R8), R10
-	MOVL         52(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1304(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1308(AX), Y21, K1
-	KMOVW        K1, R9
-	MOVL         56(R8), R10
-	MOVL         60(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1308(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	ADDQ         $0x40, R8
+	VPERM2F128   $0x20, Y2, Y9, Y4
+	VPERM2F128   $0x31, Y2, Y9, Y5
+	VCMPPS       $0x11, Y4, Y5, K1
+	VPERM2F128   $0x20, Y3, Y1, Y2
+	VPERM2F128   $0x31, Y3, Y1, Y1
+	VMOVDQA32    Y1, K1, Y2
+	VMINPS       Y4, Y5, Y4
+	VPADDD       Y2, Y2, Y2
+	VPADDD       14528(AX)(R8*4), Y2, Y2
+	VMOVUPS      Y2, 2432(AX)
+	VMOVUPS      Y4, 17792(AX)(R8*4)
+	MOVL         2432(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16704(AX)(R8*4)
+	MOVL         2436(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16708(AX)(R8*4)
+	MOVL         2440(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16712(AX)(R8*4)
+	MOVL         2444(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16716(AX)(R8*4)
+	MOVL         2448(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16720(AX)(R8*4)
+	MOVL         2452(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16724(AX)(R8*4)
+	MOVL         2456(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16728(AX)(R8*4)
+	MOVL         2460(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16732(AX)(R8*4)
+	ADDQ         $0x08, R8
 	CMPQ         R8, DX
-	JLT          batch3
+	JLT          batch7
 
-none4:
-	TESTQ BX, BX
-	JZ    none7
-	LEAQ  6336(AX), DX
-	LEAQ  (DX)(BX*8), BX
+none8:
+	TESTQ        BX, BX
+	JZ           none10
+	VBROADCASTSS 23036(AX)(BX*4), Y1
+	VMOVUPS      Y1, 23040(AX)(BX*4)
+	VBROADCASTSS 27196(AX)(BX*4), Y1
+	VMOVUPS      Y1, 27200(AX)(BX*4)
+	XORQ         DX, DX
 
-item5:
-	MOVL         (DX), R8
-	MOVL         4(DX), R9
+batch9:
+	MOVL         23040(AX)(DX*4), R8
 	VPMOVZXWD    (DI)(R8*1), Y1
-	VBROADCASTSS 1408(AX)(R9*4), Y2
-	MOVL         R9, R8
+	MOVL         27200(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
 	SHRL         $0x01, R8
 	ANDL         $0x70, R8
+	MOVL         23044(AX)(DX*4), R9
+	VPMOVZXWD    (DI)(R9*1), Y3
+	MOVL         27204(AX)(DX*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y4
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
-	VSUBPS.BCST  (AX)(R8*1), Y2, Y3
-	VSUBPS.BCST  4(AX)(R8*1), Y2, Y4
-	VSUBPS.BCST  8(AX)(R8*1), Y2, Y5
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y7
 	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
-	VMULPS.BCST  256(AX)(R8*1), Y3, Y6
-	VMULPS.BCST  260(AX)(R8*1), Y4, Y7
-	VMULPS.BCST  264(AX)(R8*1), Y5, Y8
-	VMULPS.BCST  268(AX)(R8*1), Y2, Y9
-	VMULPS       Y3, Y6, Y6
-	VMULPS       Y4, Y7, Y7
-	VMULPS       Y5, Y8, Y8
-	VMULPS       Y2, Y9, Y9
-	VPERMPS      Y6, Y1, Y6
+	VSUBPS.BCST  (AX)(R9*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R9*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R9*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R9*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R8*1), Y5, Y11
+	VMULPS.BCST  260(AX)(R8*1), Y6, Y12
+	VMULPS.BCST  264(AX)(R8*1), Y7, Y13
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y14
+	VMULPS.BCST  256(AX)(R9*1), Y8, Y15
+	VMULPS.BCST  260(AX)(R9*1), Y9, Y16
+	VMULPS.BCST  264(AX)(R9*1), Y10, Y17
+	VMULPS.BCST  268(AX)(R9*1), Y4, Y18
+	VMULPS       Y5, Y11, Y11
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y2, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y4, Y18, Y18
+	VPERMPS      Y11, Y1, Y11
+	VPERMPS      Y15, Y3, Y15
 	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y7, Y1, Y7
+	VPERMPS      Y12, Y1, Y12
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y16, Y3, Y16
 	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y8, Y1, Y8
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y17, Y3, Y17
 	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y9, Y1, Y9
-	VADDPS       Y7, Y6, Y6
-	VADDPS       Y8, Y6, Y6
-	VADDPS       Y9, Y6, Y6
-	MOVL         (DX), R8
-	MOVL         4(DX), R9
-	ADDQ         DI, R8
-	VMOVAPS      Y6, Y1
-	VEXTRACTF128 $0x01, Y6, X2
-	VMINPS       X2, X6, X6
-	VPERMILPS    $0x4e, X6, X2
-	VMINPS       X2, X6, X6
-	VPERMILPS    $0xb1, X6, X2
-	VMINPS       X2, X6, X6
-	VINSERTF128  $0x01, X6, Y6, Y2
-	VCMPPS       $0x00, Y1, Y2, Y2
-	VMOVMSKPS    Y2, R10
-	TZCNTL       R10, R10
-	MOVWLZX      (R8)(R10*2), R8
-	VUCOMISS     3200(AX)(R9*4), X6
-	JAE          worse6
-	MOVW         R8, 2688(AX)(R9*2)
-	VMOVSS       X6, 3200(AX)(R9*4)
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VADDPS       Y12, Y11, Y11
+	VADDPS       Y16, Y15, Y15
+	VADDPS       Y13, Y11, Y11
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y14, Y11, Y11
+	VADDPS       Y18, Y15, Y15
+	MOVL         23048(AX)(DX*4), R8
+	VPMOVZXWD    (DI)(R8*1), Y1
+	MOVL         27208(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         23052(AX)(DX*4), R9
+	VPMOVZXWD    (DI)(R9*1), Y3
+	MOVL         27212(AX)(DX*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y4
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R9*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R9*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R9*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R9*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R8*1), Y5, Y12
+	VMULPS.BCST  260(AX)(R8*1), Y6, Y13
+	VMULPS.BCST  264(AX)(R8*1), Y7, Y14
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y16
+	VMULPS.BCST  256(AX)(R9*1), Y8, Y17
+	VMULPS.BCST  260(AX)(R9*1), Y9, Y18
+	VMULPS.BCST  264(AX)(R9*1), Y10, Y19
+	VMULPS.BCST  268(AX)(R9*1), Y4, Y20
+	VMULPS       Y5, Y12, Y12
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y2, Y16, Y16
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y4, Y20, Y20
+	VPERMPS      Y12, Y1, Y12
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y18, Y17, Y17
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y19, Y17, Y17
+	VADDPS       Y16, Y12, Y12
+	VADDPS       Y20, Y17, Y17
+	MOVL         23056(AX)(DX*4), R8
+	VPMOVZXWD    (DI)(R8*1), Y1
+	MOVL         27216(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         23060(AX)(DX*4), R9
+	VPMOVZXWD    (DI)(R9*1), Y3
+	MOVL         27220(AX)(DX*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y4
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R9*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R9*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R9*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R9*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R8*1), Y5, Y13
+	VMULPS.BCST  260(AX)(R8*1), Y6, Y14
+	VMULPS.BCST  264(AX)(R8*1), Y7, Y16
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y18
+	VMULPS.BCST  256(AX)(R9*1), Y8, Y19
+	VMULPS.BCST  260(AX)(R9*1), Y9, Y20
+	VMULPS.BCST  264(AX)(R9*1), Y10, Y21
+	VMULPS.BCST  268(AX)(R9*1), Y4, Y22
+	VMULPS       Y5, Y13, Y13
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y16, Y16
+	VMULPS       Y2, Y18, Y18
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y4, Y22, Y22
+	VPERMPS      Y13, Y1, Y13
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y20, Y19, Y19
+	VADDPS       Y16, Y13, Y13
+	VADDPS       Y21, Y19, Y19
+	VADDPS       Y18, Y13, Y13
+	VADDPS       Y22, Y19, Y19
+	MOVL         23064(AX)(DX*4), R8
+	VPMOVZXWD    (DI)(R8*1), Y1
+	MOVL         27224(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         23068(AX)(DX*4), R9
+	VPMOVZXWD    (DI)(R9*1), Y3
+	MOVL         27228(AX)(DX*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y4
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R9*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R9*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R9*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R9*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R8*1), Y5, Y14
+	VMULPS.BCST  260(AX)(R8*1), Y6, Y16
+	VMULPS.BCST  264(AX)(R8*1), Y7, Y18
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y20
+	VMULPS.BCST  256(AX)(R9*1), Y8, Y21
+	VMULPS.BCST  260(AX)(R9*1), Y9, Y22
+	VMULPS.BCST  264(AX)(R9*1), Y10, Y23
+	VMULPS.BCST  268(AX)(R9*1), Y4, Y24
+	VMULPS       Y5, Y14, Y14
+	VMULPS       Y6, Y16, Y16
+	VMULPS       Y7, Y18, Y18
+	VMULPS       Y2, Y20, Y20
+	VMULPS       Y8, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y4, Y24, Y24
+	VPERMPS      Y14, Y1, Y14
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y23, Y3, Y23
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y20, Y1, Y20
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y24, Y3, Y24
+	VADDPS       Y16, Y14, Y14
+	VADDPS       Y22, Y21, Y21
+	VADDPS       Y18, Y14, Y14
+	VADDPS       Y23, Y21, Y21
+	VADDPS       Y20, Y14, Y14
+	VADDPS       Y24, Y21, Y21
+	VSHUFPS      $0x88, Y15, Y11, Y1
+	VSHUFPS      $0xdd, Y15, Y11, Y3
+	VCMPPS       $0x11, Y1, Y3, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y2
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y2
+	VMINPS       Y1, Y3, Y1
+	VSHUFPS      $0x88, Y17, Y12, Y3
+	VSHUFPS      $0xdd, Y17, Y12, Y5
+	VCMPPS       $0x11, Y3, Y5, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y4
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y4
+	VMINPS       Y3, Y5, Y3
+	VSHUFPS      $0x88, Y19, Y13, Y5
+	VSHUFPS      $0xdd, Y19, Y13, Y7
+	VCMPPS       $0x11, Y5, Y7, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y6
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y6
+	VMINPS       Y5, Y7, Y5
+	VSHUFPS      $0x88, Y21, Y14, Y7
+	VSHUFPS      $0xdd, Y21, Y14, Y9
+	VCMPPS       $0x11, Y7, Y9, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y8
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y8
+	VMINPS       Y7, Y9, Y7
+	VSHUFPS      $0x88, Y3, Y1, Y9
+	VSHUFPS      $0xdd, Y3, Y1, Y3
+	VCMPPS       $0x11, Y9, Y3, K1
+	VSHUFPS      $0x88, Y4, Y2, Y1
+	VSHUFPS      $0xdd, Y4, Y2, Y2
+	VMOVDQA32    Y2, K1, Y1
+	VMINPS       Y9, Y3, Y9
+	VSHUFPS      $0x88, Y7, Y5, Y2
+	VSHUFPS      $0xdd, Y7, Y5, Y4
+	VCMPPS       $0x11, Y2, Y4, K1
+	VSHUFPS      $0x88, Y8, Y6, Y3
+	VSHUFPS      $0xdd, Y8, Y6, Y5
+	VMOVDQA32    Y5, K1, Y3
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y9, Y4
+	VPERM2F128   $0x31, Y2, Y9, Y5
+	VCMPPS       $0x11, Y4, Y5, K1
+	VPERM2F128   $0x20, Y3, Y1, Y2
+	VPERM2F128   $0x31, Y3, Y1, Y1
+	VMOVDQA32    Y1, K1, Y2
+	VMINPS       Y4, Y5, Y4
+	VPADDD       Y2, Y2, Y2
+	VPADDD       23040(AX)(DX*4), Y2, Y2
+	VMOVUPS      Y2, 2432(AX)
+	VMOVUPS      Y4, 35520(AX)(DX*4)
+	MOVL         2432(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31360(AX)(DX*4)
+	MOVL         2436(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31364(AX)(DX*4)
+	MOVL         2440(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31368(AX)(DX*4)
+	MOVL         2444(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31372(AX)(DX*4)
+	MOVL         2448(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31376(AX)(DX*4)
+	MOVL         2452(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31380(AX)(DX*4)
+	MOVL         2456(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31384(AX)(DX*4)
+	MOVL         2460(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31388(AX)(DX*4)
+	ADDQ         $0x08, DX
+	CMPQ         DX, BX
+	JLT          batch9
 
-worse6:
-	ADDQ $0x08, DX
+none10:
+	XORQ  DX, DX
+	TESTQ BX, BX
+	JZ    none13
+
+item11:
+	MOVL 18880(AX)(DX*4), DI
+	MOVL 35520(AX)(DX*4), R8
+	MOVL 31360(AX)(DX*4), R9
+	CMPL R8, 17792(AX)(DI*4)
+	JGE  worse12
+	MOVL R8, 17792(AX)(DI*4)
+	MOVL R9, 16704(AX)(DI*4)
+
+worse12:
+	INCQ DX
 	CMPQ DX, BX
-	JLT  item5
+	JLT  item11
 
-none7:
+none13:
 	VMOVUPS levelsIQ3<>+0(SB), Z0
 	VXORPS  Z1, Z1, Z1
 	VXORPS  Z2, Z2, Z2
@@ -830,10 +1280,21 @@ none7:
 	VXORPS  Z4, Z4, Z4
 	MOVQ    AX, DX
 	LEAQ    2688(AX), BX
-	MOVQ    $0x00000008, DI
+	XORQ    DI, DI
+	XORQ    R8, R8
 
 sums:
 	VPMOVZXWD   (BX), Z5
+	MOVL        39680(AX)(DI*4), R9
+	SHRL        $0x00, R9
+	MOVWLZX     R9, R9
+	KMOVW       R9, K1
+	VMOVUPS     16704(AX)(R8*4), Z6
+	VPEXPANDD   Z6, K1, Z5
+	KMOVW       K1, R9
+	POPCNTL     R9, R9
+	ADDQ        R9, R8
+	VPMOVDW     Z5, (BX)
 	VPERMPS     Z0, Z5, Z6
 	VMULPS.BCST 128(DX), Z6, Z7
 	VMULPS.BCST 384(DX), Z6, Z8
@@ -862,6 +1323,16 @@ sums:
 	VADDPS      Z7, Z1, Z1
 	VADDPS      Z6, Z2, Z2
 	VPMOVZXWD   32(BX), Z5
+	MOVL        39680(AX)(DI*4), R9
+	SHRL        $0x10, R9
+	MOVWLZX     R9, R9
+	KMOVW       R9, K1
+	VMOVUPS     16704(AX)(R8*4), Z6
+	VPEXPANDD   Z6, K1, Z5
+	KMOVW       K1, R9
+	POPCNTL     R9, R9
+	ADDQ        R9, R8
+	VPMOVDW     Z5, 32(BX)
 	VPERMPS     Z0, Z5, Z6
 	VMULPS.BCST 128(DX), Z6, Z7
 	VMULPS.BCST 384(DX), Z6, Z8
@@ -891,8 +1362,9 @@ sums:
 	VADDPS      Z6, Z4, Z4
 	ADDQ        $0x40, BX
 	ADDQ        $0x10, DX
-	DECQ        DI
-	JNZ         sums
+	INCQ        DI
+	CMPQ        DI, $0x08
+	JLT         sums
 	VDIVPS      Z2, Z1, Z0
 	VMOVUPS     Z0, 896(AX)
 	VMOVUPS     Z1, 640(AX)
@@ -974,570 +1446,853 @@ chosen:
 	MOVW DI, 14(DX)
 
 again:
-	MOVQ         out+0(FP), DI
-	MOVQ         CX, DX
-	SHLQ         $0x05, DX
-	ADDQ         DX, DI
-	MOVQ         (DI), DX
-	ORQ          8(DI), DX
-	MOVQ         $0x0008000800080008, BX
-	TESTQ        BX, DX
-	JZ           done
-	VMOVSS       16(DI), X0
-	VXORPS       X1, X1, X1
-	VUCOMISS     X1, X0
-	JBE          done
-	VMOVSS       bits_3f800000<>+0(SB), X1
-	VDIVSS       X0, X1, X1
-	VMULSS       bits_3f000000<>+0(SB), X1, X1
-	VMOVSS       X0, 1408(AX)
-	VMOVSS       X0, 1536(AX)
-	VMOVSS       X0, 1664(AX)
-	VMOVSS       X0, 1792(AX)
-	VMOVSS       X0, 1920(AX)
-	VMOVSS       X0, 2048(AX)
-	VMOVSS       X0, 2176(AX)
-	VMOVSS       X0, 2304(AX)
-	VMOVSS       bits_4a000000<>+0(SB), X2
-	VMULSS       1152(AX), X1, X3
-	VUCOMISS     X3, X2
-	JBE          skip
-	VMULSS       bits_41800000<>+0(SB), X0, X3
-	VADDSS       1152(AX), X3, X3
-	VMULSS       X3, X3, X3
-	VMULSS       1156(AX), X3, X3
-	VMOVSS       bits_7d7fffff<>+0(SB), X0
-	VUCOMISS     X3, X0
-	JBE          skip
-	VBROADCASTSS bits_3f000000<>+0(SB), Z0
-	VBROADCASTSS X1, Z1
-	VMULPS       (AX), Z1, Z2
-	VSUBPS       Z0, Z2, Z2
-	VADDPS       every_4b400000_16<>+0(SB), Z2, Z3
-	VREDUCEPS    $0x00, Z2, Z2
-	VPMAXSD      every_4b400000_16<>+0(SB), Z3, Z3
-	VPMINSD      every_4b400007_16<>+0(SB), Z3, Z3
-	VPSLLVD      shiftsIQ3<>+0(SB), Z3, Z3
-	VBROADCASTSS bits_00000fff<>+0(SB), Z4
-	VPANDD       Z3, Z4, Z3
-	VBROADCASTSS bits_3efff800<>+0(SB), Z4
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
-	VPANDD       Z2, Z5, Z2
-	VCMPPS       $0x1d, Z4, Z2, K1
-	VPORD.BCST   bits_00001000<>+0(SB), Z3, K1, Z3
-	VPSHUFD      $0x4e, Z3, Z2
-	VPORD        Z3, Z2, Z2
-	VPSHUFD      $0xb1, Z2, Z3
-	VPORD        Z2, Z3, Z2
-	VMOVUPS      Z2, 1024(AX)
-	VMULPS       64(AX), Z1, Z1
-	VSUBPS       Z0, Z1, Z1
-	VADDPS       every_4b400000_16<>+0(SB), Z1, Z0
-	VREDUCEPS    $0x00, Z1, Z1
-	VPMAXSD      every_4b400000_16<>+0(SB), Z0, Z0
-	VPMINSD      every_4b400007_16<>+0(SB), Z0, Z0
-	VPSLLVD      shiftsIQ3<>+0(SB), Z0, Z0
-	VBROADCASTSS bits_00000fff<>+0(SB), Z2
-	VPANDD       Z0, Z2, Z0
-	VBROADCASTSS bits_3efff800<>+0(SB), Z2
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z1, Z3, Z1
-	VCMPPS       $0x1d, Z2, Z1, K1
-	VPORD.BCST   bits_00001000<>+0(SB), Z0, K1, Z0
-	VPSHUFD      $0x4e, Z0, Z1
-	VPORD        Z0, Z1, Z0
-	VPSHUFD      $0xb1, Z0, Z1
-	VPORD        Z0, Z1, Z0
-	VMOVUPS      Z0, 1088(AX)
-	XORQ         DX, DX
-	XORQ         BX, BX
-	LEAQ         1024(AX), R8
-	MOVQ         DI, R9
-	XORQ         R10, R10
+	MOVQ           out+0(FP), DI
+	MOVQ           CX, DX
+	SHLQ           $0x05, DX
+	ADDQ           DX, DI
+	MOVQ           (DI), DX
+	ORQ            8(DI), DX
+	MOVQ           $0x0008000800080008, BX
+	TESTQ          BX, DX
+	JZ             done
+	VMOVSS         16(DI), X0
+	VXORPS         X1, X1, X1
+	VUCOMISS       X1, X0
+	JBE            done
+	VMOVSS         bits_3f800000<>+0(SB), X1
+	VDIVSS         X0, X1, X1
+	VMULSS         bits_3f000000<>+0(SB), X1, X1
+	VMOVSS         X0, 1408(AX)
+	VMOVSS         X0, 1536(AX)
+	VMOVSS         X0, 1664(AX)
+	VMOVSS         X0, 1792(AX)
+	VMOVSS         X0, 1920(AX)
+	VMOVSS         X0, 2048(AX)
+	VMOVSS         X0, 2176(AX)
+	VMOVSS         X0, 2304(AX)
+	VMOVSS         bits_4a000000<>+0(SB), X2
+	VMULSS         1152(AX), X1, X3
+	VUCOMISS       X3, X2
+	JBE            skip
+	VMULSS         bits_41800000<>+0(SB), X0, X3
+	VADDSS         1152(AX), X3, X3
+	VMULSS         X3, X3, X3
+	VMULSS         1156(AX), X3, X3
+	VMOVSS         bits_7d7fffff<>+0(SB), X0
+	VUCOMISS       X3, X0
+	JBE            skip
+	VBROADCASTSS   bits_3f000000<>+0(SB), Z0
+	VBROADCASTSS   X1, Z1
+	VMULPS         (AX), Z1, Z2
+	VSUBPS         Z0, Z2, Z2
+	VADDPS         every_4b400000_16<>+0(SB), Z2, Z3
+	VREDUCEPS      $0x00, Z2, Z2
+	VPMAXSD        every_4b400000_16<>+0(SB), Z3, Z3
+	VPMINSD        every_4b400007_16<>+0(SB), Z3, Z3
+	VPSLLVD        shiftsIQ3<>+0(SB), Z3, Z3
+	VBROADCASTSS   bits_00000fff<>+0(SB), Z4
+	VPANDD         Z3, Z4, Z3
+	VBROADCASTSS   bits_3efff800<>+0(SB), Z4
+	VBROADCASTSS   bits_7fffffff<>+0(SB), Z5
+	VPANDD         Z2, Z5, Z2
+	VCMPPS         $0x1d, Z4, Z2, K1
+	VPORD.BCST     bits_00001000<>+0(SB), Z3, K1, Z3
+	VPSHUFD        $0x4e, Z3, Z2
+	VPORD          Z3, Z2, Z2
+	VPSHUFD        $0xb1, Z2, Z3
+	VPORD          Z2, Z3, Z2
+	VMOVUPS        Z2, 1024(AX)
+	VMULPS         64(AX), Z1, Z1
+	VSUBPS         Z0, Z1, Z1
+	VADDPS         every_4b400000_16<>+0(SB), Z1, Z0
+	VREDUCEPS      $0x00, Z1, Z1
+	VPMAXSD        every_4b400000_16<>+0(SB), Z0, Z0
+	VPMINSD        every_4b400007_16<>+0(SB), Z0, Z0
+	VPSLLVD        shiftsIQ3<>+0(SB), Z0, Z0
+	VBROADCASTSS   bits_00000fff<>+0(SB), Z2
+	VPANDD         Z0, Z2, Z0
+	VBROADCASTSS   bits_3efff800<>+0(SB), Z2
+	VBROADCASTSS   bits_7fffffff<>+0(SB), Z3
+	VPANDD         Z1, Z3, Z1
+	VCMPPS         $0x1d, Z2, Z1, K1
+	VPORD.BCST     bits_00001000<>+0(SB), Z0, K1, Z0
+	VPSHUFD        $0x4e, Z0, Z1
+	VPORD          Z0, Z1, Z0
+	VPSHUFD        $0xb1, Z0, Z1
+	VPORD          Z0, Z1, Z0
+	VMOVUPS        Z0, 1088(AX)
+	XORQ           DX, DX
+	XORQ           BX, BX
+	MOVL           1024(AX), R8
+	MOVL           (SI)(R8*4), R8
+	MOVL           R8, 39712(AX)
+	MOVL           1040(AX), R8
+	MOVL           (SI)(R8*4), R8
+	MOVL           R8, 39716(AX)
+	MOVL           1056(AX), R8
+	MOVL           (SI)(R8*4), R8
+	MOVL           R8, 39720(AX)
+	MOVL           1072(AX), R8
+	MOVL           (SI)(R8*4), R8
+	MOVL           R8, 39724(AX)
+	MOVL           1088(AX), R8
+	MOVL           (SI)(R8*4), R8
+	MOVL           R8, 39728(AX)
+	MOVL           1104(AX), R8
+	MOVL           (SI)(R8*4), R8
+	MOVL           R8, 39732(AX)
+	MOVL           1120(AX), R8
+	MOVL           (SI)(R8*4), R8
+	MOVL           R8, 39736(AX)
+	MOVL           1136(AX), R8
+	MOVL           (SI)(R8*4), R8
+	MOVL           R8, 39740(AX)
+	VMOVDQU32      39712(AX), Y0
+	VMOVUPS        ordinals<>+0(SB), Y1
+	VPSLLD         $0x05, Y1, Y1
+	VPMOVZXWD      (DI), Y2
+	VPTESTNMD.BCST bits_00000008<>+0(SB), Y2, K1
+	VPANDD.BCST    bits_00007fff<>+0(SB), Y2, Y2
+	VMOVDQA32      Y2, K1, Y0
+	VXORPS         Y4, Y4, Y4
+	VPANDD.BCST    bits_00038000<>+0(SB), Y0, Y3
+	VPTESTMD       Y3, Y3, K1
+	VPCMPUD.BCST   $0x05, bits_00010000<>+0(SB), Y3, K2
+	VPCMPUD.BCST   $0x05, bits_00018000<>+0(SB), Y3, K3
+	VPSRLD         $0x12, Y0, Y2
+	VPSLLD         $0x04, Y2, Y2
+	VXORPS         Y4, Y4, Y4
+	VPCOMPRESSD.Z  Y2, K1, Y4
+	VMOVUPS        Y4, 14528(AX)(DX*4)
+	VXORPS         Y4, Y4, Y4
+	VPCOMPRESSD.Z  Y1, K1, Y4
+	VMOVUPS        Y4, 15616(AX)(DX*4)
+	VPBROADCASTD   DX, Y5
+	VMOVUPS        ordinals<>+0(SB), Y4
+	VPEXPANDD.Z    Y4, K1, Y4
+	VPADDD         Y5, Y4, Y4
+	VPADDD.BCST    bits_00000010<>+0(SB), Y2, Y2
+	VXORPS         Y5, Y5, Y5
+	VPCOMPRESSD.Z  Y2, K2, Y5
+	VMOVUPS        Y5, 23040(AX)(BX*4)
+	VXORPS         Y5, Y5, Y5
+	VPCOMPRESSD.Z  Y1, K2, Y5
+	VMOVUPS        Y5, 27200(AX)(BX*4)
+	VXORPS         Y5, Y5, Y5
+	VPCOMPRESSD.Z  Y4, K2, Y5
+	VMOVUPS        Y5, 18880(AX)(BX*4)
+	KMOVW          K1, SI
+	POPCNTL        SI, SI
+	ADDQ           SI, DX
+	KMOVW          K2, SI
+	POPCNTL        SI, SI
+	ADDQ           SI, BX
+	KMOVW          K3, SI
+	TESTL          SI, SI
+	JZ             done16
+	VMOVUPS        Y3, 2432(AX)
+	VMOVUPS        Y2, 2496(AX)
+	VMOVUPS        Y1, 2560(AX)
+	VMOVUPS        Y4, 2624(AX)
 
-once:
-	MOVW  (R9), R11
-	MOVW  R11, 2688(AX)(R10*2)
-	TESTW $0x0008, R11
-	JZ    kept
-	MOVL  (R8), R11
-	MOVL  (SI)(R11*4), R11
-	MOVW  R11, 2688(AX)(R10*2)
-	MOVL  R11, R12
-	SHRL  $0x12, R11
-	SHLL  $0x04, R11
-	SHRL  $0x0f, R12
-	ANDL  $0x07, R12
-	MOVQ  R10, R13
-	SHLQ  $0x20, R13
-	ORQ   R11, R13
-	MOVQ  R13, 4224(AX)(DX*8)
-	ADDQ  $0x10, R13
-	MOVQ  R13, 6336(AX)(BX*8)
-	CMPL  R12, $0x01
-	SBBQ  $-1, DX
-	CMPL  R12, $0x02
-	SBBQ  $-1, BX
-	SUBL  $0x02, R12
-	JLE   few8
+lane14:
+	TZCNTL SI, DI
+	MOVL   2432(AX)(DI*4), R8
+	SHRL   $0x0f, R8
+	SUBL   $0x02, R8
 
-next9:
-	ADDQ $0x10, R13
-	MOVQ R13, 6336(AX)(BX*8)
-	INCQ BX
-	DECL R12
-	JNZ  next9
+list15:
+	MOVL  2496(AX)(DI*4), R9
+	ADDL  $0x10, R9
+	MOVL  R9, 2496(AX)(DI*4)
+	MOVL  R9, 23040(AX)(BX*4)
+	MOVL  2560(AX)(DI*4), R9
+	MOVL  R9, 27200(AX)(BX*4)
+	MOVL  2624(AX)(DI*4), R9
+	MOVL  R9, 18880(AX)(BX*4)
+	INCQ  BX
+	DECL  R8
+	JNZ   list15
+	BLSRL SI, SI
+	JNZ   lane14
 
-few8:
-kept:
-	ADDQ    $0x10, R8
-	ADDQ    $0x02, R9
-	ADDQ    $0x20, R10
-	CMPQ    R10, $0x00000100
-	JLT     once
-	VMOVUPS levelsIQ3<>+0(SB), Y0
-	MOVQ    lists+24(FP), SI
-	TESTQ   DX, DX
-	JZ      none11
-	LEAQ    4224(AX), R8
-	LEAQ    (R8)(DX*8), DX
-	MOVQ    -8(DX), R9
-	MOVQ    R9, (DX)
-	MOVQ    R9, 8(DX)
-	MOVQ    R9, 16(DX)
-	MOVQ    R9, 24(DX)
-	MOVQ    R9, 32(DX)
-	MOVQ    R9, 40(DX)
-	MOVQ    R9, 48(DX)
+done16:
+	VMOVUPS      levelsIQ3<>+0(SB), Y1
+	MOVQ         lists+24(FP), SI
+	TESTQ        DX, DX
+	JZ           none18
+	VBROADCASTSS 14524(AX)(DX*4), Y2
+	VMOVUPS      Y2, 14528(AX)(DX*4)
+	VBROADCASTSS 15612(AX)(DX*4), Y2
+	VMOVUPS      Y2, 15616(AX)(DX*4)
+	XORQ         DI, DI
 
-batch10:
-	MOVL         (R8), R9
-	MOVL         4(R8), R10
-	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
-	SHRL         $0x01, R9
-	ANDL         $0x70, R9
-	MOVL         8(R8), R10
-	MOVL         12(R8), R11
-	VPMOVZXWD    (SI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
-	SHRL         $0x01, R10
-	ANDL         $0x70, R10
-	VMULPS       Y0, Y2, Y2
-	VMULPS       Y0, Y4, Y4
-	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
-	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
-	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
-	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
-	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
-	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
-	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
-	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
-	VMULPS.BCST  256(AX)(R9*1), Y5, Y11
-	VMULPS.BCST  260(AX)(R9*1), Y6, Y12
-	VMULPS.BCST  264(AX)(R9*1), Y7, Y13
-	VMULPS.BCST  268(AX)(R9*1), Y2, Y14
-	VMULPS.BCST  256(AX)(R10*1), Y8, Y15
-	VMULPS.BCST  260(AX)(R10*1), Y9, Y16
-	VMULPS.BCST  264(AX)(R10*1), Y10, Y17
-	VMULPS.BCST  268(AX)(R10*1), Y4, Y18
-	VMULPS       Y5, Y11, Y11
-	VMULPS       Y6, Y12, Y12
-	VMULPS       Y7, Y13, Y13
-	VMULPS       Y2, Y14, Y14
-	VMULPS       Y8, Y15, Y15
-	VMULPS       Y9, Y16, Y16
-	VMULPS       Y10, Y17, Y17
-	VMULPS       Y4, Y18, Y18
-	VPERMPS      Y11, Y1, Y11
-	VPERMPS      Y15, Y3, Y15
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y12, Y1, Y12
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y16, Y3, Y16
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y13, Y1, Y13
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y17, Y3, Y17
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y14, Y1, Y14
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y18, Y3, Y18
-	VADDPS       Y12, Y11, Y11
-	VADDPS       Y16, Y15, Y15
-	VADDPS       Y13, Y11, Y11
-	VADDPS       Y17, Y15, Y15
-	VADDPS       Y14, Y11, Y11
-	VADDPS       Y18, Y15, Y15
-	MOVL         16(R8), R9
-	MOVL         20(R8), R10
-	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
-	SHRL         $0x01, R9
-	ANDL         $0x70, R9
-	MOVL         24(R8), R10
-	MOVL         28(R8), R11
-	VPMOVZXWD    (SI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
-	SHRL         $0x01, R10
-	ANDL         $0x70, R10
-	VMULPS       Y0, Y2, Y2
-	VMULPS       Y0, Y4, Y4
-	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
-	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
-	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
-	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
-	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
-	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
-	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
-	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
-	VMULPS.BCST  256(AX)(R9*1), Y5, Y12
-	VMULPS.BCST  260(AX)(R9*1), Y6, Y13
-	VMULPS.BCST  264(AX)(R9*1), Y7, Y14
-	VMULPS.BCST  268(AX)(R9*1), Y2, Y16
-	VMULPS.BCST  256(AX)(R10*1), Y8, Y17
-	VMULPS.BCST  260(AX)(R10*1), Y9, Y18
-	VMULPS.BCST  264(AX)(R10*1), Y10, Y19
-	VMULPS.BCST  268(AX)(R10*1), Y4, Y20
-	VMULPS       Y5, Y12, Y12
-	VMULPS       Y6, Y13, Y13
-	VMULPS       Y7, Y14, Y14
-	VMULPS       Y2, Y16, Y16
-	VMULPS       Y8, Y17, Y17
-	VMULPS       Y9, Y18, Y18
-	VMULPS       Y10, Y19, Y19
-	VMULPS       Y4, Y20, Y20
-	VPERMPS      Y12, Y1, Y12
-	VPERMPS      Y17, Y3, Y17
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y13, Y1, Y13
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y18, Y3, Y18
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y14, Y1, Y14
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y19, Y3, Y19
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y16, Y1, Y16
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y20, Y3, Y20
-	VADDPS       Y13, Y12, Y12
-	VADDPS       Y18, Y17, Y17
-	VADDPS       Y14, Y12, Y12
-	VADDPS       Y19, Y17, Y17
-	VADDPS       Y16, Y12, Y12
-	VADDPS       Y20, Y17, Y17
-	MOVL         32(R8), R9
-	MOVL         36(R8), R10
-	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
-	SHRL         $0x01, R9
-	ANDL         $0x70, R9
-	MOVL         40(R8), R10
-	MOVL         44(R8), R11
-	VPMOVZXWD    (SI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
-	SHRL         $0x01, R10
-	ANDL         $0x70, R10
-	VMULPS       Y0, Y2, Y2
-	VMULPS       Y0, Y4, Y4
-	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
-	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
-	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
-	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
-	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
-	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
-	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
-	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
-	VMULPS.BCST  256(AX)(R9*1), Y5, Y13
-	VMULPS.BCST  260(AX)(R9*1), Y6, Y14
-	VMULPS.BCST  264(AX)(R9*1), Y7, Y16
-	VMULPS.BCST  268(AX)(R9*1), Y2, Y18
-	VMULPS.BCST  256(AX)(R10*1), Y8, Y19
-	VMULPS.BCST  260(AX)(R10*1), Y9, Y20
-	VMULPS.BCST  264(AX)(R10*1), Y10, Y21
-	VMULPS.BCST  268(AX)(R10*1), Y4, Y22
-	VMULPS       Y5, Y13, Y13
-	VMULPS       Y6, Y14, Y14
-	VMULPS       Y7, Y16, Y16
-	VMULPS       Y2, Y18, Y18
-	VMULPS       Y8, Y19, Y19
-	VMULPS       Y9, Y20, Y20
-	VMULPS       Y10, Y21, Y21
-	VMULPS       Y4, Y22, Y22
-	VPERMPS      Y13, Y1, Y13
-	VPERMPS      Y19, Y3, Y19
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y14, Y1, Y14
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y20, Y3, Y20
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y16, Y1, Y16
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y21, Y3, Y21
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y18, Y1, Y18
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y22, Y3, Y22
-	VADDPS       Y14, Y13, Y13
-	VADDPS       Y20, Y19, Y19
-	VADDPS       Y16, Y13, Y13
-	VADDPS       Y21, Y19, Y19
-	VADDPS       Y18, Y13, Y13
-	VADDPS       Y22, Y19, Y19
-	MOVL         48(R8), R9
-	MOVL         52(R8), R10
-	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
-	SHRL         $0x01, R9
-	ANDL         $0x70, R9
-	MOVL         56(R8), R10
-	MOVL         60(R8), R11
-	VPMOVZXWD    (SI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
-	SHRL         $0x01, R10
-	ANDL         $0x70, R10
-	VMULPS       Y0, Y2, Y2
-	VMULPS       Y0, Y4, Y4
-	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
-	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
-	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
-	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
-	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
-	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
-	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
-	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
-	VMULPS.BCST  256(AX)(R9*1), Y5, Y14
-	VMULPS.BCST  260(AX)(R9*1), Y6, Y16
-	VMULPS.BCST  264(AX)(R9*1), Y7, Y18
-	VMULPS.BCST  268(AX)(R9*1), Y2, Y20
-	VMULPS.BCST  256(AX)(R10*1), Y8, Y21
-	VMULPS.BCST  260(AX)(R10*1), Y9, Y22
-	VMULPS.BCST  264(AX)(R10*1), Y10, Y23
-	VMULPS.BCST  268(AX)(R10*1), Y4, Y24
-	VMULPS       Y5, Y14, Y14
-	VMULPS       Y6, Y16, Y16
-	VMULPS       Y7, Y18, Y18
-	VMULPS       Y2, Y20, Y20
-	VMULPS       Y8, Y21, Y21
-	VMULPS       Y9, Y22, Y22
-	VMULPS       Y10, Y23, Y23
-	VMULPS       Y4, Y24, Y24
-	VPERMPS      Y14, Y1, Y14
-	VPERMPS      Y21, Y3, Y21
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y16, Y1, Y16
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y22, Y3, Y22
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y18, Y1, Y18
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y23, Y3, Y23
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y20, Y1, Y20
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y24, Y3, Y24
-	VADDPS       Y16, Y14, Y14
-	VADDPS       Y22, Y21, Y21
-	VADDPS       Y18, Y14, Y14
-	VADDPS       Y23, Y21, Y21
-	VADDPS       Y20, Y14, Y14
-	VADDPS       Y24, Y21, Y21
-	VUNPCKLPS    Y15, Y11, Y1
-	VUNPCKHPS    Y15, Y11, Y2
-	VMINPS       Y2, Y1, Y1
-	VUNPCKLPS    Y17, Y12, Y2
-	VUNPCKHPS    Y17, Y12, Y3
-	VMINPS       Y3, Y2, Y2
-	VUNPCKLPD    Y2, Y1, Y3
-	VUNPCKHPD    Y2, Y1, Y1
-	VMINPS       Y1, Y3, Y1
-	VUNPCKLPS    Y19, Y13, Y2
-	VUNPCKHPS    Y19, Y13, Y3
-	VMINPS       Y3, Y2, Y2
-	VUNPCKLPS    Y21, Y14, Y3
-	VUNPCKHPS    Y21, Y14, Y4
-	VMINPS       Y4, Y3, Y3
-	VUNPCKLPD    Y3, Y2, Y4
-	VUNPCKHPD    Y3, Y2, Y2
-	VMINPS       Y2, Y4, Y2
-	VPERM2F128   $0x20, Y2, Y1, Y3
-	VPERM2F128   $0x31, Y2, Y1, Y1
-	VMINPS       Y1, Y3, Y1
-	VMOVUPS      Y1, 1280(AX)
-	VCMPPS.BCST  $0x00, 1280(AX), Y11, K1
-	KMOVW        K1, R9
-	MOVL         (R8), R10
-	MOVL         4(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1280(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1284(AX), Y15, K1
-	KMOVW        K1, R9
-	MOVL         8(R8), R10
-	MOVL         12(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1284(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1288(AX), Y12, K1
-	KMOVW        K1, R9
-	MOVL         16(R8), R10
-	MOVL         20(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1288(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1292(AX), Y17, K1
-	KMOVW        K1, R9
-	MOVL         24(R8), R10
-	MOVL         28(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1292(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1296(AX), Y13, K1
-	KMOVW        K1, R9
-	MOVL         32(R8), R10
-	MOVL         36(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1296(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1300(AX), Y19, K1
-	KMOVW        K1, R9
-	MOVL         40(R8), R10
-	MOVL         44(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1300(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1304(AX), Y14, K1
-	KMOVW        K1, R9
-	MOVL         48(R8), R10
-	MOVL         52(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1304(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1308(AX), Y21, K1
-	KMOVW        K1, R9
-	MOVL         56(R8), R10
-	MOVL         60(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1308(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	ADDQ         $0x40, R8
-	CMPQ         R8, DX
-	JLT          batch10
-
-none11:
-	TESTQ BX, BX
-	JZ    none14
-	LEAQ  6336(AX), DX
-	LEAQ  (DX)(BX*8), BX
-
-item12:
-	MOVL         (DX), R8
-	MOVL         4(DX), R9
-	VPMOVZXWD    (SI)(R8*1), Y1
-	VBROADCASTSS 1408(AX)(R9*4), Y2
-	MOVL         R9, R8
+batch17:
+	MOVL         14528(AX)(DI*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y2
+	MOVL         15616(AX)(DI*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y3
 	SHRL         $0x01, R8
 	ANDL         $0x70, R8
-	VMULPS       Y0, Y2, Y2
-	VSUBPS.BCST  (AX)(R8*1), Y2, Y3
-	VSUBPS.BCST  4(AX)(R8*1), Y2, Y4
-	VSUBPS.BCST  8(AX)(R8*1), Y2, Y5
-	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
-	VMULPS.BCST  256(AX)(R8*1), Y3, Y6
-	VMULPS.BCST  260(AX)(R8*1), Y4, Y7
-	VMULPS.BCST  264(AX)(R8*1), Y5, Y8
-	VMULPS.BCST  268(AX)(R8*1), Y2, Y9
-	VMULPS       Y3, Y6, Y6
-	VMULPS       Y4, Y7, Y7
-	VMULPS       Y5, Y8, Y8
-	VMULPS       Y2, Y9, Y9
-	VPERMPS      Y6, Y1, Y6
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y7, Y1, Y7
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y8, Y1, Y8
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y9, Y1, Y9
-	VADDPS       Y7, Y6, Y6
-	VADDPS       Y8, Y6, Y6
-	VADDPS       Y9, Y6, Y6
-	MOVL         (DX), R8
-	MOVL         4(DX), R9
-	ADDQ         SI, R8
-	VMOVAPS      Y6, Y1
-	VEXTRACTF128 $0x01, Y6, X2
-	VMINPS       X2, X6, X6
-	VPERMILPS    $0x4e, X6, X2
-	VMINPS       X2, X6, X6
-	VPERMILPS    $0xb1, X6, X2
-	VMINPS       X2, X6, X6
-	VINSERTF128  $0x01, X6, Y6, Y2
-	VCMPPS       $0x00, Y1, Y2, Y2
-	VMOVMSKPS    Y2, R10
-	TZCNTL       R10, R10
-	MOVWLZX      (R8)(R10*2), R8
-	VUCOMISS     3200(AX)(R9*4), X6
-	JAE          worse13
-	MOVW         R8, 2688(AX)(R9*2)
-	VMOVSS       X6, 3200(AX)(R9*4)
+	MOVL         14532(AX)(DI*4), R9
+	VPMOVZXWD    (SI)(R9*1), Y4
+	MOVL         15620(AX)(DI*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y5
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(R8*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(R8*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(R8*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(R8*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R9*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R9*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R9*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R9*1), Y5, Y5
+	VMULPS.BCST  256(AX)(R8*1), Y6, Y12
+	VMULPS.BCST  260(AX)(R8*1), Y7, Y13
+	VMULPS.BCST  264(AX)(R8*1), Y8, Y14
+	VMULPS.BCST  268(AX)(R8*1), Y3, Y15
+	VMULPS.BCST  256(AX)(R9*1), Y9, Y16
+	VMULPS.BCST  260(AX)(R9*1), Y10, Y17
+	VMULPS.BCST  264(AX)(R9*1), Y11, Y18
+	VMULPS.BCST  268(AX)(R9*1), Y5, Y19
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y8, Y14, Y14
+	VMULPS       Y3, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y11, Y18, Y18
+	VMULPS       Y5, Y19, Y19
+	VPERMPS      Y12, Y2, Y12
+	VPERMPS      Y16, Y4, Y16
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y13, Y2, Y13
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y17, Y4, Y17
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y14, Y2, Y14
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y18, Y4, Y18
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y19, Y4, Y19
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y17, Y16, Y16
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y18, Y16, Y16
+	VADDPS       Y15, Y12, Y12
+	VADDPS       Y19, Y16, Y16
+	MOVL         14536(AX)(DI*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y2
+	MOVL         15624(AX)(DI*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y3
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         14540(AX)(DI*4), R9
+	VPMOVZXWD    (SI)(R9*1), Y4
+	MOVL         15628(AX)(DI*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y5
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(R8*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(R8*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(R8*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(R8*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R9*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R9*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R9*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R9*1), Y5, Y5
+	VMULPS.BCST  256(AX)(R8*1), Y6, Y13
+	VMULPS.BCST  260(AX)(R8*1), Y7, Y14
+	VMULPS.BCST  264(AX)(R8*1), Y8, Y15
+	VMULPS.BCST  268(AX)(R8*1), Y3, Y17
+	VMULPS.BCST  256(AX)(R9*1), Y9, Y18
+	VMULPS.BCST  260(AX)(R9*1), Y10, Y19
+	VMULPS.BCST  264(AX)(R9*1), Y11, Y20
+	VMULPS.BCST  268(AX)(R9*1), Y5, Y21
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y3, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y11, Y20, Y20
+	VMULPS       Y5, Y21, Y21
+	VPERMPS      Y13, Y2, Y13
+	VPERMPS      Y18, Y4, Y18
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y14, Y2, Y14
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y19, Y4, Y19
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y20, Y4, Y20
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y21, Y4, Y21
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y19, Y18, Y18
+	VADDPS       Y15, Y13, Y13
+	VADDPS       Y20, Y18, Y18
+	VADDPS       Y17, Y13, Y13
+	VADDPS       Y21, Y18, Y18
+	MOVL         14544(AX)(DI*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y2
+	MOVL         15632(AX)(DI*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y3
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         14548(AX)(DI*4), R9
+	VPMOVZXWD    (SI)(R9*1), Y4
+	MOVL         15636(AX)(DI*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y5
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(R8*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(R8*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(R8*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(R8*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R9*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R9*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R9*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R9*1), Y5, Y5
+	VMULPS.BCST  256(AX)(R8*1), Y6, Y14
+	VMULPS.BCST  260(AX)(R8*1), Y7, Y15
+	VMULPS.BCST  264(AX)(R8*1), Y8, Y17
+	VMULPS.BCST  268(AX)(R8*1), Y3, Y19
+	VMULPS.BCST  256(AX)(R9*1), Y9, Y20
+	VMULPS.BCST  260(AX)(R9*1), Y10, Y21
+	VMULPS.BCST  264(AX)(R9*1), Y11, Y22
+	VMULPS.BCST  268(AX)(R9*1), Y5, Y23
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y15, Y15
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y3, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y11, Y22, Y22
+	VMULPS       Y5, Y23, Y23
+	VPERMPS      Y14, Y2, Y14
+	VPERMPS      Y20, Y4, Y20
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y21, Y4, Y21
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y22, Y4, Y22
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y19, Y2, Y19
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y23, Y4, Y23
+	VADDPS       Y15, Y14, Y14
+	VADDPS       Y21, Y20, Y20
+	VADDPS       Y17, Y14, Y14
+	VADDPS       Y22, Y20, Y20
+	VADDPS       Y19, Y14, Y14
+	VADDPS       Y23, Y20, Y20
+	MOVL         14552(AX)(DI*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y2
+	MOVL         15640(AX)(DI*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y3
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         14556(AX)(DI*4), R9
+	VPMOVZXWD    (SI)(R9*1), Y4
+	MOVL         15644(AX)(DI*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y5
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(R8*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(R8*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(R8*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(R8*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R9*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R9*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R9*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R9*1), Y5, Y5
+	VMULPS.BCST  256(AX)(R8*1), Y6, Y15
+	VMULPS.BCST  260(AX)(R8*1), Y7, Y17
+	VMULPS.BCST  264(AX)(R8*1), Y8, Y19
+	VMULPS.BCST  268(AX)(R8*1), Y3, Y21
+	VMULPS.BCST  256(AX)(R9*1), Y9, Y22
+	VMULPS.BCST  260(AX)(R9*1), Y10, Y23
+	VMULPS.BCST  264(AX)(R9*1), Y11, Y24
+	VMULPS.BCST  268(AX)(R9*1), Y5, Y25
+	VMULPS       Y6, Y15, Y15
+	VMULPS       Y7, Y17, Y17
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y3, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y11, Y24, Y24
+	VMULPS       Y5, Y25, Y25
+	VPERMPS      Y15, Y2, Y15
+	VPERMPS      Y22, Y4, Y22
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y23, Y4, Y23
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y19, Y2, Y19
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y24, Y4, Y24
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y21, Y2, Y21
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y25, Y4, Y25
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y23, Y22, Y22
+	VADDPS       Y19, Y15, Y15
+	VADDPS       Y24, Y22, Y22
+	VADDPS       Y21, Y15, Y15
+	VADDPS       Y25, Y22, Y22
+	VSHUFPS      $0x88, Y16, Y12, Y2
+	VSHUFPS      $0xdd, Y16, Y12, Y4
+	VCMPPS       $0x11, Y2, Y4, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y3
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y3
+	VMINPS       Y2, Y4, Y2
+	VSHUFPS      $0x88, Y18, Y13, Y4
+	VSHUFPS      $0xdd, Y18, Y13, Y6
+	VCMPPS       $0x11, Y4, Y6, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y5
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y5
+	VMINPS       Y4, Y6, Y4
+	VSHUFPS      $0x88, Y20, Y14, Y6
+	VSHUFPS      $0xdd, Y20, Y14, Y8
+	VCMPPS       $0x11, Y6, Y8, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y7
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y7
+	VMINPS       Y6, Y8, Y6
+	VSHUFPS      $0x88, Y22, Y15, Y8
+	VSHUFPS      $0xdd, Y22, Y15, Y10
+	VCMPPS       $0x11, Y8, Y10, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y9
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y9
+	VMINPS       Y8, Y10, Y8
+	VSHUFPS      $0x88, Y4, Y2, Y10
+	VSHUFPS      $0xdd, Y4, Y2, Y4
+	VCMPPS       $0x11, Y10, Y4, K2
+	VSHUFPS      $0x88, Y5, Y3, Y2
+	VSHUFPS      $0xdd, Y5, Y3, Y3
+	VMOVDQA32    Y3, K2, Y2
+	VMINPS       Y10, Y4, Y10
+	VSHUFPS      $0x88, Y8, Y6, Y3
+	VSHUFPS      $0xdd, Y8, Y6, Y5
+	VCMPPS       $0x11, Y3, Y5, K2
+	VSHUFPS      $0x88, Y9, Y7, Y4
+	VSHUFPS      $0xdd, Y9, Y7, Y6
+	VMOVDQA32    Y6, K2, Y4
+	VMINPS       Y3, Y5, Y3
+	VPERM2F128   $0x20, Y3, Y10, Y5
+	VPERM2F128   $0x31, Y3, Y10, Y6
+	VCMPPS       $0x11, Y5, Y6, K2
+	VPERM2F128   $0x20, Y4, Y2, Y3
+	VPERM2F128   $0x31, Y4, Y2, Y2
+	VMOVDQA32    Y2, K2, Y3
+	VMINPS       Y5, Y6, Y5
+	VPADDD       Y3, Y3, Y3
+	VPADDD       14528(AX)(DI*4), Y3, Y3
+	VMOVUPS      Y3, 2432(AX)
+	VMOVUPS      Y5, 17792(AX)(DI*4)
+	MOVL         2432(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16704(AX)(DI*4)
+	MOVL         2436(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16708(AX)(DI*4)
+	MOVL         2440(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16712(AX)(DI*4)
+	MOVL         2444(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16716(AX)(DI*4)
+	MOVL         2448(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16720(AX)(DI*4)
+	MOVL         2452(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16724(AX)(DI*4)
+	MOVL         2456(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16728(AX)(DI*4)
+	MOVL         2460(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16732(AX)(DI*4)
+	ADDQ         $0x08, DI
+	CMPQ         DI, DX
+	JLT          batch17
 
-worse13:
-	ADDQ $0x08, DX
+none18:
+	TESTQ        BX, BX
+	JZ           none20
+	VBROADCASTSS 23036(AX)(BX*4), Y2
+	VMOVUPS      Y2, 23040(AX)(BX*4)
+	VBROADCASTSS 27196(AX)(BX*4), Y2
+	VMOVUPS      Y2, 27200(AX)(BX*4)
+	XORQ         DX, DX
+
+batch19:
+	MOVL         23040(AX)(DX*4), DI
+	VPMOVZXWD    (SI)(DI*1), Y2
+	MOVL         27200(AX)(DX*4), DI
+	VBROADCASTSS 1408(AX)(DI*4), Y3
+	SHRL         $0x01, DI
+	ANDL         $0x70, DI
+	MOVL         23044(AX)(DX*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y4
+	MOVL         27204(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y5
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(DI*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(DI*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(DI*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(DI*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R8*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R8*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R8*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R8*1), Y5, Y5
+	VMULPS.BCST  256(AX)(DI*1), Y6, Y12
+	VMULPS.BCST  260(AX)(DI*1), Y7, Y13
+	VMULPS.BCST  264(AX)(DI*1), Y8, Y14
+	VMULPS.BCST  268(AX)(DI*1), Y3, Y15
+	VMULPS.BCST  256(AX)(R8*1), Y9, Y16
+	VMULPS.BCST  260(AX)(R8*1), Y10, Y17
+	VMULPS.BCST  264(AX)(R8*1), Y11, Y18
+	VMULPS.BCST  268(AX)(R8*1), Y5, Y19
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y8, Y14, Y14
+	VMULPS       Y3, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y11, Y18, Y18
+	VMULPS       Y5, Y19, Y19
+	VPERMPS      Y12, Y2, Y12
+	VPERMPS      Y16, Y4, Y16
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y13, Y2, Y13
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y17, Y4, Y17
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y14, Y2, Y14
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y18, Y4, Y18
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y19, Y4, Y19
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y17, Y16, Y16
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y18, Y16, Y16
+	VADDPS       Y15, Y12, Y12
+	VADDPS       Y19, Y16, Y16
+	MOVL         23048(AX)(DX*4), DI
+	VPMOVZXWD    (SI)(DI*1), Y2
+	MOVL         27208(AX)(DX*4), DI
+	VBROADCASTSS 1408(AX)(DI*4), Y3
+	SHRL         $0x01, DI
+	ANDL         $0x70, DI
+	MOVL         23052(AX)(DX*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y4
+	MOVL         27212(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y5
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(DI*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(DI*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(DI*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(DI*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R8*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R8*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R8*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R8*1), Y5, Y5
+	VMULPS.BCST  256(AX)(DI*1), Y6, Y13
+	VMULPS.BCST  260(AX)(DI*1), Y7, Y14
+	VMULPS.BCST  264(AX)(DI*1), Y8, Y15
+	VMULPS.BCST  268(AX)(DI*1), Y3, Y17
+	VMULPS.BCST  256(AX)(R8*1), Y9, Y18
+	VMULPS.BCST  260(AX)(R8*1), Y10, Y19
+	VMULPS.BCST  264(AX)(R8*1), Y11, Y20
+	VMULPS.BCST  268(AX)(R8*1), Y5, Y21
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y3, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y11, Y20, Y20
+	VMULPS       Y5, Y21, Y21
+	VPERMPS      Y13, Y2, Y13
+	VPERMPS      Y18, Y4, Y18
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y14, Y2, Y14
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y19, Y4, Y19
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y20, Y4, Y20
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y21, Y4, Y21
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y19, Y18, Y18
+	VADDPS       Y15, Y13, Y13
+	VADDPS       Y20, Y18, Y18
+	VADDPS       Y17, Y13, Y13
+	VADDPS       Y21, Y18, Y18
+	MOVL         23056(AX)(DX*4), DI
+	VPMOVZXWD    (SI)(DI*1), Y2
+	MOVL         27216(AX)(DX*4), DI
+	VBROADCASTSS 1408(AX)(DI*4), Y3
+	SHRL         $0x01, DI
+	ANDL         $0x70, DI
+	MOVL         23060(AX)(DX*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y4
+	MOVL         27220(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y5
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(DI*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(DI*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(DI*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(DI*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R8*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R8*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R8*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R8*1), Y5, Y5
+	VMULPS.BCST  256(AX)(DI*1), Y6, Y14
+	VMULPS.BCST  260(AX)(DI*1), Y7, Y15
+	VMULPS.BCST  264(AX)(DI*1), Y8, Y17
+	VMULPS.BCST  268(AX)(DI*1), Y3, Y19
+	VMULPS.BCST  256(AX)(R8*1), Y9, Y20
+	VMULPS.BCST  260(AX)(R8*1), Y10, Y21
+	VMULPS.BCST  264(AX)(R8*1), Y11, Y22
+	VMULPS.BCST  268(AX)(R8*1), Y5, Y23
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y15, Y15
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y3, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y11, Y22, Y22
+	VMULPS       Y5, Y23, Y23
+	VPERMPS      Y14, Y2, Y14
+	VPERMPS      Y20, Y4, Y20
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y21, Y4, Y21
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y22, Y4, Y22
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y19, Y2, Y19
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y23, Y4, Y23
+	VADDPS       Y15, Y14, Y14
+	VADDPS       Y21, Y20, Y20
+	VADDPS       Y17, Y14, Y14
+	VADDPS       Y22, Y20, Y20
+	VADDPS       Y19, Y14, Y14
+	VADDPS       Y23, Y20, Y20
+	MOVL         23064(AX)(DX*4), DI
+	VPMOVZXWD    (SI)(DI*1), Y2
+	MOVL         27224(AX)(DX*4), DI
+	VBROADCASTSS 1408(AX)(DI*4), Y3
+	SHRL         $0x01, DI
+	ANDL         $0x70, DI
+	MOVL         23068(AX)(DX*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y4
+	MOVL         27228(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y5
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(DI*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(DI*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(DI*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(DI*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R8*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R8*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R8*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R8*1), Y5, Y5
+	VMULPS.BCST  256(AX)(DI*1), Y6, Y15
+	VMULPS.BCST  260(AX)(DI*1), Y7, Y17
+	VMULPS.BCST  264(AX)(DI*1), Y8, Y19
+	VMULPS.BCST  268(AX)(DI*1), Y3, Y21
+	VMULPS.BCST  256(AX)(R8*1), Y9, Y22
+	VMULPS.BCST  260(AX)(R8*1), Y10, Y23
+	VMULPS.BCST  264(AX)(R8*1), Y11, Y24
+	VMULPS.BCST  268(AX)(R8*1), Y5, Y25
+	VMULPS       Y6, Y15, Y15
+	VMULPS       Y7, Y17, Y17
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y3, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y11, Y24, Y24
+	VMULPS       Y5, Y25, Y25
+	VPERMPS      Y15, Y2, Y15
+	VPERMPS      Y22, Y4, Y22
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y23, Y4, Y23
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y19, Y2, Y19
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y24, Y4, Y24
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y21, Y2, Y21
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y25, Y4, Y25
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y23, Y22, Y22
+	VADDPS       Y19, Y15, Y15
+	VADDPS       Y24, Y22, Y22
+	VADDPS       Y21, Y15, Y15
+	VADDPS       Y25, Y22, Y22
+	VSHUFPS      $0x88, Y16, Y12, Y2
+	VSHUFPS      $0xdd, Y16, Y12, Y4
+	VCMPPS       $0x11, Y2, Y4, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y3
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y3
+	VMINPS       Y2, Y4, Y2
+	VSHUFPS      $0x88, Y18, Y13, Y4
+	VSHUFPS      $0xdd, Y18, Y13, Y6
+	VCMPPS       $0x11, Y4, Y6, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y5
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y5
+	VMINPS       Y4, Y6, Y4
+	VSHUFPS      $0x88, Y20, Y14, Y6
+	VSHUFPS      $0xdd, Y20, Y14, Y8
+	VCMPPS       $0x11, Y6, Y8, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y7
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y7
+	VMINPS       Y6, Y8, Y6
+	VSHUFPS      $0x88, Y22, Y15, Y8
+	VSHUFPS      $0xdd, Y22, Y15, Y10
+	VCMPPS       $0x11, Y8, Y10, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y9
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y9
+	VMINPS       Y8, Y10, Y8
+	VSHUFPS      $0x88, Y4, Y2, Y10
+	VSHUFPS      $0xdd, Y4, Y2, Y4
+	VCMPPS       $0x11, Y10, Y4, K2
+	VSHUFPS      $0x88, Y5, Y3, Y2
+	VSHUFPS      $0xdd, Y5, Y3, Y3
+	VMOVDQA32    Y3, K2, Y2
+	VMINPS       Y10, Y4, Y10
+	VSHUFPS      $0x88, Y8, Y6, Y3
+	VSHUFPS      $0xdd, Y8, Y6, Y5
+	VCMPPS       $0x11, Y3, Y5, K2
+	VSHUFPS      $0x88, Y9, Y7, Y4
+	VSHUFPS      $0xdd, Y9, Y7, Y6
+	VMOVDQA32    Y6, K2, Y4
+	VMINPS       Y3, Y5, Y3
+	VPERM2F128   $0x20, Y3, Y10, Y5
+	VPERM2F128   $0x31, Y3, Y10, Y6
+	VCMPPS       $0x11, Y5, Y6, K2
+	VPERM2F128   $0x20, Y4, Y2, Y3
+	VPERM2F128   $0x31, Y4, Y2, Y2
+	VMOVDQA32    Y2, K2, Y3
+	VMINPS       Y5, Y6, Y5
+	VPADDD       Y3, Y3, Y3
+	VPADDD       23040(AX)(DX*4), Y3, Y3
+	VMOVUPS      Y3, 2432(AX)
+	VMOVUPS      Y5, 35520(AX)(DX*4)
+	MOVL         2432(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31360(AX)(DX*4)
+	MOVL         2436(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31364(AX)(DX*4)
+	MOVL         2440(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31368(AX)(DX*4)
+	MOVL         2444(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31372(AX)(DX*4)
+	MOVL         2448(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31376(AX)(DX*4)
+	MOVL         2452(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31380(AX)(DX*4)
+	MOVL         2456(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31384(AX)(DX*4)
+	MOVL         2460(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31388(AX)(DX*4)
+	ADDQ         $0x08, DX
+	CMPQ         DX, BX
+	JLT          batch19
+
+none20:
+	XORQ  DX, DX
+	TESTQ BX, BX
+	JZ    none23
+
+item21:
+	MOVL 18880(AX)(DX*4), SI
+	MOVL 35520(AX)(DX*4), DI
+	MOVL 31360(AX)(DX*4), R8
+	CMPL DI, 17792(AX)(SI*4)
+	JGE  worse22
+	MOVL DI, 17792(AX)(SI*4)
+	MOVL R8, 16704(AX)(SI*4)
+
+worse22:
+	INCQ DX
 	CMPQ DX, BX
-	JLT  item12
+	JLT  item21
 
-none14:
-	MOVW      2688(AX), DX
-	MOVW      DX, (DI)
-	MOVW      2752(AX), DX
-	MOVW      DX, 2(DI)
-	MOVW      2816(AX), DX
-	MOVW      DX, 4(DI)
-	MOVW      2880(AX), DX
-	MOVW      DX, 6(DI)
-	MOVW      2944(AX), DX
-	MOVW      DX, 8(DI)
-	MOVW      3008(AX), DX
-	MOVW      DX, 10(DI)
-	MOVW      3072(AX), DX
-	MOVW      DX, 12(DI)
-	MOVW      3136(AX), DX
-	MOVW      DX, 14(DI)
+none23:
+	MOVQ      out+0(FP), DX
+	MOVQ      CX, BX
+	SHLQ      $0x05, BX
+	ADDQ      BX, DX
+	XORQ      BX, BX
+	VMOVUPS   16704(AX)(BX*4), Y1
+	VPEXPANDD Y1, K1, Y0
+	KMOVW     K1, SI
+	POPCNTL   SI, SI
+	ADDQ      SI, BX
+	VMOVDQA32 Y0, Y0
+	VPMOVDW   Y0, (DX)
+	MOVQ      out+0(FP), DX
+	MOVQ      CX, BX
+	SHLQ      $0x05, BX
+	ADDQ      BX, DX
 	VMOVUPS   levelsIQ3<>+0(SB), Y1
-	VPMOVZXWD (DI), Y0
 	VMOVUPS   foursIQ3_0<>+0(SB), Y2
 	VPERMD    Y0, Y2, Y2
 	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
@@ -1644,7 +2399,7 @@ none14:
 	VUCOMISS  X2, X1
 	JBE       done
 	VDIVSS    X1, X0, X0
-	VMOVSS    X0, 16(DI)
+	VMOVSS    X0, 16(DX)
 
 done:
 	MOVQ out+0(FP), DX
@@ -1761,6 +2516,36 @@ GLOBL bits_3efff800<>(SB), RODATA|NOPTR, $4
 DATA bits_00001000<>+0(SB)/4, $0x00001000
 GLOBL bits_00001000<>(SB), RODATA|NOPTR, $4
 
+DATA ordinals<>+0(SB)/4, $0x00000000
+DATA ordinals<>+4(SB)/4, $0x00000001
+DATA ordinals<>+8(SB)/4, $0x00000002
+DATA ordinals<>+12(SB)/4, $0x00000003
+DATA ordinals<>+16(SB)/4, $0x00000004
+DATA ordinals<>+20(SB)/4, $0x00000005
+DATA ordinals<>+24(SB)/4, $0x00000006
+DATA ordinals<>+28(SB)/4, $0x00000007
+DATA ordinals<>+32(SB)/4, $0x00000008
+DATA ordinals<>+36(SB)/4, $0x00000009
+DATA ordinals<>+40(SB)/4, $0x0000000a
+DATA ordinals<>+44(SB)/4, $0x0000000b
+DATA ordinals<>+48(SB)/4, $0x0000000c
+DATA ordinals<>+52(SB)/4, $0x0000000d
+DATA ordinals<>+56(SB)/4, $0x0000000e
+DATA ordinals<>+60(SB)/4, $0x0000000f
+GLOBL ordinals<>(SB), RODATA|NOPTR, $64
+
+DATA bits_00038000<>+0(SB)/4, $0x00038000
+GLOBL bits_00038000<>(SB), RODATA|NOPTR, $4
+
+DATA bits_00010000<>+0(SB)/4, $0x00010000
+GLOBL bits_00010000<>(SB), RODATA|NOPTR, $4
+
+DATA bits_00018000<>+0(SB)/4, $0x00018000
+GLOBL bits_00018000<>(SB), RODATA|NOPTR, $4
+
+DATA bits_00000010<>+0(SB)/4, $0x00000010
+GLOBL bits_00000010<>(SB), RODATA|NOPTR, $4
+
 DATA levelsIQ3<>+0(SB)/4, $0x3f800000
 DATA levelsIQ3<>+4(SB)/4, $0x40400000
 DATA levelsIQ3<>+8(SB)/4, $0x40a00000
@@ -1778,6 +2563,26 @@ DATA levelsIQ3<>+52(SB)/4, $0x41300000
 DATA levelsIQ3<>+56(SB)/4, $0x41500000
 DATA levelsIQ3<>+60(SB)/4, $0x41700000
 GLOBL levelsIQ3<>(SB), RODATA|NOPTR, $64
+
+DATA lanesEven<>+0(SB)/4, $0x00000000
+DATA lanesEven<>+4(SB)/4, $0x00000002
+DATA lanesEven<>+8(SB)/4, $0x00000000
+DATA lanesEven<>+12(SB)/4, $0x00000002
+DATA lanesEven<>+16(SB)/4, $0x00000004
+DATA lanesEven<>+20(SB)/4, $0x00000006
+DATA lanesEven<>+24(SB)/4, $0x00000004
+DATA lanesEven<>+28(SB)/4, $0x00000006
+GLOBL lanesEven<>(SB), RODATA|NOPTR, $32
+
+DATA lanesOdd<>+0(SB)/4, $0x00000001
+DATA lanesOdd<>+4(SB)/4, $0x00000003
+DATA lanesOdd<>+8(SB)/4, $0x00000001
+DATA lanesOdd<>+12(SB)/4, $0x00000003
+DATA lanesOdd<>+16(SB)/4, $0x00000005
+DATA lanesOdd<>+20(SB)/4, $0x00000007
+DATA lanesOdd<>+24(SB)/4, $0x00000005
+DATA lanesOdd<>+28(SB)/4, $0x00000007
+GLOBL lanesOdd<>(SB), RODATA|NOPTR, $32
 
 DATA bits_41700000<>+0(SB)/4, $0x41700000
 GLOBL bits_41700000<>(SB), RODATA|NOPTR, $4
@@ -1805,6 +2610,12 @@ DATA shiftsIQ3<>+52(SB)/4, $0x00000003
 DATA shiftsIQ3<>+56(SB)/4, $0x00000006
 DATA shiftsIQ3<>+60(SB)/4, $0x00000009
 GLOBL shiftsIQ3<>(SB), RODATA|NOPTR, $64
+
+DATA bits_00000008<>+0(SB)/4, $0x00000008
+GLOBL bits_00000008<>(SB), RODATA|NOPTR, $4
+
+DATA bits_00007fff<>+0(SB)/4, $0x00007fff
+GLOBL bits_00007fff<>(SB), RODATA|NOPTR, $4
 
 DATA foursIQ3_0<>+0(SB)/4, $0x00000000
 DATA foursIQ3_0<>+4(SB)/4, $0x00000000
@@ -1857,8 +2668,8 @@ DATA foursIQ3_24<>+28(SB)/4, $0x00000007
 GLOBL foursIQ3_24<>(SB), RODATA|NOPTR, $32
 
 // func fitIQ3_SAVX512(out *uint16, src *float32, info *uint32, lists *uint16, blocks int)
-// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI, BMI2
-TEXT ·fitIQ3_SAVX512(SB), $14592-40
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI, BMI2, POPCNT
+TEXT ·fitIQ3_SAVX512(SB), $40800-40
 	LEAQ (SP), AX
 	ADDQ $0x3f, AX
 	ANDQ $-64, AX
@@ -2138,76 +2949,253 @@ four:
 	VPAND        Y1, Y2, Y1
 	VPOR         Y0, Y1, Y0
 	VMOVUPS      Y0, 1088(AX)
-	LEAQ         1024(AX), R8
-	MOVQ         DI, R9
-	SHLQ         $0x05, R9
-	LEAQ         19(R9), R10
+	MOVQ         DI, R8
+	SHLQ         $0x07, R8
+	MOVL         1024(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39712(AX)(R8*1)
+	MOVL         1028(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39716(AX)(R8*1)
+	MOVL         1032(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39720(AX)(R8*1)
+	MOVL         1036(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39724(AX)(R8*1)
+	MOVL         1040(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39728(AX)(R8*1)
+	MOVL         1044(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39732(AX)(R8*1)
+	MOVL         1048(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39736(AX)(R8*1)
+	MOVL         1052(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39740(AX)(R8*1)
+	MOVL         1056(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39744(AX)(R8*1)
+	MOVL         1060(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39748(AX)(R8*1)
+	MOVL         1064(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39752(AX)(R8*1)
+	MOVL         1068(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39756(AX)(R8*1)
+	MOVL         1072(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39760(AX)(R8*1)
+	MOVL         1076(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39764(AX)(R8*1)
+	MOVL         1080(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39768(AX)(R8*1)
+	MOVL         1084(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39772(AX)(R8*1)
+	MOVL         1088(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39776(AX)(R8*1)
+	MOVL         1092(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39780(AX)(R8*1)
+	MOVL         1096(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39784(AX)(R8*1)
+	XORL         R9, R9
+	MOVL         R9, 39788(AX)(R8*1)
+	MOVL         R9, 39792(AX)(R8*1)
+	MOVL         R9, 39796(AX)(R8*1)
+	MOVL         R9, 39800(AX)(R8*1)
+	MOVL         R9, 39804(AX)(R8*1)
+	INCQ         DI
+	CMPQ         DI, $0x08
+	JLT          four
+	XORQ         DI, DI
 
-trial:
-	MOVL (R8), R11
-	MOVL (SI)(R11*4), R11
-	MOVW R11, 2688(AX)(R9*2)
-	MOVL R11, R12
-	SHRL $0x12, R11
-	SHLL $0x04, R11
-	SHRL $0x0f, R12
-	ANDL $0x07, R12
-	MOVQ R9, R13
-	SHLQ $0x20, R13
-	ORQ  R11, R13
-	MOVQ R13, 4224(AX)(DX*8)
-	ADDQ $0x10, R13
-	MOVQ R13, 6336(AX)(BX*8)
-	CMPL R12, $0x01
-	SBBQ $-1, DX
-	CMPL R12, $0x02
-	SBBQ $-1, BX
-	SUBL $0x02, R12
-	JLE  few15
+lists:
+	XORL          R9, R9
+	MOVL          DI, R8
+	SHLL          $0x05, R8
+	ADDL          $0x00000000, R8
+	VPBROADCASTD  R8, Z0
+	VPADDD        ordinals<>+0(SB), Z0, Z0
+	MOVQ          DI, R8
+	SHLQ          $0x06, R8
+	VMOVUPS       39712(AX)(R8*2), Z1
+	VXORPS        Z4, Z4, Z4
+	VPANDD.BCST   bits_00038000<>+0(SB), Z1, Z3
+	VPTESTMD      Z3, Z3, K1
+	VPCMPUD.BCST  $0x05, bits_00010000<>+0(SB), Z3, K2
+	VPCMPUD.BCST  $0x05, bits_00018000<>+0(SB), Z3, K3
+	VPSRLD        $0x12, Z1, Z2
+	VPSLLD        $0x04, Z2, Z2
+	VXORPS        Z4, Z4, Z4
+	VPCOMPRESSD.Z Z2, K1, Z4
+	VMOVUPS       Z4, 14528(AX)(DX*4)
+	VXORPS        Z4, Z4, Z4
+	VPCOMPRESSD.Z Z0, K1, Z4
+	VMOVUPS       Z4, 15616(AX)(DX*4)
+	VPBROADCASTD  DX, Z5
+	VMOVUPS       ordinals<>+0(SB), Z4
+	VPEXPANDD.Z   Z4, K1, Z4
+	VPADDD        Z5, Z4, Z4
+	VPADDD.BCST   bits_00000010<>+0(SB), Z2, Z2
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z2, K2, Z5
+	VMOVUPS       Z5, 23040(AX)(BX*4)
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z0, K2, Z5
+	VMOVUPS       Z5, 27200(AX)(BX*4)
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z4, K2, Z5
+	VMOVUPS       Z5, 18880(AX)(BX*4)
+	KMOVW         K1, R10
+	POPCNTL       R10, R10
+	ADDQ          R10, DX
+	KMOVW         K2, R10
+	POPCNTL       R10, R10
+	ADDQ          R10, BX
+	KMOVW         K3, R10
+	TESTL         R10, R10
+	JZ            done26
+	VMOVUPS       Z3, 2432(AX)
+	VMOVUPS       Z2, 2496(AX)
+	VMOVUPS       Z0, 2560(AX)
+	VMOVUPS       Z4, 2624(AX)
 
-next16:
-	ADDQ $0x10, R13
-	MOVQ R13, 6336(AX)(BX*8)
-	INCQ BX
-	DECL R12
-	JNZ  next16
+lane24:
+	TZCNTL R10, R11
+	MOVL   2432(AX)(R11*4), R12
+	SHRL   $0x0f, R12
+	SUBL   $0x02, R12
 
-few15:
-	ADDQ    $0x04, R8
-	INCQ    R9
-	CMPQ    R9, R10
-	JLT     trial
-	INCQ    DI
-	CMPQ    DI, $0x08
-	JLT     four
-	VMOVUPS levelsIQ3<>+0(SB), Y0
-	MOVQ    lists+24(FP), DI
-	TESTQ   DX, DX
-	JZ      none18
-	LEAQ    4224(AX), R8
-	LEAQ    (R8)(DX*8), DX
-	MOVQ    -8(DX), R9
-	MOVQ    R9, (DX)
-	MOVQ    R9, 8(DX)
-	MOVQ    R9, 16(DX)
-	MOVQ    R9, 24(DX)
-	MOVQ    R9, 32(DX)
-	MOVQ    R9, 40(DX)
-	MOVQ    R9, 48(DX)
+list25:
+	MOVL  2496(AX)(R11*4), R13
+	ADDL  $0x10, R13
+	MOVL  R13, 2496(AX)(R11*4)
+	MOVL  R13, 23040(AX)(BX*4)
+	MOVL  2560(AX)(R11*4), R13
+	MOVL  R13, 27200(AX)(BX*4)
+	MOVL  2624(AX)(R11*4), R13
+	MOVL  R13, 18880(AX)(BX*4)
+	INCQ  BX
+	DECL  R12
+	JNZ   list25
+	BLSRL R10, R10
+	JNZ   lane24
 
-batch17:
-	MOVL         (R8), R9
-	MOVL         4(R8), R10
+done26:
+	VPMOVDW       Z1, 2688(AX)(R8*1)
+	KMOVW         K1, R8
+	SHLL          $0x00, R8
+	ORL           R8, R9
+	MOVL          DI, R8
+	SHLL          $0x05, R8
+	ADDL          $0x00000010, R8
+	VPBROADCASTD  R8, Y0
+	VPADDD        ordinals<>+0(SB), Y0, Y0
+	MOVQ          DI, R8
+	SHLQ          $0x06, R8
+	VMOVUPS       39776(AX)(R8*2), Y1
+	VXORPS        Y4, Y4, Y4
+	VPANDD.BCST   bits_00038000<>+0(SB), Y1, Y3
+	VPTESTMD      Y3, Y3, K1
+	VPCMPUD.BCST  $0x05, bits_00010000<>+0(SB), Y3, K2
+	VPCMPUD.BCST  $0x05, bits_00018000<>+0(SB), Y3, K3
+	VPSRLD        $0x12, Y1, Y2
+	VPSLLD        $0x04, Y2, Y2
+	VXORPS        Y4, Y4, Y4
+	VPCOMPRESSD.Z Y2, K1, Y4
+	VMOVUPS       Y4, 14528(AX)(DX*4)
+	VXORPS        Y4, Y4, Y4
+	VPCOMPRESSD.Z Y0, K1, Y4
+	VMOVUPS       Y4, 15616(AX)(DX*4)
+	VPBROADCASTD  DX, Y5
+	VMOVUPS       ordinals<>+0(SB), Y4
+	VPEXPANDD.Z   Y4, K1, Y4
+	VPADDD        Y5, Y4, Y4
+	VPADDD.BCST   bits_00000010<>+0(SB), Y2, Y2
+	VXORPS        Y5, Y5, Y5
+	VPCOMPRESSD.Z Y2, K2, Y5
+	VMOVUPS       Y5, 23040(AX)(BX*4)
+	VXORPS        Y5, Y5, Y5
+	VPCOMPRESSD.Z Y0, K2, Y5
+	VMOVUPS       Y5, 27200(AX)(BX*4)
+	VXORPS        Y5, Y5, Y5
+	VPCOMPRESSD.Z Y4, K2, Y5
+	VMOVUPS       Y5, 18880(AX)(BX*4)
+	KMOVW         K1, R10
+	POPCNTL       R10, R10
+	ADDQ          R10, DX
+	KMOVW         K2, R10
+	POPCNTL       R10, R10
+	ADDQ          R10, BX
+	KMOVW         K3, R10
+	TESTL         R10, R10
+	JZ            done29
+	VMOVUPS       Y3, 2432(AX)
+	VMOVUPS       Y2, 2496(AX)
+	VMOVUPS       Y0, 2560(AX)
+	VMOVUPS       Y4, 2624(AX)
+
+lane27:
+	TZCNTL R10, R11
+	MOVL   2432(AX)(R11*4), R12
+	SHRL   $0x0f, R12
+	SUBL   $0x02, R12
+
+list28:
+	MOVL  2496(AX)(R11*4), R13
+	ADDL  $0x10, R13
+	MOVL  R13, 2496(AX)(R11*4)
+	MOVL  R13, 23040(AX)(BX*4)
+	MOVL  2560(AX)(R11*4), R13
+	MOVL  R13, 27200(AX)(BX*4)
+	MOVL  2624(AX)(R11*4), R13
+	MOVL  R13, 18880(AX)(BX*4)
+	INCQ  BX
+	DECL  R12
+	JNZ   list28
+	BLSRL R10, R10
+	JNZ   lane27
+
+done29:
+	VPMOVDW      Y1, 2720(AX)(R8*1)
+	KMOVW        K1, R8
+	SHLL         $0x10, R8
+	ORL          R8, R9
+	MOVL         R9, 39680(AX)(DI*4)
+	INCQ         DI
+	CMPQ         DI, $0x08
+	JLT          lists
+	VMOVUPS      levelsIQ3<>+0(SB), Y0
+	MOVQ         lists+24(FP), DI
+	TESTQ        DX, DX
+	JZ           none31
+	VBROADCASTSS 14524(AX)(DX*4), Y1
+	VMOVUPS      Y1, 14528(AX)(DX*4)
+	VBROADCASTSS 15612(AX)(DX*4), Y1
+	VMOVUPS      Y1, 15616(AX)(DX*4)
+	XORQ         R8, R8
+
+batch30:
+	MOVL         14528(AX)(R8*4), R9
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         15616(AX)(R8*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
-	MOVL         8(R8), R10
-	MOVL         12(R8), R11
+	MOVL         14532(AX)(R8*4), R10
 	VPMOVZXWD    (DI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
+	MOVL         15620(AX)(R8*4), R10
+	VBROADCASTSS 1408(AX)(R10*4), Y4
 	SHRL         $0x01, R10
 	ANDL         $0x70, R10
 	VMULPS       Y0, Y2, Y2
@@ -2256,18 +3244,16 @@ batch17:
 	VADDPS       Y17, Y15, Y15
 	VADDPS       Y14, Y11, Y11
 	VADDPS       Y18, Y15, Y15
-	MOVL         16(R8), R9
-	MOVL         20(R8), R10
+	MOVL         14536(AX)(R8*4), R9
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         15624(AX)(R8*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
-	MOVL         24(R8), R10
-	MOVL         28(R8), R11
+	MOVL         14540(AX)(R8*4), R10
 	VPMOVZXWD    (DI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
+	MOVL         15628(AX)(R8*4), R10
+	VBROADCASTSS 1408(AX)(R10*4), Y4
 	SHRL         $0x01, R10
 	ANDL         $0x70, R10
 	VMULPS       Y0, Y2, Y2
@@ -2316,18 +3302,16 @@ batch17:
 	VADDPS       Y19, Y17, Y17
 	VADDPS       Y16, Y12, Y12
 	VADDPS       Y20, Y17, Y17
-	MOVL         32(R8), R9
-	MOVL         36(R8), R10
+	MOVL         14544(AX)(R8*4), R9
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         15632(AX)(R8*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
-	MOVL         40(R8), R10
-	MOVL         44(R8), R11
+	MOVL         14548(AX)(R8*4), R10
 	VPMOVZXWD    (DI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
+	MOVL         15636(AX)(R8*4), R10
+	VBROADCASTSS 1408(AX)(R10*4), Y4
 	SHRL         $0x01, R10
 	ANDL         $0x70, R10
 	VMULPS       Y0, Y2, Y2
@@ -2376,18 +3360,16 @@ batch17:
 	VADDPS       Y21, Y19, Y19
 	VADDPS       Y18, Y13, Y13
 	VADDPS       Y22, Y19, Y19
-	MOVL         48(R8), R9
-	MOVL         52(R8), R10
+	MOVL         14552(AX)(R8*4), R9
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         15640(AX)(R8*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
-	MOVL         56(R8), R10
-	MOVL         60(R8), R11
+	MOVL         14556(AX)(R8*4), R10
 	VPMOVZXWD    (DI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
+	MOVL         15644(AX)(R8*4), R10
+	VBROADCASTSS 1408(AX)(R10*4), Y4
 	SHRL         $0x01, R10
 	ANDL         $0x70, R10
 	VMULPS       Y0, Y2, Y2
@@ -2436,175 +3418,422 @@ batch17:
 	VADDPS       Y23, Y21, Y21
 	VADDPS       Y20, Y14, Y14
 	VADDPS       Y24, Y21, Y21
-	VUNPCKLPS    Y15, Y11, Y1
-	VUNPCKHPS    Y15, Y11, Y2
-	VMINPS       Y2, Y1, Y1
-	VUNPCKLPS    Y17, Y12, Y2
-	VUNPCKHPS    Y17, Y12, Y3
-	VMINPS       Y3, Y2, Y2
-	VUNPCKLPD    Y2, Y1, Y3
-	VUNPCKHPD    Y2, Y1, Y1
+	VSHUFPS      $0x88, Y15, Y11, Y1
+	VSHUFPS      $0xdd, Y15, Y11, Y3
+	VCMPPS       $0x11, Y1, Y3, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y2
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y2
 	VMINPS       Y1, Y3, Y1
-	VUNPCKLPS    Y19, Y13, Y2
-	VUNPCKHPS    Y19, Y13, Y3
-	VMINPS       Y3, Y2, Y2
-	VUNPCKLPS    Y21, Y14, Y3
-	VUNPCKHPS    Y21, Y14, Y4
-	VMINPS       Y4, Y3, Y3
-	VUNPCKLPD    Y3, Y2, Y4
-	VUNPCKHPD    Y3, Y2, Y2
+	VSHUFPS      $0x88, Y17, Y12, Y3
+	VSHUFPS      $0xdd, Y17, Y12, Y5
+	VCMPPS       $0x11, Y3, Y5, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y4
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y4
+	VMINPS       Y3, Y5, Y3
+	VSHUFPS      $0x88, Y19, Y13, Y5
+	VSHUFPS      $0xdd, Y19, Y13, Y7
+	VCMPPS       $0x11, Y5, Y7, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y6
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y6
+	VMINPS       Y5, Y7, Y5
+	VSHUFPS      $0x88, Y21, Y14, Y7
+	VSHUFPS      $0xdd, Y21, Y14, Y9
+	VCMPPS       $0x11, Y7, Y9, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y8
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y8
+	VMINPS       Y7, Y9, Y7
+	VSHUFPS      $0x88, Y3, Y1, Y9
+	VSHUFPS      $0xdd, Y3, Y1, Y3
+	VCMPPS       $0x11, Y9, Y3, K1
+	VSHUFPS      $0x88, Y4, Y2, Y1
+	VSHUFPS      $0xdd, Y4, Y2, Y2
+	VMOVDQA32    Y2, K1, Y1
+	VMINPS       Y9, Y3, Y9
+	VSHUFPS      $0x88, Y7, Y5, Y2
+	VSHUFPS      $0xdd, Y7, Y5, Y4
+	VCMPPS       $0x11, Y2, Y4, K1
+	VSHUFPS      $0x88, Y8, Y6, Y3
+	VSHUFPS      $0xdd, Y8, Y6, Y5
+	VMOVDQA32    Y5, K1, Y3
 	VMINPS       Y2, Y4, Y2
-	VPERM2F128   $0x20, Y2, Y1, Y3
-	VPERM2F128   $0x31, Y2, Y1, Y1
-	VMINPS       Y1, Y3, Y1
-	VMOVUPS      Y1, 1280(AX)
-	VCMPPS.BCST  $0x00, 1280(AX), Y11, K1
-	KMOVW        K1, R9
-	MOVL         (R8), R10
-	MOVL         4(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1280(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1284(AX), Y15, K1
-	KMOVW        K1, R9
-	MOVL         8(R8), R10
-	MOVL         12(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1284(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1288(AX), Y12, K1
-	KMOVW        K1, R9
-	MOVL         16(R8), R10
-	MOVL         20(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1288(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1292(AX), Y17, K1
-	KMOVW        K1, R9
-	MOVL         24(R8), R10
-	MOVL         28(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1292(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1296(AX), Y13, K1
-	KMOVW        K1, R9
-	MOVL         32(R8), R10
-	MOVL         36(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1296(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1300(AX), Y19, K1
-	KMOVW        K1, R9
-	MOVL         40(R8), R10
-	MOVL         44(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1300(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1304(AX), Y14, K1
-	KMOVW        K1, R9
-	MOVL         48(R8), R10
-	MOVL         52(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1304(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1308(AX), Y21, K1
-	KMOVW        K1, R9
-	MOVL         56(R8), R10
-	MOVL         60(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1308(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	ADDQ         $0x40, R8
+	VPERM2F128   $0x20, Y2, Y9, Y4
+	VPERM2F128   $0x31, Y2, Y9, Y5
+	VCMPPS       $0x11, Y4, Y5, K1
+	VPERM2F128   $0x20, Y3, Y1, Y2
+	VPERM2F128   $0x31, Y3, Y1, Y1
+	VMOVDQA32    Y1, K1, Y2
+	VMINPS       Y4, Y5, Y4
+	VPADDD       Y2, Y2, Y2
+	VPADDD       14528(AX)(R8*4), Y2, Y2
+	VMOVUPS      Y2, 2432(AX)
+	VMOVUPS      Y4, 17792(AX)(R8*4)
+	MOVL         2432(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16704(AX)(R8*4)
+	MOVL         2436(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16708(AX)(R8*4)
+	MOVL         2440(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16712(AX)(R8*4)
+	MOVL         2444(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16716(AX)(R8*4)
+	MOVL         2448(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16720(AX)(R8*4)
+	MOVL         2452(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16724(AX)(R8*4)
+	MOVL         2456(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16728(AX)(R8*4)
+	MOVL         2460(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16732(AX)(R8*4)
+	ADDQ         $0x08, R8
 	CMPQ         R8, DX
-	JLT          batch17
+	JLT          batch30
 
-none18:
-	TESTQ BX, BX
-	JZ    none21
-	LEAQ  6336(AX), DX
-	LEAQ  (DX)(BX*8), BX
+none31:
+	TESTQ        BX, BX
+	JZ           none33
+	VBROADCASTSS 23036(AX)(BX*4), Y1
+	VMOVUPS      Y1, 23040(AX)(BX*4)
+	VBROADCASTSS 27196(AX)(BX*4), Y1
+	VMOVUPS      Y1, 27200(AX)(BX*4)
+	XORQ         DX, DX
 
-item19:
-	MOVL         (DX), R8
-	MOVL         4(DX), R9
+batch32:
+	MOVL         23040(AX)(DX*4), R8
 	VPMOVZXWD    (DI)(R8*1), Y1
-	VBROADCASTSS 1408(AX)(R9*4), Y2
-	MOVL         R9, R8
+	MOVL         27200(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
 	SHRL         $0x01, R8
 	ANDL         $0x70, R8
+	MOVL         23044(AX)(DX*4), R9
+	VPMOVZXWD    (DI)(R9*1), Y3
+	MOVL         27204(AX)(DX*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y4
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
-	VSUBPS.BCST  (AX)(R8*1), Y2, Y3
-	VSUBPS.BCST  4(AX)(R8*1), Y2, Y4
-	VSUBPS.BCST  8(AX)(R8*1), Y2, Y5
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y7
 	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
-	VMULPS.BCST  256(AX)(R8*1), Y3, Y6
-	VMULPS.BCST  260(AX)(R8*1), Y4, Y7
-	VMULPS.BCST  264(AX)(R8*1), Y5, Y8
-	VMULPS.BCST  268(AX)(R8*1), Y2, Y9
-	VMULPS       Y3, Y6, Y6
-	VMULPS       Y4, Y7, Y7
-	VMULPS       Y5, Y8, Y8
-	VMULPS       Y2, Y9, Y9
-	VPERMPS      Y6, Y1, Y6
+	VSUBPS.BCST  (AX)(R9*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R9*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R9*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R9*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R8*1), Y5, Y11
+	VMULPS.BCST  260(AX)(R8*1), Y6, Y12
+	VMULPS.BCST  264(AX)(R8*1), Y7, Y13
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y14
+	VMULPS.BCST  256(AX)(R9*1), Y8, Y15
+	VMULPS.BCST  260(AX)(R9*1), Y9, Y16
+	VMULPS.BCST  264(AX)(R9*1), Y10, Y17
+	VMULPS.BCST  268(AX)(R9*1), Y4, Y18
+	VMULPS       Y5, Y11, Y11
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y2, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y4, Y18, Y18
+	VPERMPS      Y11, Y1, Y11
+	VPERMPS      Y15, Y3, Y15
 	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y7, Y1, Y7
+	VPERMPS      Y12, Y1, Y12
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y16, Y3, Y16
 	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y8, Y1, Y8
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y17, Y3, Y17
 	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y9, Y1, Y9
-	VADDPS       Y7, Y6, Y6
-	VADDPS       Y8, Y6, Y6
-	VADDPS       Y9, Y6, Y6
-	MOVL         (DX), R8
-	MOVL         4(DX), R9
-	ADDQ         DI, R8
-	VMOVAPS      Y6, Y1
-	VEXTRACTF128 $0x01, Y6, X2
-	VMINPS       X2, X6, X6
-	VPERMILPS    $0x4e, X6, X2
-	VMINPS       X2, X6, X6
-	VPERMILPS    $0xb1, X6, X2
-	VMINPS       X2, X6, X6
-	VINSERTF128  $0x01, X6, Y6, Y2
-	VCMPPS       $0x00, Y1, Y2, Y2
-	VMOVMSKPS    Y2, R10
-	TZCNTL       R10, R10
-	MOVWLZX      (R8)(R10*2), R8
-	VUCOMISS     3200(AX)(R9*4), X6
-	JAE          worse20
-	MOVW         R8, 2688(AX)(R9*2)
-	VMOVSS       X6, 3200(AX)(R9*4)
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VADDPS       Y12, Y11, Y11
+	VADDPS       Y16, Y15, Y15
+	VADDPS       Y13, Y11, Y11
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y14, Y11, Y11
+	VADDPS       Y18, Y15, Y15
+	MOVL         23048(AX)(DX*4), R8
+	VPMOVZXWD    (DI)(R8*1), Y1
+	MOVL         27208(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         23052(AX)(DX*4), R9
+	VPMOVZXWD    (DI)(R9*1), Y3
+	MOVL         27212(AX)(DX*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y4
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R9*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R9*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R9*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R9*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R8*1), Y5, Y12
+	VMULPS.BCST  260(AX)(R8*1), Y6, Y13
+	VMULPS.BCST  264(AX)(R8*1), Y7, Y14
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y16
+	VMULPS.BCST  256(AX)(R9*1), Y8, Y17
+	VMULPS.BCST  260(AX)(R9*1), Y9, Y18
+	VMULPS.BCST  264(AX)(R9*1), Y10, Y19
+	VMULPS.BCST  268(AX)(R9*1), Y4, Y20
+	VMULPS       Y5, Y12, Y12
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y2, Y16, Y16
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y4, Y20, Y20
+	VPERMPS      Y12, Y1, Y12
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y18, Y17, Y17
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y19, Y17, Y17
+	VADDPS       Y16, Y12, Y12
+	VADDPS       Y20, Y17, Y17
+	MOVL         23056(AX)(DX*4), R8
+	VPMOVZXWD    (DI)(R8*1), Y1
+	MOVL         27216(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         23060(AX)(DX*4), R9
+	VPMOVZXWD    (DI)(R9*1), Y3
+	MOVL         27220(AX)(DX*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y4
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R9*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R9*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R9*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R9*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R8*1), Y5, Y13
+	VMULPS.BCST  260(AX)(R8*1), Y6, Y14
+	VMULPS.BCST  264(AX)(R8*1), Y7, Y16
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y18
+	VMULPS.BCST  256(AX)(R9*1), Y8, Y19
+	VMULPS.BCST  260(AX)(R9*1), Y9, Y20
+	VMULPS.BCST  264(AX)(R9*1), Y10, Y21
+	VMULPS.BCST  268(AX)(R9*1), Y4, Y22
+	VMULPS       Y5, Y13, Y13
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y16, Y16
+	VMULPS       Y2, Y18, Y18
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y4, Y22, Y22
+	VPERMPS      Y13, Y1, Y13
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y20, Y19, Y19
+	VADDPS       Y16, Y13, Y13
+	VADDPS       Y21, Y19, Y19
+	VADDPS       Y18, Y13, Y13
+	VADDPS       Y22, Y19, Y19
+	MOVL         23064(AX)(DX*4), R8
+	VPMOVZXWD    (DI)(R8*1), Y1
+	MOVL         27224(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         23068(AX)(DX*4), R9
+	VPMOVZXWD    (DI)(R9*1), Y3
+	MOVL         27228(AX)(DX*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y4
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R9*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R9*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R9*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R9*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R8*1), Y5, Y14
+	VMULPS.BCST  260(AX)(R8*1), Y6, Y16
+	VMULPS.BCST  264(AX)(R8*1), Y7, Y18
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y20
+	VMULPS.BCST  256(AX)(R9*1), Y8, Y21
+	VMULPS.BCST  260(AX)(R9*1), Y9, Y22
+	VMULPS.BCST  264(AX)(R9*1), Y10, Y23
+	VMULPS.BCST  268(AX)(R9*1), Y4, Y24
+	VMULPS       Y5, Y14, Y14
+	VMULPS       Y6, Y16, Y16
+	VMULPS       Y7, Y18, Y18
+	VMULPS       Y2, Y20, Y20
+	VMULPS       Y8, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y4, Y24, Y24
+	VPERMPS      Y14, Y1, Y14
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y23, Y3, Y23
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y20, Y1, Y20
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y24, Y3, Y24
+	VADDPS       Y16, Y14, Y14
+	VADDPS       Y22, Y21, Y21
+	VADDPS       Y18, Y14, Y14
+	VADDPS       Y23, Y21, Y21
+	VADDPS       Y20, Y14, Y14
+	VADDPS       Y24, Y21, Y21
+	VSHUFPS      $0x88, Y15, Y11, Y1
+	VSHUFPS      $0xdd, Y15, Y11, Y3
+	VCMPPS       $0x11, Y1, Y3, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y2
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y2
+	VMINPS       Y1, Y3, Y1
+	VSHUFPS      $0x88, Y17, Y12, Y3
+	VSHUFPS      $0xdd, Y17, Y12, Y5
+	VCMPPS       $0x11, Y3, Y5, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y4
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y4
+	VMINPS       Y3, Y5, Y3
+	VSHUFPS      $0x88, Y19, Y13, Y5
+	VSHUFPS      $0xdd, Y19, Y13, Y7
+	VCMPPS       $0x11, Y5, Y7, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y6
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y6
+	VMINPS       Y5, Y7, Y5
+	VSHUFPS      $0x88, Y21, Y14, Y7
+	VSHUFPS      $0xdd, Y21, Y14, Y9
+	VCMPPS       $0x11, Y7, Y9, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y8
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y8
+	VMINPS       Y7, Y9, Y7
+	VSHUFPS      $0x88, Y3, Y1, Y9
+	VSHUFPS      $0xdd, Y3, Y1, Y3
+	VCMPPS       $0x11, Y9, Y3, K1
+	VSHUFPS      $0x88, Y4, Y2, Y1
+	VSHUFPS      $0xdd, Y4, Y2, Y2
+	VMOVDQA32    Y2, K1, Y1
+	VMINPS       Y9, Y3, Y9
+	VSHUFPS      $0x88, Y7, Y5, Y2
+	VSHUFPS      $0xdd, Y7, Y5, Y4
+	VCMPPS       $0x11, Y2, Y4, K1
+	VSHUFPS      $0x88, Y8, Y6, Y3
+	VSHUFPS      $0xdd, Y8, Y6, Y5
+	VMOVDQA32    Y5, K1, Y3
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y9, Y4
+	VPERM2F128   $0x31, Y2, Y9, Y5
+	VCMPPS       $0x11, Y4, Y5, K1
+	VPERM2F128   $0x20, Y3, Y1, Y2
+	VPERM2F128   $0x31, Y3, Y1, Y1
+	VMOVDQA32    Y1, K1, Y2
+	VMINPS       Y4, Y5, Y4
+	VPADDD       Y2, Y2, Y2
+	VPADDD       23040(AX)(DX*4), Y2, Y2
+	VMOVUPS      Y2, 2432(AX)
+	VMOVUPS      Y4, 35520(AX)(DX*4)
+	MOVL         2432(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31360(AX)(DX*4)
+	MOVL         2436(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31364(AX)(DX*4)
+	MOVL         2440(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31368(AX)(DX*4)
+	MOVL         2444(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31372(AX)(DX*4)
+	MOVL         2448(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31376(AX)(DX*4)
+	MOVL         2452(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31380(AX)(DX*4)
+	MOVL         2456(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31384(AX)(DX*4)
+	MOVL         2460(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31388(AX)(DX*4)
+	ADDQ         $0x08, DX
+	CMPQ         DX, BX
+	JLT          batch32
 
-worse20:
-	ADDQ $0x08, DX
+none33:
+	XORQ  DX, DX
+	TESTQ BX, BX
+	JZ    none36
+
+item34:
+	MOVL 18880(AX)(DX*4), DI
+	MOVL 35520(AX)(DX*4), R8
+	MOVL 31360(AX)(DX*4), R9
+	CMPL R8, 17792(AX)(DI*4)
+	JGE  worse35
+	MOVL R8, 17792(AX)(DI*4)
+	MOVL R9, 16704(AX)(DI*4)
+
+worse35:
+	INCQ DX
 	CMPQ DX, BX
-	JLT  item19
+	JLT  item34
 
-none21:
+none36:
 	VMOVUPS levelsIQ3<>+0(SB), Z0
 	VXORPS  Z1, Z1, Z1
 	VXORPS  Z2, Z2, Z2
@@ -2612,10 +3841,21 @@ none21:
 	VXORPS  Y4, Y4, Y4
 	MOVQ    AX, DX
 	LEAQ    2688(AX), BX
-	MOVQ    $0x00000008, DI
+	XORQ    DI, DI
+	XORQ    R8, R8
 
 sums:
 	VPMOVZXWD   (BX), Z5
+	MOVL        39680(AX)(DI*4), R9
+	SHRL        $0x00, R9
+	MOVWLZX     R9, R9
+	KMOVW       R9, K1
+	VMOVUPS     16704(AX)(R8*4), Z6
+	VPEXPANDD   Z6, K1, Z5
+	KMOVW       K1, R9
+	POPCNTL     R9, R9
+	ADDQ        R9, R8
+	VPMOVDW     Z5, (BX)
 	VPERMPS     Z0, Z5, Z6
 	VMULPS.BCST 128(DX), Z6, Z7
 	VMULPS.BCST 384(DX), Z6, Z8
@@ -2644,6 +3884,16 @@ sums:
 	VADDPS      Z7, Z1, Z1
 	VADDPS      Z6, Z2, Z2
 	VPMOVZXWD   32(BX), Y5
+	MOVL        39680(AX)(DI*4), R9
+	SHRL        $0x10, R9
+	ANDL        $0xff, R9
+	KMOVW       R9, K1
+	VMOVUPS     16704(AX)(R8*4), Y6
+	VPEXPANDD   Y6, K1, Y5
+	KMOVW       K1, R9
+	POPCNTL     R9, R9
+	ADDQ        R9, R8
+	VPMOVDW     Y5, 32(BX)
 	VPERMPS     Y0, Y5, Y6
 	VMULPS.BCST 128(DX), Y6, Y7
 	VMULPS.BCST 384(DX), Y6, Y8
@@ -2673,8 +3923,9 @@ sums:
 	VADDPS      Y6, Y4, Y4
 	ADDQ        $0x40, BX
 	ADDQ        $0x10, DX
-	DECQ        DI
-	JNZ         sums
+	INCQ        DI
+	CMPQ        DI, $0x08
+	JLT         sums
 	VDIVPS      Z2, Z1, Z0
 	VMOVUPS     Z0, 896(AX)
 	VMOVUPS     Z1, 640(AX)
@@ -2756,565 +4007,849 @@ chosen:
 	MOVW DI, 14(DX)
 
 again:
-	MOVQ         out+0(FP), DI
-	MOVQ         CX, DX
-	SHLQ         $0x05, DX
-	ADDQ         DX, DI
-	MOVQ         (DI), DX
-	ORQ          8(DI), DX
-	MOVQ         $0x0008000800080008, BX
-	TESTQ        BX, DX
-	JZ           done
-	VMOVSS       16(DI), X0
-	VXORPS       X1, X1, X1
-	VUCOMISS     X1, X0
-	JBE          done
-	VMOVSS       bits_3f800000<>+0(SB), X1
-	VDIVSS       X0, X1, X1
-	VMULSS       bits_3f000000<>+0(SB), X1, X1
-	VMOVSS       X0, 1408(AX)
-	VMOVSS       X0, 1536(AX)
-	VMOVSS       X0, 1664(AX)
-	VMOVSS       X0, 1792(AX)
-	VMOVSS       X0, 1920(AX)
-	VMOVSS       X0, 2048(AX)
-	VMOVSS       X0, 2176(AX)
-	VMOVSS       X0, 2304(AX)
-	VMOVSS       bits_4a000000<>+0(SB), X2
-	VMULSS       1152(AX), X1, X3
-	VUCOMISS     X3, X2
-	JBE          skip
-	VMULSS       bits_41800000<>+0(SB), X0, X3
-	VADDSS       1152(AX), X3, X3
-	VMULSS       X3, X3, X3
-	VMULSS       1156(AX), X3, X3
-	VMOVSS       bits_7d7fffff<>+0(SB), X0
-	VUCOMISS     X3, X0
-	JBE          skip
-	VBROADCASTSS bits_3f000000<>+0(SB), Z0
-	VBROADCASTSS X1, Z1
-	VMULPS       (AX), Z1, Z2
-	VSUBPS       Z0, Z2, Z2
-	VADDPS       every_4b400000_16<>+0(SB), Z2, Z3
-	VREDUCEPS    $0x00, Z2, Z2
-	VPMAXSD      every_4b400000_16<>+0(SB), Z3, Z3
-	VPMINSD      every_4b400007_16<>+0(SB), Z3, Z3
-	VPSLLVD      shiftsIQ3<>+0(SB), Z3, Z3
-	VBROADCASTSS bits_00000fff<>+0(SB), Z4
-	VPANDD       Z3, Z4, Z3
-	VBROADCASTSS bits_3efff800<>+0(SB), Z4
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
-	VPANDD       Z2, Z5, Z2
-	VCMPPS       $0x1d, Z4, Z2, K1
-	VPORD.BCST   bits_00001000<>+0(SB), Z3, K1, Z3
-	VPSHUFD      $0x4e, Z3, Z2
-	VPORD        Z3, Z2, Z2
-	VPSHUFD      $0xb1, Z2, Z3
-	VPORD        Z2, Z3, Z2
-	VMOVUPS      Z2, 1024(AX)
-	VMULPS       64(AX), Z1, Z1
-	VSUBPS       Z0, Z1, Z1
-	VADDPS       every_4b400000_16<>+0(SB), Z1, Z0
-	VREDUCEPS    $0x00, Z1, Z1
-	VPMAXSD      every_4b400000_16<>+0(SB), Z0, Z0
-	VPMINSD      every_4b400007_16<>+0(SB), Z0, Z0
-	VPSLLVD      shiftsIQ3<>+0(SB), Z0, Z0
-	VBROADCASTSS bits_00000fff<>+0(SB), Z2
-	VPANDD       Z0, Z2, Z0
-	VBROADCASTSS bits_3efff800<>+0(SB), Z2
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z1, Z3, Z1
-	VCMPPS       $0x1d, Z2, Z1, K1
-	VPORD.BCST   bits_00001000<>+0(SB), Z0, K1, Z0
-	VPSHUFD      $0x4e, Z0, Z1
-	VPORD        Z0, Z1, Z0
-	VPSHUFD      $0xb1, Z0, Z1
-	VPORD        Z0, Z1, Z0
-	VMOVUPS      Z0, 1088(AX)
-	XORQ         DX, DX
-	XORQ         BX, BX
-	LEAQ         1024(AX), R8
-	MOVQ         DI, R9
-	XORQ         R10, R10
+	MOVQ          out+0(FP), DX
+	MOVQ          CX, BX
+	SHLQ          $0x05, BX
+	ADDQ          BX, DX
+	MOVQ          (DX), BX
+	ORQ           8(DX), BX
+	MOVQ          $0x0008000800080008, DI
+	TESTQ         DI, BX
+	JZ            done
+	VMOVSS        16(DX), X0
+	VXORPS        X1, X1, X1
+	VUCOMISS      X1, X0
+	JBE           done
+	VMOVSS        bits_3f800000<>+0(SB), X1
+	VDIVSS        X0, X1, X1
+	VMULSS        bits_3f000000<>+0(SB), X1, X1
+	VMOVSS        X0, 1408(AX)
+	VMOVSS        X0, 1536(AX)
+	VMOVSS        X0, 1664(AX)
+	VMOVSS        X0, 1792(AX)
+	VMOVSS        X0, 1920(AX)
+	VMOVSS        X0, 2048(AX)
+	VMOVSS        X0, 2176(AX)
+	VMOVSS        X0, 2304(AX)
+	VMOVSS        bits_4a000000<>+0(SB), X2
+	VMULSS        1152(AX), X1, X3
+	VUCOMISS      X3, X2
+	JBE           skip
+	VMULSS        bits_41800000<>+0(SB), X0, X3
+	VADDSS        1152(AX), X3, X3
+	VMULSS        X3, X3, X3
+	VMULSS        1156(AX), X3, X3
+	VMOVSS        bits_7d7fffff<>+0(SB), X0
+	VUCOMISS      X3, X0
+	JBE           skip
+	VBROADCASTSS  bits_3f000000<>+0(SB), Z0
+	VBROADCASTSS  X1, Z1
+	VMULPS        (AX), Z1, Z2
+	VSUBPS        Z0, Z2, Z2
+	VADDPS        every_4b400000_16<>+0(SB), Z2, Z3
+	VREDUCEPS     $0x00, Z2, Z2
+	VPMAXSD       every_4b400000_16<>+0(SB), Z3, Z3
+	VPMINSD       every_4b400007_16<>+0(SB), Z3, Z3
+	VPSLLVD       shiftsIQ3<>+0(SB), Z3, Z3
+	VBROADCASTSS  bits_00000fff<>+0(SB), Z4
+	VPANDD        Z3, Z4, Z3
+	VBROADCASTSS  bits_3efff800<>+0(SB), Z4
+	VBROADCASTSS  bits_7fffffff<>+0(SB), Z5
+	VPANDD        Z2, Z5, Z2
+	VCMPPS        $0x1d, Z4, Z2, K1
+	VPORD.BCST    bits_00001000<>+0(SB), Z3, K1, Z3
+	VPSHUFD       $0x4e, Z3, Z2
+	VPORD         Z3, Z2, Z2
+	VPSHUFD       $0xb1, Z2, Z3
+	VPORD         Z2, Z3, Z2
+	VMOVUPS       Z2, 1024(AX)
+	VMULPS        64(AX), Z1, Z1
+	VSUBPS        Z0, Z1, Z1
+	VADDPS        every_4b400000_16<>+0(SB), Z1, Z0
+	VREDUCEPS     $0x00, Z1, Z1
+	VPMAXSD       every_4b400000_16<>+0(SB), Z0, Z0
+	VPMINSD       every_4b400007_16<>+0(SB), Z0, Z0
+	VPSLLVD       shiftsIQ3<>+0(SB), Z0, Z0
+	VBROADCASTSS  bits_00000fff<>+0(SB), Z2
+	VPANDD        Z0, Z2, Z0
+	VBROADCASTSS  bits_3efff800<>+0(SB), Z2
+	VBROADCASTSS  bits_7fffffff<>+0(SB), Z3
+	VPANDD        Z1, Z3, Z1
+	VCMPPS        $0x1d, Z2, Z1, K1
+	VPORD.BCST    bits_00001000<>+0(SB), Z0, K1, Z0
+	VPSHUFD       $0x4e, Z0, Z1
+	VPORD         Z0, Z1, Z0
+	VPSHUFD       $0xb1, Z0, Z1
+	VPORD         Z0, Z1, Z0
+	VMOVUPS       Z0, 1088(AX)
+	XORQ          DX, DX
+	XORQ          BX, BX
+	MOVL          1024(AX), DI
+	MOVL          (SI)(DI*4), DI
+	MOVL          DI, 39712(AX)
+	MOVL          1040(AX), DI
+	MOVL          (SI)(DI*4), DI
+	MOVL          DI, 39716(AX)
+	MOVL          1056(AX), DI
+	MOVL          (SI)(DI*4), DI
+	MOVL          DI, 39720(AX)
+	MOVL          1072(AX), DI
+	MOVL          (SI)(DI*4), DI
+	MOVL          DI, 39724(AX)
+	MOVL          1088(AX), DI
+	MOVL          (SI)(DI*4), DI
+	MOVL          DI, 39728(AX)
+	MOVL          1104(AX), DI
+	MOVL          (SI)(DI*4), DI
+	MOVL          DI, 39732(AX)
+	MOVL          1120(AX), DI
+	MOVL          (SI)(DI*4), DI
+	MOVL          DI, 39736(AX)
+	MOVL          1136(AX), DI
+	MOVL          (SI)(DI*4), DI
+	MOVL          DI, 39740(AX)
+	VMOVDQU32     39712(AX), Y0
+	VMOVUPS       ordinals<>+0(SB), Y1
+	VPSLLD        $0x05, Y1, Y1
+	VXORPS        Y4, Y4, Y4
+	VPANDD.BCST   bits_00038000<>+0(SB), Y0, Y3
+	VPTESTMD      Y3, Y3, K1
+	VPCMPUD.BCST  $0x05, bits_00010000<>+0(SB), Y3, K2
+	VPCMPUD.BCST  $0x05, bits_00018000<>+0(SB), Y3, K3
+	VPSRLD        $0x12, Y0, Y2
+	VPSLLD        $0x04, Y2, Y2
+	VXORPS        Y4, Y4, Y4
+	VPCOMPRESSD.Z Y2, K1, Y4
+	VMOVUPS       Y4, 14528(AX)(DX*4)
+	VXORPS        Y4, Y4, Y4
+	VPCOMPRESSD.Z Y1, K1, Y4
+	VMOVUPS       Y4, 15616(AX)(DX*4)
+	VPBROADCASTD  DX, Y5
+	VMOVUPS       ordinals<>+0(SB), Y4
+	VPEXPANDD.Z   Y4, K1, Y4
+	VPADDD        Y5, Y4, Y4
+	VPADDD.BCST   bits_00000010<>+0(SB), Y2, Y2
+	VXORPS        Y5, Y5, Y5
+	VPCOMPRESSD.Z Y2, K2, Y5
+	VMOVUPS       Y5, 23040(AX)(BX*4)
+	VXORPS        Y5, Y5, Y5
+	VPCOMPRESSD.Z Y1, K2, Y5
+	VMOVUPS       Y5, 27200(AX)(BX*4)
+	VXORPS        Y5, Y5, Y5
+	VPCOMPRESSD.Z Y4, K2, Y5
+	VMOVUPS       Y5, 18880(AX)(BX*4)
+	KMOVW         K1, SI
+	POPCNTL       SI, SI
+	ADDQ          SI, DX
+	KMOVW         K2, SI
+	POPCNTL       SI, SI
+	ADDQ          SI, BX
+	KMOVW         K3, SI
+	TESTL         SI, SI
+	JZ            done39
+	VMOVUPS       Y3, 2432(AX)
+	VMOVUPS       Y2, 2496(AX)
+	VMOVUPS       Y1, 2560(AX)
+	VMOVUPS       Y4, 2624(AX)
 
-once:
-	MOVL (R8), R11
-	MOVL (SI)(R11*4), R11
-	MOVW R11, 2688(AX)(R10*2)
-	MOVL R11, R12
-	SHRL $0x12, R11
-	SHLL $0x04, R11
-	SHRL $0x0f, R12
-	ANDL $0x07, R12
-	MOVQ R10, R13
-	SHLQ $0x20, R13
-	ORQ  R11, R13
-	MOVQ R13, 4224(AX)(DX*8)
-	ADDQ $0x10, R13
-	MOVQ R13, 6336(AX)(BX*8)
-	CMPL R12, $0x01
-	SBBQ $-1, DX
-	CMPL R12, $0x02
-	SBBQ $-1, BX
-	SUBL $0x02, R12
-	JLE  few22
+lane37:
+	TZCNTL SI, DI
+	MOVL   2432(AX)(DI*4), R8
+	SHRL   $0x0f, R8
+	SUBL   $0x02, R8
 
-next23:
-	ADDQ $0x10, R13
-	MOVQ R13, 6336(AX)(BX*8)
-	INCQ BX
-	DECL R12
-	JNZ  next23
+list38:
+	MOVL  2496(AX)(DI*4), R9
+	ADDL  $0x10, R9
+	MOVL  R9, 2496(AX)(DI*4)
+	MOVL  R9, 23040(AX)(BX*4)
+	MOVL  2560(AX)(DI*4), R9
+	MOVL  R9, 27200(AX)(BX*4)
+	MOVL  2624(AX)(DI*4), R9
+	MOVL  R9, 18880(AX)(BX*4)
+	INCQ  BX
+	DECL  R8
+	JNZ   list38
+	BLSRL SI, SI
+	JNZ   lane37
 
-few22:
-	ADDQ    $0x10, R8
-	ADDQ    $0x02, R9
-	ADDQ    $0x20, R10
-	CMPQ    R10, $0x00000100
-	JLT     once
-	VMOVUPS levelsIQ3<>+0(SB), Y0
-	MOVQ    lists+24(FP), SI
-	TESTQ   DX, DX
-	JZ      none25
-	LEAQ    4224(AX), R8
-	LEAQ    (R8)(DX*8), DX
-	MOVQ    -8(DX), R9
-	MOVQ    R9, (DX)
-	MOVQ    R9, 8(DX)
-	MOVQ    R9, 16(DX)
-	MOVQ    R9, 24(DX)
-	MOVQ    R9, 32(DX)
-	MOVQ    R9, 40(DX)
-	MOVQ    R9, 48(DX)
+done39:
+	VMOVUPS      levelsIQ3<>+0(SB), Y1
+	MOVQ         lists+24(FP), SI
+	TESTQ        DX, DX
+	JZ           none41
+	VBROADCASTSS 14524(AX)(DX*4), Y2
+	VMOVUPS      Y2, 14528(AX)(DX*4)
+	VBROADCASTSS 15612(AX)(DX*4), Y2
+	VMOVUPS      Y2, 15616(AX)(DX*4)
+	XORQ         DI, DI
 
-batch24:
-	MOVL         (R8), R9
-	MOVL         4(R8), R10
-	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
-	SHRL         $0x01, R9
-	ANDL         $0x70, R9
-	MOVL         8(R8), R10
-	MOVL         12(R8), R11
-	VPMOVZXWD    (SI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
-	SHRL         $0x01, R10
-	ANDL         $0x70, R10
-	VMULPS       Y0, Y2, Y2
-	VMULPS       Y0, Y4, Y4
-	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
-	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
-	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
-	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
-	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
-	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
-	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
-	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
-	VMULPS.BCST  256(AX)(R9*1), Y5, Y11
-	VMULPS.BCST  260(AX)(R9*1), Y6, Y12
-	VMULPS.BCST  264(AX)(R9*1), Y7, Y13
-	VMULPS.BCST  268(AX)(R9*1), Y2, Y14
-	VMULPS.BCST  256(AX)(R10*1), Y8, Y15
-	VMULPS.BCST  260(AX)(R10*1), Y9, Y16
-	VMULPS.BCST  264(AX)(R10*1), Y10, Y17
-	VMULPS.BCST  268(AX)(R10*1), Y4, Y18
-	VMULPS       Y5, Y11, Y11
-	VMULPS       Y6, Y12, Y12
-	VMULPS       Y7, Y13, Y13
-	VMULPS       Y2, Y14, Y14
-	VMULPS       Y8, Y15, Y15
-	VMULPS       Y9, Y16, Y16
-	VMULPS       Y10, Y17, Y17
-	VMULPS       Y4, Y18, Y18
-	VPERMPS      Y11, Y1, Y11
-	VPERMPS      Y15, Y3, Y15
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y12, Y1, Y12
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y16, Y3, Y16
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y13, Y1, Y13
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y17, Y3, Y17
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y14, Y1, Y14
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y18, Y3, Y18
-	VADDPS       Y12, Y11, Y11
-	VADDPS       Y16, Y15, Y15
-	VADDPS       Y13, Y11, Y11
-	VADDPS       Y17, Y15, Y15
-	VADDPS       Y14, Y11, Y11
-	VADDPS       Y18, Y15, Y15
-	MOVL         16(R8), R9
-	MOVL         20(R8), R10
-	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
-	SHRL         $0x01, R9
-	ANDL         $0x70, R9
-	MOVL         24(R8), R10
-	MOVL         28(R8), R11
-	VPMOVZXWD    (SI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
-	SHRL         $0x01, R10
-	ANDL         $0x70, R10
-	VMULPS       Y0, Y2, Y2
-	VMULPS       Y0, Y4, Y4
-	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
-	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
-	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
-	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
-	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
-	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
-	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
-	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
-	VMULPS.BCST  256(AX)(R9*1), Y5, Y12
-	VMULPS.BCST  260(AX)(R9*1), Y6, Y13
-	VMULPS.BCST  264(AX)(R9*1), Y7, Y14
-	VMULPS.BCST  268(AX)(R9*1), Y2, Y16
-	VMULPS.BCST  256(AX)(R10*1), Y8, Y17
-	VMULPS.BCST  260(AX)(R10*1), Y9, Y18
-	VMULPS.BCST  264(AX)(R10*1), Y10, Y19
-	VMULPS.BCST  268(AX)(R10*1), Y4, Y20
-	VMULPS       Y5, Y12, Y12
-	VMULPS       Y6, Y13, Y13
-	VMULPS       Y7, Y14, Y14
-	VMULPS       Y2, Y16, Y16
-	VMULPS       Y8, Y17, Y17
-	VMULPS       Y9, Y18, Y18
-	VMULPS       Y10, Y19, Y19
-	VMULPS       Y4, Y20, Y20
-	VPERMPS      Y12, Y1, Y12
-	VPERMPS      Y17, Y3, Y17
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y13, Y1, Y13
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y18, Y3, Y18
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y14, Y1, Y14
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y19, Y3, Y19
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y16, Y1, Y16
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y20, Y3, Y20
-	VADDPS       Y13, Y12, Y12
-	VADDPS       Y18, Y17, Y17
-	VADDPS       Y14, Y12, Y12
-	VADDPS       Y19, Y17, Y17
-	VADDPS       Y16, Y12, Y12
-	VADDPS       Y20, Y17, Y17
-	MOVL         32(R8), R9
-	MOVL         36(R8), R10
-	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
-	SHRL         $0x01, R9
-	ANDL         $0x70, R9
-	MOVL         40(R8), R10
-	MOVL         44(R8), R11
-	VPMOVZXWD    (SI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
-	SHRL         $0x01, R10
-	ANDL         $0x70, R10
-	VMULPS       Y0, Y2, Y2
-	VMULPS       Y0, Y4, Y4
-	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
-	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
-	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
-	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
-	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
-	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
-	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
-	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
-	VMULPS.BCST  256(AX)(R9*1), Y5, Y13
-	VMULPS.BCST  260(AX)(R9*1), Y6, Y14
-	VMULPS.BCST  264(AX)(R9*1), Y7, Y16
-	VMULPS.BCST  268(AX)(R9*1), Y2, Y18
-	VMULPS.BCST  256(AX)(R10*1), Y8, Y19
-	VMULPS.BCST  260(AX)(R10*1), Y9, Y20
-	VMULPS.BCST  264(AX)(R10*1), Y10, Y21
-	VMULPS.BCST  268(AX)(R10*1), Y4, Y22
-	VMULPS       Y5, Y13, Y13
-	VMULPS       Y6, Y14, Y14
-	VMULPS       Y7, Y16, Y16
-	VMULPS       Y2, Y18, Y18
-	VMULPS       Y8, Y19, Y19
-	VMULPS       Y9, Y20, Y20
-	VMULPS       Y10, Y21, Y21
-	VMULPS       Y4, Y22, Y22
-	VPERMPS      Y13, Y1, Y13
-	VPERMPS      Y19, Y3, Y19
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y14, Y1, Y14
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y20, Y3, Y20
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y16, Y1, Y16
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y21, Y3, Y21
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y18, Y1, Y18
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y22, Y3, Y22
-	VADDPS       Y14, Y13, Y13
-	VADDPS       Y20, Y19, Y19
-	VADDPS       Y16, Y13, Y13
-	VADDPS       Y21, Y19, Y19
-	VADDPS       Y18, Y13, Y13
-	VADDPS       Y22, Y19, Y19
-	MOVL         48(R8), R9
-	MOVL         52(R8), R10
-	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
-	SHRL         $0x01, R9
-	ANDL         $0x70, R9
-	MOVL         56(R8), R10
-	MOVL         60(R8), R11
-	VPMOVZXWD    (SI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
-	SHRL         $0x01, R10
-	ANDL         $0x70, R10
-	VMULPS       Y0, Y2, Y2
-	VMULPS       Y0, Y4, Y4
-	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
-	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
-	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
-	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
-	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
-	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
-	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
-	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
-	VMULPS.BCST  256(AX)(R9*1), Y5, Y14
-	VMULPS.BCST  260(AX)(R9*1), Y6, Y16
-	VMULPS.BCST  264(AX)(R9*1), Y7, Y18
-	VMULPS.BCST  268(AX)(R9*1), Y2, Y20
-	VMULPS.BCST  256(AX)(R10*1), Y8, Y21
-	VMULPS.BCST  260(AX)(R10*1), Y9, Y22
-	VMULPS.BCST  264(AX)(R10*1), Y10, Y23
-	VMULPS.BCST  268(AX)(R10*1), Y4, Y24
-	VMULPS       Y5, Y14, Y14
-	VMULPS       Y6, Y16, Y16
-	VMULPS       Y7, Y18, Y18
-	VMULPS       Y2, Y20, Y20
-	VMULPS       Y8, Y21, Y21
-	VMULPS       Y9, Y22, Y22
-	VMULPS       Y10, Y23, Y23
-	VMULPS       Y4, Y24, Y24
-	VPERMPS      Y14, Y1, Y14
-	VPERMPS      Y21, Y3, Y21
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y16, Y1, Y16
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y22, Y3, Y22
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y18, Y1, Y18
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y23, Y3, Y23
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y20, Y1, Y20
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y24, Y3, Y24
-	VADDPS       Y16, Y14, Y14
-	VADDPS       Y22, Y21, Y21
-	VADDPS       Y18, Y14, Y14
-	VADDPS       Y23, Y21, Y21
-	VADDPS       Y20, Y14, Y14
-	VADDPS       Y24, Y21, Y21
-	VUNPCKLPS    Y15, Y11, Y1
-	VUNPCKHPS    Y15, Y11, Y2
-	VMINPS       Y2, Y1, Y1
-	VUNPCKLPS    Y17, Y12, Y2
-	VUNPCKHPS    Y17, Y12, Y3
-	VMINPS       Y3, Y2, Y2
-	VUNPCKLPD    Y2, Y1, Y3
-	VUNPCKHPD    Y2, Y1, Y1
-	VMINPS       Y1, Y3, Y1
-	VUNPCKLPS    Y19, Y13, Y2
-	VUNPCKHPS    Y19, Y13, Y3
-	VMINPS       Y3, Y2, Y2
-	VUNPCKLPS    Y21, Y14, Y3
-	VUNPCKHPS    Y21, Y14, Y4
-	VMINPS       Y4, Y3, Y3
-	VUNPCKLPD    Y3, Y2, Y4
-	VUNPCKHPD    Y3, Y2, Y2
-	VMINPS       Y2, Y4, Y2
-	VPERM2F128   $0x20, Y2, Y1, Y3
-	VPERM2F128   $0x31, Y2, Y1, Y1
-	VMINPS       Y1, Y3, Y1
-	VMOVUPS      Y1, 1280(AX)
-	VCMPPS.BCST  $0x00, 1280(AX), Y11, K1
-	KMOVW        K1, R9
-	MOVL         (R8), R10
-	MOVL         4(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1280(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1284(AX), Y15, K1
-	KMOVW        K1, R9
-	MOVL         8(R8), R10
-	MOVL         12(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1284(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1288(AX), Y12, K1
-	KMOVW        K1, R9
-	MOVL         16(R8), R10
-	MOVL         20(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1288(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1292(AX), Y17, K1
-	KMOVW        K1, R9
-	MOVL         24(R8), R10
-	MOVL         28(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1292(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1296(AX), Y13, K1
-	KMOVW        K1, R9
-	MOVL         32(R8), R10
-	MOVL         36(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1296(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1300(AX), Y19, K1
-	KMOVW        K1, R9
-	MOVL         40(R8), R10
-	MOVL         44(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1300(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1304(AX), Y14, K1
-	KMOVW        K1, R9
-	MOVL         48(R8), R10
-	MOVL         52(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1304(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1308(AX), Y21, K1
-	KMOVW        K1, R9
-	MOVL         56(R8), R10
-	MOVL         60(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1308(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	ADDQ         $0x40, R8
-	CMPQ         R8, DX
-	JLT          batch24
-
-none25:
-	TESTQ BX, BX
-	JZ    none28
-	LEAQ  6336(AX), DX
-	LEAQ  (DX)(BX*8), BX
-
-item26:
-	MOVL         (DX), R8
-	MOVL         4(DX), R9
-	VPMOVZXWD    (SI)(R8*1), Y1
-	VBROADCASTSS 1408(AX)(R9*4), Y2
-	MOVL         R9, R8
+batch40:
+	MOVL         14528(AX)(DI*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y2
+	MOVL         15616(AX)(DI*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y3
 	SHRL         $0x01, R8
 	ANDL         $0x70, R8
-	VMULPS       Y0, Y2, Y2
-	VSUBPS.BCST  (AX)(R8*1), Y2, Y3
-	VSUBPS.BCST  4(AX)(R8*1), Y2, Y4
-	VSUBPS.BCST  8(AX)(R8*1), Y2, Y5
-	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
-	VMULPS.BCST  256(AX)(R8*1), Y3, Y6
-	VMULPS.BCST  260(AX)(R8*1), Y4, Y7
-	VMULPS.BCST  264(AX)(R8*1), Y5, Y8
-	VMULPS.BCST  268(AX)(R8*1), Y2, Y9
-	VMULPS       Y3, Y6, Y6
-	VMULPS       Y4, Y7, Y7
-	VMULPS       Y5, Y8, Y8
-	VMULPS       Y2, Y9, Y9
-	VPERMPS      Y6, Y1, Y6
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y7, Y1, Y7
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y8, Y1, Y8
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y9, Y1, Y9
-	VADDPS       Y7, Y6, Y6
-	VADDPS       Y8, Y6, Y6
-	VADDPS       Y9, Y6, Y6
-	MOVL         (DX), R8
-	MOVL         4(DX), R9
-	ADDQ         SI, R8
-	VMOVAPS      Y6, Y1
-	VEXTRACTF128 $0x01, Y6, X2
-	VMINPS       X2, X6, X6
-	VPERMILPS    $0x4e, X6, X2
-	VMINPS       X2, X6, X6
-	VPERMILPS    $0xb1, X6, X2
-	VMINPS       X2, X6, X6
-	VINSERTF128  $0x01, X6, Y6, Y2
-	VCMPPS       $0x00, Y1, Y2, Y2
-	VMOVMSKPS    Y2, R10
-	TZCNTL       R10, R10
-	MOVWLZX      (R8)(R10*2), R8
-	VUCOMISS     3200(AX)(R9*4), X6
-	JAE          worse27
-	MOVW         R8, 2688(AX)(R9*2)
-	VMOVSS       X6, 3200(AX)(R9*4)
+	MOVL         14532(AX)(DI*4), R9
+	VPMOVZXWD    (SI)(R9*1), Y4
+	MOVL         15620(AX)(DI*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y5
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(R8*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(R8*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(R8*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(R8*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R9*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R9*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R9*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R9*1), Y5, Y5
+	VMULPS.BCST  256(AX)(R8*1), Y6, Y12
+	VMULPS.BCST  260(AX)(R8*1), Y7, Y13
+	VMULPS.BCST  264(AX)(R8*1), Y8, Y14
+	VMULPS.BCST  268(AX)(R8*1), Y3, Y15
+	VMULPS.BCST  256(AX)(R9*1), Y9, Y16
+	VMULPS.BCST  260(AX)(R9*1), Y10, Y17
+	VMULPS.BCST  264(AX)(R9*1), Y11, Y18
+	VMULPS.BCST  268(AX)(R9*1), Y5, Y19
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y8, Y14, Y14
+	VMULPS       Y3, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y11, Y18, Y18
+	VMULPS       Y5, Y19, Y19
+	VPERMPS      Y12, Y2, Y12
+	VPERMPS      Y16, Y4, Y16
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y13, Y2, Y13
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y17, Y4, Y17
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y14, Y2, Y14
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y18, Y4, Y18
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y19, Y4, Y19
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y17, Y16, Y16
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y18, Y16, Y16
+	VADDPS       Y15, Y12, Y12
+	VADDPS       Y19, Y16, Y16
+	MOVL         14536(AX)(DI*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y2
+	MOVL         15624(AX)(DI*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y3
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         14540(AX)(DI*4), R9
+	VPMOVZXWD    (SI)(R9*1), Y4
+	MOVL         15628(AX)(DI*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y5
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(R8*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(R8*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(R8*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(R8*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R9*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R9*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R9*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R9*1), Y5, Y5
+	VMULPS.BCST  256(AX)(R8*1), Y6, Y13
+	VMULPS.BCST  260(AX)(R8*1), Y7, Y14
+	VMULPS.BCST  264(AX)(R8*1), Y8, Y15
+	VMULPS.BCST  268(AX)(R8*1), Y3, Y17
+	VMULPS.BCST  256(AX)(R9*1), Y9, Y18
+	VMULPS.BCST  260(AX)(R9*1), Y10, Y19
+	VMULPS.BCST  264(AX)(R9*1), Y11, Y20
+	VMULPS.BCST  268(AX)(R9*1), Y5, Y21
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y3, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y11, Y20, Y20
+	VMULPS       Y5, Y21, Y21
+	VPERMPS      Y13, Y2, Y13
+	VPERMPS      Y18, Y4, Y18
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y14, Y2, Y14
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y19, Y4, Y19
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y20, Y4, Y20
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y21, Y4, Y21
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y19, Y18, Y18
+	VADDPS       Y15, Y13, Y13
+	VADDPS       Y20, Y18, Y18
+	VADDPS       Y17, Y13, Y13
+	VADDPS       Y21, Y18, Y18
+	MOVL         14544(AX)(DI*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y2
+	MOVL         15632(AX)(DI*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y3
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         14548(AX)(DI*4), R9
+	VPMOVZXWD    (SI)(R9*1), Y4
+	MOVL         15636(AX)(DI*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y5
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(R8*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(R8*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(R8*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(R8*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R9*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R9*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R9*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R9*1), Y5, Y5
+	VMULPS.BCST  256(AX)(R8*1), Y6, Y14
+	VMULPS.BCST  260(AX)(R8*1), Y7, Y15
+	VMULPS.BCST  264(AX)(R8*1), Y8, Y17
+	VMULPS.BCST  268(AX)(R8*1), Y3, Y19
+	VMULPS.BCST  256(AX)(R9*1), Y9, Y20
+	VMULPS.BCST  260(AX)(R9*1), Y10, Y21
+	VMULPS.BCST  264(AX)(R9*1), Y11, Y22
+	VMULPS.BCST  268(AX)(R9*1), Y5, Y23
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y15, Y15
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y3, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y11, Y22, Y22
+	VMULPS       Y5, Y23, Y23
+	VPERMPS      Y14, Y2, Y14
+	VPERMPS      Y20, Y4, Y20
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y21, Y4, Y21
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y22, Y4, Y22
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y19, Y2, Y19
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y23, Y4, Y23
+	VADDPS       Y15, Y14, Y14
+	VADDPS       Y21, Y20, Y20
+	VADDPS       Y17, Y14, Y14
+	VADDPS       Y22, Y20, Y20
+	VADDPS       Y19, Y14, Y14
+	VADDPS       Y23, Y20, Y20
+	MOVL         14552(AX)(DI*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y2
+	MOVL         15640(AX)(DI*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y3
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         14556(AX)(DI*4), R9
+	VPMOVZXWD    (SI)(R9*1), Y4
+	MOVL         15644(AX)(DI*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y5
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(R8*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(R8*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(R8*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(R8*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R9*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R9*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R9*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R9*1), Y5, Y5
+	VMULPS.BCST  256(AX)(R8*1), Y6, Y15
+	VMULPS.BCST  260(AX)(R8*1), Y7, Y17
+	VMULPS.BCST  264(AX)(R8*1), Y8, Y19
+	VMULPS.BCST  268(AX)(R8*1), Y3, Y21
+	VMULPS.BCST  256(AX)(R9*1), Y9, Y22
+	VMULPS.BCST  260(AX)(R9*1), Y10, Y23
+	VMULPS.BCST  264(AX)(R9*1), Y11, Y24
+	VMULPS.BCST  268(AX)(R9*1), Y5, Y25
+	VMULPS       Y6, Y15, Y15
+	VMULPS       Y7, Y17, Y17
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y3, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y11, Y24, Y24
+	VMULPS       Y5, Y25, Y25
+	VPERMPS      Y15, Y2, Y15
+	VPERMPS      Y22, Y4, Y22
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y23, Y4, Y23
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y19, Y2, Y19
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y24, Y4, Y24
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y21, Y2, Y21
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y25, Y4, Y25
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y23, Y22, Y22
+	VADDPS       Y19, Y15, Y15
+	VADDPS       Y24, Y22, Y22
+	VADDPS       Y21, Y15, Y15
+	VADDPS       Y25, Y22, Y22
+	VSHUFPS      $0x88, Y16, Y12, Y2
+	VSHUFPS      $0xdd, Y16, Y12, Y4
+	VCMPPS       $0x11, Y2, Y4, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y3
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y3
+	VMINPS       Y2, Y4, Y2
+	VSHUFPS      $0x88, Y18, Y13, Y4
+	VSHUFPS      $0xdd, Y18, Y13, Y6
+	VCMPPS       $0x11, Y4, Y6, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y5
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y5
+	VMINPS       Y4, Y6, Y4
+	VSHUFPS      $0x88, Y20, Y14, Y6
+	VSHUFPS      $0xdd, Y20, Y14, Y8
+	VCMPPS       $0x11, Y6, Y8, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y7
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y7
+	VMINPS       Y6, Y8, Y6
+	VSHUFPS      $0x88, Y22, Y15, Y8
+	VSHUFPS      $0xdd, Y22, Y15, Y10
+	VCMPPS       $0x11, Y8, Y10, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y9
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y9
+	VMINPS       Y8, Y10, Y8
+	VSHUFPS      $0x88, Y4, Y2, Y10
+	VSHUFPS      $0xdd, Y4, Y2, Y4
+	VCMPPS       $0x11, Y10, Y4, K2
+	VSHUFPS      $0x88, Y5, Y3, Y2
+	VSHUFPS      $0xdd, Y5, Y3, Y3
+	VMOVDQA32    Y3, K2, Y2
+	VMINPS       Y10, Y4, Y10
+	VSHUFPS      $0x88, Y8, Y6, Y3
+	VSHUFPS      $0xdd, Y8, Y6, Y5
+	VCMPPS       $0x11, Y3, Y5, K2
+	VSHUFPS      $0x88, Y9, Y7, Y4
+	VSHUFPS      $0xdd, Y9, Y7, Y6
+	VMOVDQA32    Y6, K2, Y4
+	VMINPS       Y3, Y5, Y3
+	VPERM2F128   $0x20, Y3, Y10, Y5
+	VPERM2F128   $0x31, Y3, Y10, Y6
+	VCMPPS       $0x11, Y5, Y6, K2
+	VPERM2F128   $0x20, Y4, Y2, Y3
+	VPERM2F128   $0x31, Y4, Y2, Y2
+	VMOVDQA32    Y2, K2, Y3
+	VMINPS       Y5, Y6, Y5
+	VPADDD       Y3, Y3, Y3
+	VPADDD       14528(AX)(DI*4), Y3, Y3
+	VMOVUPS      Y3, 2432(AX)
+	VMOVUPS      Y5, 17792(AX)(DI*4)
+	MOVL         2432(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16704(AX)(DI*4)
+	MOVL         2436(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16708(AX)(DI*4)
+	MOVL         2440(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16712(AX)(DI*4)
+	MOVL         2444(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16716(AX)(DI*4)
+	MOVL         2448(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16720(AX)(DI*4)
+	MOVL         2452(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16724(AX)(DI*4)
+	MOVL         2456(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16728(AX)(DI*4)
+	MOVL         2460(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16732(AX)(DI*4)
+	ADDQ         $0x08, DI
+	CMPQ         DI, DX
+	JLT          batch40
 
-worse27:
-	ADDQ $0x08, DX
+none41:
+	TESTQ        BX, BX
+	JZ           none43
+	VBROADCASTSS 23036(AX)(BX*4), Y2
+	VMOVUPS      Y2, 23040(AX)(BX*4)
+	VBROADCASTSS 27196(AX)(BX*4), Y2
+	VMOVUPS      Y2, 27200(AX)(BX*4)
+	XORQ         DX, DX
+
+batch42:
+	MOVL         23040(AX)(DX*4), DI
+	VPMOVZXWD    (SI)(DI*1), Y2
+	MOVL         27200(AX)(DX*4), DI
+	VBROADCASTSS 1408(AX)(DI*4), Y3
+	SHRL         $0x01, DI
+	ANDL         $0x70, DI
+	MOVL         23044(AX)(DX*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y4
+	MOVL         27204(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y5
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(DI*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(DI*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(DI*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(DI*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R8*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R8*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R8*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R8*1), Y5, Y5
+	VMULPS.BCST  256(AX)(DI*1), Y6, Y12
+	VMULPS.BCST  260(AX)(DI*1), Y7, Y13
+	VMULPS.BCST  264(AX)(DI*1), Y8, Y14
+	VMULPS.BCST  268(AX)(DI*1), Y3, Y15
+	VMULPS.BCST  256(AX)(R8*1), Y9, Y16
+	VMULPS.BCST  260(AX)(R8*1), Y10, Y17
+	VMULPS.BCST  264(AX)(R8*1), Y11, Y18
+	VMULPS.BCST  268(AX)(R8*1), Y5, Y19
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y8, Y14, Y14
+	VMULPS       Y3, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y11, Y18, Y18
+	VMULPS       Y5, Y19, Y19
+	VPERMPS      Y12, Y2, Y12
+	VPERMPS      Y16, Y4, Y16
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y13, Y2, Y13
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y17, Y4, Y17
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y14, Y2, Y14
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y18, Y4, Y18
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y19, Y4, Y19
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y17, Y16, Y16
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y18, Y16, Y16
+	VADDPS       Y15, Y12, Y12
+	VADDPS       Y19, Y16, Y16
+	MOVL         23048(AX)(DX*4), DI
+	VPMOVZXWD    (SI)(DI*1), Y2
+	MOVL         27208(AX)(DX*4), DI
+	VBROADCASTSS 1408(AX)(DI*4), Y3
+	SHRL         $0x01, DI
+	ANDL         $0x70, DI
+	MOVL         23052(AX)(DX*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y4
+	MOVL         27212(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y5
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(DI*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(DI*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(DI*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(DI*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R8*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R8*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R8*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R8*1), Y5, Y5
+	VMULPS.BCST  256(AX)(DI*1), Y6, Y13
+	VMULPS.BCST  260(AX)(DI*1), Y7, Y14
+	VMULPS.BCST  264(AX)(DI*1), Y8, Y15
+	VMULPS.BCST  268(AX)(DI*1), Y3, Y17
+	VMULPS.BCST  256(AX)(R8*1), Y9, Y18
+	VMULPS.BCST  260(AX)(R8*1), Y10, Y19
+	VMULPS.BCST  264(AX)(R8*1), Y11, Y20
+	VMULPS.BCST  268(AX)(R8*1), Y5, Y21
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y3, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y11, Y20, Y20
+	VMULPS       Y5, Y21, Y21
+	VPERMPS      Y13, Y2, Y13
+	VPERMPS      Y18, Y4, Y18
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y14, Y2, Y14
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y19, Y4, Y19
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y20, Y4, Y20
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y21, Y4, Y21
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y19, Y18, Y18
+	VADDPS       Y15, Y13, Y13
+	VADDPS       Y20, Y18, Y18
+	VADDPS       Y17, Y13, Y13
+	VADDPS       Y21, Y18, Y18
+	MOVL         23056(AX)(DX*4), DI
+	VPMOVZXWD    (SI)(DI*1), Y2
+	MOVL         27216(AX)(DX*4), DI
+	VBROADCASTSS 1408(AX)(DI*4), Y3
+	SHRL         $0x01, DI
+	ANDL         $0x70, DI
+	MOVL         23060(AX)(DX*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y4
+	MOVL         27220(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y5
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(DI*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(DI*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(DI*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(DI*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R8*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R8*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R8*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R8*1), Y5, Y5
+	VMULPS.BCST  256(AX)(DI*1), Y6, Y14
+	VMULPS.BCST  260(AX)(DI*1), Y7, Y15
+	VMULPS.BCST  264(AX)(DI*1), Y8, Y17
+	VMULPS.BCST  268(AX)(DI*1), Y3, Y19
+	VMULPS.BCST  256(AX)(R8*1), Y9, Y20
+	VMULPS.BCST  260(AX)(R8*1), Y10, Y21
+	VMULPS.BCST  264(AX)(R8*1), Y11, Y22
+	VMULPS.BCST  268(AX)(R8*1), Y5, Y23
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y15, Y15
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y3, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y11, Y22, Y22
+	VMULPS       Y5, Y23, Y23
+	VPERMPS      Y14, Y2, Y14
+	VPERMPS      Y20, Y4, Y20
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y21, Y4, Y21
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y22, Y4, Y22
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y19, Y2, Y19
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y23, Y4, Y23
+	VADDPS       Y15, Y14, Y14
+	VADDPS       Y21, Y20, Y20
+	VADDPS       Y17, Y14, Y14
+	VADDPS       Y22, Y20, Y20
+	VADDPS       Y19, Y14, Y14
+	VADDPS       Y23, Y20, Y20
+	MOVL         23064(AX)(DX*4), DI
+	VPMOVZXWD    (SI)(DI*1), Y2
+	MOVL         27224(AX)(DX*4), DI
+	VBROADCASTSS 1408(AX)(DI*4), Y3
+	SHRL         $0x01, DI
+	ANDL         $0x70, DI
+	MOVL         23068(AX)(DX*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y4
+	MOVL         27228(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y5
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(DI*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(DI*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(DI*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(DI*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R8*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R8*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R8*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R8*1), Y5, Y5
+	VMULPS.BCST  256(AX)(DI*1), Y6, Y15
+	VMULPS.BCST  260(AX)(DI*1), Y7, Y17
+	VMULPS.BCST  264(AX)(DI*1), Y8, Y19
+	VMULPS.BCST  268(AX)(DI*1), Y3, Y21
+	VMULPS.BCST  256(AX)(R8*1), Y9, Y22
+	VMULPS.BCST  260(AX)(R8*1), Y10, Y23
+	VMULPS.BCST  264(AX)(R8*1), Y11, Y24
+	VMULPS.BCST  268(AX)(R8*1), Y5, Y25
+	VMULPS       Y6, Y15, Y15
+	VMULPS       Y7, Y17, Y17
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y3, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y11, Y24, Y24
+	VMULPS       Y5, Y25, Y25
+	VPERMPS      Y15, Y2, Y15
+	VPERMPS      Y22, Y4, Y22
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y23, Y4, Y23
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y19, Y2, Y19
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y24, Y4, Y24
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y21, Y2, Y21
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y25, Y4, Y25
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y23, Y22, Y22
+	VADDPS       Y19, Y15, Y15
+	VADDPS       Y24, Y22, Y22
+	VADDPS       Y21, Y15, Y15
+	VADDPS       Y25, Y22, Y22
+	VSHUFPS      $0x88, Y16, Y12, Y2
+	VSHUFPS      $0xdd, Y16, Y12, Y4
+	VCMPPS       $0x11, Y2, Y4, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y3
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y3
+	VMINPS       Y2, Y4, Y2
+	VSHUFPS      $0x88, Y18, Y13, Y4
+	VSHUFPS      $0xdd, Y18, Y13, Y6
+	VCMPPS       $0x11, Y4, Y6, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y5
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y5
+	VMINPS       Y4, Y6, Y4
+	VSHUFPS      $0x88, Y20, Y14, Y6
+	VSHUFPS      $0xdd, Y20, Y14, Y8
+	VCMPPS       $0x11, Y6, Y8, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y7
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y7
+	VMINPS       Y6, Y8, Y6
+	VSHUFPS      $0x88, Y22, Y15, Y8
+	VSHUFPS      $0xdd, Y22, Y15, Y10
+	VCMPPS       $0x11, Y8, Y10, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y9
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y9
+	VMINPS       Y8, Y10, Y8
+	VSHUFPS      $0x88, Y4, Y2, Y10
+	VSHUFPS      $0xdd, Y4, Y2, Y4
+	VCMPPS       $0x11, Y10, Y4, K2
+	VSHUFPS      $0x88, Y5, Y3, Y2
+	VSHUFPS      $0xdd, Y5, Y3, Y3
+	VMOVDQA32    Y3, K2, Y2
+	VMINPS       Y10, Y4, Y10
+	VSHUFPS      $0x88, Y8, Y6, Y3
+	VSHUFPS      $0xdd, Y8, Y6, Y5
+	VCMPPS       $0x11, Y3, Y5, K2
+	VSHUFPS      $0x88, Y9, Y7, Y4
+	VSHUFPS      $0xdd, Y9, Y7, Y6
+	VMOVDQA32    Y6, K2, Y4
+	VMINPS       Y3, Y5, Y3
+	VPERM2F128   $0x20, Y3, Y10, Y5
+	VPERM2F128   $0x31, Y3, Y10, Y6
+	VCMPPS       $0x11, Y5, Y6, K2
+	VPERM2F128   $0x20, Y4, Y2, Y3
+	VPERM2F128   $0x31, Y4, Y2, Y2
+	VMOVDQA32    Y2, K2, Y3
+	VMINPS       Y5, Y6, Y5
+	VPADDD       Y3, Y3, Y3
+	VPADDD       23040(AX)(DX*4), Y3, Y3
+	VMOVUPS      Y3, 2432(AX)
+	VMOVUPS      Y5, 35520(AX)(DX*4)
+	MOVL         2432(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31360(AX)(DX*4)
+	MOVL         2436(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31364(AX)(DX*4)
+	MOVL         2440(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31368(AX)(DX*4)
+	MOVL         2444(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31372(AX)(DX*4)
+	MOVL         2448(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31376(AX)(DX*4)
+	MOVL         2452(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31380(AX)(DX*4)
+	MOVL         2456(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31384(AX)(DX*4)
+	MOVL         2460(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31388(AX)(DX*4)
+	ADDQ         $0x08, DX
+	CMPQ         DX, BX
+	JLT          batch42
+
+none43:
+	XORQ  DX, DX
+	TESTQ BX, BX
+	JZ    none46
+
+item44:
+	MOVL 18880(AX)(DX*4), SI
+	MOVL 35520(AX)(DX*4), DI
+	MOVL 31360(AX)(DX*4), R8
+	CMPL DI, 17792(AX)(SI*4)
+	JGE  worse45
+	MOVL DI, 17792(AX)(SI*4)
+	MOVL R8, 16704(AX)(SI*4)
+
+worse45:
+	INCQ DX
 	CMPQ DX, BX
-	JLT  item26
+	JLT  item44
 
-none28:
-	MOVW      2688(AX), DX
-	MOVW      DX, (DI)
-	MOVW      2752(AX), DX
-	MOVW      DX, 2(DI)
-	MOVW      2816(AX), DX
-	MOVW      DX, 4(DI)
-	MOVW      2880(AX), DX
-	MOVW      DX, 6(DI)
-	MOVW      2944(AX), DX
-	MOVW      DX, 8(DI)
-	MOVW      3008(AX), DX
-	MOVW      DX, 10(DI)
-	MOVW      3072(AX), DX
-	MOVW      DX, 12(DI)
-	MOVW      3136(AX), DX
-	MOVW      DX, 14(DI)
+none46:
+	MOVQ      out+0(FP), DX
+	MOVQ      CX, BX
+	SHLQ      $0x05, BX
+	ADDQ      BX, DX
+	XORQ      BX, BX
+	VMOVUPS   16704(AX)(BX*4), Y1
+	VPEXPANDD Y1, K1, Y0
+	KMOVW     K1, SI
+	POPCNTL   SI, SI
+	ADDQ      SI, BX
+	VMOVDQA32 Y0, Y0
+	VPMOVDW   Y0, (DX)
+	MOVQ      out+0(FP), DX
+	MOVQ      CX, BX
+	SHLQ      $0x05, BX
+	ADDQ      BX, DX
 	VMOVUPS   levelsIQ3<>+0(SB), Y1
-	VPMOVZXWD (DI), Y0
 	VMOVUPS   foursIQ3_0<>+0(SB), Y2
 	VPERMD    Y0, Y2, Y2
 	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
@@ -3421,7 +4956,7 @@ none28:
 	VUCOMISS  X2, X1
 	JBE       done
 	VDIVSS    X1, X0, X0
-	VMOVSS    X0, 16(DI)
+	VMOVSS    X0, 16(DX)
 
 done:
 	MOVQ out+0(FP), DX
@@ -3497,7 +5032,7 @@ GLOBL every_4b400007_8<>(SB), RODATA|NOPTR, $32
 
 // func fitIQ3_XXSWeightedAVX512(out *uint16, src *float32, importance *float32, sigma2 *float32, info *uint32, lists *uint16, blocks int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI, BMI2, POPCNT
-TEXT ·fitIQ3_XXSWeightedAVX512(SB), $14592-56
+TEXT ·fitIQ3_XXSWeightedAVX512(SB), $40800-56
 	LEAQ (SP), AX
 	ADDQ $0x3f, AX
 	ANDQ $-64, AX
@@ -3868,76 +5403,285 @@ four:
 	VCMPPS       $0x1d, Z2, Z1, K1
 	VPORD.BCST   bits_00001000<>+0(SB), Z0, K1, Z0
 	VMOVUPS      Z0, 1088(AX)
-	LEAQ         1024(AX), R8
-	MOVQ         DI, R9
-	SHLQ         $0x05, R9
-	LEAQ         31(R9), R10
+	MOVQ         DI, R8
+	SHLQ         $0x07, R8
+	MOVL         1024(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39712(AX)(R8*1)
+	MOVL         1028(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39716(AX)(R8*1)
+	MOVL         1032(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39720(AX)(R8*1)
+	MOVL         1036(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39724(AX)(R8*1)
+	MOVL         1040(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39728(AX)(R8*1)
+	MOVL         1044(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39732(AX)(R8*1)
+	MOVL         1048(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39736(AX)(R8*1)
+	MOVL         1052(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39740(AX)(R8*1)
+	MOVL         1056(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39744(AX)(R8*1)
+	MOVL         1060(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39748(AX)(R8*1)
+	MOVL         1064(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39752(AX)(R8*1)
+	MOVL         1068(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39756(AX)(R8*1)
+	MOVL         1072(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39760(AX)(R8*1)
+	MOVL         1076(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39764(AX)(R8*1)
+	MOVL         1080(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39768(AX)(R8*1)
+	MOVL         1084(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39772(AX)(R8*1)
+	MOVL         1088(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39776(AX)(R8*1)
+	MOVL         1092(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39780(AX)(R8*1)
+	MOVL         1096(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39784(AX)(R8*1)
+	MOVL         1100(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39788(AX)(R8*1)
+	MOVL         1104(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39792(AX)(R8*1)
+	MOVL         1108(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39796(AX)(R8*1)
+	MOVL         1112(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39800(AX)(R8*1)
+	MOVL         1116(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39804(AX)(R8*1)
+	MOVL         1120(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39808(AX)(R8*1)
+	MOVL         1124(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39812(AX)(R8*1)
+	MOVL         1128(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39816(AX)(R8*1)
+	MOVL         1132(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39820(AX)(R8*1)
+	MOVL         1136(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39824(AX)(R8*1)
+	MOVL         1140(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39828(AX)(R8*1)
+	MOVL         1144(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39832(AX)(R8*1)
+	XORL         R9, R9
+	MOVL         R9, 39836(AX)(R8*1)
+	INCQ         DI
+	CMPQ         DI, $0x08
+	JLT          four
+	XORQ         DI, DI
 
-trial:
-	MOVL (R8), R11
-	MOVL (SI)(R11*4), R11
-	MOVW R11, 2688(AX)(R9*2)
-	MOVL R11, R12
-	SHRL $0x12, R11
-	SHLL $0x04, R11
-	SHRL $0x0f, R12
-	ANDL $0x07, R12
-	MOVQ R9, R13
-	SHLQ $0x20, R13
-	ORQ  R11, R13
-	MOVQ R13, 4224(AX)(DX*8)
-	ADDQ $0x10, R13
-	MOVQ R13, 6336(AX)(BX*8)
-	CMPL R12, $0x01
-	SBBQ $-1, DX
-	CMPL R12, $0x02
-	SBBQ $-1, BX
-	SUBL $0x02, R12
-	JLE  few29
+lists:
+	XORL          R9, R9
+	MOVL          DI, R8
+	SHLL          $0x05, R8
+	ADDL          $0x00000000, R8
+	VPBROADCASTD  R8, Z0
+	VPADDD        ordinals<>+0(SB), Z0, Z0
+	MOVQ          DI, R8
+	SHLQ          $0x06, R8
+	VMOVUPS       39712(AX)(R8*2), Z1
+	VXORPS        Z4, Z4, Z4
+	VPANDD.BCST   bits_00038000<>+0(SB), Z1, Z3
+	VPTESTMD      Z3, Z3, K1
+	VPCMPUD.BCST  $0x05, bits_00010000<>+0(SB), Z3, K2
+	VPCMPUD.BCST  $0x05, bits_00018000<>+0(SB), Z3, K3
+	VPSRLD        $0x12, Z1, Z2
+	VPSLLD        $0x04, Z2, Z2
+	VXORPS        Z4, Z4, Z4
+	VPCOMPRESSD.Z Z2, K1, Z4
+	VMOVUPS       Z4, 14528(AX)(DX*4)
+	VXORPS        Z4, Z4, Z4
+	VPCOMPRESSD.Z Z0, K1, Z4
+	VMOVUPS       Z4, 15616(AX)(DX*4)
+	VPBROADCASTD  DX, Z5
+	VMOVUPS       ordinals<>+0(SB), Z4
+	VPEXPANDD.Z   Z4, K1, Z4
+	VPADDD        Z5, Z4, Z4
+	VPADDD.BCST   bits_00000010<>+0(SB), Z2, Z2
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z2, K2, Z5
+	VMOVUPS       Z5, 23040(AX)(BX*4)
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z0, K2, Z5
+	VMOVUPS       Z5, 27200(AX)(BX*4)
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z4, K2, Z5
+	VMOVUPS       Z5, 18880(AX)(BX*4)
+	KMOVW         K1, R10
+	POPCNTL       R10, R10
+	ADDQ          R10, DX
+	KMOVW         K2, R10
+	POPCNTL       R10, R10
+	ADDQ          R10, BX
+	KMOVW         K3, R10
+	TESTL         R10, R10
+	JZ            done49
+	VMOVUPS       Z3, 2432(AX)
+	VMOVUPS       Z2, 2496(AX)
+	VMOVUPS       Z0, 2560(AX)
+	VMOVUPS       Z4, 2624(AX)
 
-next30:
-	ADDQ $0x10, R13
-	MOVQ R13, 6336(AX)(BX*8)
-	INCQ BX
-	DECL R12
-	JNZ  next30
+lane47:
+	TZCNTL R10, R11
+	MOVL   2432(AX)(R11*4), R12
+	SHRL   $0x0f, R12
+	SUBL   $0x02, R12
 
-few29:
-	ADDQ    $0x04, R8
-	INCQ    R9
-	CMPQ    R9, R10
-	JLT     trial
-	INCQ    DI
-	CMPQ    DI, $0x08
-	JLT     four
-	VMOVUPS levelsIQ3<>+0(SB), Y0
-	MOVQ    lists+40(FP), DI
-	TESTQ   DX, DX
-	JZ      none32
-	LEAQ    4224(AX), R8
-	LEAQ    (R8)(DX*8), DX
-	MOVQ    -8(DX), R9
-	MOVQ    R9, (DX)
-	MOVQ    R9, 8(DX)
-	MOVQ    R9, 16(DX)
-	MOVQ    R9, 24(DX)
-	MOVQ    R9, 32(DX)
-	MOVQ    R9, 40(DX)
-	MOVQ    R9, 48(DX)
+list48:
+	MOVL  2496(AX)(R11*4), R13
+	ADDL  $0x10, R13
+	MOVL  R13, 2496(AX)(R11*4)
+	MOVL  R13, 23040(AX)(BX*4)
+	MOVL  2560(AX)(R11*4), R13
+	MOVL  R13, 27200(AX)(BX*4)
+	MOVL  2624(AX)(R11*4), R13
+	MOVL  R13, 18880(AX)(BX*4)
+	INCQ  BX
+	DECL  R12
+	JNZ   list48
+	BLSRL R10, R10
+	JNZ   lane47
 
-batch31:
-	MOVL         (R8), R9
-	MOVL         4(R8), R10
+done49:
+	VPMOVDW       Z1, 2688(AX)(R8*1)
+	KMOVW         K1, R8
+	SHLL          $0x00, R8
+	ORL           R8, R9
+	MOVL          DI, R8
+	SHLL          $0x05, R8
+	ADDL          $0x00000010, R8
+	VPBROADCASTD  R8, Z0
+	VPADDD        ordinals<>+0(SB), Z0, Z0
+	MOVQ          DI, R8
+	SHLQ          $0x06, R8
+	VMOVUPS       39776(AX)(R8*2), Z1
+	VXORPS        Z4, Z4, Z4
+	VPANDD.BCST   bits_00038000<>+0(SB), Z1, Z3
+	VPTESTMD      Z3, Z3, K1
+	VPCMPUD.BCST  $0x05, bits_00010000<>+0(SB), Z3, K2
+	VPCMPUD.BCST  $0x05, bits_00018000<>+0(SB), Z3, K3
+	VPSRLD        $0x12, Z1, Z2
+	VPSLLD        $0x04, Z2, Z2
+	VXORPS        Z4, Z4, Z4
+	VPCOMPRESSD.Z Z2, K1, Z4
+	VMOVUPS       Z4, 14528(AX)(DX*4)
+	VXORPS        Z4, Z4, Z4
+	VPCOMPRESSD.Z Z0, K1, Z4
+	VMOVUPS       Z4, 15616(AX)(DX*4)
+	VPBROADCASTD  DX, Z5
+	VMOVUPS       ordinals<>+0(SB), Z4
+	VPEXPANDD.Z   Z4, K1, Z4
+	VPADDD        Z5, Z4, Z4
+	VPADDD.BCST   bits_00000010<>+0(SB), Z2, Z2
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z2, K2, Z5
+	VMOVUPS       Z5, 23040(AX)(BX*4)
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z0, K2, Z5
+	VMOVUPS       Z5, 27200(AX)(BX*4)
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z4, K2, Z5
+	VMOVUPS       Z5, 18880(AX)(BX*4)
+	KMOVW         K1, R10
+	POPCNTL       R10, R10
+	ADDQ          R10, DX
+	KMOVW         K2, R10
+	POPCNTL       R10, R10
+	ADDQ          R10, BX
+	KMOVW         K3, R10
+	TESTL         R10, R10
+	JZ            done52
+	VMOVUPS       Z3, 2432(AX)
+	VMOVUPS       Z2, 2496(AX)
+	VMOVUPS       Z0, 2560(AX)
+	VMOVUPS       Z4, 2624(AX)
+
+lane50:
+	TZCNTL R10, R11
+	MOVL   2432(AX)(R11*4), R12
+	SHRL   $0x0f, R12
+	SUBL   $0x02, R12
+
+list51:
+	MOVL  2496(AX)(R11*4), R13
+	ADDL  $0x10, R13
+	MOVL  R13, 2496(AX)(R11*4)
+	MOVL  R13, 23040(AX)(BX*4)
+	MOVL  2560(AX)(R11*4), R13
+	MOVL  R13, 27200(AX)(BX*4)
+	MOVL  2624(AX)(R11*4), R13
+	MOVL  R13, 18880(AX)(BX*4)
+	INCQ  BX
+	DECL  R12
+	JNZ   list51
+	BLSRL R10, R10
+	JNZ   lane50
+
+done52:
+	VPMOVDW      Z1, 2720(AX)(R8*1)
+	KMOVW        K1, R8
+	SHLL         $0x10, R8
+	ORL          R8, R9
+	MOVL         R9, 39680(AX)(DI*4)
+	INCQ         DI
+	CMPQ         DI, $0x08
+	JLT          lists
+	VMOVUPS      levelsIQ3<>+0(SB), Y0
+	MOVQ         lists+40(FP), DI
+	TESTQ        DX, DX
+	JZ           none54
+	VBROADCASTSS 14524(AX)(DX*4), Y1
+	VMOVUPS      Y1, 14528(AX)(DX*4)
+	VBROADCASTSS 15612(AX)(DX*4), Y1
+	VMOVUPS      Y1, 15616(AX)(DX*4)
+	XORQ         R8, R8
+
+batch53:
+	MOVL         14528(AX)(R8*4), R9
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         15616(AX)(R8*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
-	MOVL         8(R8), R10
-	MOVL         12(R8), R11
+	MOVL         14532(AX)(R8*4), R10
 	VPMOVZXWD    (DI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
+	MOVL         15620(AX)(R8*4), R10
+	VBROADCASTSS 1408(AX)(R10*4), Y4
 	SHRL         $0x01, R10
 	ANDL         $0x70, R10
 	VMULPS       Y0, Y2, Y2
@@ -3986,18 +5730,16 @@ batch31:
 	VADDPS       Y17, Y15, Y15
 	VADDPS       Y14, Y11, Y11
 	VADDPS       Y18, Y15, Y15
-	MOVL         16(R8), R9
-	MOVL         20(R8), R10
+	MOVL         14536(AX)(R8*4), R9
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         15624(AX)(R8*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
-	MOVL         24(R8), R10
-	MOVL         28(R8), R11
+	MOVL         14540(AX)(R8*4), R10
 	VPMOVZXWD    (DI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
+	MOVL         15628(AX)(R8*4), R10
+	VBROADCASTSS 1408(AX)(R10*4), Y4
 	SHRL         $0x01, R10
 	ANDL         $0x70, R10
 	VMULPS       Y0, Y2, Y2
@@ -4046,18 +5788,16 @@ batch31:
 	VADDPS       Y19, Y17, Y17
 	VADDPS       Y16, Y12, Y12
 	VADDPS       Y20, Y17, Y17
-	MOVL         32(R8), R9
-	MOVL         36(R8), R10
+	MOVL         14544(AX)(R8*4), R9
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         15632(AX)(R8*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
-	MOVL         40(R8), R10
-	MOVL         44(R8), R11
+	MOVL         14548(AX)(R8*4), R10
 	VPMOVZXWD    (DI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
+	MOVL         15636(AX)(R8*4), R10
+	VBROADCASTSS 1408(AX)(R10*4), Y4
 	SHRL         $0x01, R10
 	ANDL         $0x70, R10
 	VMULPS       Y0, Y2, Y2
@@ -4106,18 +5846,16 @@ batch31:
 	VADDPS       Y21, Y19, Y19
 	VADDPS       Y18, Y13, Y13
 	VADDPS       Y22, Y19, Y19
-	MOVL         48(R8), R9
-	MOVL         52(R8), R10
+	MOVL         14552(AX)(R8*4), R9
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         15640(AX)(R8*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
-	MOVL         56(R8), R10
-	MOVL         60(R8), R11
+	MOVL         14556(AX)(R8*4), R10
 	VPMOVZXWD    (DI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
+	MOVL         15644(AX)(R8*4), R10
+	VBROADCASTSS 1408(AX)(R10*4), Y4
 	SHRL         $0x01, R10
 	ANDL         $0x70, R10
 	VMULPS       Y0, Y2, Y2
@@ -4166,175 +5904,422 @@ batch31:
 	VADDPS       Y23, Y21, Y21
 	VADDPS       Y20, Y14, Y14
 	VADDPS       Y24, Y21, Y21
-	VUNPCKLPS    Y15, Y11, Y1
-	VUNPCKHPS    Y15, Y11, Y2
-	VMINPS       Y2, Y1, Y1
-	VUNPCKLPS    Y17, Y12, Y2
-	VUNPCKHPS    Y17, Y12, Y3
-	VMINPS       Y3, Y2, Y2
-	VUNPCKLPD    Y2, Y1, Y3
-	VUNPCKHPD    Y2, Y1, Y1
+	VSHUFPS      $0x88, Y15, Y11, Y1
+	VSHUFPS      $0xdd, Y15, Y11, Y3
+	VCMPPS       $0x11, Y1, Y3, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y2
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y2
 	VMINPS       Y1, Y3, Y1
-	VUNPCKLPS    Y19, Y13, Y2
-	VUNPCKHPS    Y19, Y13, Y3
-	VMINPS       Y3, Y2, Y2
-	VUNPCKLPS    Y21, Y14, Y3
-	VUNPCKHPS    Y21, Y14, Y4
-	VMINPS       Y4, Y3, Y3
-	VUNPCKLPD    Y3, Y2, Y4
-	VUNPCKHPD    Y3, Y2, Y2
+	VSHUFPS      $0x88, Y17, Y12, Y3
+	VSHUFPS      $0xdd, Y17, Y12, Y5
+	VCMPPS       $0x11, Y3, Y5, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y4
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y4
+	VMINPS       Y3, Y5, Y3
+	VSHUFPS      $0x88, Y19, Y13, Y5
+	VSHUFPS      $0xdd, Y19, Y13, Y7
+	VCMPPS       $0x11, Y5, Y7, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y6
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y6
+	VMINPS       Y5, Y7, Y5
+	VSHUFPS      $0x88, Y21, Y14, Y7
+	VSHUFPS      $0xdd, Y21, Y14, Y9
+	VCMPPS       $0x11, Y7, Y9, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y8
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y8
+	VMINPS       Y7, Y9, Y7
+	VSHUFPS      $0x88, Y3, Y1, Y9
+	VSHUFPS      $0xdd, Y3, Y1, Y3
+	VCMPPS       $0x11, Y9, Y3, K1
+	VSHUFPS      $0x88, Y4, Y2, Y1
+	VSHUFPS      $0xdd, Y4, Y2, Y2
+	VMOVDQA32    Y2, K1, Y1
+	VMINPS       Y9, Y3, Y9
+	VSHUFPS      $0x88, Y7, Y5, Y2
+	VSHUFPS      $0xdd, Y7, Y5, Y4
+	VCMPPS       $0x11, Y2, Y4, K1
+	VSHUFPS      $0x88, Y8, Y6, Y3
+	VSHUFPS      $0xdd, Y8, Y6, Y5
+	VMOVDQA32    Y5, K1, Y3
 	VMINPS       Y2, Y4, Y2
-	VPERM2F128   $0x20, Y2, Y1, Y3
-	VPERM2F128   $0x31, Y2, Y1, Y1
-	VMINPS       Y1, Y3, Y1
-	VMOVUPS      Y1, 1280(AX)
-	VCMPPS.BCST  $0x00, 1280(AX), Y11, K1
-	KMOVW        K1, R9
-	MOVL         (R8), R10
-	MOVL         4(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1280(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1284(AX), Y15, K1
-	KMOVW        K1, R9
-	MOVL         8(R8), R10
-	MOVL         12(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1284(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1288(AX), Y12, K1
-	KMOVW        K1, R9
-	MOVL         16(R8), R10
-	MOVL         20(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1288(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1292(AX), Y17, K1
-	KMOVW        K1, R9
-	MOVL         24(R8), R10
-	MOVL         28(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1292(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1296(AX), Y13, K1
-	KMOVW        K1, R9
-	MOVL         32(R8), R10
-	MOVL         36(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1296(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1300(AX), Y19, K1
-	KMOVW        K1, R9
-	MOVL         40(R8), R10
-	MOVL         44(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1300(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1304(AX), Y14, K1
-	KMOVW        K1, R9
-	MOVL         48(R8), R10
-	MOVL         52(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1304(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1308(AX), Y21, K1
-	KMOVW        K1, R9
-	MOVL         56(R8), R10
-	MOVL         60(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1308(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	ADDQ         $0x40, R8
+	VPERM2F128   $0x20, Y2, Y9, Y4
+	VPERM2F128   $0x31, Y2, Y9, Y5
+	VCMPPS       $0x11, Y4, Y5, K1
+	VPERM2F128   $0x20, Y3, Y1, Y2
+	VPERM2F128   $0x31, Y3, Y1, Y1
+	VMOVDQA32    Y1, K1, Y2
+	VMINPS       Y4, Y5, Y4
+	VPADDD       Y2, Y2, Y2
+	VPADDD       14528(AX)(R8*4), Y2, Y2
+	VMOVUPS      Y2, 2432(AX)
+	VMOVUPS      Y4, 17792(AX)(R8*4)
+	MOVL         2432(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16704(AX)(R8*4)
+	MOVL         2436(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16708(AX)(R8*4)
+	MOVL         2440(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16712(AX)(R8*4)
+	MOVL         2444(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16716(AX)(R8*4)
+	MOVL         2448(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16720(AX)(R8*4)
+	MOVL         2452(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16724(AX)(R8*4)
+	MOVL         2456(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16728(AX)(R8*4)
+	MOVL         2460(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16732(AX)(R8*4)
+	ADDQ         $0x08, R8
 	CMPQ         R8, DX
-	JLT          batch31
+	JLT          batch53
 
-none32:
-	TESTQ BX, BX
-	JZ    none35
-	LEAQ  6336(AX), DX
-	LEAQ  (DX)(BX*8), BX
+none54:
+	TESTQ        BX, BX
+	JZ           none56
+	VBROADCASTSS 23036(AX)(BX*4), Y1
+	VMOVUPS      Y1, 23040(AX)(BX*4)
+	VBROADCASTSS 27196(AX)(BX*4), Y1
+	VMOVUPS      Y1, 27200(AX)(BX*4)
+	XORQ         DX, DX
 
-item33:
-	MOVL         (DX), R8
-	MOVL         4(DX), R9
+batch55:
+	MOVL         23040(AX)(DX*4), R8
 	VPMOVZXWD    (DI)(R8*1), Y1
-	VBROADCASTSS 1408(AX)(R9*4), Y2
-	MOVL         R9, R8
+	MOVL         27200(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
 	SHRL         $0x01, R8
 	ANDL         $0x70, R8
+	MOVL         23044(AX)(DX*4), R9
+	VPMOVZXWD    (DI)(R9*1), Y3
+	MOVL         27204(AX)(DX*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y4
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
-	VSUBPS.BCST  (AX)(R8*1), Y2, Y3
-	VSUBPS.BCST  4(AX)(R8*1), Y2, Y4
-	VSUBPS.BCST  8(AX)(R8*1), Y2, Y5
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y7
 	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
-	VMULPS.BCST  256(AX)(R8*1), Y3, Y6
-	VMULPS.BCST  260(AX)(R8*1), Y4, Y7
-	VMULPS.BCST  264(AX)(R8*1), Y5, Y8
-	VMULPS.BCST  268(AX)(R8*1), Y2, Y9
-	VMULPS       Y3, Y6, Y6
-	VMULPS       Y4, Y7, Y7
-	VMULPS       Y5, Y8, Y8
-	VMULPS       Y2, Y9, Y9
-	VPERMPS      Y6, Y1, Y6
+	VSUBPS.BCST  (AX)(R9*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R9*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R9*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R9*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R8*1), Y5, Y11
+	VMULPS.BCST  260(AX)(R8*1), Y6, Y12
+	VMULPS.BCST  264(AX)(R8*1), Y7, Y13
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y14
+	VMULPS.BCST  256(AX)(R9*1), Y8, Y15
+	VMULPS.BCST  260(AX)(R9*1), Y9, Y16
+	VMULPS.BCST  264(AX)(R9*1), Y10, Y17
+	VMULPS.BCST  268(AX)(R9*1), Y4, Y18
+	VMULPS       Y5, Y11, Y11
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y2, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y4, Y18, Y18
+	VPERMPS      Y11, Y1, Y11
+	VPERMPS      Y15, Y3, Y15
 	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y7, Y1, Y7
+	VPERMPS      Y12, Y1, Y12
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y16, Y3, Y16
 	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y8, Y1, Y8
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y17, Y3, Y17
 	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y9, Y1, Y9
-	VADDPS       Y7, Y6, Y6
-	VADDPS       Y8, Y6, Y6
-	VADDPS       Y9, Y6, Y6
-	MOVL         (DX), R8
-	MOVL         4(DX), R9
-	ADDQ         DI, R8
-	VMOVAPS      Y6, Y1
-	VEXTRACTF128 $0x01, Y6, X2
-	VMINPS       X2, X6, X6
-	VPERMILPS    $0x4e, X6, X2
-	VMINPS       X2, X6, X6
-	VPERMILPS    $0xb1, X6, X2
-	VMINPS       X2, X6, X6
-	VINSERTF128  $0x01, X6, Y6, Y2
-	VCMPPS       $0x00, Y1, Y2, Y2
-	VMOVMSKPS    Y2, R10
-	TZCNTL       R10, R10
-	MOVWLZX      (R8)(R10*2), R8
-	VUCOMISS     3200(AX)(R9*4), X6
-	JAE          worse34
-	MOVW         R8, 2688(AX)(R9*2)
-	VMOVSS       X6, 3200(AX)(R9*4)
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VADDPS       Y12, Y11, Y11
+	VADDPS       Y16, Y15, Y15
+	VADDPS       Y13, Y11, Y11
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y14, Y11, Y11
+	VADDPS       Y18, Y15, Y15
+	MOVL         23048(AX)(DX*4), R8
+	VPMOVZXWD    (DI)(R8*1), Y1
+	MOVL         27208(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         23052(AX)(DX*4), R9
+	VPMOVZXWD    (DI)(R9*1), Y3
+	MOVL         27212(AX)(DX*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y4
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R9*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R9*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R9*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R9*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R8*1), Y5, Y12
+	VMULPS.BCST  260(AX)(R8*1), Y6, Y13
+	VMULPS.BCST  264(AX)(R8*1), Y7, Y14
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y16
+	VMULPS.BCST  256(AX)(R9*1), Y8, Y17
+	VMULPS.BCST  260(AX)(R9*1), Y9, Y18
+	VMULPS.BCST  264(AX)(R9*1), Y10, Y19
+	VMULPS.BCST  268(AX)(R9*1), Y4, Y20
+	VMULPS       Y5, Y12, Y12
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y2, Y16, Y16
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y4, Y20, Y20
+	VPERMPS      Y12, Y1, Y12
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y18, Y17, Y17
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y19, Y17, Y17
+	VADDPS       Y16, Y12, Y12
+	VADDPS       Y20, Y17, Y17
+	MOVL         23056(AX)(DX*4), R8
+	VPMOVZXWD    (DI)(R8*1), Y1
+	MOVL         27216(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         23060(AX)(DX*4), R9
+	VPMOVZXWD    (DI)(R9*1), Y3
+	MOVL         27220(AX)(DX*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y4
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R9*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R9*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R9*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R9*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R8*1), Y5, Y13
+	VMULPS.BCST  260(AX)(R8*1), Y6, Y14
+	VMULPS.BCST  264(AX)(R8*1), Y7, Y16
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y18
+	VMULPS.BCST  256(AX)(R9*1), Y8, Y19
+	VMULPS.BCST  260(AX)(R9*1), Y9, Y20
+	VMULPS.BCST  264(AX)(R9*1), Y10, Y21
+	VMULPS.BCST  268(AX)(R9*1), Y4, Y22
+	VMULPS       Y5, Y13, Y13
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y16, Y16
+	VMULPS       Y2, Y18, Y18
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y4, Y22, Y22
+	VPERMPS      Y13, Y1, Y13
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y20, Y19, Y19
+	VADDPS       Y16, Y13, Y13
+	VADDPS       Y21, Y19, Y19
+	VADDPS       Y18, Y13, Y13
+	VADDPS       Y22, Y19, Y19
+	MOVL         23064(AX)(DX*4), R8
+	VPMOVZXWD    (DI)(R8*1), Y1
+	MOVL         27224(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         23068(AX)(DX*4), R9
+	VPMOVZXWD    (DI)(R9*1), Y3
+	MOVL         27228(AX)(DX*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y4
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R9*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R9*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R9*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R9*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R8*1), Y5, Y14
+	VMULPS.BCST  260(AX)(R8*1), Y6, Y16
+	VMULPS.BCST  264(AX)(R8*1), Y7, Y18
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y20
+	VMULPS.BCST  256(AX)(R9*1), Y8, Y21
+	VMULPS.BCST  260(AX)(R9*1), Y9, Y22
+	VMULPS.BCST  264(AX)(R9*1), Y10, Y23
+	VMULPS.BCST  268(AX)(R9*1), Y4, Y24
+	VMULPS       Y5, Y14, Y14
+	VMULPS       Y6, Y16, Y16
+	VMULPS       Y7, Y18, Y18
+	VMULPS       Y2, Y20, Y20
+	VMULPS       Y8, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y4, Y24, Y24
+	VPERMPS      Y14, Y1, Y14
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y23, Y3, Y23
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y20, Y1, Y20
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y24, Y3, Y24
+	VADDPS       Y16, Y14, Y14
+	VADDPS       Y22, Y21, Y21
+	VADDPS       Y18, Y14, Y14
+	VADDPS       Y23, Y21, Y21
+	VADDPS       Y20, Y14, Y14
+	VADDPS       Y24, Y21, Y21
+	VSHUFPS      $0x88, Y15, Y11, Y1
+	VSHUFPS      $0xdd, Y15, Y11, Y3
+	VCMPPS       $0x11, Y1, Y3, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y2
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y2
+	VMINPS       Y1, Y3, Y1
+	VSHUFPS      $0x88, Y17, Y12, Y3
+	VSHUFPS      $0xdd, Y17, Y12, Y5
+	VCMPPS       $0x11, Y3, Y5, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y4
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y4
+	VMINPS       Y3, Y5, Y3
+	VSHUFPS      $0x88, Y19, Y13, Y5
+	VSHUFPS      $0xdd, Y19, Y13, Y7
+	VCMPPS       $0x11, Y5, Y7, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y6
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y6
+	VMINPS       Y5, Y7, Y5
+	VSHUFPS      $0x88, Y21, Y14, Y7
+	VSHUFPS      $0xdd, Y21, Y14, Y9
+	VCMPPS       $0x11, Y7, Y9, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y8
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y8
+	VMINPS       Y7, Y9, Y7
+	VSHUFPS      $0x88, Y3, Y1, Y9
+	VSHUFPS      $0xdd, Y3, Y1, Y3
+	VCMPPS       $0x11, Y9, Y3, K1
+	VSHUFPS      $0x88, Y4, Y2, Y1
+	VSHUFPS      $0xdd, Y4, Y2, Y2
+	VMOVDQA32    Y2, K1, Y1
+	VMINPS       Y9, Y3, Y9
+	VSHUFPS      $0x88, Y7, Y5, Y2
+	VSHUFPS      $0xdd, Y7, Y5, Y4
+	VCMPPS       $0x11, Y2, Y4, K1
+	VSHUFPS      $0x88, Y8, Y6, Y3
+	VSHUFPS      $0xdd, Y8, Y6, Y5
+	VMOVDQA32    Y5, K1, Y3
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y9, Y4
+	VPERM2F128   $0x31, Y2, Y9, Y5
+	VCMPPS       $0x11, Y4, Y5, K1
+	VPERM2F128   $0x20, Y3, Y1, Y2
+	VPERM2F128   $0x31, Y3, Y1, Y1
+	VMOVDQA32    Y1, K1, Y2
+	VMINPS       Y4, Y5, Y4
+	VPADDD       Y2, Y2, Y2
+	VPADDD       23040(AX)(DX*4), Y2, Y2
+	VMOVUPS      Y2, 2432(AX)
+	VMOVUPS      Y4, 35520(AX)(DX*4)
+	MOVL         2432(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31360(AX)(DX*4)
+	MOVL         2436(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31364(AX)(DX*4)
+	MOVL         2440(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31368(AX)(DX*4)
+	MOVL         2444(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31372(AX)(DX*4)
+	MOVL         2448(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31376(AX)(DX*4)
+	MOVL         2452(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31380(AX)(DX*4)
+	MOVL         2456(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31384(AX)(DX*4)
+	MOVL         2460(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31388(AX)(DX*4)
+	ADDQ         $0x08, DX
+	CMPQ         DX, BX
+	JLT          batch55
 
-worse34:
-	ADDQ $0x08, DX
+none56:
+	XORQ  DX, DX
+	TESTQ BX, BX
+	JZ    none59
+
+item57:
+	MOVL 18880(AX)(DX*4), DI
+	MOVL 35520(AX)(DX*4), R8
+	MOVL 31360(AX)(DX*4), R9
+	CMPL R8, 17792(AX)(DI*4)
+	JGE  worse58
+	MOVL R8, 17792(AX)(DI*4)
+	MOVL R9, 16704(AX)(DI*4)
+
+worse58:
+	INCQ DX
 	CMPQ DX, BX
-	JLT  item33
+	JLT  item57
 
-none35:
+none59:
 	VMOVUPS levelsIQ3<>+0(SB), Z0
 	VXORPS  Z1, Z1, Z1
 	VXORPS  Z2, Z2, Z2
@@ -4342,10 +6327,21 @@ none35:
 	VXORPS  Z4, Z4, Z4
 	MOVQ    AX, DX
 	LEAQ    2688(AX), BX
-	MOVQ    $0x00000008, DI
+	XORQ    DI, DI
+	XORQ    R8, R8
 
 sums:
 	VPMOVZXWD   (BX), Z5
+	MOVL        39680(AX)(DI*4), R9
+	SHRL        $0x00, R9
+	MOVWLZX     R9, R9
+	KMOVW       R9, K1
+	VMOVUPS     16704(AX)(R8*4), Z6
+	VPEXPANDD   Z6, K1, Z5
+	KMOVW       K1, R9
+	POPCNTL     R9, R9
+	ADDQ        R9, R8
+	VPMOVDW     Z5, (BX)
 	VPERMPS     Z0, Z5, Z6
 	VMULPS.BCST 128(DX), Z6, Z7
 	VMULPS.BCST 384(DX), Z6, Z8
@@ -4374,6 +6370,16 @@ sums:
 	VADDPS      Z7, Z1, Z1
 	VADDPS      Z6, Z2, Z2
 	VPMOVZXWD   32(BX), Z5
+	MOVL        39680(AX)(DI*4), R9
+	SHRL        $0x10, R9
+	MOVWLZX     R9, R9
+	KMOVW       R9, K1
+	VMOVUPS     16704(AX)(R8*4), Z6
+	VPEXPANDD   Z6, K1, Z5
+	KMOVW       K1, R9
+	POPCNTL     R9, R9
+	ADDQ        R9, R8
+	VPMOVDW     Z5, 32(BX)
 	VPERMPS     Z0, Z5, Z6
 	VMULPS.BCST 128(DX), Z6, Z7
 	VMULPS.BCST 384(DX), Z6, Z8
@@ -4403,8 +6409,9 @@ sums:
 	VADDPS      Z6, Z4, Z4
 	ADDQ        $0x40, BX
 	ADDQ        $0x10, DX
-	DECQ        DI
-	JNZ         sums
+	INCQ        DI
+	CMPQ        DI, $0x08
+	JLT         sums
 	VDIVPS      Z2, Z1, Z0
 	VMOVUPS     Z0, 896(AX)
 	VMOVUPS     Z1, 640(AX)
@@ -4486,570 +6493,853 @@ chosen:
 	MOVW DI, 14(DX)
 
 again:
-	MOVQ         out+0(FP), DI
-	MOVQ         CX, DX
-	SHLQ         $0x05, DX
-	ADDQ         DX, DI
-	MOVQ         (DI), DX
-	ORQ          8(DI), DX
-	MOVQ         $0x0008000800080008, BX
-	TESTQ        BX, DX
-	JZ           done
-	VMOVSS       16(DI), X0
-	VXORPS       X1, X1, X1
-	VUCOMISS     X1, X0
-	JBE          done
-	VMOVSS       bits_3f800000<>+0(SB), X1
-	VDIVSS       X0, X1, X1
-	VMULSS       bits_3f000000<>+0(SB), X1, X1
-	VMOVSS       X0, 1408(AX)
-	VMOVSS       X0, 1536(AX)
-	VMOVSS       X0, 1664(AX)
-	VMOVSS       X0, 1792(AX)
-	VMOVSS       X0, 1920(AX)
-	VMOVSS       X0, 2048(AX)
-	VMOVSS       X0, 2176(AX)
-	VMOVSS       X0, 2304(AX)
-	VMOVSS       bits_4a000000<>+0(SB), X2
-	VMULSS       1152(AX), X1, X3
-	VUCOMISS     X3, X2
-	JBE          skip
-	VMULSS       bits_41800000<>+0(SB), X0, X3
-	VADDSS       1152(AX), X3, X3
-	VMULSS       X3, X3, X3
-	VMULSS       1156(AX), X3, X3
-	VMOVSS       bits_7d7fffff<>+0(SB), X0
-	VUCOMISS     X3, X0
-	JBE          skip
-	VBROADCASTSS bits_3f000000<>+0(SB), Z0
-	VBROADCASTSS X1, Z1
-	VMULPS       (AX), Z1, Z2
-	VSUBPS       Z0, Z2, Z2
-	VADDPS       every_4b400000_16<>+0(SB), Z2, Z3
-	VREDUCEPS    $0x00, Z2, Z2
-	VPMAXSD      every_4b400000_16<>+0(SB), Z3, Z3
-	VPMINSD      every_4b400007_16<>+0(SB), Z3, Z3
-	VPSLLVD      shiftsIQ3<>+0(SB), Z3, Z3
-	VBROADCASTSS bits_00000fff<>+0(SB), Z4
-	VPANDD       Z3, Z4, Z3
-	VBROADCASTSS bits_3efff800<>+0(SB), Z4
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
-	VPANDD       Z2, Z5, Z2
-	VCMPPS       $0x1d, Z4, Z2, K1
-	VPORD.BCST   bits_00001000<>+0(SB), Z3, K1, Z3
-	VPSHUFD      $0x4e, Z3, Z2
-	VPORD        Z3, Z2, Z2
-	VPSHUFD      $0xb1, Z2, Z3
-	VPORD        Z2, Z3, Z2
-	VMOVUPS      Z2, 1024(AX)
-	VMULPS       64(AX), Z1, Z1
-	VSUBPS       Z0, Z1, Z1
-	VADDPS       every_4b400000_16<>+0(SB), Z1, Z0
-	VREDUCEPS    $0x00, Z1, Z1
-	VPMAXSD      every_4b400000_16<>+0(SB), Z0, Z0
-	VPMINSD      every_4b400007_16<>+0(SB), Z0, Z0
-	VPSLLVD      shiftsIQ3<>+0(SB), Z0, Z0
-	VBROADCASTSS bits_00000fff<>+0(SB), Z2
-	VPANDD       Z0, Z2, Z0
-	VBROADCASTSS bits_3efff800<>+0(SB), Z2
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z1, Z3, Z1
-	VCMPPS       $0x1d, Z2, Z1, K1
-	VPORD.BCST   bits_00001000<>+0(SB), Z0, K1, Z0
-	VPSHUFD      $0x4e, Z0, Z1
-	VPORD        Z0, Z1, Z0
-	VPSHUFD      $0xb1, Z0, Z1
-	VPORD        Z0, Z1, Z0
-	VMOVUPS      Z0, 1088(AX)
-	XORQ         DX, DX
-	XORQ         BX, BX
-	LEAQ         1024(AX), R8
-	MOVQ         DI, R9
-	XORQ         R10, R10
+	MOVQ           out+0(FP), DI
+	MOVQ           CX, DX
+	SHLQ           $0x05, DX
+	ADDQ           DX, DI
+	MOVQ           (DI), DX
+	ORQ            8(DI), DX
+	MOVQ           $0x0008000800080008, BX
+	TESTQ          BX, DX
+	JZ             done
+	VMOVSS         16(DI), X0
+	VXORPS         X1, X1, X1
+	VUCOMISS       X1, X0
+	JBE            done
+	VMOVSS         bits_3f800000<>+0(SB), X1
+	VDIVSS         X0, X1, X1
+	VMULSS         bits_3f000000<>+0(SB), X1, X1
+	VMOVSS         X0, 1408(AX)
+	VMOVSS         X0, 1536(AX)
+	VMOVSS         X0, 1664(AX)
+	VMOVSS         X0, 1792(AX)
+	VMOVSS         X0, 1920(AX)
+	VMOVSS         X0, 2048(AX)
+	VMOVSS         X0, 2176(AX)
+	VMOVSS         X0, 2304(AX)
+	VMOVSS         bits_4a000000<>+0(SB), X2
+	VMULSS         1152(AX), X1, X3
+	VUCOMISS       X3, X2
+	JBE            skip
+	VMULSS         bits_41800000<>+0(SB), X0, X3
+	VADDSS         1152(AX), X3, X3
+	VMULSS         X3, X3, X3
+	VMULSS         1156(AX), X3, X3
+	VMOVSS         bits_7d7fffff<>+0(SB), X0
+	VUCOMISS       X3, X0
+	JBE            skip
+	VBROADCASTSS   bits_3f000000<>+0(SB), Z0
+	VBROADCASTSS   X1, Z1
+	VMULPS         (AX), Z1, Z2
+	VSUBPS         Z0, Z2, Z2
+	VADDPS         every_4b400000_16<>+0(SB), Z2, Z3
+	VREDUCEPS      $0x00, Z2, Z2
+	VPMAXSD        every_4b400000_16<>+0(SB), Z3, Z3
+	VPMINSD        every_4b400007_16<>+0(SB), Z3, Z3
+	VPSLLVD        shiftsIQ3<>+0(SB), Z3, Z3
+	VBROADCASTSS   bits_00000fff<>+0(SB), Z4
+	VPANDD         Z3, Z4, Z3
+	VBROADCASTSS   bits_3efff800<>+0(SB), Z4
+	VBROADCASTSS   bits_7fffffff<>+0(SB), Z5
+	VPANDD         Z2, Z5, Z2
+	VCMPPS         $0x1d, Z4, Z2, K1
+	VPORD.BCST     bits_00001000<>+0(SB), Z3, K1, Z3
+	VPSHUFD        $0x4e, Z3, Z2
+	VPORD          Z3, Z2, Z2
+	VPSHUFD        $0xb1, Z2, Z3
+	VPORD          Z2, Z3, Z2
+	VMOVUPS        Z2, 1024(AX)
+	VMULPS         64(AX), Z1, Z1
+	VSUBPS         Z0, Z1, Z1
+	VADDPS         every_4b400000_16<>+0(SB), Z1, Z0
+	VREDUCEPS      $0x00, Z1, Z1
+	VPMAXSD        every_4b400000_16<>+0(SB), Z0, Z0
+	VPMINSD        every_4b400007_16<>+0(SB), Z0, Z0
+	VPSLLVD        shiftsIQ3<>+0(SB), Z0, Z0
+	VBROADCASTSS   bits_00000fff<>+0(SB), Z2
+	VPANDD         Z0, Z2, Z0
+	VBROADCASTSS   bits_3efff800<>+0(SB), Z2
+	VBROADCASTSS   bits_7fffffff<>+0(SB), Z3
+	VPANDD         Z1, Z3, Z1
+	VCMPPS         $0x1d, Z2, Z1, K1
+	VPORD.BCST     bits_00001000<>+0(SB), Z0, K1, Z0
+	VPSHUFD        $0x4e, Z0, Z1
+	VPORD          Z0, Z1, Z0
+	VPSHUFD        $0xb1, Z0, Z1
+	VPORD          Z0, Z1, Z0
+	VMOVUPS        Z0, 1088(AX)
+	XORQ           DX, DX
+	XORQ           BX, BX
+	MOVL           1024(AX), R8
+	MOVL           (SI)(R8*4), R8
+	MOVL           R8, 39712(AX)
+	MOVL           1040(AX), R8
+	MOVL           (SI)(R8*4), R8
+	MOVL           R8, 39716(AX)
+	MOVL           1056(AX), R8
+	MOVL           (SI)(R8*4), R8
+	MOVL           R8, 39720(AX)
+	MOVL           1072(AX), R8
+	MOVL           (SI)(R8*4), R8
+	MOVL           R8, 39724(AX)
+	MOVL           1088(AX), R8
+	MOVL           (SI)(R8*4), R8
+	MOVL           R8, 39728(AX)
+	MOVL           1104(AX), R8
+	MOVL           (SI)(R8*4), R8
+	MOVL           R8, 39732(AX)
+	MOVL           1120(AX), R8
+	MOVL           (SI)(R8*4), R8
+	MOVL           R8, 39736(AX)
+	MOVL           1136(AX), R8
+	MOVL           (SI)(R8*4), R8
+	MOVL           R8, 39740(AX)
+	VMOVDQU32      39712(AX), Y0
+	VMOVUPS        ordinals<>+0(SB), Y1
+	VPSLLD         $0x05, Y1, Y1
+	VPMOVZXWD      (DI), Y2
+	VPTESTNMD.BCST bits_00000008<>+0(SB), Y2, K1
+	VPANDD.BCST    bits_00007fff<>+0(SB), Y2, Y2
+	VMOVDQA32      Y2, K1, Y0
+	VXORPS         Y4, Y4, Y4
+	VPANDD.BCST    bits_00038000<>+0(SB), Y0, Y3
+	VPTESTMD       Y3, Y3, K1
+	VPCMPUD.BCST   $0x05, bits_00010000<>+0(SB), Y3, K2
+	VPCMPUD.BCST   $0x05, bits_00018000<>+0(SB), Y3, K3
+	VPSRLD         $0x12, Y0, Y2
+	VPSLLD         $0x04, Y2, Y2
+	VXORPS         Y4, Y4, Y4
+	VPCOMPRESSD.Z  Y2, K1, Y4
+	VMOVUPS        Y4, 14528(AX)(DX*4)
+	VXORPS         Y4, Y4, Y4
+	VPCOMPRESSD.Z  Y1, K1, Y4
+	VMOVUPS        Y4, 15616(AX)(DX*4)
+	VPBROADCASTD   DX, Y5
+	VMOVUPS        ordinals<>+0(SB), Y4
+	VPEXPANDD.Z    Y4, K1, Y4
+	VPADDD         Y5, Y4, Y4
+	VPADDD.BCST    bits_00000010<>+0(SB), Y2, Y2
+	VXORPS         Y5, Y5, Y5
+	VPCOMPRESSD.Z  Y2, K2, Y5
+	VMOVUPS        Y5, 23040(AX)(BX*4)
+	VXORPS         Y5, Y5, Y5
+	VPCOMPRESSD.Z  Y1, K2, Y5
+	VMOVUPS        Y5, 27200(AX)(BX*4)
+	VXORPS         Y5, Y5, Y5
+	VPCOMPRESSD.Z  Y4, K2, Y5
+	VMOVUPS        Y5, 18880(AX)(BX*4)
+	KMOVW          K1, SI
+	POPCNTL        SI, SI
+	ADDQ           SI, DX
+	KMOVW          K2, SI
+	POPCNTL        SI, SI
+	ADDQ           SI, BX
+	KMOVW          K3, SI
+	TESTL          SI, SI
+	JZ             done62
+	VMOVUPS        Y3, 2432(AX)
+	VMOVUPS        Y2, 2496(AX)
+	VMOVUPS        Y1, 2560(AX)
+	VMOVUPS        Y4, 2624(AX)
 
-once:
-	MOVW  (R9), R11
-	MOVW  R11, 2688(AX)(R10*2)
-	TESTW $0x0008, R11
-	JZ    kept
-	MOVL  (R8), R11
-	MOVL  (SI)(R11*4), R11
-	MOVW  R11, 2688(AX)(R10*2)
-	MOVL  R11, R12
-	SHRL  $0x12, R11
-	SHLL  $0x04, R11
-	SHRL  $0x0f, R12
-	ANDL  $0x07, R12
-	MOVQ  R10, R13
-	SHLQ  $0x20, R13
-	ORQ   R11, R13
-	MOVQ  R13, 4224(AX)(DX*8)
-	ADDQ  $0x10, R13
-	MOVQ  R13, 6336(AX)(BX*8)
-	CMPL  R12, $0x01
-	SBBQ  $-1, DX
-	CMPL  R12, $0x02
-	SBBQ  $-1, BX
-	SUBL  $0x02, R12
-	JLE   few36
+lane60:
+	TZCNTL SI, DI
+	MOVL   2432(AX)(DI*4), R8
+	SHRL   $0x0f, R8
+	SUBL   $0x02, R8
 
-next37:
-	ADDQ $0x10, R13
-	MOVQ R13, 6336(AX)(BX*8)
-	INCQ BX
-	DECL R12
-	JNZ  next37
+list61:
+	MOVL  2496(AX)(DI*4), R9
+	ADDL  $0x10, R9
+	MOVL  R9, 2496(AX)(DI*4)
+	MOVL  R9, 23040(AX)(BX*4)
+	MOVL  2560(AX)(DI*4), R9
+	MOVL  R9, 27200(AX)(BX*4)
+	MOVL  2624(AX)(DI*4), R9
+	MOVL  R9, 18880(AX)(BX*4)
+	INCQ  BX
+	DECL  R8
+	JNZ   list61
+	BLSRL SI, SI
+	JNZ   lane60
 
-few36:
-kept:
-	ADDQ    $0x10, R8
-	ADDQ    $0x02, R9
-	ADDQ    $0x20, R10
-	CMPQ    R10, $0x00000100
-	JLT     once
-	VMOVUPS levelsIQ3<>+0(SB), Y0
-	MOVQ    lists+40(FP), SI
-	TESTQ   DX, DX
-	JZ      none39
-	LEAQ    4224(AX), R8
-	LEAQ    (R8)(DX*8), DX
-	MOVQ    -8(DX), R9
-	MOVQ    R9, (DX)
-	MOVQ    R9, 8(DX)
-	MOVQ    R9, 16(DX)
-	MOVQ    R9, 24(DX)
-	MOVQ    R9, 32(DX)
-	MOVQ    R9, 40(DX)
-	MOVQ    R9, 48(DX)
+done62:
+	VMOVUPS      levelsIQ3<>+0(SB), Y1
+	MOVQ         lists+40(FP), SI
+	TESTQ        DX, DX
+	JZ           none64
+	VBROADCASTSS 14524(AX)(DX*4), Y2
+	VMOVUPS      Y2, 14528(AX)(DX*4)
+	VBROADCASTSS 15612(AX)(DX*4), Y2
+	VMOVUPS      Y2, 15616(AX)(DX*4)
+	XORQ         DI, DI
 
-batch38:
-	MOVL         (R8), R9
-	MOVL         4(R8), R10
-	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
-	SHRL         $0x01, R9
-	ANDL         $0x70, R9
-	MOVL         8(R8), R10
-	MOVL         12(R8), R11
-	VPMOVZXWD    (SI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
-	SHRL         $0x01, R10
-	ANDL         $0x70, R10
-	VMULPS       Y0, Y2, Y2
-	VMULPS       Y0, Y4, Y4
-	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
-	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
-	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
-	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
-	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
-	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
-	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
-	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
-	VMULPS.BCST  256(AX)(R9*1), Y5, Y11
-	VMULPS.BCST  260(AX)(R9*1), Y6, Y12
-	VMULPS.BCST  264(AX)(R9*1), Y7, Y13
-	VMULPS.BCST  268(AX)(R9*1), Y2, Y14
-	VMULPS.BCST  256(AX)(R10*1), Y8, Y15
-	VMULPS.BCST  260(AX)(R10*1), Y9, Y16
-	VMULPS.BCST  264(AX)(R10*1), Y10, Y17
-	VMULPS.BCST  268(AX)(R10*1), Y4, Y18
-	VMULPS       Y5, Y11, Y11
-	VMULPS       Y6, Y12, Y12
-	VMULPS       Y7, Y13, Y13
-	VMULPS       Y2, Y14, Y14
-	VMULPS       Y8, Y15, Y15
-	VMULPS       Y9, Y16, Y16
-	VMULPS       Y10, Y17, Y17
-	VMULPS       Y4, Y18, Y18
-	VPERMPS      Y11, Y1, Y11
-	VPERMPS      Y15, Y3, Y15
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y12, Y1, Y12
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y16, Y3, Y16
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y13, Y1, Y13
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y17, Y3, Y17
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y14, Y1, Y14
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y18, Y3, Y18
-	VADDPS       Y12, Y11, Y11
-	VADDPS       Y16, Y15, Y15
-	VADDPS       Y13, Y11, Y11
-	VADDPS       Y17, Y15, Y15
-	VADDPS       Y14, Y11, Y11
-	VADDPS       Y18, Y15, Y15
-	MOVL         16(R8), R9
-	MOVL         20(R8), R10
-	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
-	SHRL         $0x01, R9
-	ANDL         $0x70, R9
-	MOVL         24(R8), R10
-	MOVL         28(R8), R11
-	VPMOVZXWD    (SI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
-	SHRL         $0x01, R10
-	ANDL         $0x70, R10
-	VMULPS       Y0, Y2, Y2
-	VMULPS       Y0, Y4, Y4
-	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
-	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
-	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
-	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
-	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
-	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
-	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
-	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
-	VMULPS.BCST  256(AX)(R9*1), Y5, Y12
-	VMULPS.BCST  260(AX)(R9*1), Y6, Y13
-	VMULPS.BCST  264(AX)(R9*1), Y7, Y14
-	VMULPS.BCST  268(AX)(R9*1), Y2, Y16
-	VMULPS.BCST  256(AX)(R10*1), Y8, Y17
-	VMULPS.BCST  260(AX)(R10*1), Y9, Y18
-	VMULPS.BCST  264(AX)(R10*1), Y10, Y19
-	VMULPS.BCST  268(AX)(R10*1), Y4, Y20
-	VMULPS       Y5, Y12, Y12
-	VMULPS       Y6, Y13, Y13
-	VMULPS       Y7, Y14, Y14
-	VMULPS       Y2, Y16, Y16
-	VMULPS       Y8, Y17, Y17
-	VMULPS       Y9, Y18, Y18
-	VMULPS       Y10, Y19, Y19
-	VMULPS       Y4, Y20, Y20
-	VPERMPS      Y12, Y1, Y12
-	VPERMPS      Y17, Y3, Y17
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y13, Y1, Y13
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y18, Y3, Y18
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y14, Y1, Y14
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y19, Y3, Y19
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y16, Y1, Y16
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y20, Y3, Y20
-	VADDPS       Y13, Y12, Y12
-	VADDPS       Y18, Y17, Y17
-	VADDPS       Y14, Y12, Y12
-	VADDPS       Y19, Y17, Y17
-	VADDPS       Y16, Y12, Y12
-	VADDPS       Y20, Y17, Y17
-	MOVL         32(R8), R9
-	MOVL         36(R8), R10
-	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
-	SHRL         $0x01, R9
-	ANDL         $0x70, R9
-	MOVL         40(R8), R10
-	MOVL         44(R8), R11
-	VPMOVZXWD    (SI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
-	SHRL         $0x01, R10
-	ANDL         $0x70, R10
-	VMULPS       Y0, Y2, Y2
-	VMULPS       Y0, Y4, Y4
-	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
-	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
-	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
-	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
-	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
-	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
-	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
-	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
-	VMULPS.BCST  256(AX)(R9*1), Y5, Y13
-	VMULPS.BCST  260(AX)(R9*1), Y6, Y14
-	VMULPS.BCST  264(AX)(R9*1), Y7, Y16
-	VMULPS.BCST  268(AX)(R9*1), Y2, Y18
-	VMULPS.BCST  256(AX)(R10*1), Y8, Y19
-	VMULPS.BCST  260(AX)(R10*1), Y9, Y20
-	VMULPS.BCST  264(AX)(R10*1), Y10, Y21
-	VMULPS.BCST  268(AX)(R10*1), Y4, Y22
-	VMULPS       Y5, Y13, Y13
-	VMULPS       Y6, Y14, Y14
-	VMULPS       Y7, Y16, Y16
-	VMULPS       Y2, Y18, Y18
-	VMULPS       Y8, Y19, Y19
-	VMULPS       Y9, Y20, Y20
-	VMULPS       Y10, Y21, Y21
-	VMULPS       Y4, Y22, Y22
-	VPERMPS      Y13, Y1, Y13
-	VPERMPS      Y19, Y3, Y19
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y14, Y1, Y14
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y20, Y3, Y20
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y16, Y1, Y16
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y21, Y3, Y21
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y18, Y1, Y18
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y22, Y3, Y22
-	VADDPS       Y14, Y13, Y13
-	VADDPS       Y20, Y19, Y19
-	VADDPS       Y16, Y13, Y13
-	VADDPS       Y21, Y19, Y19
-	VADDPS       Y18, Y13, Y13
-	VADDPS       Y22, Y19, Y19
-	MOVL         48(R8), R9
-	MOVL         52(R8), R10
-	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
-	SHRL         $0x01, R9
-	ANDL         $0x70, R9
-	MOVL         56(R8), R10
-	MOVL         60(R8), R11
-	VPMOVZXWD    (SI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
-	SHRL         $0x01, R10
-	ANDL         $0x70, R10
-	VMULPS       Y0, Y2, Y2
-	VMULPS       Y0, Y4, Y4
-	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
-	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
-	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
-	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
-	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
-	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
-	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
-	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
-	VMULPS.BCST  256(AX)(R9*1), Y5, Y14
-	VMULPS.BCST  260(AX)(R9*1), Y6, Y16
-	VMULPS.BCST  264(AX)(R9*1), Y7, Y18
-	VMULPS.BCST  268(AX)(R9*1), Y2, Y20
-	VMULPS.BCST  256(AX)(R10*1), Y8, Y21
-	VMULPS.BCST  260(AX)(R10*1), Y9, Y22
-	VMULPS.BCST  264(AX)(R10*1), Y10, Y23
-	VMULPS.BCST  268(AX)(R10*1), Y4, Y24
-	VMULPS       Y5, Y14, Y14
-	VMULPS       Y6, Y16, Y16
-	VMULPS       Y7, Y18, Y18
-	VMULPS       Y2, Y20, Y20
-	VMULPS       Y8, Y21, Y21
-	VMULPS       Y9, Y22, Y22
-	VMULPS       Y10, Y23, Y23
-	VMULPS       Y4, Y24, Y24
-	VPERMPS      Y14, Y1, Y14
-	VPERMPS      Y21, Y3, Y21
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y16, Y1, Y16
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y22, Y3, Y22
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y18, Y1, Y18
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y23, Y3, Y23
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y20, Y1, Y20
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y24, Y3, Y24
-	VADDPS       Y16, Y14, Y14
-	VADDPS       Y22, Y21, Y21
-	VADDPS       Y18, Y14, Y14
-	VADDPS       Y23, Y21, Y21
-	VADDPS       Y20, Y14, Y14
-	VADDPS       Y24, Y21, Y21
-	VUNPCKLPS    Y15, Y11, Y1
-	VUNPCKHPS    Y15, Y11, Y2
-	VMINPS       Y2, Y1, Y1
-	VUNPCKLPS    Y17, Y12, Y2
-	VUNPCKHPS    Y17, Y12, Y3
-	VMINPS       Y3, Y2, Y2
-	VUNPCKLPD    Y2, Y1, Y3
-	VUNPCKHPD    Y2, Y1, Y1
-	VMINPS       Y1, Y3, Y1
-	VUNPCKLPS    Y19, Y13, Y2
-	VUNPCKHPS    Y19, Y13, Y3
-	VMINPS       Y3, Y2, Y2
-	VUNPCKLPS    Y21, Y14, Y3
-	VUNPCKHPS    Y21, Y14, Y4
-	VMINPS       Y4, Y3, Y3
-	VUNPCKLPD    Y3, Y2, Y4
-	VUNPCKHPD    Y3, Y2, Y2
-	VMINPS       Y2, Y4, Y2
-	VPERM2F128   $0x20, Y2, Y1, Y3
-	VPERM2F128   $0x31, Y2, Y1, Y1
-	VMINPS       Y1, Y3, Y1
-	VMOVUPS      Y1, 1280(AX)
-	VCMPPS.BCST  $0x00, 1280(AX), Y11, K1
-	KMOVW        K1, R9
-	MOVL         (R8), R10
-	MOVL         4(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1280(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1284(AX), Y15, K1
-	KMOVW        K1, R9
-	MOVL         8(R8), R10
-	MOVL         12(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1284(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1288(AX), Y12, K1
-	KMOVW        K1, R9
-	MOVL         16(R8), R10
-	MOVL         20(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1288(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1292(AX), Y17, K1
-	KMOVW        K1, R9
-	MOVL         24(R8), R10
-	MOVL         28(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1292(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1296(AX), Y13, K1
-	KMOVW        K1, R9
-	MOVL         32(R8), R10
-	MOVL         36(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1296(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1300(AX), Y19, K1
-	KMOVW        K1, R9
-	MOVL         40(R8), R10
-	MOVL         44(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1300(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1304(AX), Y14, K1
-	KMOVW        K1, R9
-	MOVL         48(R8), R10
-	MOVL         52(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1304(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1308(AX), Y21, K1
-	KMOVW        K1, R9
-	MOVL         56(R8), R10
-	MOVL         60(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1308(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	ADDQ         $0x40, R8
-	CMPQ         R8, DX
-	JLT          batch38
-
-none39:
-	TESTQ BX, BX
-	JZ    none42
-	LEAQ  6336(AX), DX
-	LEAQ  (DX)(BX*8), BX
-
-item40:
-	MOVL         (DX), R8
-	MOVL         4(DX), R9
-	VPMOVZXWD    (SI)(R8*1), Y1
-	VBROADCASTSS 1408(AX)(R9*4), Y2
-	MOVL         R9, R8
+batch63:
+	MOVL         14528(AX)(DI*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y2
+	MOVL         15616(AX)(DI*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y3
 	SHRL         $0x01, R8
 	ANDL         $0x70, R8
-	VMULPS       Y0, Y2, Y2
-	VSUBPS.BCST  (AX)(R8*1), Y2, Y3
-	VSUBPS.BCST  4(AX)(R8*1), Y2, Y4
-	VSUBPS.BCST  8(AX)(R8*1), Y2, Y5
-	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
-	VMULPS.BCST  256(AX)(R8*1), Y3, Y6
-	VMULPS.BCST  260(AX)(R8*1), Y4, Y7
-	VMULPS.BCST  264(AX)(R8*1), Y5, Y8
-	VMULPS.BCST  268(AX)(R8*1), Y2, Y9
-	VMULPS       Y3, Y6, Y6
-	VMULPS       Y4, Y7, Y7
-	VMULPS       Y5, Y8, Y8
-	VMULPS       Y2, Y9, Y9
-	VPERMPS      Y6, Y1, Y6
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y7, Y1, Y7
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y8, Y1, Y8
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y9, Y1, Y9
-	VADDPS       Y7, Y6, Y6
-	VADDPS       Y8, Y6, Y6
-	VADDPS       Y9, Y6, Y6
-	MOVL         (DX), R8
-	MOVL         4(DX), R9
-	ADDQ         SI, R8
-	VMOVAPS      Y6, Y1
-	VEXTRACTF128 $0x01, Y6, X2
-	VMINPS       X2, X6, X6
-	VPERMILPS    $0x4e, X6, X2
-	VMINPS       X2, X6, X6
-	VPERMILPS    $0xb1, X6, X2
-	VMINPS       X2, X6, X6
-	VINSERTF128  $0x01, X6, Y6, Y2
-	VCMPPS       $0x00, Y1, Y2, Y2
-	VMOVMSKPS    Y2, R10
-	TZCNTL       R10, R10
-	MOVWLZX      (R8)(R10*2), R8
-	VUCOMISS     3200(AX)(R9*4), X6
-	JAE          worse41
-	MOVW         R8, 2688(AX)(R9*2)
-	VMOVSS       X6, 3200(AX)(R9*4)
+	MOVL         14532(AX)(DI*4), R9
+	VPMOVZXWD    (SI)(R9*1), Y4
+	MOVL         15620(AX)(DI*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y5
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(R8*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(R8*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(R8*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(R8*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R9*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R9*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R9*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R9*1), Y5, Y5
+	VMULPS.BCST  256(AX)(R8*1), Y6, Y12
+	VMULPS.BCST  260(AX)(R8*1), Y7, Y13
+	VMULPS.BCST  264(AX)(R8*1), Y8, Y14
+	VMULPS.BCST  268(AX)(R8*1), Y3, Y15
+	VMULPS.BCST  256(AX)(R9*1), Y9, Y16
+	VMULPS.BCST  260(AX)(R9*1), Y10, Y17
+	VMULPS.BCST  264(AX)(R9*1), Y11, Y18
+	VMULPS.BCST  268(AX)(R9*1), Y5, Y19
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y8, Y14, Y14
+	VMULPS       Y3, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y11, Y18, Y18
+	VMULPS       Y5, Y19, Y19
+	VPERMPS      Y12, Y2, Y12
+	VPERMPS      Y16, Y4, Y16
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y13, Y2, Y13
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y17, Y4, Y17
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y14, Y2, Y14
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y18, Y4, Y18
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y19, Y4, Y19
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y17, Y16, Y16
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y18, Y16, Y16
+	VADDPS       Y15, Y12, Y12
+	VADDPS       Y19, Y16, Y16
+	MOVL         14536(AX)(DI*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y2
+	MOVL         15624(AX)(DI*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y3
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         14540(AX)(DI*4), R9
+	VPMOVZXWD    (SI)(R9*1), Y4
+	MOVL         15628(AX)(DI*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y5
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(R8*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(R8*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(R8*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(R8*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R9*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R9*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R9*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R9*1), Y5, Y5
+	VMULPS.BCST  256(AX)(R8*1), Y6, Y13
+	VMULPS.BCST  260(AX)(R8*1), Y7, Y14
+	VMULPS.BCST  264(AX)(R8*1), Y8, Y15
+	VMULPS.BCST  268(AX)(R8*1), Y3, Y17
+	VMULPS.BCST  256(AX)(R9*1), Y9, Y18
+	VMULPS.BCST  260(AX)(R9*1), Y10, Y19
+	VMULPS.BCST  264(AX)(R9*1), Y11, Y20
+	VMULPS.BCST  268(AX)(R9*1), Y5, Y21
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y3, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y11, Y20, Y20
+	VMULPS       Y5, Y21, Y21
+	VPERMPS      Y13, Y2, Y13
+	VPERMPS      Y18, Y4, Y18
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y14, Y2, Y14
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y19, Y4, Y19
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y20, Y4, Y20
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y21, Y4, Y21
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y19, Y18, Y18
+	VADDPS       Y15, Y13, Y13
+	VADDPS       Y20, Y18, Y18
+	VADDPS       Y17, Y13, Y13
+	VADDPS       Y21, Y18, Y18
+	MOVL         14544(AX)(DI*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y2
+	MOVL         15632(AX)(DI*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y3
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         14548(AX)(DI*4), R9
+	VPMOVZXWD    (SI)(R9*1), Y4
+	MOVL         15636(AX)(DI*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y5
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(R8*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(R8*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(R8*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(R8*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R9*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R9*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R9*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R9*1), Y5, Y5
+	VMULPS.BCST  256(AX)(R8*1), Y6, Y14
+	VMULPS.BCST  260(AX)(R8*1), Y7, Y15
+	VMULPS.BCST  264(AX)(R8*1), Y8, Y17
+	VMULPS.BCST  268(AX)(R8*1), Y3, Y19
+	VMULPS.BCST  256(AX)(R9*1), Y9, Y20
+	VMULPS.BCST  260(AX)(R9*1), Y10, Y21
+	VMULPS.BCST  264(AX)(R9*1), Y11, Y22
+	VMULPS.BCST  268(AX)(R9*1), Y5, Y23
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y15, Y15
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y3, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y11, Y22, Y22
+	VMULPS       Y5, Y23, Y23
+	VPERMPS      Y14, Y2, Y14
+	VPERMPS      Y20, Y4, Y20
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y21, Y4, Y21
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y22, Y4, Y22
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y19, Y2, Y19
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y23, Y4, Y23
+	VADDPS       Y15, Y14, Y14
+	VADDPS       Y21, Y20, Y20
+	VADDPS       Y17, Y14, Y14
+	VADDPS       Y22, Y20, Y20
+	VADDPS       Y19, Y14, Y14
+	VADDPS       Y23, Y20, Y20
+	MOVL         14552(AX)(DI*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y2
+	MOVL         15640(AX)(DI*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y3
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         14556(AX)(DI*4), R9
+	VPMOVZXWD    (SI)(R9*1), Y4
+	MOVL         15644(AX)(DI*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y5
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(R8*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(R8*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(R8*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(R8*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R9*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R9*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R9*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R9*1), Y5, Y5
+	VMULPS.BCST  256(AX)(R8*1), Y6, Y15
+	VMULPS.BCST  260(AX)(R8*1), Y7, Y17
+	VMULPS.BCST  264(AX)(R8*1), Y8, Y19
+	VMULPS.BCST  268(AX)(R8*1), Y3, Y21
+	VMULPS.BCST  256(AX)(R9*1), Y9, Y22
+	VMULPS.BCST  260(AX)(R9*1), Y10, Y23
+	VMULPS.BCST  264(AX)(R9*1), Y11, Y24
+	VMULPS.BCST  268(AX)(R9*1), Y5, Y25
+	VMULPS       Y6, Y15, Y15
+	VMULPS       Y7, Y17, Y17
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y3, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y11, Y24, Y24
+	VMULPS       Y5, Y25, Y25
+	VPERMPS      Y15, Y2, Y15
+	VPERMPS      Y22, Y4, Y22
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y23, Y4, Y23
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y19, Y2, Y19
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y24, Y4, Y24
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y21, Y2, Y21
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y25, Y4, Y25
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y23, Y22, Y22
+	VADDPS       Y19, Y15, Y15
+	VADDPS       Y24, Y22, Y22
+	VADDPS       Y21, Y15, Y15
+	VADDPS       Y25, Y22, Y22
+	VSHUFPS      $0x88, Y16, Y12, Y2
+	VSHUFPS      $0xdd, Y16, Y12, Y4
+	VCMPPS       $0x11, Y2, Y4, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y3
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y3
+	VMINPS       Y2, Y4, Y2
+	VSHUFPS      $0x88, Y18, Y13, Y4
+	VSHUFPS      $0xdd, Y18, Y13, Y6
+	VCMPPS       $0x11, Y4, Y6, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y5
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y5
+	VMINPS       Y4, Y6, Y4
+	VSHUFPS      $0x88, Y20, Y14, Y6
+	VSHUFPS      $0xdd, Y20, Y14, Y8
+	VCMPPS       $0x11, Y6, Y8, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y7
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y7
+	VMINPS       Y6, Y8, Y6
+	VSHUFPS      $0x88, Y22, Y15, Y8
+	VSHUFPS      $0xdd, Y22, Y15, Y10
+	VCMPPS       $0x11, Y8, Y10, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y9
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y9
+	VMINPS       Y8, Y10, Y8
+	VSHUFPS      $0x88, Y4, Y2, Y10
+	VSHUFPS      $0xdd, Y4, Y2, Y4
+	VCMPPS       $0x11, Y10, Y4, K2
+	VSHUFPS      $0x88, Y5, Y3, Y2
+	VSHUFPS      $0xdd, Y5, Y3, Y3
+	VMOVDQA32    Y3, K2, Y2
+	VMINPS       Y10, Y4, Y10
+	VSHUFPS      $0x88, Y8, Y6, Y3
+	VSHUFPS      $0xdd, Y8, Y6, Y5
+	VCMPPS       $0x11, Y3, Y5, K2
+	VSHUFPS      $0x88, Y9, Y7, Y4
+	VSHUFPS      $0xdd, Y9, Y7, Y6
+	VMOVDQA32    Y6, K2, Y4
+	VMINPS       Y3, Y5, Y3
+	VPERM2F128   $0x20, Y3, Y10, Y5
+	VPERM2F128   $0x31, Y3, Y10, Y6
+	VCMPPS       $0x11, Y5, Y6, K2
+	VPERM2F128   $0x20, Y4, Y2, Y3
+	VPERM2F128   $0x31, Y4, Y2, Y2
+	VMOVDQA32    Y2, K2, Y3
+	VMINPS       Y5, Y6, Y5
+	VPADDD       Y3, Y3, Y3
+	VPADDD       14528(AX)(DI*4), Y3, Y3
+	VMOVUPS      Y3, 2432(AX)
+	VMOVUPS      Y5, 17792(AX)(DI*4)
+	MOVL         2432(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16704(AX)(DI*4)
+	MOVL         2436(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16708(AX)(DI*4)
+	MOVL         2440(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16712(AX)(DI*4)
+	MOVL         2444(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16716(AX)(DI*4)
+	MOVL         2448(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16720(AX)(DI*4)
+	MOVL         2452(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16724(AX)(DI*4)
+	MOVL         2456(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16728(AX)(DI*4)
+	MOVL         2460(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16732(AX)(DI*4)
+	ADDQ         $0x08, DI
+	CMPQ         DI, DX
+	JLT          batch63
 
-worse41:
-	ADDQ $0x08, DX
+none64:
+	TESTQ        BX, BX
+	JZ           none66
+	VBROADCASTSS 23036(AX)(BX*4), Y2
+	VMOVUPS      Y2, 23040(AX)(BX*4)
+	VBROADCASTSS 27196(AX)(BX*4), Y2
+	VMOVUPS      Y2, 27200(AX)(BX*4)
+	XORQ         DX, DX
+
+batch65:
+	MOVL         23040(AX)(DX*4), DI
+	VPMOVZXWD    (SI)(DI*1), Y2
+	MOVL         27200(AX)(DX*4), DI
+	VBROADCASTSS 1408(AX)(DI*4), Y3
+	SHRL         $0x01, DI
+	ANDL         $0x70, DI
+	MOVL         23044(AX)(DX*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y4
+	MOVL         27204(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y5
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(DI*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(DI*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(DI*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(DI*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R8*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R8*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R8*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R8*1), Y5, Y5
+	VMULPS.BCST  256(AX)(DI*1), Y6, Y12
+	VMULPS.BCST  260(AX)(DI*1), Y7, Y13
+	VMULPS.BCST  264(AX)(DI*1), Y8, Y14
+	VMULPS.BCST  268(AX)(DI*1), Y3, Y15
+	VMULPS.BCST  256(AX)(R8*1), Y9, Y16
+	VMULPS.BCST  260(AX)(R8*1), Y10, Y17
+	VMULPS.BCST  264(AX)(R8*1), Y11, Y18
+	VMULPS.BCST  268(AX)(R8*1), Y5, Y19
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y8, Y14, Y14
+	VMULPS       Y3, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y11, Y18, Y18
+	VMULPS       Y5, Y19, Y19
+	VPERMPS      Y12, Y2, Y12
+	VPERMPS      Y16, Y4, Y16
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y13, Y2, Y13
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y17, Y4, Y17
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y14, Y2, Y14
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y18, Y4, Y18
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y19, Y4, Y19
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y17, Y16, Y16
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y18, Y16, Y16
+	VADDPS       Y15, Y12, Y12
+	VADDPS       Y19, Y16, Y16
+	MOVL         23048(AX)(DX*4), DI
+	VPMOVZXWD    (SI)(DI*1), Y2
+	MOVL         27208(AX)(DX*4), DI
+	VBROADCASTSS 1408(AX)(DI*4), Y3
+	SHRL         $0x01, DI
+	ANDL         $0x70, DI
+	MOVL         23052(AX)(DX*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y4
+	MOVL         27212(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y5
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(DI*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(DI*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(DI*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(DI*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R8*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R8*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R8*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R8*1), Y5, Y5
+	VMULPS.BCST  256(AX)(DI*1), Y6, Y13
+	VMULPS.BCST  260(AX)(DI*1), Y7, Y14
+	VMULPS.BCST  264(AX)(DI*1), Y8, Y15
+	VMULPS.BCST  268(AX)(DI*1), Y3, Y17
+	VMULPS.BCST  256(AX)(R8*1), Y9, Y18
+	VMULPS.BCST  260(AX)(R8*1), Y10, Y19
+	VMULPS.BCST  264(AX)(R8*1), Y11, Y20
+	VMULPS.BCST  268(AX)(R8*1), Y5, Y21
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y3, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y11, Y20, Y20
+	VMULPS       Y5, Y21, Y21
+	VPERMPS      Y13, Y2, Y13
+	VPERMPS      Y18, Y4, Y18
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y14, Y2, Y14
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y19, Y4, Y19
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y20, Y4, Y20
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y21, Y4, Y21
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y19, Y18, Y18
+	VADDPS       Y15, Y13, Y13
+	VADDPS       Y20, Y18, Y18
+	VADDPS       Y17, Y13, Y13
+	VADDPS       Y21, Y18, Y18
+	MOVL         23056(AX)(DX*4), DI
+	VPMOVZXWD    (SI)(DI*1), Y2
+	MOVL         27216(AX)(DX*4), DI
+	VBROADCASTSS 1408(AX)(DI*4), Y3
+	SHRL         $0x01, DI
+	ANDL         $0x70, DI
+	MOVL         23060(AX)(DX*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y4
+	MOVL         27220(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y5
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(DI*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(DI*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(DI*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(DI*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R8*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R8*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R8*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R8*1), Y5, Y5
+	VMULPS.BCST  256(AX)(DI*1), Y6, Y14
+	VMULPS.BCST  260(AX)(DI*1), Y7, Y15
+	VMULPS.BCST  264(AX)(DI*1), Y8, Y17
+	VMULPS.BCST  268(AX)(DI*1), Y3, Y19
+	VMULPS.BCST  256(AX)(R8*1), Y9, Y20
+	VMULPS.BCST  260(AX)(R8*1), Y10, Y21
+	VMULPS.BCST  264(AX)(R8*1), Y11, Y22
+	VMULPS.BCST  268(AX)(R8*1), Y5, Y23
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y15, Y15
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y3, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y11, Y22, Y22
+	VMULPS       Y5, Y23, Y23
+	VPERMPS      Y14, Y2, Y14
+	VPERMPS      Y20, Y4, Y20
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y21, Y4, Y21
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y22, Y4, Y22
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y19, Y2, Y19
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y23, Y4, Y23
+	VADDPS       Y15, Y14, Y14
+	VADDPS       Y21, Y20, Y20
+	VADDPS       Y17, Y14, Y14
+	VADDPS       Y22, Y20, Y20
+	VADDPS       Y19, Y14, Y14
+	VADDPS       Y23, Y20, Y20
+	MOVL         23064(AX)(DX*4), DI
+	VPMOVZXWD    (SI)(DI*1), Y2
+	MOVL         27224(AX)(DX*4), DI
+	VBROADCASTSS 1408(AX)(DI*4), Y3
+	SHRL         $0x01, DI
+	ANDL         $0x70, DI
+	MOVL         23068(AX)(DX*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y4
+	MOVL         27228(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y5
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(DI*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(DI*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(DI*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(DI*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R8*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R8*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R8*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R8*1), Y5, Y5
+	VMULPS.BCST  256(AX)(DI*1), Y6, Y15
+	VMULPS.BCST  260(AX)(DI*1), Y7, Y17
+	VMULPS.BCST  264(AX)(DI*1), Y8, Y19
+	VMULPS.BCST  268(AX)(DI*1), Y3, Y21
+	VMULPS.BCST  256(AX)(R8*1), Y9, Y22
+	VMULPS.BCST  260(AX)(R8*1), Y10, Y23
+	VMULPS.BCST  264(AX)(R8*1), Y11, Y24
+	VMULPS.BCST  268(AX)(R8*1), Y5, Y25
+	VMULPS       Y6, Y15, Y15
+	VMULPS       Y7, Y17, Y17
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y3, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y11, Y24, Y24
+	VMULPS       Y5, Y25, Y25
+	VPERMPS      Y15, Y2, Y15
+	VPERMPS      Y22, Y4, Y22
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y23, Y4, Y23
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y19, Y2, Y19
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y24, Y4, Y24
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y21, Y2, Y21
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y25, Y4, Y25
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y23, Y22, Y22
+	VADDPS       Y19, Y15, Y15
+	VADDPS       Y24, Y22, Y22
+	VADDPS       Y21, Y15, Y15
+	VADDPS       Y25, Y22, Y22
+	VSHUFPS      $0x88, Y16, Y12, Y2
+	VSHUFPS      $0xdd, Y16, Y12, Y4
+	VCMPPS       $0x11, Y2, Y4, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y3
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y3
+	VMINPS       Y2, Y4, Y2
+	VSHUFPS      $0x88, Y18, Y13, Y4
+	VSHUFPS      $0xdd, Y18, Y13, Y6
+	VCMPPS       $0x11, Y4, Y6, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y5
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y5
+	VMINPS       Y4, Y6, Y4
+	VSHUFPS      $0x88, Y20, Y14, Y6
+	VSHUFPS      $0xdd, Y20, Y14, Y8
+	VCMPPS       $0x11, Y6, Y8, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y7
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y7
+	VMINPS       Y6, Y8, Y6
+	VSHUFPS      $0x88, Y22, Y15, Y8
+	VSHUFPS      $0xdd, Y22, Y15, Y10
+	VCMPPS       $0x11, Y8, Y10, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y9
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y9
+	VMINPS       Y8, Y10, Y8
+	VSHUFPS      $0x88, Y4, Y2, Y10
+	VSHUFPS      $0xdd, Y4, Y2, Y4
+	VCMPPS       $0x11, Y10, Y4, K2
+	VSHUFPS      $0x88, Y5, Y3, Y2
+	VSHUFPS      $0xdd, Y5, Y3, Y3
+	VMOVDQA32    Y3, K2, Y2
+	VMINPS       Y10, Y4, Y10
+	VSHUFPS      $0x88, Y8, Y6, Y3
+	VSHUFPS      $0xdd, Y8, Y6, Y5
+	VCMPPS       $0x11, Y3, Y5, K2
+	VSHUFPS      $0x88, Y9, Y7, Y4
+	VSHUFPS      $0xdd, Y9, Y7, Y6
+	VMOVDQA32    Y6, K2, Y4
+	VMINPS       Y3, Y5, Y3
+	VPERM2F128   $0x20, Y3, Y10, Y5
+	VPERM2F128   $0x31, Y3, Y10, Y6
+	VCMPPS       $0x11, Y5, Y6, K2
+	VPERM2F128   $0x20, Y4, Y2, Y3
+	VPERM2F128   $0x31, Y4, Y2, Y2
+	VMOVDQA32    Y2, K2, Y3
+	VMINPS       Y5, Y6, Y5
+	VPADDD       Y3, Y3, Y3
+	VPADDD       23040(AX)(DX*4), Y3, Y3
+	VMOVUPS      Y3, 2432(AX)
+	VMOVUPS      Y5, 35520(AX)(DX*4)
+	MOVL         2432(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31360(AX)(DX*4)
+	MOVL         2436(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31364(AX)(DX*4)
+	MOVL         2440(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31368(AX)(DX*4)
+	MOVL         2444(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31372(AX)(DX*4)
+	MOVL         2448(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31376(AX)(DX*4)
+	MOVL         2452(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31380(AX)(DX*4)
+	MOVL         2456(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31384(AX)(DX*4)
+	MOVL         2460(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31388(AX)(DX*4)
+	ADDQ         $0x08, DX
+	CMPQ         DX, BX
+	JLT          batch65
+
+none66:
+	XORQ  DX, DX
+	TESTQ BX, BX
+	JZ    none69
+
+item67:
+	MOVL 18880(AX)(DX*4), SI
+	MOVL 35520(AX)(DX*4), DI
+	MOVL 31360(AX)(DX*4), R8
+	CMPL DI, 17792(AX)(SI*4)
+	JGE  worse68
+	MOVL DI, 17792(AX)(SI*4)
+	MOVL R8, 16704(AX)(SI*4)
+
+worse68:
+	INCQ DX
 	CMPQ DX, BX
-	JLT  item40
+	JLT  item67
 
-none42:
-	MOVW      2688(AX), DX
-	MOVW      DX, (DI)
-	MOVW      2752(AX), DX
-	MOVW      DX, 2(DI)
-	MOVW      2816(AX), DX
-	MOVW      DX, 4(DI)
-	MOVW      2880(AX), DX
-	MOVW      DX, 6(DI)
-	MOVW      2944(AX), DX
-	MOVW      DX, 8(DI)
-	MOVW      3008(AX), DX
-	MOVW      DX, 10(DI)
-	MOVW      3072(AX), DX
-	MOVW      DX, 12(DI)
-	MOVW      3136(AX), DX
-	MOVW      DX, 14(DI)
+none69:
+	MOVQ      out+0(FP), DX
+	MOVQ      CX, BX
+	SHLQ      $0x05, BX
+	ADDQ      BX, DX
+	XORQ      BX, BX
+	VMOVUPS   16704(AX)(BX*4), Y1
+	VPEXPANDD Y1, K1, Y0
+	KMOVW     K1, SI
+	POPCNTL   SI, SI
+	ADDQ      SI, BX
+	VMOVDQA32 Y0, Y0
+	VPMOVDW   Y0, (DX)
+	MOVQ      out+0(FP), DX
+	MOVQ      CX, BX
+	SHLQ      $0x05, BX
+	ADDQ      BX, DX
 	VMOVUPS   levelsIQ3<>+0(SB), Y1
-	VPMOVZXWD (DI), Y0
 	VMOVUPS   foursIQ3_0<>+0(SB), Y2
 	VPERMD    Y0, Y2, Y2
 	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
@@ -5156,7 +7446,7 @@ none42:
 	VUCOMISS  X2, X1
 	JBE       done
 	VDIVSS    X1, X0, X0
-	VMOVSS    X0, 16(DI)
+	VMOVSS    X0, 16(DX)
 
 done:
 	MOVQ out+0(FP), DX
@@ -5174,8 +7464,8 @@ skip:
 	RET
 
 // func fitIQ3_SWeightedAVX512(out *uint16, src *float32, importance *float32, sigma2 *float32, info *uint32, lists *uint16, blocks int)
-// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI, BMI2
-TEXT ·fitIQ3_SWeightedAVX512(SB), $14592-56
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI, BMI2, POPCNT
+TEXT ·fitIQ3_SWeightedAVX512(SB), $40800-56
 	LEAQ (SP), AX
 	ADDQ $0x3f, AX
 	ANDQ $-64, AX
@@ -5476,76 +7766,253 @@ four:
 	VPAND        Y1, Y2, Y1
 	VPOR         Y0, Y1, Y0
 	VMOVUPS      Y0, 1088(AX)
-	LEAQ         1024(AX), R8
-	MOVQ         DI, R9
-	SHLQ         $0x05, R9
-	LEAQ         19(R9), R10
+	MOVQ         DI, R8
+	SHLQ         $0x07, R8
+	MOVL         1024(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39712(AX)(R8*1)
+	MOVL         1028(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39716(AX)(R8*1)
+	MOVL         1032(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39720(AX)(R8*1)
+	MOVL         1036(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39724(AX)(R8*1)
+	MOVL         1040(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39728(AX)(R8*1)
+	MOVL         1044(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39732(AX)(R8*1)
+	MOVL         1048(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39736(AX)(R8*1)
+	MOVL         1052(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39740(AX)(R8*1)
+	MOVL         1056(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39744(AX)(R8*1)
+	MOVL         1060(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39748(AX)(R8*1)
+	MOVL         1064(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39752(AX)(R8*1)
+	MOVL         1068(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39756(AX)(R8*1)
+	MOVL         1072(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39760(AX)(R8*1)
+	MOVL         1076(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39764(AX)(R8*1)
+	MOVL         1080(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39768(AX)(R8*1)
+	MOVL         1084(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39772(AX)(R8*1)
+	MOVL         1088(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39776(AX)(R8*1)
+	MOVL         1092(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39780(AX)(R8*1)
+	MOVL         1096(AX), R9
+	MOVL         (SI)(R9*4), R9
+	MOVL         R9, 39784(AX)(R8*1)
+	XORL         R9, R9
+	MOVL         R9, 39788(AX)(R8*1)
+	MOVL         R9, 39792(AX)(R8*1)
+	MOVL         R9, 39796(AX)(R8*1)
+	MOVL         R9, 39800(AX)(R8*1)
+	MOVL         R9, 39804(AX)(R8*1)
+	INCQ         DI
+	CMPQ         DI, $0x08
+	JLT          four
+	XORQ         DI, DI
 
-trial:
-	MOVL (R8), R11
-	MOVL (SI)(R11*4), R11
-	MOVW R11, 2688(AX)(R9*2)
-	MOVL R11, R12
-	SHRL $0x12, R11
-	SHLL $0x04, R11
-	SHRL $0x0f, R12
-	ANDL $0x07, R12
-	MOVQ R9, R13
-	SHLQ $0x20, R13
-	ORQ  R11, R13
-	MOVQ R13, 4224(AX)(DX*8)
-	ADDQ $0x10, R13
-	MOVQ R13, 6336(AX)(BX*8)
-	CMPL R12, $0x01
-	SBBQ $-1, DX
-	CMPL R12, $0x02
-	SBBQ $-1, BX
-	SUBL $0x02, R12
-	JLE  few43
+lists:
+	XORL          R9, R9
+	MOVL          DI, R8
+	SHLL          $0x05, R8
+	ADDL          $0x00000000, R8
+	VPBROADCASTD  R8, Z0
+	VPADDD        ordinals<>+0(SB), Z0, Z0
+	MOVQ          DI, R8
+	SHLQ          $0x06, R8
+	VMOVUPS       39712(AX)(R8*2), Z1
+	VXORPS        Z4, Z4, Z4
+	VPANDD.BCST   bits_00038000<>+0(SB), Z1, Z3
+	VPTESTMD      Z3, Z3, K1
+	VPCMPUD.BCST  $0x05, bits_00010000<>+0(SB), Z3, K2
+	VPCMPUD.BCST  $0x05, bits_00018000<>+0(SB), Z3, K3
+	VPSRLD        $0x12, Z1, Z2
+	VPSLLD        $0x04, Z2, Z2
+	VXORPS        Z4, Z4, Z4
+	VPCOMPRESSD.Z Z2, K1, Z4
+	VMOVUPS       Z4, 14528(AX)(DX*4)
+	VXORPS        Z4, Z4, Z4
+	VPCOMPRESSD.Z Z0, K1, Z4
+	VMOVUPS       Z4, 15616(AX)(DX*4)
+	VPBROADCASTD  DX, Z5
+	VMOVUPS       ordinals<>+0(SB), Z4
+	VPEXPANDD.Z   Z4, K1, Z4
+	VPADDD        Z5, Z4, Z4
+	VPADDD.BCST   bits_00000010<>+0(SB), Z2, Z2
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z2, K2, Z5
+	VMOVUPS       Z5, 23040(AX)(BX*4)
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z0, K2, Z5
+	VMOVUPS       Z5, 27200(AX)(BX*4)
+	VXORPS        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z4, K2, Z5
+	VMOVUPS       Z5, 18880(AX)(BX*4)
+	KMOVW         K1, R10
+	POPCNTL       R10, R10
+	ADDQ          R10, DX
+	KMOVW         K2, R10
+	POPCNTL       R10, R10
+	ADDQ          R10, BX
+	KMOVW         K3, R10
+	TESTL         R10, R10
+	JZ            done72
+	VMOVUPS       Z3, 2432(AX)
+	VMOVUPS       Z2, 2496(AX)
+	VMOVUPS       Z0, 2560(AX)
+	VMOVUPS       Z4, 2624(AX)
 
-next44:
-	ADDQ $0x10, R13
-	MOVQ R13, 6336(AX)(BX*8)
-	INCQ BX
-	DECL R12
-	JNZ  next44
+lane70:
+	TZCNTL R10, R11
+	MOVL   2432(AX)(R11*4), R12
+	SHRL   $0x0f, R12
+	SUBL   $0x02, R12
 
-few43:
-	ADDQ    $0x04, R8
-	INCQ    R9
-	CMPQ    R9, R10
-	JLT     trial
-	INCQ    DI
-	CMPQ    DI, $0x08
-	JLT     four
-	VMOVUPS levelsIQ3<>+0(SB), Y0
-	MOVQ    lists+40(FP), DI
-	TESTQ   DX, DX
-	JZ      none46
-	LEAQ    4224(AX), R8
-	LEAQ    (R8)(DX*8), DX
-	MOVQ    -8(DX), R9
-	MOVQ    R9, (DX)
-	MOVQ    R9, 8(DX)
-	MOVQ    R9, 16(DX)
-	MOVQ    R9, 24(DX)
-	MOVQ    R9, 32(DX)
-	MOVQ    R9, 40(DX)
-	MOVQ    R9, 48(DX)
+list71:
+	MOVL  2496(AX)(R11*4), R13
+	ADDL  $0x10, R13
+	MOVL  R13, 2496(AX)(R11*4)
+	MOVL  R13, 23040(AX)(BX*4)
+	MOVL  2560(AX)(R11*4), R13
+	MOVL  R13, 27200(AX)(BX*4)
+	MOVL  2624(AX)(R11*4), R13
+	MOVL  R13, 18880(AX)(BX*4)
+	INCQ  BX
+	DECL  R12
+	JNZ   list71
+	BLSRL R10, R10
+	JNZ   lane70
 
-batch45:
-	MOVL         (R8), R9
-	MOVL         4(R8), R10
+done72:
+	VPMOVDW       Z1, 2688(AX)(R8*1)
+	KMOVW         K1, R8
+	SHLL          $0x00, R8
+	ORL           R8, R9
+	MOVL          DI, R8
+	SHLL          $0x05, R8
+	ADDL          $0x00000010, R8
+	VPBROADCASTD  R8, Y0
+	VPADDD        ordinals<>+0(SB), Y0, Y0
+	MOVQ          DI, R8
+	SHLQ          $0x06, R8
+	VMOVUPS       39776(AX)(R8*2), Y1
+	VXORPS        Y4, Y4, Y4
+	VPANDD.BCST   bits_00038000<>+0(SB), Y1, Y3
+	VPTESTMD      Y3, Y3, K1
+	VPCMPUD.BCST  $0x05, bits_00010000<>+0(SB), Y3, K2
+	VPCMPUD.BCST  $0x05, bits_00018000<>+0(SB), Y3, K3
+	VPSRLD        $0x12, Y1, Y2
+	VPSLLD        $0x04, Y2, Y2
+	VXORPS        Y4, Y4, Y4
+	VPCOMPRESSD.Z Y2, K1, Y4
+	VMOVUPS       Y4, 14528(AX)(DX*4)
+	VXORPS        Y4, Y4, Y4
+	VPCOMPRESSD.Z Y0, K1, Y4
+	VMOVUPS       Y4, 15616(AX)(DX*4)
+	VPBROADCASTD  DX, Y5
+	VMOVUPS       ordinals<>+0(SB), Y4
+	VPEXPANDD.Z   Y4, K1, Y4
+	VPADDD        Y5, Y4, Y4
+	VPADDD.BCST   bits_00000010<>+0(SB), Y2, Y2
+	VXORPS        Y5, Y5, Y5
+	VPCOMPRESSD.Z Y2, K2, Y5
+	VMOVUPS       Y5, 23040(AX)(BX*4)
+	VXORPS        Y5, Y5, Y5
+	VPCOMPRESSD.Z Y0, K2, Y5
+	VMOVUPS       Y5, 27200(AX)(BX*4)
+	VXORPS        Y5, Y5, Y5
+	VPCOMPRESSD.Z Y4, K2, Y5
+	VMOVUPS       Y5, 18880(AX)(BX*4)
+	KMOVW         K1, R10
+	POPCNTL       R10, R10
+	ADDQ          R10, DX
+	KMOVW         K2, R10
+	POPCNTL       R10, R10
+	ADDQ          R10, BX
+	KMOVW         K3, R10
+	TESTL         R10, R10
+	JZ            done75
+	VMOVUPS       Y3, 2432(AX)
+	VMOVUPS       Y2, 2496(AX)
+	VMOVUPS       Y0, 2560(AX)
+	VMOVUPS       Y4, 2624(AX)
+
+lane73:
+	TZCNTL R10, R11
+	MOVL   2432(AX)(R11*4), R12
+	SHRL   $0x0f, R12
+	SUBL   $0x02, R12
+
+list74:
+	MOVL  2496(AX)(R11*4), R13
+	ADDL  $0x10, R13
+	MOVL  R13, 2496(AX)(R11*4)
+	MOVL  R13, 23040(AX)(BX*4)
+	MOVL  2560(AX)(R11*4), R13
+	MOVL  R13, 27200(AX)(BX*4)
+	MOVL  2624(AX)(R11*4), R13
+	MOVL  R13, 18880(AX)(BX*4)
+	INCQ  BX
+	DECL  R12
+	JNZ   list74
+	BLSRL R10, R10
+	JNZ   lane73
+
+done75:
+	VPMOVDW      Y1, 2720(AX)(R8*1)
+	KMOVW        K1, R8
+	SHLL         $0x10, R8
+	ORL          R8, R9
+	MOVL         R9, 39680(AX)(DI*4)
+	INCQ         DI
+	CMPQ         DI, $0x08
+	JLT          lists
+	VMOVUPS      levelsIQ3<>+0(SB), Y0
+	MOVQ         lists+40(FP), DI
+	TESTQ        DX, DX
+	JZ           none77
+	VBROADCASTSS 14524(AX)(DX*4), Y1
+	VMOVUPS      Y1, 14528(AX)(DX*4)
+	VBROADCASTSS 15612(AX)(DX*4), Y1
+	VMOVUPS      Y1, 15616(AX)(DX*4)
+	XORQ         R8, R8
+
+batch76:
+	MOVL         14528(AX)(R8*4), R9
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         15616(AX)(R8*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
-	MOVL         8(R8), R10
-	MOVL         12(R8), R11
+	MOVL         14532(AX)(R8*4), R10
 	VPMOVZXWD    (DI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
+	MOVL         15620(AX)(R8*4), R10
+	VBROADCASTSS 1408(AX)(R10*4), Y4
 	SHRL         $0x01, R10
 	ANDL         $0x70, R10
 	VMULPS       Y0, Y2, Y2
@@ -5594,18 +8061,16 @@ batch45:
 	VADDPS       Y17, Y15, Y15
 	VADDPS       Y14, Y11, Y11
 	VADDPS       Y18, Y15, Y15
-	MOVL         16(R8), R9
-	MOVL         20(R8), R10
+	MOVL         14536(AX)(R8*4), R9
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         15624(AX)(R8*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
-	MOVL         24(R8), R10
-	MOVL         28(R8), R11
+	MOVL         14540(AX)(R8*4), R10
 	VPMOVZXWD    (DI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
+	MOVL         15628(AX)(R8*4), R10
+	VBROADCASTSS 1408(AX)(R10*4), Y4
 	SHRL         $0x01, R10
 	ANDL         $0x70, R10
 	VMULPS       Y0, Y2, Y2
@@ -5654,18 +8119,16 @@ batch45:
 	VADDPS       Y19, Y17, Y17
 	VADDPS       Y16, Y12, Y12
 	VADDPS       Y20, Y17, Y17
-	MOVL         32(R8), R9
-	MOVL         36(R8), R10
+	MOVL         14544(AX)(R8*4), R9
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         15632(AX)(R8*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
-	MOVL         40(R8), R10
-	MOVL         44(R8), R11
+	MOVL         14548(AX)(R8*4), R10
 	VPMOVZXWD    (DI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
+	MOVL         15636(AX)(R8*4), R10
+	VBROADCASTSS 1408(AX)(R10*4), Y4
 	SHRL         $0x01, R10
 	ANDL         $0x70, R10
 	VMULPS       Y0, Y2, Y2
@@ -5714,18 +8177,16 @@ batch45:
 	VADDPS       Y21, Y19, Y19
 	VADDPS       Y18, Y13, Y13
 	VADDPS       Y22, Y19, Y19
-	MOVL         48(R8), R9
-	MOVL         52(R8), R10
+	MOVL         14552(AX)(R8*4), R9
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         15640(AX)(R8*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
-	MOVL         56(R8), R10
-	MOVL         60(R8), R11
+	MOVL         14556(AX)(R8*4), R10
 	VPMOVZXWD    (DI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
+	MOVL         15644(AX)(R8*4), R10
+	VBROADCASTSS 1408(AX)(R10*4), Y4
 	SHRL         $0x01, R10
 	ANDL         $0x70, R10
 	VMULPS       Y0, Y2, Y2
@@ -5774,175 +8235,422 @@ batch45:
 	VADDPS       Y23, Y21, Y21
 	VADDPS       Y20, Y14, Y14
 	VADDPS       Y24, Y21, Y21
-	VUNPCKLPS    Y15, Y11, Y1
-	VUNPCKHPS    Y15, Y11, Y2
-	VMINPS       Y2, Y1, Y1
-	VUNPCKLPS    Y17, Y12, Y2
-	VUNPCKHPS    Y17, Y12, Y3
-	VMINPS       Y3, Y2, Y2
-	VUNPCKLPD    Y2, Y1, Y3
-	VUNPCKHPD    Y2, Y1, Y1
+	VSHUFPS      $0x88, Y15, Y11, Y1
+	VSHUFPS      $0xdd, Y15, Y11, Y3
+	VCMPPS       $0x11, Y1, Y3, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y2
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y2
 	VMINPS       Y1, Y3, Y1
-	VUNPCKLPS    Y19, Y13, Y2
-	VUNPCKHPS    Y19, Y13, Y3
-	VMINPS       Y3, Y2, Y2
-	VUNPCKLPS    Y21, Y14, Y3
-	VUNPCKHPS    Y21, Y14, Y4
-	VMINPS       Y4, Y3, Y3
-	VUNPCKLPD    Y3, Y2, Y4
-	VUNPCKHPD    Y3, Y2, Y2
+	VSHUFPS      $0x88, Y17, Y12, Y3
+	VSHUFPS      $0xdd, Y17, Y12, Y5
+	VCMPPS       $0x11, Y3, Y5, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y4
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y4
+	VMINPS       Y3, Y5, Y3
+	VSHUFPS      $0x88, Y19, Y13, Y5
+	VSHUFPS      $0xdd, Y19, Y13, Y7
+	VCMPPS       $0x11, Y5, Y7, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y6
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y6
+	VMINPS       Y5, Y7, Y5
+	VSHUFPS      $0x88, Y21, Y14, Y7
+	VSHUFPS      $0xdd, Y21, Y14, Y9
+	VCMPPS       $0x11, Y7, Y9, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y8
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y8
+	VMINPS       Y7, Y9, Y7
+	VSHUFPS      $0x88, Y3, Y1, Y9
+	VSHUFPS      $0xdd, Y3, Y1, Y3
+	VCMPPS       $0x11, Y9, Y3, K1
+	VSHUFPS      $0x88, Y4, Y2, Y1
+	VSHUFPS      $0xdd, Y4, Y2, Y2
+	VMOVDQA32    Y2, K1, Y1
+	VMINPS       Y9, Y3, Y9
+	VSHUFPS      $0x88, Y7, Y5, Y2
+	VSHUFPS      $0xdd, Y7, Y5, Y4
+	VCMPPS       $0x11, Y2, Y4, K1
+	VSHUFPS      $0x88, Y8, Y6, Y3
+	VSHUFPS      $0xdd, Y8, Y6, Y5
+	VMOVDQA32    Y5, K1, Y3
 	VMINPS       Y2, Y4, Y2
-	VPERM2F128   $0x20, Y2, Y1, Y3
-	VPERM2F128   $0x31, Y2, Y1, Y1
-	VMINPS       Y1, Y3, Y1
-	VMOVUPS      Y1, 1280(AX)
-	VCMPPS.BCST  $0x00, 1280(AX), Y11, K1
-	KMOVW        K1, R9
-	MOVL         (R8), R10
-	MOVL         4(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1280(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1284(AX), Y15, K1
-	KMOVW        K1, R9
-	MOVL         8(R8), R10
-	MOVL         12(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1284(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1288(AX), Y12, K1
-	KMOVW        K1, R9
-	MOVL         16(R8), R10
-	MOVL         20(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1288(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1292(AX), Y17, K1
-	KMOVW        K1, R9
-	MOVL         24(R8), R10
-	MOVL         28(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1292(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1296(AX), Y13, K1
-	KMOVW        K1, R9
-	MOVL         32(R8), R10
-	MOVL         36(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1296(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1300(AX), Y19, K1
-	KMOVW        K1, R9
-	MOVL         40(R8), R10
-	MOVL         44(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1300(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1304(AX), Y14, K1
-	KMOVW        K1, R9
-	MOVL         48(R8), R10
-	MOVL         52(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1304(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1308(AX), Y21, K1
-	KMOVW        K1, R9
-	MOVL         56(R8), R10
-	MOVL         60(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         DI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1308(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	ADDQ         $0x40, R8
+	VPERM2F128   $0x20, Y2, Y9, Y4
+	VPERM2F128   $0x31, Y2, Y9, Y5
+	VCMPPS       $0x11, Y4, Y5, K1
+	VPERM2F128   $0x20, Y3, Y1, Y2
+	VPERM2F128   $0x31, Y3, Y1, Y1
+	VMOVDQA32    Y1, K1, Y2
+	VMINPS       Y4, Y5, Y4
+	VPADDD       Y2, Y2, Y2
+	VPADDD       14528(AX)(R8*4), Y2, Y2
+	VMOVUPS      Y2, 2432(AX)
+	VMOVUPS      Y4, 17792(AX)(R8*4)
+	MOVL         2432(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16704(AX)(R8*4)
+	MOVL         2436(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16708(AX)(R8*4)
+	MOVL         2440(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16712(AX)(R8*4)
+	MOVL         2444(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16716(AX)(R8*4)
+	MOVL         2448(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16720(AX)(R8*4)
+	MOVL         2452(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16724(AX)(R8*4)
+	MOVL         2456(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16728(AX)(R8*4)
+	MOVL         2460(AX), R9
+	MOVWLZX      (DI)(R9*1), R9
+	MOVL         R9, 16732(AX)(R8*4)
+	ADDQ         $0x08, R8
 	CMPQ         R8, DX
-	JLT          batch45
+	JLT          batch76
 
-none46:
-	TESTQ BX, BX
-	JZ    none49
-	LEAQ  6336(AX), DX
-	LEAQ  (DX)(BX*8), BX
+none77:
+	TESTQ        BX, BX
+	JZ           none79
+	VBROADCASTSS 23036(AX)(BX*4), Y1
+	VMOVUPS      Y1, 23040(AX)(BX*4)
+	VBROADCASTSS 27196(AX)(BX*4), Y1
+	VMOVUPS      Y1, 27200(AX)(BX*4)
+	XORQ         DX, DX
 
-item47:
-	MOVL         (DX), R8
-	MOVL         4(DX), R9
+batch78:
+	MOVL         23040(AX)(DX*4), R8
 	VPMOVZXWD    (DI)(R8*1), Y1
-	VBROADCASTSS 1408(AX)(R9*4), Y2
-	MOVL         R9, R8
+	MOVL         27200(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
 	SHRL         $0x01, R8
 	ANDL         $0x70, R8
+	MOVL         23044(AX)(DX*4), R9
+	VPMOVZXWD    (DI)(R9*1), Y3
+	MOVL         27204(AX)(DX*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y4
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
-	VSUBPS.BCST  (AX)(R8*1), Y2, Y3
-	VSUBPS.BCST  4(AX)(R8*1), Y2, Y4
-	VSUBPS.BCST  8(AX)(R8*1), Y2, Y5
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y7
 	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
-	VMULPS.BCST  256(AX)(R8*1), Y3, Y6
-	VMULPS.BCST  260(AX)(R8*1), Y4, Y7
-	VMULPS.BCST  264(AX)(R8*1), Y5, Y8
-	VMULPS.BCST  268(AX)(R8*1), Y2, Y9
-	VMULPS       Y3, Y6, Y6
-	VMULPS       Y4, Y7, Y7
-	VMULPS       Y5, Y8, Y8
-	VMULPS       Y2, Y9, Y9
-	VPERMPS      Y6, Y1, Y6
+	VSUBPS.BCST  (AX)(R9*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R9*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R9*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R9*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R8*1), Y5, Y11
+	VMULPS.BCST  260(AX)(R8*1), Y6, Y12
+	VMULPS.BCST  264(AX)(R8*1), Y7, Y13
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y14
+	VMULPS.BCST  256(AX)(R9*1), Y8, Y15
+	VMULPS.BCST  260(AX)(R9*1), Y9, Y16
+	VMULPS.BCST  264(AX)(R9*1), Y10, Y17
+	VMULPS.BCST  268(AX)(R9*1), Y4, Y18
+	VMULPS       Y5, Y11, Y11
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y2, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y4, Y18, Y18
+	VPERMPS      Y11, Y1, Y11
+	VPERMPS      Y15, Y3, Y15
 	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y7, Y1, Y7
+	VPERMPS      Y12, Y1, Y12
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y16, Y3, Y16
 	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y8, Y1, Y8
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y17, Y3, Y17
 	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y9, Y1, Y9
-	VADDPS       Y7, Y6, Y6
-	VADDPS       Y8, Y6, Y6
-	VADDPS       Y9, Y6, Y6
-	MOVL         (DX), R8
-	MOVL         4(DX), R9
-	ADDQ         DI, R8
-	VMOVAPS      Y6, Y1
-	VEXTRACTF128 $0x01, Y6, X2
-	VMINPS       X2, X6, X6
-	VPERMILPS    $0x4e, X6, X2
-	VMINPS       X2, X6, X6
-	VPERMILPS    $0xb1, X6, X2
-	VMINPS       X2, X6, X6
-	VINSERTF128  $0x01, X6, Y6, Y2
-	VCMPPS       $0x00, Y1, Y2, Y2
-	VMOVMSKPS    Y2, R10
-	TZCNTL       R10, R10
-	MOVWLZX      (R8)(R10*2), R8
-	VUCOMISS     3200(AX)(R9*4), X6
-	JAE          worse48
-	MOVW         R8, 2688(AX)(R9*2)
-	VMOVSS       X6, 3200(AX)(R9*4)
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VADDPS       Y12, Y11, Y11
+	VADDPS       Y16, Y15, Y15
+	VADDPS       Y13, Y11, Y11
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y14, Y11, Y11
+	VADDPS       Y18, Y15, Y15
+	MOVL         23048(AX)(DX*4), R8
+	VPMOVZXWD    (DI)(R8*1), Y1
+	MOVL         27208(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         23052(AX)(DX*4), R9
+	VPMOVZXWD    (DI)(R9*1), Y3
+	MOVL         27212(AX)(DX*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y4
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R9*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R9*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R9*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R9*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R8*1), Y5, Y12
+	VMULPS.BCST  260(AX)(R8*1), Y6, Y13
+	VMULPS.BCST  264(AX)(R8*1), Y7, Y14
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y16
+	VMULPS.BCST  256(AX)(R9*1), Y8, Y17
+	VMULPS.BCST  260(AX)(R9*1), Y9, Y18
+	VMULPS.BCST  264(AX)(R9*1), Y10, Y19
+	VMULPS.BCST  268(AX)(R9*1), Y4, Y20
+	VMULPS       Y5, Y12, Y12
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y2, Y16, Y16
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y4, Y20, Y20
+	VPERMPS      Y12, Y1, Y12
+	VPERMPS      Y17, Y3, Y17
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y13, Y1, Y13
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y18, Y3, Y18
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y18, Y17, Y17
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y19, Y17, Y17
+	VADDPS       Y16, Y12, Y12
+	VADDPS       Y20, Y17, Y17
+	MOVL         23056(AX)(DX*4), R8
+	VPMOVZXWD    (DI)(R8*1), Y1
+	MOVL         27216(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         23060(AX)(DX*4), R9
+	VPMOVZXWD    (DI)(R9*1), Y3
+	MOVL         27220(AX)(DX*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y4
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R9*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R9*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R9*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R9*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R8*1), Y5, Y13
+	VMULPS.BCST  260(AX)(R8*1), Y6, Y14
+	VMULPS.BCST  264(AX)(R8*1), Y7, Y16
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y18
+	VMULPS.BCST  256(AX)(R9*1), Y8, Y19
+	VMULPS.BCST  260(AX)(R9*1), Y9, Y20
+	VMULPS.BCST  264(AX)(R9*1), Y10, Y21
+	VMULPS.BCST  268(AX)(R9*1), Y4, Y22
+	VMULPS       Y5, Y13, Y13
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y16, Y16
+	VMULPS       Y2, Y18, Y18
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y4, Y22, Y22
+	VPERMPS      Y13, Y1, Y13
+	VPERMPS      Y19, Y3, Y19
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y14, Y1, Y14
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y20, Y3, Y20
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y20, Y19, Y19
+	VADDPS       Y16, Y13, Y13
+	VADDPS       Y21, Y19, Y19
+	VADDPS       Y18, Y13, Y13
+	VADDPS       Y22, Y19, Y19
+	MOVL         23064(AX)(DX*4), R8
+	VPMOVZXWD    (DI)(R8*1), Y1
+	MOVL         27224(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         23068(AX)(DX*4), R9
+	VPMOVZXWD    (DI)(R9*1), Y3
+	MOVL         27228(AX)(DX*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y4
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VSUBPS.BCST  (AX)(R8*1), Y2, Y5
+	VSUBPS.BCST  4(AX)(R8*1), Y2, Y6
+	VSUBPS.BCST  8(AX)(R8*1), Y2, Y7
+	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
+	VSUBPS.BCST  (AX)(R9*1), Y4, Y8
+	VSUBPS.BCST  4(AX)(R9*1), Y4, Y9
+	VSUBPS.BCST  8(AX)(R9*1), Y4, Y10
+	VSUBPS.BCST  12(AX)(R9*1), Y4, Y4
+	VMULPS.BCST  256(AX)(R8*1), Y5, Y14
+	VMULPS.BCST  260(AX)(R8*1), Y6, Y16
+	VMULPS.BCST  264(AX)(R8*1), Y7, Y18
+	VMULPS.BCST  268(AX)(R8*1), Y2, Y20
+	VMULPS.BCST  256(AX)(R9*1), Y8, Y21
+	VMULPS.BCST  260(AX)(R9*1), Y9, Y22
+	VMULPS.BCST  264(AX)(R9*1), Y10, Y23
+	VMULPS.BCST  268(AX)(R9*1), Y4, Y24
+	VMULPS       Y5, Y14, Y14
+	VMULPS       Y6, Y16, Y16
+	VMULPS       Y7, Y18, Y18
+	VMULPS       Y2, Y20, Y20
+	VMULPS       Y8, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y4, Y24, Y24
+	VPERMPS      Y14, Y1, Y14
+	VPERMPS      Y21, Y3, Y21
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y16, Y1, Y16
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y22, Y3, Y22
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y18, Y1, Y18
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y23, Y3, Y23
+	VPSRLD       $0x04, Y1, Y1
+	VPERMPS      Y20, Y1, Y20
+	VPSRLD       $0x04, Y3, Y3
+	VPERMPS      Y24, Y3, Y24
+	VADDPS       Y16, Y14, Y14
+	VADDPS       Y22, Y21, Y21
+	VADDPS       Y18, Y14, Y14
+	VADDPS       Y23, Y21, Y21
+	VADDPS       Y20, Y14, Y14
+	VADDPS       Y24, Y21, Y21
+	VSHUFPS      $0x88, Y15, Y11, Y1
+	VSHUFPS      $0xdd, Y15, Y11, Y3
+	VCMPPS       $0x11, Y1, Y3, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y2
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y2
+	VMINPS       Y1, Y3, Y1
+	VSHUFPS      $0x88, Y17, Y12, Y3
+	VSHUFPS      $0xdd, Y17, Y12, Y5
+	VCMPPS       $0x11, Y3, Y5, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y4
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y4
+	VMINPS       Y3, Y5, Y3
+	VSHUFPS      $0x88, Y19, Y13, Y5
+	VSHUFPS      $0xdd, Y19, Y13, Y7
+	VCMPPS       $0x11, Y5, Y7, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y6
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y6
+	VMINPS       Y5, Y7, Y5
+	VSHUFPS      $0x88, Y21, Y14, Y7
+	VSHUFPS      $0xdd, Y21, Y14, Y9
+	VCMPPS       $0x11, Y7, Y9, K1
+	VMOVDQU32    lanesEven<>+0(SB), Y8
+	VMOVDQU32    lanesOdd<>+0(SB), K1, Y8
+	VMINPS       Y7, Y9, Y7
+	VSHUFPS      $0x88, Y3, Y1, Y9
+	VSHUFPS      $0xdd, Y3, Y1, Y3
+	VCMPPS       $0x11, Y9, Y3, K1
+	VSHUFPS      $0x88, Y4, Y2, Y1
+	VSHUFPS      $0xdd, Y4, Y2, Y2
+	VMOVDQA32    Y2, K1, Y1
+	VMINPS       Y9, Y3, Y9
+	VSHUFPS      $0x88, Y7, Y5, Y2
+	VSHUFPS      $0xdd, Y7, Y5, Y4
+	VCMPPS       $0x11, Y2, Y4, K1
+	VSHUFPS      $0x88, Y8, Y6, Y3
+	VSHUFPS      $0xdd, Y8, Y6, Y5
+	VMOVDQA32    Y5, K1, Y3
+	VMINPS       Y2, Y4, Y2
+	VPERM2F128   $0x20, Y2, Y9, Y4
+	VPERM2F128   $0x31, Y2, Y9, Y5
+	VCMPPS       $0x11, Y4, Y5, K1
+	VPERM2F128   $0x20, Y3, Y1, Y2
+	VPERM2F128   $0x31, Y3, Y1, Y1
+	VMOVDQA32    Y1, K1, Y2
+	VMINPS       Y4, Y5, Y4
+	VPADDD       Y2, Y2, Y2
+	VPADDD       23040(AX)(DX*4), Y2, Y2
+	VMOVUPS      Y2, 2432(AX)
+	VMOVUPS      Y4, 35520(AX)(DX*4)
+	MOVL         2432(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31360(AX)(DX*4)
+	MOVL         2436(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31364(AX)(DX*4)
+	MOVL         2440(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31368(AX)(DX*4)
+	MOVL         2444(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31372(AX)(DX*4)
+	MOVL         2448(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31376(AX)(DX*4)
+	MOVL         2452(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31380(AX)(DX*4)
+	MOVL         2456(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31384(AX)(DX*4)
+	MOVL         2460(AX), R8
+	MOVWLZX      (DI)(R8*1), R8
+	MOVL         R8, 31388(AX)(DX*4)
+	ADDQ         $0x08, DX
+	CMPQ         DX, BX
+	JLT          batch78
 
-worse48:
-	ADDQ $0x08, DX
+none79:
+	XORQ  DX, DX
+	TESTQ BX, BX
+	JZ    none82
+
+item80:
+	MOVL 18880(AX)(DX*4), DI
+	MOVL 35520(AX)(DX*4), R8
+	MOVL 31360(AX)(DX*4), R9
+	CMPL R8, 17792(AX)(DI*4)
+	JGE  worse81
+	MOVL R8, 17792(AX)(DI*4)
+	MOVL R9, 16704(AX)(DI*4)
+
+worse81:
+	INCQ DX
 	CMPQ DX, BX
-	JLT  item47
+	JLT  item80
 
-none49:
+none82:
 	VMOVUPS levelsIQ3<>+0(SB), Z0
 	VXORPS  Z1, Z1, Z1
 	VXORPS  Z2, Z2, Z2
@@ -5950,10 +8658,21 @@ none49:
 	VXORPS  Y4, Y4, Y4
 	MOVQ    AX, DX
 	LEAQ    2688(AX), BX
-	MOVQ    $0x00000008, DI
+	XORQ    DI, DI
+	XORQ    R8, R8
 
 sums:
 	VPMOVZXWD   (BX), Z5
+	MOVL        39680(AX)(DI*4), R9
+	SHRL        $0x00, R9
+	MOVWLZX     R9, R9
+	KMOVW       R9, K1
+	VMOVUPS     16704(AX)(R8*4), Z6
+	VPEXPANDD   Z6, K1, Z5
+	KMOVW       K1, R9
+	POPCNTL     R9, R9
+	ADDQ        R9, R8
+	VPMOVDW     Z5, (BX)
 	VPERMPS     Z0, Z5, Z6
 	VMULPS.BCST 128(DX), Z6, Z7
 	VMULPS.BCST 384(DX), Z6, Z8
@@ -5982,6 +8701,16 @@ sums:
 	VADDPS      Z7, Z1, Z1
 	VADDPS      Z6, Z2, Z2
 	VPMOVZXWD   32(BX), Y5
+	MOVL        39680(AX)(DI*4), R9
+	SHRL        $0x10, R9
+	ANDL        $0xff, R9
+	KMOVW       R9, K1
+	VMOVUPS     16704(AX)(R8*4), Y6
+	VPEXPANDD   Y6, K1, Y5
+	KMOVW       K1, R9
+	POPCNTL     R9, R9
+	ADDQ        R9, R8
+	VPMOVDW     Y5, 32(BX)
 	VPERMPS     Y0, Y5, Y6
 	VMULPS.BCST 128(DX), Y6, Y7
 	VMULPS.BCST 384(DX), Y6, Y8
@@ -6011,8 +8740,9 @@ sums:
 	VADDPS      Y6, Y4, Y4
 	ADDQ        $0x40, BX
 	ADDQ        $0x10, DX
-	DECQ        DI
-	JNZ         sums
+	INCQ        DI
+	CMPQ        DI, $0x08
+	JLT         sums
 	VDIVPS      Z2, Z1, Z0
 	VMOVUPS     Z0, 896(AX)
 	VMOVUPS     Z1, 640(AX)
@@ -6094,565 +8824,849 @@ chosen:
 	MOVW DI, 14(DX)
 
 again:
-	MOVQ         out+0(FP), DI
-	MOVQ         CX, DX
-	SHLQ         $0x05, DX
-	ADDQ         DX, DI
-	MOVQ         (DI), DX
-	ORQ          8(DI), DX
-	MOVQ         $0x0008000800080008, BX
-	TESTQ        BX, DX
-	JZ           done
-	VMOVSS       16(DI), X0
-	VXORPS       X1, X1, X1
-	VUCOMISS     X1, X0
-	JBE          done
-	VMOVSS       bits_3f800000<>+0(SB), X1
-	VDIVSS       X0, X1, X1
-	VMULSS       bits_3f000000<>+0(SB), X1, X1
-	VMOVSS       X0, 1408(AX)
-	VMOVSS       X0, 1536(AX)
-	VMOVSS       X0, 1664(AX)
-	VMOVSS       X0, 1792(AX)
-	VMOVSS       X0, 1920(AX)
-	VMOVSS       X0, 2048(AX)
-	VMOVSS       X0, 2176(AX)
-	VMOVSS       X0, 2304(AX)
-	VMOVSS       bits_4a000000<>+0(SB), X2
-	VMULSS       1152(AX), X1, X3
-	VUCOMISS     X3, X2
-	JBE          skip
-	VMULSS       bits_41800000<>+0(SB), X0, X3
-	VADDSS       1152(AX), X3, X3
-	VMULSS       X3, X3, X3
-	VMULSS       1156(AX), X3, X3
-	VMOVSS       bits_7d7fffff<>+0(SB), X0
-	VUCOMISS     X3, X0
-	JBE          skip
-	VBROADCASTSS bits_3f000000<>+0(SB), Z0
-	VBROADCASTSS X1, Z1
-	VMULPS       (AX), Z1, Z2
-	VSUBPS       Z0, Z2, Z2
-	VADDPS       every_4b400000_16<>+0(SB), Z2, Z3
-	VREDUCEPS    $0x00, Z2, Z2
-	VPMAXSD      every_4b400000_16<>+0(SB), Z3, Z3
-	VPMINSD      every_4b400007_16<>+0(SB), Z3, Z3
-	VPSLLVD      shiftsIQ3<>+0(SB), Z3, Z3
-	VBROADCASTSS bits_00000fff<>+0(SB), Z4
-	VPANDD       Z3, Z4, Z3
-	VBROADCASTSS bits_3efff800<>+0(SB), Z4
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
-	VPANDD       Z2, Z5, Z2
-	VCMPPS       $0x1d, Z4, Z2, K1
-	VPORD.BCST   bits_00001000<>+0(SB), Z3, K1, Z3
-	VPSHUFD      $0x4e, Z3, Z2
-	VPORD        Z3, Z2, Z2
-	VPSHUFD      $0xb1, Z2, Z3
-	VPORD        Z2, Z3, Z2
-	VMOVUPS      Z2, 1024(AX)
-	VMULPS       64(AX), Z1, Z1
-	VSUBPS       Z0, Z1, Z1
-	VADDPS       every_4b400000_16<>+0(SB), Z1, Z0
-	VREDUCEPS    $0x00, Z1, Z1
-	VPMAXSD      every_4b400000_16<>+0(SB), Z0, Z0
-	VPMINSD      every_4b400007_16<>+0(SB), Z0, Z0
-	VPSLLVD      shiftsIQ3<>+0(SB), Z0, Z0
-	VBROADCASTSS bits_00000fff<>+0(SB), Z2
-	VPANDD       Z0, Z2, Z0
-	VBROADCASTSS bits_3efff800<>+0(SB), Z2
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z1, Z3, Z1
-	VCMPPS       $0x1d, Z2, Z1, K1
-	VPORD.BCST   bits_00001000<>+0(SB), Z0, K1, Z0
-	VPSHUFD      $0x4e, Z0, Z1
-	VPORD        Z0, Z1, Z0
-	VPSHUFD      $0xb1, Z0, Z1
-	VPORD        Z0, Z1, Z0
-	VMOVUPS      Z0, 1088(AX)
-	XORQ         DX, DX
-	XORQ         BX, BX
-	LEAQ         1024(AX), R8
-	MOVQ         DI, R9
-	XORQ         R10, R10
+	MOVQ          out+0(FP), DX
+	MOVQ          CX, BX
+	SHLQ          $0x05, BX
+	ADDQ          BX, DX
+	MOVQ          (DX), BX
+	ORQ           8(DX), BX
+	MOVQ          $0x0008000800080008, DI
+	TESTQ         DI, BX
+	JZ            done
+	VMOVSS        16(DX), X0
+	VXORPS        X1, X1, X1
+	VUCOMISS      X1, X0
+	JBE           done
+	VMOVSS        bits_3f800000<>+0(SB), X1
+	VDIVSS        X0, X1, X1
+	VMULSS        bits_3f000000<>+0(SB), X1, X1
+	VMOVSS        X0, 1408(AX)
+	VMOVSS        X0, 1536(AX)
+	VMOVSS        X0, 1664(AX)
+	VMOVSS        X0, 1792(AX)
+	VMOVSS        X0, 1920(AX)
+	VMOVSS        X0, 2048(AX)
+	VMOVSS        X0, 2176(AX)
+	VMOVSS        X0, 2304(AX)
+	VMOVSS        bits_4a000000<>+0(SB), X2
+	VMULSS        1152(AX), X1, X3
+	VUCOMISS      X3, X2
+	JBE           skip
+	VMULSS        bits_41800000<>+0(SB), X0, X3
+	VADDSS        1152(AX), X3, X3
+	VMULSS        X3, X3, X3
+	VMULSS        1156(AX), X3, X3
+	VMOVSS        bits_7d7fffff<>+0(SB), X0
+	VUCOMISS      X3, X0
+	JBE           skip
+	VBROADCASTSS  bits_3f000000<>+0(SB), Z0
+	VBROADCASTSS  X1, Z1
+	VMULPS        (AX), Z1, Z2
+	VSUBPS        Z0, Z2, Z2
+	VADDPS        every_4b400000_16<>+0(SB), Z2, Z3
+	VREDUCEPS     $0x00, Z2, Z2
+	VPMAXSD       every_4b400000_16<>+0(SB), Z3, Z3
+	VPMINSD       every_4b400007_16<>+0(SB), Z3, Z3
+	VPSLLVD       shiftsIQ3<>+0(SB), Z3, Z3
+	VBROADCASTSS  bits_00000fff<>+0(SB), Z4
+	VPANDD        Z3, Z4, Z3
+	VBROADCASTSS  bits_3efff800<>+0(SB), Z4
+	VBROADCASTSS  bits_7fffffff<>+0(SB), Z5
+	VPANDD        Z2, Z5, Z2
+	VCMPPS        $0x1d, Z4, Z2, K1
+	VPORD.BCST    bits_00001000<>+0(SB), Z3, K1, Z3
+	VPSHUFD       $0x4e, Z3, Z2
+	VPORD         Z3, Z2, Z2
+	VPSHUFD       $0xb1, Z2, Z3
+	VPORD         Z2, Z3, Z2
+	VMOVUPS       Z2, 1024(AX)
+	VMULPS        64(AX), Z1, Z1
+	VSUBPS        Z0, Z1, Z1
+	VADDPS        every_4b400000_16<>+0(SB), Z1, Z0
+	VREDUCEPS     $0x00, Z1, Z1
+	VPMAXSD       every_4b400000_16<>+0(SB), Z0, Z0
+	VPMINSD       every_4b400007_16<>+0(SB), Z0, Z0
+	VPSLLVD       shiftsIQ3<>+0(SB), Z0, Z0
+	VBROADCASTSS  bits_00000fff<>+0(SB), Z2
+	VPANDD        Z0, Z2, Z0
+	VBROADCASTSS  bits_3efff800<>+0(SB), Z2
+	VBROADCASTSS  bits_7fffffff<>+0(SB), Z3
+	VPANDD        Z1, Z3, Z1
+	VCMPPS        $0x1d, Z2, Z1, K1
+	VPORD.BCST    bits_00001000<>+0(SB), Z0, K1, Z0
+	VPSHUFD       $0x4e, Z0, Z1
+	VPORD         Z0, Z1, Z0
+	VPSHUFD       $0xb1, Z0, Z1
+	VPORD         Z0, Z1, Z0
+	VMOVUPS       Z0, 1088(AX)
+	XORQ          DX, DX
+	XORQ          BX, BX
+	MOVL          1024(AX), DI
+	MOVL          (SI)(DI*4), DI
+	MOVL          DI, 39712(AX)
+	MOVL          1040(AX), DI
+	MOVL          (SI)(DI*4), DI
+	MOVL          DI, 39716(AX)
+	MOVL          1056(AX), DI
+	MOVL          (SI)(DI*4), DI
+	MOVL          DI, 39720(AX)
+	MOVL          1072(AX), DI
+	MOVL          (SI)(DI*4), DI
+	MOVL          DI, 39724(AX)
+	MOVL          1088(AX), DI
+	MOVL          (SI)(DI*4), DI
+	MOVL          DI, 39728(AX)
+	MOVL          1104(AX), DI
+	MOVL          (SI)(DI*4), DI
+	MOVL          DI, 39732(AX)
+	MOVL          1120(AX), DI
+	MOVL          (SI)(DI*4), DI
+	MOVL          DI, 39736(AX)
+	MOVL          1136(AX), DI
+	MOVL          (SI)(DI*4), DI
+	MOVL          DI, 39740(AX)
+	VMOVDQU32     39712(AX), Y0
+	VMOVUPS       ordinals<>+0(SB), Y1
+	VPSLLD        $0x05, Y1, Y1
+	VXORPS        Y4, Y4, Y4
+	VPANDD.BCST   bits_00038000<>+0(SB), Y0, Y3
+	VPTESTMD      Y3, Y3, K1
+	VPCMPUD.BCST  $0x05, bits_00010000<>+0(SB), Y3, K2
+	VPCMPUD.BCST  $0x05, bits_00018000<>+0(SB), Y3, K3
+	VPSRLD        $0x12, Y0, Y2
+	VPSLLD        $0x04, Y2, Y2
+	VXORPS        Y4, Y4, Y4
+	VPCOMPRESSD.Z Y2, K1, Y4
+	VMOVUPS       Y4, 14528(AX)(DX*4)
+	VXORPS        Y4, Y4, Y4
+	VPCOMPRESSD.Z Y1, K1, Y4
+	VMOVUPS       Y4, 15616(AX)(DX*4)
+	VPBROADCASTD  DX, Y5
+	VMOVUPS       ordinals<>+0(SB), Y4
+	VPEXPANDD.Z   Y4, K1, Y4
+	VPADDD        Y5, Y4, Y4
+	VPADDD.BCST   bits_00000010<>+0(SB), Y2, Y2
+	VXORPS        Y5, Y5, Y5
+	VPCOMPRESSD.Z Y2, K2, Y5
+	VMOVUPS       Y5, 23040(AX)(BX*4)
+	VXORPS        Y5, Y5, Y5
+	VPCOMPRESSD.Z Y1, K2, Y5
+	VMOVUPS       Y5, 27200(AX)(BX*4)
+	VXORPS        Y5, Y5, Y5
+	VPCOMPRESSD.Z Y4, K2, Y5
+	VMOVUPS       Y5, 18880(AX)(BX*4)
+	KMOVW         K1, SI
+	POPCNTL       SI, SI
+	ADDQ          SI, DX
+	KMOVW         K2, SI
+	POPCNTL       SI, SI
+	ADDQ          SI, BX
+	KMOVW         K3, SI
+	TESTL         SI, SI
+	JZ            done85
+	VMOVUPS       Y3, 2432(AX)
+	VMOVUPS       Y2, 2496(AX)
+	VMOVUPS       Y1, 2560(AX)
+	VMOVUPS       Y4, 2624(AX)
 
-once:
-	MOVL (R8), R11
-	MOVL (SI)(R11*4), R11
-	MOVW R11, 2688(AX)(R10*2)
-	MOVL R11, R12
-	SHRL $0x12, R11
-	SHLL $0x04, R11
-	SHRL $0x0f, R12
-	ANDL $0x07, R12
-	MOVQ R10, R13
-	SHLQ $0x20, R13
-	ORQ  R11, R13
-	MOVQ R13, 4224(AX)(DX*8)
-	ADDQ $0x10, R13
-	MOVQ R13, 6336(AX)(BX*8)
-	CMPL R12, $0x01
-	SBBQ $-1, DX
-	CMPL R12, $0x02
-	SBBQ $-1, BX
-	SUBL $0x02, R12
-	JLE  few50
+lane83:
+	TZCNTL SI, DI
+	MOVL   2432(AX)(DI*4), R8
+	SHRL   $0x0f, R8
+	SUBL   $0x02, R8
 
-next51:
-	ADDQ $0x10, R13
-	MOVQ R13, 6336(AX)(BX*8)
-	INCQ BX
-	DECL R12
-	JNZ  next51
+list84:
+	MOVL  2496(AX)(DI*4), R9
+	ADDL  $0x10, R9
+	MOVL  R9, 2496(AX)(DI*4)
+	MOVL  R9, 23040(AX)(BX*4)
+	MOVL  2560(AX)(DI*4), R9
+	MOVL  R9, 27200(AX)(BX*4)
+	MOVL  2624(AX)(DI*4), R9
+	MOVL  R9, 18880(AX)(BX*4)
+	INCQ  BX
+	DECL  R8
+	JNZ   list84
+	BLSRL SI, SI
+	JNZ   lane83
 
-few50:
-	ADDQ    $0x10, R8
-	ADDQ    $0x02, R9
-	ADDQ    $0x20, R10
-	CMPQ    R10, $0x00000100
-	JLT     once
-	VMOVUPS levelsIQ3<>+0(SB), Y0
-	MOVQ    lists+40(FP), SI
-	TESTQ   DX, DX
-	JZ      none53
-	LEAQ    4224(AX), R8
-	LEAQ    (R8)(DX*8), DX
-	MOVQ    -8(DX), R9
-	MOVQ    R9, (DX)
-	MOVQ    R9, 8(DX)
-	MOVQ    R9, 16(DX)
-	MOVQ    R9, 24(DX)
-	MOVQ    R9, 32(DX)
-	MOVQ    R9, 40(DX)
-	MOVQ    R9, 48(DX)
+done85:
+	VMOVUPS      levelsIQ3<>+0(SB), Y1
+	MOVQ         lists+40(FP), SI
+	TESTQ        DX, DX
+	JZ           none87
+	VBROADCASTSS 14524(AX)(DX*4), Y2
+	VMOVUPS      Y2, 14528(AX)(DX*4)
+	VBROADCASTSS 15612(AX)(DX*4), Y2
+	VMOVUPS      Y2, 15616(AX)(DX*4)
+	XORQ         DI, DI
 
-batch52:
-	MOVL         (R8), R9
-	MOVL         4(R8), R10
-	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
-	SHRL         $0x01, R9
-	ANDL         $0x70, R9
-	MOVL         8(R8), R10
-	MOVL         12(R8), R11
-	VPMOVZXWD    (SI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
-	SHRL         $0x01, R10
-	ANDL         $0x70, R10
-	VMULPS       Y0, Y2, Y2
-	VMULPS       Y0, Y4, Y4
-	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
-	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
-	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
-	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
-	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
-	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
-	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
-	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
-	VMULPS.BCST  256(AX)(R9*1), Y5, Y11
-	VMULPS.BCST  260(AX)(R9*1), Y6, Y12
-	VMULPS.BCST  264(AX)(R9*1), Y7, Y13
-	VMULPS.BCST  268(AX)(R9*1), Y2, Y14
-	VMULPS.BCST  256(AX)(R10*1), Y8, Y15
-	VMULPS.BCST  260(AX)(R10*1), Y9, Y16
-	VMULPS.BCST  264(AX)(R10*1), Y10, Y17
-	VMULPS.BCST  268(AX)(R10*1), Y4, Y18
-	VMULPS       Y5, Y11, Y11
-	VMULPS       Y6, Y12, Y12
-	VMULPS       Y7, Y13, Y13
-	VMULPS       Y2, Y14, Y14
-	VMULPS       Y8, Y15, Y15
-	VMULPS       Y9, Y16, Y16
-	VMULPS       Y10, Y17, Y17
-	VMULPS       Y4, Y18, Y18
-	VPERMPS      Y11, Y1, Y11
-	VPERMPS      Y15, Y3, Y15
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y12, Y1, Y12
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y16, Y3, Y16
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y13, Y1, Y13
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y17, Y3, Y17
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y14, Y1, Y14
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y18, Y3, Y18
-	VADDPS       Y12, Y11, Y11
-	VADDPS       Y16, Y15, Y15
-	VADDPS       Y13, Y11, Y11
-	VADDPS       Y17, Y15, Y15
-	VADDPS       Y14, Y11, Y11
-	VADDPS       Y18, Y15, Y15
-	MOVL         16(R8), R9
-	MOVL         20(R8), R10
-	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
-	SHRL         $0x01, R9
-	ANDL         $0x70, R9
-	MOVL         24(R8), R10
-	MOVL         28(R8), R11
-	VPMOVZXWD    (SI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
-	SHRL         $0x01, R10
-	ANDL         $0x70, R10
-	VMULPS       Y0, Y2, Y2
-	VMULPS       Y0, Y4, Y4
-	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
-	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
-	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
-	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
-	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
-	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
-	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
-	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
-	VMULPS.BCST  256(AX)(R9*1), Y5, Y12
-	VMULPS.BCST  260(AX)(R9*1), Y6, Y13
-	VMULPS.BCST  264(AX)(R9*1), Y7, Y14
-	VMULPS.BCST  268(AX)(R9*1), Y2, Y16
-	VMULPS.BCST  256(AX)(R10*1), Y8, Y17
-	VMULPS.BCST  260(AX)(R10*1), Y9, Y18
-	VMULPS.BCST  264(AX)(R10*1), Y10, Y19
-	VMULPS.BCST  268(AX)(R10*1), Y4, Y20
-	VMULPS       Y5, Y12, Y12
-	VMULPS       Y6, Y13, Y13
-	VMULPS       Y7, Y14, Y14
-	VMULPS       Y2, Y16, Y16
-	VMULPS       Y8, Y17, Y17
-	VMULPS       Y9, Y18, Y18
-	VMULPS       Y10, Y19, Y19
-	VMULPS       Y4, Y20, Y20
-	VPERMPS      Y12, Y1, Y12
-	VPERMPS      Y17, Y3, Y17
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y13, Y1, Y13
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y18, Y3, Y18
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y14, Y1, Y14
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y19, Y3, Y19
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y16, Y1, Y16
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y20, Y3, Y20
-	VADDPS       Y13, Y12, Y12
-	VADDPS       Y18, Y17, Y17
-	VADDPS       Y14, Y12, Y12
-	VADDPS       Y19, Y17, Y17
-	VADDPS       Y16, Y12, Y12
-	VADDPS       Y20, Y17, Y17
-	MOVL         32(R8), R9
-	MOVL         36(R8), R10
-	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
-	SHRL         $0x01, R9
-	ANDL         $0x70, R9
-	MOVL         40(R8), R10
-	MOVL         44(R8), R11
-	VPMOVZXWD    (SI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
-	SHRL         $0x01, R10
-	ANDL         $0x70, R10
-	VMULPS       Y0, Y2, Y2
-	VMULPS       Y0, Y4, Y4
-	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
-	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
-	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
-	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
-	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
-	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
-	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
-	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
-	VMULPS.BCST  256(AX)(R9*1), Y5, Y13
-	VMULPS.BCST  260(AX)(R9*1), Y6, Y14
-	VMULPS.BCST  264(AX)(R9*1), Y7, Y16
-	VMULPS.BCST  268(AX)(R9*1), Y2, Y18
-	VMULPS.BCST  256(AX)(R10*1), Y8, Y19
-	VMULPS.BCST  260(AX)(R10*1), Y9, Y20
-	VMULPS.BCST  264(AX)(R10*1), Y10, Y21
-	VMULPS.BCST  268(AX)(R10*1), Y4, Y22
-	VMULPS       Y5, Y13, Y13
-	VMULPS       Y6, Y14, Y14
-	VMULPS       Y7, Y16, Y16
-	VMULPS       Y2, Y18, Y18
-	VMULPS       Y8, Y19, Y19
-	VMULPS       Y9, Y20, Y20
-	VMULPS       Y10, Y21, Y21
-	VMULPS       Y4, Y22, Y22
-	VPERMPS      Y13, Y1, Y13
-	VPERMPS      Y19, Y3, Y19
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y14, Y1, Y14
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y20, Y3, Y20
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y16, Y1, Y16
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y21, Y3, Y21
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y18, Y1, Y18
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y22, Y3, Y22
-	VADDPS       Y14, Y13, Y13
-	VADDPS       Y20, Y19, Y19
-	VADDPS       Y16, Y13, Y13
-	VADDPS       Y21, Y19, Y19
-	VADDPS       Y18, Y13, Y13
-	VADDPS       Y22, Y19, Y19
-	MOVL         48(R8), R9
-	MOVL         52(R8), R10
-	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
-	SHRL         $0x01, R9
-	ANDL         $0x70, R9
-	MOVL         56(R8), R10
-	MOVL         60(R8), R11
-	VPMOVZXWD    (SI)(R10*1), Y3
-	VBROADCASTSS 1408(AX)(R11*4), Y4
-	MOVL         R11, R10
-	SHRL         $0x01, R10
-	ANDL         $0x70, R10
-	VMULPS       Y0, Y2, Y2
-	VMULPS       Y0, Y4, Y4
-	VSUBPS.BCST  (AX)(R9*1), Y2, Y5
-	VSUBPS.BCST  4(AX)(R9*1), Y2, Y6
-	VSUBPS.BCST  8(AX)(R9*1), Y2, Y7
-	VSUBPS.BCST  12(AX)(R9*1), Y2, Y2
-	VSUBPS.BCST  (AX)(R10*1), Y4, Y8
-	VSUBPS.BCST  4(AX)(R10*1), Y4, Y9
-	VSUBPS.BCST  8(AX)(R10*1), Y4, Y10
-	VSUBPS.BCST  12(AX)(R10*1), Y4, Y4
-	VMULPS.BCST  256(AX)(R9*1), Y5, Y14
-	VMULPS.BCST  260(AX)(R9*1), Y6, Y16
-	VMULPS.BCST  264(AX)(R9*1), Y7, Y18
-	VMULPS.BCST  268(AX)(R9*1), Y2, Y20
-	VMULPS.BCST  256(AX)(R10*1), Y8, Y21
-	VMULPS.BCST  260(AX)(R10*1), Y9, Y22
-	VMULPS.BCST  264(AX)(R10*1), Y10, Y23
-	VMULPS.BCST  268(AX)(R10*1), Y4, Y24
-	VMULPS       Y5, Y14, Y14
-	VMULPS       Y6, Y16, Y16
-	VMULPS       Y7, Y18, Y18
-	VMULPS       Y2, Y20, Y20
-	VMULPS       Y8, Y21, Y21
-	VMULPS       Y9, Y22, Y22
-	VMULPS       Y10, Y23, Y23
-	VMULPS       Y4, Y24, Y24
-	VPERMPS      Y14, Y1, Y14
-	VPERMPS      Y21, Y3, Y21
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y16, Y1, Y16
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y22, Y3, Y22
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y18, Y1, Y18
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y23, Y3, Y23
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y20, Y1, Y20
-	VPSRLD       $0x04, Y3, Y3
-	VPERMPS      Y24, Y3, Y24
-	VADDPS       Y16, Y14, Y14
-	VADDPS       Y22, Y21, Y21
-	VADDPS       Y18, Y14, Y14
-	VADDPS       Y23, Y21, Y21
-	VADDPS       Y20, Y14, Y14
-	VADDPS       Y24, Y21, Y21
-	VUNPCKLPS    Y15, Y11, Y1
-	VUNPCKHPS    Y15, Y11, Y2
-	VMINPS       Y2, Y1, Y1
-	VUNPCKLPS    Y17, Y12, Y2
-	VUNPCKHPS    Y17, Y12, Y3
-	VMINPS       Y3, Y2, Y2
-	VUNPCKLPD    Y2, Y1, Y3
-	VUNPCKHPD    Y2, Y1, Y1
-	VMINPS       Y1, Y3, Y1
-	VUNPCKLPS    Y19, Y13, Y2
-	VUNPCKHPS    Y19, Y13, Y3
-	VMINPS       Y3, Y2, Y2
-	VUNPCKLPS    Y21, Y14, Y3
-	VUNPCKHPS    Y21, Y14, Y4
-	VMINPS       Y4, Y3, Y3
-	VUNPCKLPD    Y3, Y2, Y4
-	VUNPCKHPD    Y3, Y2, Y2
-	VMINPS       Y2, Y4, Y2
-	VPERM2F128   $0x20, Y2, Y1, Y3
-	VPERM2F128   $0x31, Y2, Y1, Y1
-	VMINPS       Y1, Y3, Y1
-	VMOVUPS      Y1, 1280(AX)
-	VCMPPS.BCST  $0x00, 1280(AX), Y11, K1
-	KMOVW        K1, R9
-	MOVL         (R8), R10
-	MOVL         4(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1280(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1284(AX), Y15, K1
-	KMOVW        K1, R9
-	MOVL         8(R8), R10
-	MOVL         12(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1284(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1288(AX), Y12, K1
-	KMOVW        K1, R9
-	MOVL         16(R8), R10
-	MOVL         20(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1288(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1292(AX), Y17, K1
-	KMOVW        K1, R9
-	MOVL         24(R8), R10
-	MOVL         28(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1292(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1296(AX), Y13, K1
-	KMOVW        K1, R9
-	MOVL         32(R8), R10
-	MOVL         36(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1296(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1300(AX), Y19, K1
-	KMOVW        K1, R9
-	MOVL         40(R8), R10
-	MOVL         44(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1300(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1304(AX), Y14, K1
-	KMOVW        K1, R9
-	MOVL         48(R8), R10
-	MOVL         52(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1304(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	VCMPPS.BCST  $0x00, 1308(AX), Y21, K1
-	KMOVW        K1, R9
-	MOVL         56(R8), R10
-	MOVL         60(R8), R11
-	TZCNTL       R9, R9
-	ADDQ         SI, R10
-	MOVWLZX      (R10)(R9*2), R9
-	MOVL         1308(AX), R10
-	MOVW         R9, 2688(AX)(R11*2)
-	MOVL         R10, 3200(AX)(R11*4)
-	ADDQ         $0x40, R8
-	CMPQ         R8, DX
-	JLT          batch52
-
-none53:
-	TESTQ BX, BX
-	JZ    none56
-	LEAQ  6336(AX), DX
-	LEAQ  (DX)(BX*8), BX
-
-item54:
-	MOVL         (DX), R8
-	MOVL         4(DX), R9
-	VPMOVZXWD    (SI)(R8*1), Y1
-	VBROADCASTSS 1408(AX)(R9*4), Y2
-	MOVL         R9, R8
+batch86:
+	MOVL         14528(AX)(DI*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y2
+	MOVL         15616(AX)(DI*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y3
 	SHRL         $0x01, R8
 	ANDL         $0x70, R8
-	VMULPS       Y0, Y2, Y2
-	VSUBPS.BCST  (AX)(R8*1), Y2, Y3
-	VSUBPS.BCST  4(AX)(R8*1), Y2, Y4
-	VSUBPS.BCST  8(AX)(R8*1), Y2, Y5
-	VSUBPS.BCST  12(AX)(R8*1), Y2, Y2
-	VMULPS.BCST  256(AX)(R8*1), Y3, Y6
-	VMULPS.BCST  260(AX)(R8*1), Y4, Y7
-	VMULPS.BCST  264(AX)(R8*1), Y5, Y8
-	VMULPS.BCST  268(AX)(R8*1), Y2, Y9
-	VMULPS       Y3, Y6, Y6
-	VMULPS       Y4, Y7, Y7
-	VMULPS       Y5, Y8, Y8
-	VMULPS       Y2, Y9, Y9
-	VPERMPS      Y6, Y1, Y6
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y7, Y1, Y7
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y8, Y1, Y8
-	VPSRLD       $0x04, Y1, Y1
-	VPERMPS      Y9, Y1, Y9
-	VADDPS       Y7, Y6, Y6
-	VADDPS       Y8, Y6, Y6
-	VADDPS       Y9, Y6, Y6
-	MOVL         (DX), R8
-	MOVL         4(DX), R9
-	ADDQ         SI, R8
-	VMOVAPS      Y6, Y1
-	VEXTRACTF128 $0x01, Y6, X2
-	VMINPS       X2, X6, X6
-	VPERMILPS    $0x4e, X6, X2
-	VMINPS       X2, X6, X6
-	VPERMILPS    $0xb1, X6, X2
-	VMINPS       X2, X6, X6
-	VINSERTF128  $0x01, X6, Y6, Y2
-	VCMPPS       $0x00, Y1, Y2, Y2
-	VMOVMSKPS    Y2, R10
-	TZCNTL       R10, R10
-	MOVWLZX      (R8)(R10*2), R8
-	VUCOMISS     3200(AX)(R9*4), X6
-	JAE          worse55
-	MOVW         R8, 2688(AX)(R9*2)
-	VMOVSS       X6, 3200(AX)(R9*4)
+	MOVL         14532(AX)(DI*4), R9
+	VPMOVZXWD    (SI)(R9*1), Y4
+	MOVL         15620(AX)(DI*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y5
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(R8*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(R8*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(R8*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(R8*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R9*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R9*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R9*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R9*1), Y5, Y5
+	VMULPS.BCST  256(AX)(R8*1), Y6, Y12
+	VMULPS.BCST  260(AX)(R8*1), Y7, Y13
+	VMULPS.BCST  264(AX)(R8*1), Y8, Y14
+	VMULPS.BCST  268(AX)(R8*1), Y3, Y15
+	VMULPS.BCST  256(AX)(R9*1), Y9, Y16
+	VMULPS.BCST  260(AX)(R9*1), Y10, Y17
+	VMULPS.BCST  264(AX)(R9*1), Y11, Y18
+	VMULPS.BCST  268(AX)(R9*1), Y5, Y19
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y8, Y14, Y14
+	VMULPS       Y3, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y11, Y18, Y18
+	VMULPS       Y5, Y19, Y19
+	VPERMPS      Y12, Y2, Y12
+	VPERMPS      Y16, Y4, Y16
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y13, Y2, Y13
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y17, Y4, Y17
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y14, Y2, Y14
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y18, Y4, Y18
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y19, Y4, Y19
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y17, Y16, Y16
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y18, Y16, Y16
+	VADDPS       Y15, Y12, Y12
+	VADDPS       Y19, Y16, Y16
+	MOVL         14536(AX)(DI*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y2
+	MOVL         15624(AX)(DI*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y3
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         14540(AX)(DI*4), R9
+	VPMOVZXWD    (SI)(R9*1), Y4
+	MOVL         15628(AX)(DI*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y5
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(R8*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(R8*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(R8*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(R8*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R9*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R9*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R9*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R9*1), Y5, Y5
+	VMULPS.BCST  256(AX)(R8*1), Y6, Y13
+	VMULPS.BCST  260(AX)(R8*1), Y7, Y14
+	VMULPS.BCST  264(AX)(R8*1), Y8, Y15
+	VMULPS.BCST  268(AX)(R8*1), Y3, Y17
+	VMULPS.BCST  256(AX)(R9*1), Y9, Y18
+	VMULPS.BCST  260(AX)(R9*1), Y10, Y19
+	VMULPS.BCST  264(AX)(R9*1), Y11, Y20
+	VMULPS.BCST  268(AX)(R9*1), Y5, Y21
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y3, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y11, Y20, Y20
+	VMULPS       Y5, Y21, Y21
+	VPERMPS      Y13, Y2, Y13
+	VPERMPS      Y18, Y4, Y18
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y14, Y2, Y14
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y19, Y4, Y19
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y20, Y4, Y20
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y21, Y4, Y21
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y19, Y18, Y18
+	VADDPS       Y15, Y13, Y13
+	VADDPS       Y20, Y18, Y18
+	VADDPS       Y17, Y13, Y13
+	VADDPS       Y21, Y18, Y18
+	MOVL         14544(AX)(DI*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y2
+	MOVL         15632(AX)(DI*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y3
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         14548(AX)(DI*4), R9
+	VPMOVZXWD    (SI)(R9*1), Y4
+	MOVL         15636(AX)(DI*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y5
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(R8*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(R8*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(R8*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(R8*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R9*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R9*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R9*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R9*1), Y5, Y5
+	VMULPS.BCST  256(AX)(R8*1), Y6, Y14
+	VMULPS.BCST  260(AX)(R8*1), Y7, Y15
+	VMULPS.BCST  264(AX)(R8*1), Y8, Y17
+	VMULPS.BCST  268(AX)(R8*1), Y3, Y19
+	VMULPS.BCST  256(AX)(R9*1), Y9, Y20
+	VMULPS.BCST  260(AX)(R9*1), Y10, Y21
+	VMULPS.BCST  264(AX)(R9*1), Y11, Y22
+	VMULPS.BCST  268(AX)(R9*1), Y5, Y23
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y15, Y15
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y3, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y11, Y22, Y22
+	VMULPS       Y5, Y23, Y23
+	VPERMPS      Y14, Y2, Y14
+	VPERMPS      Y20, Y4, Y20
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y21, Y4, Y21
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y22, Y4, Y22
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y19, Y2, Y19
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y23, Y4, Y23
+	VADDPS       Y15, Y14, Y14
+	VADDPS       Y21, Y20, Y20
+	VADDPS       Y17, Y14, Y14
+	VADDPS       Y22, Y20, Y20
+	VADDPS       Y19, Y14, Y14
+	VADDPS       Y23, Y20, Y20
+	MOVL         14552(AX)(DI*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y2
+	MOVL         15640(AX)(DI*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y3
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	MOVL         14556(AX)(DI*4), R9
+	VPMOVZXWD    (SI)(R9*1), Y4
+	MOVL         15644(AX)(DI*4), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y5
+	SHRL         $0x01, R9
+	ANDL         $0x70, R9
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(R8*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(R8*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(R8*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(R8*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R9*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R9*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R9*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R9*1), Y5, Y5
+	VMULPS.BCST  256(AX)(R8*1), Y6, Y15
+	VMULPS.BCST  260(AX)(R8*1), Y7, Y17
+	VMULPS.BCST  264(AX)(R8*1), Y8, Y19
+	VMULPS.BCST  268(AX)(R8*1), Y3, Y21
+	VMULPS.BCST  256(AX)(R9*1), Y9, Y22
+	VMULPS.BCST  260(AX)(R9*1), Y10, Y23
+	VMULPS.BCST  264(AX)(R9*1), Y11, Y24
+	VMULPS.BCST  268(AX)(R9*1), Y5, Y25
+	VMULPS       Y6, Y15, Y15
+	VMULPS       Y7, Y17, Y17
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y3, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y11, Y24, Y24
+	VMULPS       Y5, Y25, Y25
+	VPERMPS      Y15, Y2, Y15
+	VPERMPS      Y22, Y4, Y22
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y23, Y4, Y23
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y19, Y2, Y19
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y24, Y4, Y24
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y21, Y2, Y21
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y25, Y4, Y25
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y23, Y22, Y22
+	VADDPS       Y19, Y15, Y15
+	VADDPS       Y24, Y22, Y22
+	VADDPS       Y21, Y15, Y15
+	VADDPS       Y25, Y22, Y22
+	VSHUFPS      $0x88, Y16, Y12, Y2
+	VSHUFPS      $0xdd, Y16, Y12, Y4
+	VCMPPS       $0x11, Y2, Y4, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y3
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y3
+	VMINPS       Y2, Y4, Y2
+	VSHUFPS      $0x88, Y18, Y13, Y4
+	VSHUFPS      $0xdd, Y18, Y13, Y6
+	VCMPPS       $0x11, Y4, Y6, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y5
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y5
+	VMINPS       Y4, Y6, Y4
+	VSHUFPS      $0x88, Y20, Y14, Y6
+	VSHUFPS      $0xdd, Y20, Y14, Y8
+	VCMPPS       $0x11, Y6, Y8, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y7
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y7
+	VMINPS       Y6, Y8, Y6
+	VSHUFPS      $0x88, Y22, Y15, Y8
+	VSHUFPS      $0xdd, Y22, Y15, Y10
+	VCMPPS       $0x11, Y8, Y10, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y9
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y9
+	VMINPS       Y8, Y10, Y8
+	VSHUFPS      $0x88, Y4, Y2, Y10
+	VSHUFPS      $0xdd, Y4, Y2, Y4
+	VCMPPS       $0x11, Y10, Y4, K2
+	VSHUFPS      $0x88, Y5, Y3, Y2
+	VSHUFPS      $0xdd, Y5, Y3, Y3
+	VMOVDQA32    Y3, K2, Y2
+	VMINPS       Y10, Y4, Y10
+	VSHUFPS      $0x88, Y8, Y6, Y3
+	VSHUFPS      $0xdd, Y8, Y6, Y5
+	VCMPPS       $0x11, Y3, Y5, K2
+	VSHUFPS      $0x88, Y9, Y7, Y4
+	VSHUFPS      $0xdd, Y9, Y7, Y6
+	VMOVDQA32    Y6, K2, Y4
+	VMINPS       Y3, Y5, Y3
+	VPERM2F128   $0x20, Y3, Y10, Y5
+	VPERM2F128   $0x31, Y3, Y10, Y6
+	VCMPPS       $0x11, Y5, Y6, K2
+	VPERM2F128   $0x20, Y4, Y2, Y3
+	VPERM2F128   $0x31, Y4, Y2, Y2
+	VMOVDQA32    Y2, K2, Y3
+	VMINPS       Y5, Y6, Y5
+	VPADDD       Y3, Y3, Y3
+	VPADDD       14528(AX)(DI*4), Y3, Y3
+	VMOVUPS      Y3, 2432(AX)
+	VMOVUPS      Y5, 17792(AX)(DI*4)
+	MOVL         2432(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16704(AX)(DI*4)
+	MOVL         2436(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16708(AX)(DI*4)
+	MOVL         2440(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16712(AX)(DI*4)
+	MOVL         2444(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16716(AX)(DI*4)
+	MOVL         2448(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16720(AX)(DI*4)
+	MOVL         2452(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16724(AX)(DI*4)
+	MOVL         2456(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16728(AX)(DI*4)
+	MOVL         2460(AX), R8
+	MOVWLZX      (SI)(R8*1), R8
+	MOVL         R8, 16732(AX)(DI*4)
+	ADDQ         $0x08, DI
+	CMPQ         DI, DX
+	JLT          batch86
 
-worse55:
-	ADDQ $0x08, DX
+none87:
+	TESTQ        BX, BX
+	JZ           none89
+	VBROADCASTSS 23036(AX)(BX*4), Y2
+	VMOVUPS      Y2, 23040(AX)(BX*4)
+	VBROADCASTSS 27196(AX)(BX*4), Y2
+	VMOVUPS      Y2, 27200(AX)(BX*4)
+	XORQ         DX, DX
+
+batch88:
+	MOVL         23040(AX)(DX*4), DI
+	VPMOVZXWD    (SI)(DI*1), Y2
+	MOVL         27200(AX)(DX*4), DI
+	VBROADCASTSS 1408(AX)(DI*4), Y3
+	SHRL         $0x01, DI
+	ANDL         $0x70, DI
+	MOVL         23044(AX)(DX*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y4
+	MOVL         27204(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y5
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(DI*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(DI*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(DI*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(DI*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R8*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R8*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R8*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R8*1), Y5, Y5
+	VMULPS.BCST  256(AX)(DI*1), Y6, Y12
+	VMULPS.BCST  260(AX)(DI*1), Y7, Y13
+	VMULPS.BCST  264(AX)(DI*1), Y8, Y14
+	VMULPS.BCST  268(AX)(DI*1), Y3, Y15
+	VMULPS.BCST  256(AX)(R8*1), Y9, Y16
+	VMULPS.BCST  260(AX)(R8*1), Y10, Y17
+	VMULPS.BCST  264(AX)(R8*1), Y11, Y18
+	VMULPS.BCST  268(AX)(R8*1), Y5, Y19
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VMULPS       Y8, Y14, Y14
+	VMULPS       Y3, Y15, Y15
+	VMULPS       Y9, Y16, Y16
+	VMULPS       Y10, Y17, Y17
+	VMULPS       Y11, Y18, Y18
+	VMULPS       Y5, Y19, Y19
+	VPERMPS      Y12, Y2, Y12
+	VPERMPS      Y16, Y4, Y16
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y13, Y2, Y13
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y17, Y4, Y17
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y14, Y2, Y14
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y18, Y4, Y18
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y19, Y4, Y19
+	VADDPS       Y13, Y12, Y12
+	VADDPS       Y17, Y16, Y16
+	VADDPS       Y14, Y12, Y12
+	VADDPS       Y18, Y16, Y16
+	VADDPS       Y15, Y12, Y12
+	VADDPS       Y19, Y16, Y16
+	MOVL         23048(AX)(DX*4), DI
+	VPMOVZXWD    (SI)(DI*1), Y2
+	MOVL         27208(AX)(DX*4), DI
+	VBROADCASTSS 1408(AX)(DI*4), Y3
+	SHRL         $0x01, DI
+	ANDL         $0x70, DI
+	MOVL         23052(AX)(DX*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y4
+	MOVL         27212(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y5
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(DI*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(DI*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(DI*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(DI*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R8*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R8*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R8*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R8*1), Y5, Y5
+	VMULPS.BCST  256(AX)(DI*1), Y6, Y13
+	VMULPS.BCST  260(AX)(DI*1), Y7, Y14
+	VMULPS.BCST  264(AX)(DI*1), Y8, Y15
+	VMULPS.BCST  268(AX)(DI*1), Y3, Y17
+	VMULPS.BCST  256(AX)(R8*1), Y9, Y18
+	VMULPS.BCST  260(AX)(R8*1), Y10, Y19
+	VMULPS.BCST  264(AX)(R8*1), Y11, Y20
+	VMULPS.BCST  268(AX)(R8*1), Y5, Y21
+	VMULPS       Y6, Y13, Y13
+	VMULPS       Y7, Y14, Y14
+	VMULPS       Y8, Y15, Y15
+	VMULPS       Y3, Y17, Y17
+	VMULPS       Y9, Y18, Y18
+	VMULPS       Y10, Y19, Y19
+	VMULPS       Y11, Y20, Y20
+	VMULPS       Y5, Y21, Y21
+	VPERMPS      Y13, Y2, Y13
+	VPERMPS      Y18, Y4, Y18
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y14, Y2, Y14
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y19, Y4, Y19
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y20, Y4, Y20
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y21, Y4, Y21
+	VADDPS       Y14, Y13, Y13
+	VADDPS       Y19, Y18, Y18
+	VADDPS       Y15, Y13, Y13
+	VADDPS       Y20, Y18, Y18
+	VADDPS       Y17, Y13, Y13
+	VADDPS       Y21, Y18, Y18
+	MOVL         23056(AX)(DX*4), DI
+	VPMOVZXWD    (SI)(DI*1), Y2
+	MOVL         27216(AX)(DX*4), DI
+	VBROADCASTSS 1408(AX)(DI*4), Y3
+	SHRL         $0x01, DI
+	ANDL         $0x70, DI
+	MOVL         23060(AX)(DX*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y4
+	MOVL         27220(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y5
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(DI*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(DI*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(DI*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(DI*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R8*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R8*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R8*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R8*1), Y5, Y5
+	VMULPS.BCST  256(AX)(DI*1), Y6, Y14
+	VMULPS.BCST  260(AX)(DI*1), Y7, Y15
+	VMULPS.BCST  264(AX)(DI*1), Y8, Y17
+	VMULPS.BCST  268(AX)(DI*1), Y3, Y19
+	VMULPS.BCST  256(AX)(R8*1), Y9, Y20
+	VMULPS.BCST  260(AX)(R8*1), Y10, Y21
+	VMULPS.BCST  264(AX)(R8*1), Y11, Y22
+	VMULPS.BCST  268(AX)(R8*1), Y5, Y23
+	VMULPS       Y6, Y14, Y14
+	VMULPS       Y7, Y15, Y15
+	VMULPS       Y8, Y17, Y17
+	VMULPS       Y3, Y19, Y19
+	VMULPS       Y9, Y20, Y20
+	VMULPS       Y10, Y21, Y21
+	VMULPS       Y11, Y22, Y22
+	VMULPS       Y5, Y23, Y23
+	VPERMPS      Y14, Y2, Y14
+	VPERMPS      Y20, Y4, Y20
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y15, Y2, Y15
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y21, Y4, Y21
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y22, Y4, Y22
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y19, Y2, Y19
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y23, Y4, Y23
+	VADDPS       Y15, Y14, Y14
+	VADDPS       Y21, Y20, Y20
+	VADDPS       Y17, Y14, Y14
+	VADDPS       Y22, Y20, Y20
+	VADDPS       Y19, Y14, Y14
+	VADDPS       Y23, Y20, Y20
+	MOVL         23064(AX)(DX*4), DI
+	VPMOVZXWD    (SI)(DI*1), Y2
+	MOVL         27224(AX)(DX*4), DI
+	VBROADCASTSS 1408(AX)(DI*4), Y3
+	SHRL         $0x01, DI
+	ANDL         $0x70, DI
+	MOVL         23068(AX)(DX*4), R8
+	VPMOVZXWD    (SI)(R8*1), Y4
+	MOVL         27228(AX)(DX*4), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y5
+	SHRL         $0x01, R8
+	ANDL         $0x70, R8
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y5, Y5
+	VSUBPS.BCST  (AX)(DI*1), Y3, Y6
+	VSUBPS.BCST  4(AX)(DI*1), Y3, Y7
+	VSUBPS.BCST  8(AX)(DI*1), Y3, Y8
+	VSUBPS.BCST  12(AX)(DI*1), Y3, Y3
+	VSUBPS.BCST  (AX)(R8*1), Y5, Y9
+	VSUBPS.BCST  4(AX)(R8*1), Y5, Y10
+	VSUBPS.BCST  8(AX)(R8*1), Y5, Y11
+	VSUBPS.BCST  12(AX)(R8*1), Y5, Y5
+	VMULPS.BCST  256(AX)(DI*1), Y6, Y15
+	VMULPS.BCST  260(AX)(DI*1), Y7, Y17
+	VMULPS.BCST  264(AX)(DI*1), Y8, Y19
+	VMULPS.BCST  268(AX)(DI*1), Y3, Y21
+	VMULPS.BCST  256(AX)(R8*1), Y9, Y22
+	VMULPS.BCST  260(AX)(R8*1), Y10, Y23
+	VMULPS.BCST  264(AX)(R8*1), Y11, Y24
+	VMULPS.BCST  268(AX)(R8*1), Y5, Y25
+	VMULPS       Y6, Y15, Y15
+	VMULPS       Y7, Y17, Y17
+	VMULPS       Y8, Y19, Y19
+	VMULPS       Y3, Y21, Y21
+	VMULPS       Y9, Y22, Y22
+	VMULPS       Y10, Y23, Y23
+	VMULPS       Y11, Y24, Y24
+	VMULPS       Y5, Y25, Y25
+	VPERMPS      Y15, Y2, Y15
+	VPERMPS      Y22, Y4, Y22
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y17, Y2, Y17
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y23, Y4, Y23
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y19, Y2, Y19
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y24, Y4, Y24
+	VPSRLD       $0x04, Y2, Y2
+	VPERMPS      Y21, Y2, Y21
+	VPSRLD       $0x04, Y4, Y4
+	VPERMPS      Y25, Y4, Y25
+	VADDPS       Y17, Y15, Y15
+	VADDPS       Y23, Y22, Y22
+	VADDPS       Y19, Y15, Y15
+	VADDPS       Y24, Y22, Y22
+	VADDPS       Y21, Y15, Y15
+	VADDPS       Y25, Y22, Y22
+	VSHUFPS      $0x88, Y16, Y12, Y2
+	VSHUFPS      $0xdd, Y16, Y12, Y4
+	VCMPPS       $0x11, Y2, Y4, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y3
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y3
+	VMINPS       Y2, Y4, Y2
+	VSHUFPS      $0x88, Y18, Y13, Y4
+	VSHUFPS      $0xdd, Y18, Y13, Y6
+	VCMPPS       $0x11, Y4, Y6, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y5
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y5
+	VMINPS       Y4, Y6, Y4
+	VSHUFPS      $0x88, Y20, Y14, Y6
+	VSHUFPS      $0xdd, Y20, Y14, Y8
+	VCMPPS       $0x11, Y6, Y8, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y7
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y7
+	VMINPS       Y6, Y8, Y6
+	VSHUFPS      $0x88, Y22, Y15, Y8
+	VSHUFPS      $0xdd, Y22, Y15, Y10
+	VCMPPS       $0x11, Y8, Y10, K2
+	VMOVDQU32    lanesEven<>+0(SB), Y9
+	VMOVDQU32    lanesOdd<>+0(SB), K2, Y9
+	VMINPS       Y8, Y10, Y8
+	VSHUFPS      $0x88, Y4, Y2, Y10
+	VSHUFPS      $0xdd, Y4, Y2, Y4
+	VCMPPS       $0x11, Y10, Y4, K2
+	VSHUFPS      $0x88, Y5, Y3, Y2
+	VSHUFPS      $0xdd, Y5, Y3, Y3
+	VMOVDQA32    Y3, K2, Y2
+	VMINPS       Y10, Y4, Y10
+	VSHUFPS      $0x88, Y8, Y6, Y3
+	VSHUFPS      $0xdd, Y8, Y6, Y5
+	VCMPPS       $0x11, Y3, Y5, K2
+	VSHUFPS      $0x88, Y9, Y7, Y4
+	VSHUFPS      $0xdd, Y9, Y7, Y6
+	VMOVDQA32    Y6, K2, Y4
+	VMINPS       Y3, Y5, Y3
+	VPERM2F128   $0x20, Y3, Y10, Y5
+	VPERM2F128   $0x31, Y3, Y10, Y6
+	VCMPPS       $0x11, Y5, Y6, K2
+	VPERM2F128   $0x20, Y4, Y2, Y3
+	VPERM2F128   $0x31, Y4, Y2, Y2
+	VMOVDQA32    Y2, K2, Y3
+	VMINPS       Y5, Y6, Y5
+	VPADDD       Y3, Y3, Y3
+	VPADDD       23040(AX)(DX*4), Y3, Y3
+	VMOVUPS      Y3, 2432(AX)
+	VMOVUPS      Y5, 35520(AX)(DX*4)
+	MOVL         2432(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31360(AX)(DX*4)
+	MOVL         2436(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31364(AX)(DX*4)
+	MOVL         2440(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31368(AX)(DX*4)
+	MOVL         2444(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31372(AX)(DX*4)
+	MOVL         2448(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31376(AX)(DX*4)
+	MOVL         2452(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31380(AX)(DX*4)
+	MOVL         2456(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31384(AX)(DX*4)
+	MOVL         2460(AX), DI
+	MOVWLZX      (SI)(DI*1), DI
+	MOVL         DI, 31388(AX)(DX*4)
+	ADDQ         $0x08, DX
+	CMPQ         DX, BX
+	JLT          batch88
+
+none89:
+	XORQ  DX, DX
+	TESTQ BX, BX
+	JZ    none92
+
+item90:
+	MOVL 18880(AX)(DX*4), SI
+	MOVL 35520(AX)(DX*4), DI
+	MOVL 31360(AX)(DX*4), R8
+	CMPL DI, 17792(AX)(SI*4)
+	JGE  worse91
+	MOVL DI, 17792(AX)(SI*4)
+	MOVL R8, 16704(AX)(SI*4)
+
+worse91:
+	INCQ DX
 	CMPQ DX, BX
-	JLT  item54
+	JLT  item90
 
-none56:
-	MOVW      2688(AX), DX
-	MOVW      DX, (DI)
-	MOVW      2752(AX), DX
-	MOVW      DX, 2(DI)
-	MOVW      2816(AX), DX
-	MOVW      DX, 4(DI)
-	MOVW      2880(AX), DX
-	MOVW      DX, 6(DI)
-	MOVW      2944(AX), DX
-	MOVW      DX, 8(DI)
-	MOVW      3008(AX), DX
-	MOVW      DX, 10(DI)
-	MOVW      3072(AX), DX
-	MOVW      DX, 12(DI)
-	MOVW      3136(AX), DX
-	MOVW      DX, 14(DI)
+none92:
+	MOVQ      out+0(FP), DX
+	MOVQ      CX, BX
+	SHLQ      $0x05, BX
+	ADDQ      BX, DX
+	XORQ      BX, BX
+	VMOVUPS   16704(AX)(BX*4), Y1
+	VPEXPANDD Y1, K1, Y0
+	KMOVW     K1, SI
+	POPCNTL   SI, SI
+	ADDQ      SI, BX
+	VMOVDQA32 Y0, Y0
+	VPMOVDW   Y0, (DX)
+	MOVQ      out+0(FP), DX
+	MOVQ      CX, BX
+	SHLQ      $0x05, BX
+	ADDQ      BX, DX
 	VMOVUPS   levelsIQ3<>+0(SB), Y1
-	VPMOVZXWD (DI), Y0
 	VMOVUPS   foursIQ3_0<>+0(SB), Y2
 	VPERMD    Y0, Y2, Y2
 	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
@@ -6759,7 +9773,7 @@ none56:
 	VUCOMISS  X2, X1
 	JBE       done
 	VDIVSS    X1, X0, X0
-	VMOVSS    X0, 16(DI)
+	VMOVSS    X0, 16(DX)
 
 done:
 	MOVQ out+0(FP), DX
@@ -7351,16 +10365,16 @@ trial:
 	CMPL R12, $0x02
 	SBBQ $-1, BX
 	SUBL $0x02, R12
-	JLE  few57
+	JLE  few93
 
-next58:
+next94:
 	ADDQ $0x10, R13
 	MOVQ R13, 6336(AX)(BX*8)
 	INCQ BX
 	DECL R12
-	JNZ  next58
+	JNZ  next94
 
-few57:
+few93:
 	ADDQ    $0x04, R8
 	INCQ    R9
 	CMPQ    R9, R10
@@ -7371,7 +10385,7 @@ few57:
 	VMOVUPS levelsIQ3<>+0(SB), Y0
 	MOVQ    lists+24(FP), DI
 	TESTQ   DX, DX
-	JZ      none60
+	JZ      none96
 	LEAQ    4224(AX), R8
 	LEAQ    (R8)(DX*8), DX
 	MOVQ    -8(DX), R9
@@ -7383,12 +10397,11 @@ few57:
 	MOVQ    R9, 40(DX)
 	MOVQ    R9, 48(DX)
 
-batch59:
+batch95:
 	MOVL         (R8), R9
-	MOVL         4(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         4(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -7424,10 +10437,9 @@ batch59:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2432(AX)
 	MOVL         8(R8), R9
-	MOVL         12(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         12(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -7463,10 +10475,9 @@ batch59:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2464(AX)
 	MOVL         16(R8), R9
-	MOVL         20(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         20(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -7502,10 +10513,9 @@ batch59:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2496(AX)
 	MOVL         24(R8), R9
-	MOVL         28(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         28(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -7541,10 +10551,9 @@ batch59:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2528(AX)
 	MOVL         32(R8), R9
-	MOVL         36(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         36(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -7580,10 +10589,9 @@ batch59:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2560(AX)
 	MOVL         40(R8), R9
-	MOVL         44(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         44(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -7619,10 +10627,9 @@ batch59:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2592(AX)
 	MOVL         48(R8), R9
-	MOVL         52(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         52(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -7658,10 +10665,9 @@ batch59:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2624(AX)
 	MOVL         56(R8), R9
-	MOVL         60(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         60(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -7816,20 +10822,19 @@ batch59:
 	MOVL         R10, 3200(AX)(R11*4)
 	ADDQ         $0x40, R8
 	CMPQ         R8, DX
-	JLT          batch59
+	JLT          batch95
 
-none60:
+none96:
 	TESTQ BX, BX
-	JZ    none63
+	JZ    none99
 	LEAQ  6336(AX), DX
 	LEAQ  (DX)(BX*8), BX
 
-item61:
+item97:
 	MOVL         (DX), R8
-	MOVL         4(DX), R9
 	VPMOVZXWD    (DI)(R8*1), Y1
-	VBROADCASTSS 1408(AX)(R9*4), Y2
-	MOVL         R9, R8
+	MOVL         4(DX), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
 	SHRL         $0x01, R8
 	ANDL         $0x70, R8
 	VMULPS       Y0, Y2, Y2
@@ -7879,16 +10884,16 @@ item61:
 	TZCNTL       R10, R10
 	MOVWLZX      (R8)(R10*2), R8
 	VUCOMISS     3200(AX)(R9*4), X6
-	JAE          worse62
+	JAE          worse98
 	MOVW         R8, 2688(AX)(R9*2)
 	VMOVSS       X6, 3200(AX)(R9*4)
 
-worse62:
+worse98:
 	ADDQ $0x08, DX
 	CMPQ DX, BX
-	JLT  item61
+	JLT  item97
 
-none63:
+none99:
 	VMOVUPS levelsIQ3<>+0(SB), Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -7900,7 +10905,7 @@ none63:
 	VXORPS  Y8, Y8, Y8
 	MOVQ    AX, DX
 	LEAQ    2688(AX), BX
-	MOVQ    $0x00000008, DI
+	XORQ    DI, DI
 
 sums:
 	VPMOVZXWD    (BX), Y9
@@ -8049,8 +11054,9 @@ sums:
 	VADDPS       Y10, Y8, Y8
 	ADDQ         $0x40, BX
 	ADDQ         $0x10, DX
-	DECQ         DI
-	JNZ          sums
+	INCQ         DI
+	CMPQ         DI, $0x08
+	JLT          sums
 	VDIVPS       Y2, Y1, Y0
 	VMOVUPS      Y0, 896(AX)
 	VMOVUPS      Y1, 640(AX)
@@ -8321,16 +11327,16 @@ once:
 	CMPL  R12, $0x02
 	SBBQ  $-1, BX
 	SUBL  $0x02, R12
-	JLE   few64
+	JLE   few100
 
-next65:
+next101:
 	ADDQ $0x10, R13
 	MOVQ R13, 6336(AX)(BX*8)
 	INCQ BX
 	DECL R12
-	JNZ  next65
+	JNZ  next101
 
-few64:
+few100:
 kept:
 	ADDQ    $0x10, R8
 	ADDQ    $0x02, R9
@@ -8340,7 +11346,7 @@ kept:
 	VMOVUPS levelsIQ3<>+0(SB), Y0
 	MOVQ    lists+24(FP), SI
 	TESTQ   DX, DX
-	JZ      none67
+	JZ      none103
 	LEAQ    4224(AX), R8
 	LEAQ    (R8)(DX*8), DX
 	MOVQ    -8(DX), R9
@@ -8352,12 +11358,11 @@ kept:
 	MOVQ    R9, 40(DX)
 	MOVQ    R9, 48(DX)
 
-batch66:
+batch102:
 	MOVL         (R8), R9
-	MOVL         4(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         4(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -8393,10 +11398,9 @@ batch66:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2432(AX)
 	MOVL         8(R8), R9
-	MOVL         12(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         12(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -8432,10 +11436,9 @@ batch66:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2464(AX)
 	MOVL         16(R8), R9
-	MOVL         20(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         20(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -8471,10 +11474,9 @@ batch66:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2496(AX)
 	MOVL         24(R8), R9
-	MOVL         28(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         28(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -8510,10 +11512,9 @@ batch66:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2528(AX)
 	MOVL         32(R8), R9
-	MOVL         36(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         36(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -8549,10 +11550,9 @@ batch66:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2560(AX)
 	MOVL         40(R8), R9
-	MOVL         44(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         44(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -8588,10 +11588,9 @@ batch66:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2592(AX)
 	MOVL         48(R8), R9
-	MOVL         52(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         52(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -8627,10 +11626,9 @@ batch66:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2624(AX)
 	MOVL         56(R8), R9
-	MOVL         60(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         60(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -8785,20 +11783,19 @@ batch66:
 	MOVL         R10, 3200(AX)(R11*4)
 	ADDQ         $0x40, R8
 	CMPQ         R8, DX
-	JLT          batch66
+	JLT          batch102
 
-none67:
+none103:
 	TESTQ BX, BX
-	JZ    none70
+	JZ    none106
 	LEAQ  6336(AX), DX
 	LEAQ  (DX)(BX*8), BX
 
-item68:
+item104:
 	MOVL         (DX), R8
-	MOVL         4(DX), R9
 	VPMOVZXWD    (SI)(R8*1), Y1
-	VBROADCASTSS 1408(AX)(R9*4), Y2
-	MOVL         R9, R8
+	MOVL         4(DX), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
 	SHRL         $0x01, R8
 	ANDL         $0x70, R8
 	VMULPS       Y0, Y2, Y2
@@ -8848,16 +11845,16 @@ item68:
 	TZCNTL       R10, R10
 	MOVWLZX      (R8)(R10*2), R8
 	VUCOMISS     3200(AX)(R9*4), X6
-	JAE          worse69
+	JAE          worse105
 	MOVW         R8, 2688(AX)(R9*2)
 	VMOVSS       X6, 3200(AX)(R9*4)
 
-worse69:
+worse105:
 	ADDQ $0x08, DX
 	CMPQ DX, BX
-	JLT  item68
+	JLT  item104
 
-none70:
+none106:
 	MOVW      2688(AX), DX
 	MOVW      DX, (DI)
 	MOVW      2752(AX), DX
@@ -8874,8 +11871,12 @@ none70:
 	MOVW      DX, 12(DI)
 	MOVW      3136(AX), DX
 	MOVW      DX, 14(DI)
-	VMOVUPS   levelsIQ3<>+0(SB), Y1
 	VPMOVZXWD (DI), Y0
+	MOVQ      out+0(FP), DX
+	MOVQ      CX, BX
+	SHLQ      $0x05, BX
+	ADDQ      BX, DX
+	VMOVUPS   levelsIQ3<>+0(SB), Y1
 	VMOVUPS   foursIQ3_0<>+0(SB), Y2
 	VPERMD    Y0, Y2, Y2
 	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
@@ -8982,7 +11983,7 @@ none70:
 	VUCOMISS  X2, X1
 	JBE       done
 	VDIVSS    X1, X0, X0
-	VMOVSS    X0, 16(DI)
+	VMOVSS    X0, 16(DX)
 
 done:
 	MOVQ out+0(FP), DX
@@ -9405,16 +12406,16 @@ trial:
 	CMPL R12, $0x02
 	SBBQ $-1, BX
 	SUBL $0x02, R12
-	JLE  few71
+	JLE  few107
 
-next72:
+next108:
 	ADDQ $0x10, R13
 	MOVQ R13, 6336(AX)(BX*8)
 	INCQ BX
 	DECL R12
-	JNZ  next72
+	JNZ  next108
 
-few71:
+few107:
 	ADDQ    $0x04, R8
 	INCQ    R9
 	CMPQ    R9, R10
@@ -9425,7 +12426,7 @@ few71:
 	VMOVUPS levelsIQ3<>+0(SB), Y0
 	MOVQ    lists+24(FP), DI
 	TESTQ   DX, DX
-	JZ      none74
+	JZ      none110
 	LEAQ    4224(AX), R8
 	LEAQ    (R8)(DX*8), DX
 	MOVQ    -8(DX), R9
@@ -9437,12 +12438,11 @@ few71:
 	MOVQ    R9, 40(DX)
 	MOVQ    R9, 48(DX)
 
-batch73:
+batch109:
 	MOVL         (R8), R9
-	MOVL         4(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         4(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -9478,10 +12478,9 @@ batch73:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2432(AX)
 	MOVL         8(R8), R9
-	MOVL         12(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         12(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -9517,10 +12516,9 @@ batch73:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2464(AX)
 	MOVL         16(R8), R9
-	MOVL         20(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         20(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -9556,10 +12554,9 @@ batch73:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2496(AX)
 	MOVL         24(R8), R9
-	MOVL         28(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         28(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -9595,10 +12592,9 @@ batch73:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2528(AX)
 	MOVL         32(R8), R9
-	MOVL         36(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         36(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -9634,10 +12630,9 @@ batch73:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2560(AX)
 	MOVL         40(R8), R9
-	MOVL         44(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         44(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -9673,10 +12668,9 @@ batch73:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2592(AX)
 	MOVL         48(R8), R9
-	MOVL         52(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         52(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -9712,10 +12706,9 @@ batch73:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2624(AX)
 	MOVL         56(R8), R9
-	MOVL         60(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         60(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -9870,20 +12863,19 @@ batch73:
 	MOVL         R10, 3200(AX)(R11*4)
 	ADDQ         $0x40, R8
 	CMPQ         R8, DX
-	JLT          batch73
+	JLT          batch109
 
-none74:
+none110:
 	TESTQ BX, BX
-	JZ    none77
+	JZ    none113
 	LEAQ  6336(AX), DX
 	LEAQ  (DX)(BX*8), BX
 
-item75:
+item111:
 	MOVL         (DX), R8
-	MOVL         4(DX), R9
 	VPMOVZXWD    (DI)(R8*1), Y1
-	VBROADCASTSS 1408(AX)(R9*4), Y2
-	MOVL         R9, R8
+	MOVL         4(DX), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
 	SHRL         $0x01, R8
 	ANDL         $0x70, R8
 	VMULPS       Y0, Y2, Y2
@@ -9933,16 +12925,16 @@ item75:
 	TZCNTL       R10, R10
 	MOVWLZX      (R8)(R10*2), R8
 	VUCOMISS     3200(AX)(R9*4), X6
-	JAE          worse76
+	JAE          worse112
 	MOVW         R8, 2688(AX)(R9*2)
 	VMOVSS       X6, 3200(AX)(R9*4)
 
-worse76:
+worse112:
 	ADDQ $0x08, DX
 	CMPQ DX, BX
-	JLT  item75
+	JLT  item111
 
-none77:
+none113:
 	VMOVUPS levelsIQ3<>+0(SB), Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -9952,7 +12944,7 @@ none77:
 	VXORPS  Y6, Y6, Y6
 	MOVQ    AX, DX
 	LEAQ    2688(AX), BX
-	MOVQ    $0x00000008, DI
+	XORQ    DI, DI
 
 sums:
 	VPMOVZXWD    (BX), Y7
@@ -10065,8 +13057,9 @@ sums:
 	VADDPS       Y8, Y6, Y6
 	ADDQ         $0x40, BX
 	ADDQ         $0x10, DX
-	DECQ         DI
-	JNZ          sums
+	INCQ         DI
+	CMPQ         DI, $0x08
+	JLT          sums
 	VDIVPS       Y2, Y1, Y0
 	VMOVUPS      Y0, 896(AX)
 	VMOVUPS      Y1, 640(AX)
@@ -10316,16 +13309,16 @@ once:
 	CMPL R12, $0x02
 	SBBQ $-1, BX
 	SUBL $0x02, R12
-	JLE  few78
+	JLE  few114
 
-next79:
+next115:
 	ADDQ $0x10, R13
 	MOVQ R13, 6336(AX)(BX*8)
 	INCQ BX
 	DECL R12
-	JNZ  next79
+	JNZ  next115
 
-few78:
+few114:
 	ADDQ    $0x10, R8
 	ADDQ    $0x02, R9
 	ADDQ    $0x20, R10
@@ -10334,7 +13327,7 @@ few78:
 	VMOVUPS levelsIQ3<>+0(SB), Y0
 	MOVQ    lists+24(FP), SI
 	TESTQ   DX, DX
-	JZ      none81
+	JZ      none117
 	LEAQ    4224(AX), R8
 	LEAQ    (R8)(DX*8), DX
 	MOVQ    -8(DX), R9
@@ -10346,12 +13339,11 @@ few78:
 	MOVQ    R9, 40(DX)
 	MOVQ    R9, 48(DX)
 
-batch80:
+batch116:
 	MOVL         (R8), R9
-	MOVL         4(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         4(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -10387,10 +13379,9 @@ batch80:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2432(AX)
 	MOVL         8(R8), R9
-	MOVL         12(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         12(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -10426,10 +13417,9 @@ batch80:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2464(AX)
 	MOVL         16(R8), R9
-	MOVL         20(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         20(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -10465,10 +13455,9 @@ batch80:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2496(AX)
 	MOVL         24(R8), R9
-	MOVL         28(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         28(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -10504,10 +13493,9 @@ batch80:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2528(AX)
 	MOVL         32(R8), R9
-	MOVL         36(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         36(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -10543,10 +13531,9 @@ batch80:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2560(AX)
 	MOVL         40(R8), R9
-	MOVL         44(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         44(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -10582,10 +13569,9 @@ batch80:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2592(AX)
 	MOVL         48(R8), R9
-	MOVL         52(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         52(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -10621,10 +13607,9 @@ batch80:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2624(AX)
 	MOVL         56(R8), R9
-	MOVL         60(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         60(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -10779,20 +13764,19 @@ batch80:
 	MOVL         R10, 3200(AX)(R11*4)
 	ADDQ         $0x40, R8
 	CMPQ         R8, DX
-	JLT          batch80
+	JLT          batch116
 
-none81:
+none117:
 	TESTQ BX, BX
-	JZ    none84
+	JZ    none120
 	LEAQ  6336(AX), DX
 	LEAQ  (DX)(BX*8), BX
 
-item82:
+item118:
 	MOVL         (DX), R8
-	MOVL         4(DX), R9
 	VPMOVZXWD    (SI)(R8*1), Y1
-	VBROADCASTSS 1408(AX)(R9*4), Y2
-	MOVL         R9, R8
+	MOVL         4(DX), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
 	SHRL         $0x01, R8
 	ANDL         $0x70, R8
 	VMULPS       Y0, Y2, Y2
@@ -10842,16 +13826,16 @@ item82:
 	TZCNTL       R10, R10
 	MOVWLZX      (R8)(R10*2), R8
 	VUCOMISS     3200(AX)(R9*4), X6
-	JAE          worse83
+	JAE          worse119
 	MOVW         R8, 2688(AX)(R9*2)
 	VMOVSS       X6, 3200(AX)(R9*4)
 
-worse83:
+worse119:
 	ADDQ $0x08, DX
 	CMPQ DX, BX
-	JLT  item82
+	JLT  item118
 
-none84:
+none120:
 	MOVW      2688(AX), DX
 	MOVW      DX, (DI)
 	MOVW      2752(AX), DX
@@ -10868,8 +13852,12 @@ none84:
 	MOVW      DX, 12(DI)
 	MOVW      3136(AX), DX
 	MOVW      DX, 14(DI)
-	VMOVUPS   levelsIQ3<>+0(SB), Y1
 	VPMOVZXWD (DI), Y0
+	MOVQ      out+0(FP), DX
+	MOVQ      CX, BX
+	SHLQ      $0x05, BX
+	ADDQ      BX, DX
+	VMOVUPS   levelsIQ3<>+0(SB), Y1
 	VMOVUPS   foursIQ3_0<>+0(SB), Y2
 	VPERMD    Y0, Y2, Y2
 	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
@@ -10976,7 +13964,7 @@ none84:
 	VUCOMISS  X2, X1
 	JBE       done
 	VDIVSS    X1, X0, X0
-	VMOVSS    X0, 16(DI)
+	VMOVSS    X0, 16(DX)
 
 done:
 	MOVQ out+0(FP), DX
@@ -11589,16 +14577,16 @@ trial:
 	CMPL R12, $0x02
 	SBBQ $-1, BX
 	SUBL $0x02, R12
-	JLE  few85
+	JLE  few121
 
-next86:
+next122:
 	ADDQ $0x10, R13
 	MOVQ R13, 6336(AX)(BX*8)
 	INCQ BX
 	DECL R12
-	JNZ  next86
+	JNZ  next122
 
-few85:
+few121:
 	ADDQ    $0x04, R8
 	INCQ    R9
 	CMPQ    R9, R10
@@ -11609,7 +14597,7 @@ few85:
 	VMOVUPS levelsIQ3<>+0(SB), Y0
 	MOVQ    lists+40(FP), DI
 	TESTQ   DX, DX
-	JZ      none88
+	JZ      none124
 	LEAQ    4224(AX), R8
 	LEAQ    (R8)(DX*8), DX
 	MOVQ    -8(DX), R9
@@ -11621,12 +14609,11 @@ few85:
 	MOVQ    R9, 40(DX)
 	MOVQ    R9, 48(DX)
 
-batch87:
+batch123:
 	MOVL         (R8), R9
-	MOVL         4(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         4(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -11662,10 +14649,9 @@ batch87:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2432(AX)
 	MOVL         8(R8), R9
-	MOVL         12(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         12(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -11701,10 +14687,9 @@ batch87:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2464(AX)
 	MOVL         16(R8), R9
-	MOVL         20(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         20(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -11740,10 +14725,9 @@ batch87:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2496(AX)
 	MOVL         24(R8), R9
-	MOVL         28(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         28(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -11779,10 +14763,9 @@ batch87:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2528(AX)
 	MOVL         32(R8), R9
-	MOVL         36(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         36(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -11818,10 +14801,9 @@ batch87:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2560(AX)
 	MOVL         40(R8), R9
-	MOVL         44(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         44(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -11857,10 +14839,9 @@ batch87:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2592(AX)
 	MOVL         48(R8), R9
-	MOVL         52(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         52(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -11896,10 +14877,9 @@ batch87:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2624(AX)
 	MOVL         56(R8), R9
-	MOVL         60(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         60(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -12054,20 +15034,19 @@ batch87:
 	MOVL         R10, 3200(AX)(R11*4)
 	ADDQ         $0x40, R8
 	CMPQ         R8, DX
-	JLT          batch87
+	JLT          batch123
 
-none88:
+none124:
 	TESTQ BX, BX
-	JZ    none91
+	JZ    none127
 	LEAQ  6336(AX), DX
 	LEAQ  (DX)(BX*8), BX
 
-item89:
+item125:
 	MOVL         (DX), R8
-	MOVL         4(DX), R9
 	VPMOVZXWD    (DI)(R8*1), Y1
-	VBROADCASTSS 1408(AX)(R9*4), Y2
-	MOVL         R9, R8
+	MOVL         4(DX), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
 	SHRL         $0x01, R8
 	ANDL         $0x70, R8
 	VMULPS       Y0, Y2, Y2
@@ -12117,16 +15096,16 @@ item89:
 	TZCNTL       R10, R10
 	MOVWLZX      (R8)(R10*2), R8
 	VUCOMISS     3200(AX)(R9*4), X6
-	JAE          worse90
+	JAE          worse126
 	MOVW         R8, 2688(AX)(R9*2)
 	VMOVSS       X6, 3200(AX)(R9*4)
 
-worse90:
+worse126:
 	ADDQ $0x08, DX
 	CMPQ DX, BX
-	JLT  item89
+	JLT  item125
 
-none91:
+none127:
 	VMOVUPS levelsIQ3<>+0(SB), Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -12138,7 +15117,7 @@ none91:
 	VXORPS  Y8, Y8, Y8
 	MOVQ    AX, DX
 	LEAQ    2688(AX), BX
-	MOVQ    $0x00000008, DI
+	XORQ    DI, DI
 
 sums:
 	VPMOVZXWD    (BX), Y9
@@ -12287,8 +15266,9 @@ sums:
 	VADDPS       Y10, Y8, Y8
 	ADDQ         $0x40, BX
 	ADDQ         $0x10, DX
-	DECQ         DI
-	JNZ          sums
+	INCQ         DI
+	CMPQ         DI, $0x08
+	JLT          sums
 	VDIVPS       Y2, Y1, Y0
 	VMOVUPS      Y0, 896(AX)
 	VMOVUPS      Y1, 640(AX)
@@ -12559,16 +15539,16 @@ once:
 	CMPL  R12, $0x02
 	SBBQ  $-1, BX
 	SUBL  $0x02, R12
-	JLE   few92
+	JLE   few128
 
-next93:
+next129:
 	ADDQ $0x10, R13
 	MOVQ R13, 6336(AX)(BX*8)
 	INCQ BX
 	DECL R12
-	JNZ  next93
+	JNZ  next129
 
-few92:
+few128:
 kept:
 	ADDQ    $0x10, R8
 	ADDQ    $0x02, R9
@@ -12578,7 +15558,7 @@ kept:
 	VMOVUPS levelsIQ3<>+0(SB), Y0
 	MOVQ    lists+40(FP), SI
 	TESTQ   DX, DX
-	JZ      none95
+	JZ      none131
 	LEAQ    4224(AX), R8
 	LEAQ    (R8)(DX*8), DX
 	MOVQ    -8(DX), R9
@@ -12590,12 +15570,11 @@ kept:
 	MOVQ    R9, 40(DX)
 	MOVQ    R9, 48(DX)
 
-batch94:
+batch130:
 	MOVL         (R8), R9
-	MOVL         4(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         4(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -12631,10 +15610,9 @@ batch94:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2432(AX)
 	MOVL         8(R8), R9
-	MOVL         12(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         12(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -12670,10 +15648,9 @@ batch94:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2464(AX)
 	MOVL         16(R8), R9
-	MOVL         20(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         20(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -12709,10 +15686,9 @@ batch94:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2496(AX)
 	MOVL         24(R8), R9
-	MOVL         28(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         28(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -12748,10 +15724,9 @@ batch94:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2528(AX)
 	MOVL         32(R8), R9
-	MOVL         36(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         36(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -12787,10 +15762,9 @@ batch94:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2560(AX)
 	MOVL         40(R8), R9
-	MOVL         44(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         44(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -12826,10 +15800,9 @@ batch94:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2592(AX)
 	MOVL         48(R8), R9
-	MOVL         52(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         52(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -12865,10 +15838,9 @@ batch94:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2624(AX)
 	MOVL         56(R8), R9
-	MOVL         60(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         60(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -13023,20 +15995,19 @@ batch94:
 	MOVL         R10, 3200(AX)(R11*4)
 	ADDQ         $0x40, R8
 	CMPQ         R8, DX
-	JLT          batch94
+	JLT          batch130
 
-none95:
+none131:
 	TESTQ BX, BX
-	JZ    none98
+	JZ    none134
 	LEAQ  6336(AX), DX
 	LEAQ  (DX)(BX*8), BX
 
-item96:
+item132:
 	MOVL         (DX), R8
-	MOVL         4(DX), R9
 	VPMOVZXWD    (SI)(R8*1), Y1
-	VBROADCASTSS 1408(AX)(R9*4), Y2
-	MOVL         R9, R8
+	MOVL         4(DX), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
 	SHRL         $0x01, R8
 	ANDL         $0x70, R8
 	VMULPS       Y0, Y2, Y2
@@ -13086,16 +16057,16 @@ item96:
 	TZCNTL       R10, R10
 	MOVWLZX      (R8)(R10*2), R8
 	VUCOMISS     3200(AX)(R9*4), X6
-	JAE          worse97
+	JAE          worse133
 	MOVW         R8, 2688(AX)(R9*2)
 	VMOVSS       X6, 3200(AX)(R9*4)
 
-worse97:
+worse133:
 	ADDQ $0x08, DX
 	CMPQ DX, BX
-	JLT  item96
+	JLT  item132
 
-none98:
+none134:
 	MOVW      2688(AX), DX
 	MOVW      DX, (DI)
 	MOVW      2752(AX), DX
@@ -13112,8 +16083,12 @@ none98:
 	MOVW      DX, 12(DI)
 	MOVW      3136(AX), DX
 	MOVW      DX, 14(DI)
-	VMOVUPS   levelsIQ3<>+0(SB), Y1
 	VPMOVZXWD (DI), Y0
+	MOVQ      out+0(FP), DX
+	MOVQ      CX, BX
+	SHLQ      $0x05, BX
+	ADDQ      BX, DX
+	VMOVUPS   levelsIQ3<>+0(SB), Y1
 	VMOVUPS   foursIQ3_0<>+0(SB), Y2
 	VPERMD    Y0, Y2, Y2
 	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
@@ -13220,7 +16195,7 @@ none98:
 	VUCOMISS  X2, X1
 	JBE       done
 	VDIVSS    X1, X0, X0
-	VMOVSS    X0, 16(DI)
+	VMOVSS    X0, 16(DX)
 
 done:
 	MOVQ out+0(FP), DX
@@ -13664,16 +16639,16 @@ trial:
 	CMPL R12, $0x02
 	SBBQ $-1, BX
 	SUBL $0x02, R12
-	JLE  few99
+	JLE  few135
 
-next100:
+next136:
 	ADDQ $0x10, R13
 	MOVQ R13, 6336(AX)(BX*8)
 	INCQ BX
 	DECL R12
-	JNZ  next100
+	JNZ  next136
 
-few99:
+few135:
 	ADDQ    $0x04, R8
 	INCQ    R9
 	CMPQ    R9, R10
@@ -13684,7 +16659,7 @@ few99:
 	VMOVUPS levelsIQ3<>+0(SB), Y0
 	MOVQ    lists+40(FP), DI
 	TESTQ   DX, DX
-	JZ      none102
+	JZ      none138
 	LEAQ    4224(AX), R8
 	LEAQ    (R8)(DX*8), DX
 	MOVQ    -8(DX), R9
@@ -13696,12 +16671,11 @@ few99:
 	MOVQ    R9, 40(DX)
 	MOVQ    R9, 48(DX)
 
-batch101:
+batch137:
 	MOVL         (R8), R9
-	MOVL         4(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         4(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -13737,10 +16711,9 @@ batch101:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2432(AX)
 	MOVL         8(R8), R9
-	MOVL         12(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         12(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -13776,10 +16749,9 @@ batch101:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2464(AX)
 	MOVL         16(R8), R9
-	MOVL         20(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         20(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -13815,10 +16787,9 @@ batch101:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2496(AX)
 	MOVL         24(R8), R9
-	MOVL         28(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         28(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -13854,10 +16825,9 @@ batch101:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2528(AX)
 	MOVL         32(R8), R9
-	MOVL         36(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         36(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -13893,10 +16863,9 @@ batch101:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2560(AX)
 	MOVL         40(R8), R9
-	MOVL         44(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         44(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -13932,10 +16901,9 @@ batch101:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2592(AX)
 	MOVL         48(R8), R9
-	MOVL         52(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         52(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -13971,10 +16939,9 @@ batch101:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2624(AX)
 	MOVL         56(R8), R9
-	MOVL         60(R8), R10
 	VPMOVZXWD    (DI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         60(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -14129,20 +17096,19 @@ batch101:
 	MOVL         R10, 3200(AX)(R11*4)
 	ADDQ         $0x40, R8
 	CMPQ         R8, DX
-	JLT          batch101
+	JLT          batch137
 
-none102:
+none138:
 	TESTQ BX, BX
-	JZ    none105
+	JZ    none141
 	LEAQ  6336(AX), DX
 	LEAQ  (DX)(BX*8), BX
 
-item103:
+item139:
 	MOVL         (DX), R8
-	MOVL         4(DX), R9
 	VPMOVZXWD    (DI)(R8*1), Y1
-	VBROADCASTSS 1408(AX)(R9*4), Y2
-	MOVL         R9, R8
+	MOVL         4(DX), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
 	SHRL         $0x01, R8
 	ANDL         $0x70, R8
 	VMULPS       Y0, Y2, Y2
@@ -14192,16 +17158,16 @@ item103:
 	TZCNTL       R10, R10
 	MOVWLZX      (R8)(R10*2), R8
 	VUCOMISS     3200(AX)(R9*4), X6
-	JAE          worse104
+	JAE          worse140
 	MOVW         R8, 2688(AX)(R9*2)
 	VMOVSS       X6, 3200(AX)(R9*4)
 
-worse104:
+worse140:
 	ADDQ $0x08, DX
 	CMPQ DX, BX
-	JLT  item103
+	JLT  item139
 
-none105:
+none141:
 	VMOVUPS levelsIQ3<>+0(SB), Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -14211,7 +17177,7 @@ none105:
 	VXORPS  Y6, Y6, Y6
 	MOVQ    AX, DX
 	LEAQ    2688(AX), BX
-	MOVQ    $0x00000008, DI
+	XORQ    DI, DI
 
 sums:
 	VPMOVZXWD    (BX), Y7
@@ -14324,8 +17290,9 @@ sums:
 	VADDPS       Y8, Y6, Y6
 	ADDQ         $0x40, BX
 	ADDQ         $0x10, DX
-	DECQ         DI
-	JNZ          sums
+	INCQ         DI
+	CMPQ         DI, $0x08
+	JLT          sums
 	VDIVPS       Y2, Y1, Y0
 	VMOVUPS      Y0, 896(AX)
 	VMOVUPS      Y1, 640(AX)
@@ -14575,16 +17542,16 @@ once:
 	CMPL R12, $0x02
 	SBBQ $-1, BX
 	SUBL $0x02, R12
-	JLE  few106
+	JLE  few142
 
-next107:
+next143:
 	ADDQ $0x10, R13
 	MOVQ R13, 6336(AX)(BX*8)
 	INCQ BX
 	DECL R12
-	JNZ  next107
+	JNZ  next143
 
-few106:
+few142:
 	ADDQ    $0x10, R8
 	ADDQ    $0x02, R9
 	ADDQ    $0x20, R10
@@ -14593,7 +17560,7 @@ few106:
 	VMOVUPS levelsIQ3<>+0(SB), Y0
 	MOVQ    lists+40(FP), SI
 	TESTQ   DX, DX
-	JZ      none109
+	JZ      none145
 	LEAQ    4224(AX), R8
 	LEAQ    (R8)(DX*8), DX
 	MOVQ    -8(DX), R9
@@ -14605,12 +17572,11 @@ few106:
 	MOVQ    R9, 40(DX)
 	MOVQ    R9, 48(DX)
 
-batch108:
+batch144:
 	MOVL         (R8), R9
-	MOVL         4(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         4(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -14646,10 +17612,9 @@ batch108:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2432(AX)
 	MOVL         8(R8), R9
-	MOVL         12(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         12(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -14685,10 +17650,9 @@ batch108:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2464(AX)
 	MOVL         16(R8), R9
-	MOVL         20(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         20(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -14724,10 +17688,9 @@ batch108:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2496(AX)
 	MOVL         24(R8), R9
-	MOVL         28(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         28(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -14763,10 +17726,9 @@ batch108:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2528(AX)
 	MOVL         32(R8), R9
-	MOVL         36(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         36(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -14802,10 +17764,9 @@ batch108:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2560(AX)
 	MOVL         40(R8), R9
-	MOVL         44(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         44(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -14841,10 +17802,9 @@ batch108:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2592(AX)
 	MOVL         48(R8), R9
-	MOVL         52(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         52(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -14880,10 +17840,9 @@ batch108:
 	VADDPS       Y9, Y6, Y6
 	VMOVUPS      Y6, 2624(AX)
 	MOVL         56(R8), R9
-	MOVL         60(R8), R10
 	VPMOVZXWD    (SI)(R9*1), Y1
-	VBROADCASTSS 1408(AX)(R10*4), Y2
-	MOVL         R10, R9
+	MOVL         60(R8), R9
+	VBROADCASTSS 1408(AX)(R9*4), Y2
 	SHRL         $0x01, R9
 	ANDL         $0x70, R9
 	VMULPS       Y0, Y2, Y2
@@ -15038,20 +17997,19 @@ batch108:
 	MOVL         R10, 3200(AX)(R11*4)
 	ADDQ         $0x40, R8
 	CMPQ         R8, DX
-	JLT          batch108
+	JLT          batch144
 
-none109:
+none145:
 	TESTQ BX, BX
-	JZ    none112
+	JZ    none148
 	LEAQ  6336(AX), DX
 	LEAQ  (DX)(BX*8), BX
 
-item110:
+item146:
 	MOVL         (DX), R8
-	MOVL         4(DX), R9
 	VPMOVZXWD    (SI)(R8*1), Y1
-	VBROADCASTSS 1408(AX)(R9*4), Y2
-	MOVL         R9, R8
+	MOVL         4(DX), R8
+	VBROADCASTSS 1408(AX)(R8*4), Y2
 	SHRL         $0x01, R8
 	ANDL         $0x70, R8
 	VMULPS       Y0, Y2, Y2
@@ -15101,16 +18059,16 @@ item110:
 	TZCNTL       R10, R10
 	MOVWLZX      (R8)(R10*2), R8
 	VUCOMISS     3200(AX)(R9*4), X6
-	JAE          worse111
+	JAE          worse147
 	MOVW         R8, 2688(AX)(R9*2)
 	VMOVSS       X6, 3200(AX)(R9*4)
 
-worse111:
+worse147:
 	ADDQ $0x08, DX
 	CMPQ DX, BX
-	JLT  item110
+	JLT  item146
 
-none112:
+none148:
 	MOVW      2688(AX), DX
 	MOVW      DX, (DI)
 	MOVW      2752(AX), DX
@@ -15127,8 +18085,12 @@ none112:
 	MOVW      DX, 12(DI)
 	MOVW      3136(AX), DX
 	MOVW      DX, 14(DI)
-	VMOVUPS   levelsIQ3<>+0(SB), Y1
 	VPMOVZXWD (DI), Y0
+	MOVQ      out+0(FP), DX
+	MOVQ      CX, BX
+	SHLQ      $0x05, BX
+	ADDQ      BX, DX
+	VMOVUPS   levelsIQ3<>+0(SB), Y1
 	VMOVUPS   foursIQ3_0<>+0(SB), Y2
 	VPERMD    Y0, Y2, Y2
 	VPSRLVD   shiftsBackIQ3<>+0(SB), Y2, Y2
@@ -15235,7 +18197,7 @@ none112:
 	VUCOMISS  X2, X1
 	JBE       done
 	VDIVSS    X1, X0, X0
-	VMOVSS    X0, 16(DI)
+	VMOVSS    X0, 16(DX)
 
 done:
 	MOVQ out+0(FP), DX

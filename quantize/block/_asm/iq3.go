@@ -83,7 +83,11 @@ func (g *iq3) fit() {
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s%s fits blocks of 32 values.", name, g.isa.name))
 	g.frame, g.block = GP64(), GP64()
-	LEAQ(AllocLocal(iq3Frame+64), g.frame)
+	size := iq3Frame
+	if g.wide.wide() {
+		size = iq3FrameWide
+	}
+	LEAQ(AllocLocal(size+64), g.frame)
 	ADDQ(Imm(63), g.frame)
 	ANDQ(I8(-64), g.frame)
 	XORQ(g.block, g.block)
@@ -290,11 +294,25 @@ func (g *iq3) search() {
 	XORQ(k, k)
 	Label("four")
 	g.round(k)
-	g.list(k)
+	if g.wide.wide() {
+		g.lookUp(k)
+	} else {
+		g.list(k)
+	}
 	INCQ(k)
 	CMPQ(k, Imm(8))
 	JLT(LabelRef("four"))
-	g.work()
+	if g.wide.wide() {
+		XORQ(k, k)
+		Label("lists")
+		g.lists(k)
+		INCQ(k)
+		CMPQ(k, Imm(8))
+		JLT(LabelRef("lists"))
+		g.workAll()
+	} else {
+		g.work()
+	}
 	g.sums()
 	g.accept()
 	g.again()
@@ -451,38 +469,15 @@ func (g *iq3) firstItems(levels reg.VecVirtual, lists reg.GPVirtual) {
 		MOVQ(last, at(end, 8*i))
 	}
 	Label(batch)
-	var e []reg.VecVirtual
-	together := 1 // as registers allow
-	if g.wide.wide() {
-		together = 2
+	for i := range 8 {
+		g.store(g.errors(lists, levels, [][2]Mem{{at(p, 8*i), at(p, 8*i+4)}})[0], g.at(iq3Errors+32*i))
 	}
-	for i := 0; i < 8; i += together {
-		var items []Mem
-		for j := range together {
-			items = append(items, at(p, 8*(i+j)))
-		}
-		e = append(e, g.errors(items, lists, levels)...)
-		if !g.wide.wide() {
-			g.store(e[i], g.at(iq3Errors+32*i))
-		}
-	}
-	g.store(g.reduce(func(i int) reg.VecVirtual {
-		if !g.wide.wide() {
-			return g.load(g.at(iq3Errors + 32*i))
-		}
-		return e[i]
-	}, g.min), g.at(iq3Minima))
-	for i := range e {
+	g.store(g.reduce(func(i int) reg.VecVirtual { return g.load(g.at(iq3Errors + 32*i)) }, g.min), g.at(iq3Minima))
+	for i := range 8 {
 		first, offset, place, bits := GP64(), GP64(), GP64(), GP32()
-		if g.wide.wide() {
-			k := K()
-			VCMPPS_BCST(Imm(cmpEQ), g.at(iq3Minima+4*i), e[i], k)
-			KMOVW(k, first.As32())
-		} else {
-			same := g.broadcast(g.at(iq3Minima + 4*i))
-			VCMPPS(Imm(cmpEQ), g.at(iq3Errors+32*i), same, same)
-			VMOVMSKPS(same, first.As32())
-		}
+		same := g.broadcast(g.at(iq3Minima + 4*i))
+		VCMPPS(Imm(cmpEQ), g.at(iq3Errors+32*i), same, same)
+		VMOVMSKPS(same, first.As32())
 		MOVL(at(p, 8*i), offset.As32())
 		MOVL(at(p, 8*i+4), place.As32())
 		TZCNTL(first.As32(), first.As32())
@@ -506,7 +501,7 @@ func (g *iq3) moreItems(levels reg.VecVirtual, lists reg.GPVirtual) {
 	LEAQ(g.at(iq3More), p)
 	LEAQ(Mem{Base: p, Index: g.more, Scale: 8}, end)
 	Label(item)
-	e := g.errors([]Mem{at(p, 0)}, lists, levels)[0]
+	e := g.errors(lists, levels, [][2]Mem{{at(p, 0), at(p, 4)}})[0]
 	MOVL(at(p, 0), offset.As32())
 	MOVL(at(p, 4), place.As32())
 	ADDQ(lists, offset)
@@ -523,9 +518,9 @@ func (g *iq3) moreItems(levels reg.VecVirtual, lists reg.GPVirtual) {
 	Label(none)
 }
 
-// errors are those of the eight points of each of some items. One step is taken for all of them before the next, so that
+// errors are those of the eight points of each of some items: the offset of a list, and a place. One step is taken for all of them before the next, so that
 // little waits for results.
-func (g *iq3) errors(items []Mem, lists reg.GPVirtual, levels reg.VecVirtual) []reg.VecVirtual {
+func (g *iq3) errors(lists reg.GPVirtual, levels reg.VecVirtual, items [][2]Mem) []reg.VecVirtual {
 	n := len(items)
 	values, words, scaled := make([]reg.GPVirtual, n), make([]reg.VecVirtual, n), make([]reg.VecVirtual, n)
 	d, e := make([][4]reg.VecVirtual, n), make([][4]reg.VecVirtual, n)
@@ -538,14 +533,14 @@ func (g *iq3) errors(items []Mem, lists reg.GPVirtual, levels reg.VecVirtual) []
 	}
 	for i, item := range items {
 		points, place := GP64(), GP64()
-		values[i], words[i] = GP64(), g.vec()
-		MOVL(item, points.As32())
-		MOVL(item.Offset(4), place.As32())
+		words[i] = g.vec()
+		MOVL(item[0], points.As32())
 		VPMOVZXWD(Mem{Base: lists, Index: points, Scale: 1}, words[i])
+		MOVL(item[1], place.As32())
 		scaled[i] = g.broadcast(Mem{Base: g.frame, Disp: iq3Scales, Index: place, Scale: 4})
-		MOVL(place.As32(), values[i].As32())
-		SHRL(Imm(1), values[i].As32())
-		ANDL(Imm(0x70), values[i].As32())
+		SHRL(Imm(1), place.As32())
+		ANDL(Imm(0x70), place.As32())
+		values[i] = place
 	}
 	for i := range items {
 		VMULPS(levels, scaled[i], scaled[i])
@@ -596,7 +591,11 @@ func (g *iq3) sums() {
 	}
 	MOVQ(g.frame, p)
 	LEAQ(g.at(iq3Words), words)
-	MOVQ(U32(8), k)
+	XORQ(k, k)
+	item, bits := GP64(), GP32()
+	if g.wide.wide() {
+		XORQ(item, item)
+	}
 	Label("sums")
 	for i, c := range chunks {
 		w, table := c.vec(), levels
@@ -604,6 +603,19 @@ func (g *iq3) sums() {
 			table = levels.AsY().(reg.VecVirtual)
 		}
 		VPMOVZXWD(at(words, c.at/2), w)
+		if g.wide.wide() {
+			items := K()
+			MOVL(g.counted(iq3Masks, k), bits)
+			SHRL(Imm(uint64(c.at/4)), bits)
+			if c.lanes == 8 {
+				ANDL(Imm(0xff), bits)
+			} else {
+				MOVWLZX(bits.As16(), bits)
+			}
+			KMOVW(bits, items)
+			c.expand(g, item, items, w)
+			VPMOVDW(w, at(words, c.at/2))
+		}
 		for n := range 4 {
 			q, wq, wxq := c.vec(), c.vec(), c.vec()
 			if n > 0 {
@@ -619,8 +631,9 @@ func (g *iq3) sums() {
 	}
 	ADDQ(Imm(64), words)
 	ADDQ(Imm(16), p)
-	DECQ(k)
-	JNZ(LabelRef("sums"))
+	INCQ(k)
+	CMPQ(k, Imm(8))
+	JLT(LabelRef("sums"))
 	for i, c := range chunks {
 		quotient := c.vec()
 		VDIVPS(sumq2[i], sumqx[i], quotient)
@@ -737,9 +750,26 @@ func (g *iq3) again() {
 	g.bound(limit)
 	g.roundOnce(inverse)
 	g.start()
-	g.listOnce(out)
-	g.work()
-	g.sumOnce(out)
+	words := g.vec()
+	if g.wide.wide() {
+		all, items := g.listsOnce(out)
+		g.workAll()
+		out, first := g.param("out", 5), GP64()
+		XORQ(first, first)
+		chunk{g.isa, 0}.expand(g, first, items, all)
+		VMOVDQA32(all, words)
+		VPMOVDW(words, at(out, iq3OutWords))
+	} else {
+		g.listOnce(out)
+		g.work()
+		word := GP64()
+		for k := range 8 {
+			MOVW(g.at(iq3Words+64*k), word.As16())
+			MOVW(word.As16(), at(out, iq3OutWords+2*k))
+		}
+		VPMOVZXWD(at(out, iq3OutWords), words)
+	}
+	g.sumOnce(g.param("out", 5), words)
 }
 
 // roundOnce finds the places in the table of all fours for one scale.
@@ -788,14 +818,8 @@ func (g *iq3) listOnce(out reg.GPVirtual) {
 }
 
 // sumOnce is the scale for the points that were chosen anew.
-func (g *iq3) sumOnce(out reg.GPVirtual) {
-	word := GP64()
-	for k := range 8 {
-		MOVW(g.at(iq3Words+64*k), word.As16())
-		MOVW(word.As16(), at(out, iq3OutWords+2*k))
-	}
-	words, levels := g.vec(), g.load(levelsIQ3())
-	VPMOVZXWD(at(out, iq3OutWords), words)
+func (g *iq3) sumOnce(out reg.GPVirtual, words reg.VecVirtual) {
+	levels := g.load(levelsIQ3())
 	shifts := make([]uint32, 8)
 	for i := range shifts {
 		shifts[i] = uint32(4 * (i % 4))

@@ -2,11 +2,7 @@
 
 package block
 
-import (
-	"sync"
-
-	"github.com/moeconv/moeconv/gguf"
-)
+import "github.com/moeconv/moeconv/gguf"
 
 //go:generate go run -C _asm . -gen iq1 -out ../iq1_amd64.s -stubs ../iq1_stubs_amd64.go -pkg block
 
@@ -26,6 +22,7 @@ type iq1Form struct {
 type iq1Codec struct {
 	iq1Form
 	t       gguf.Type
+	form    form
 	n       int      // weights of a run
 	offsets *[16]int // of runs
 	tiny    float32  // magnitude below which a run counts as zeros
@@ -36,17 +33,17 @@ type iq1Codec struct {
 	portable func(y []byte, x, importance *[len256]float32) (bad float32)
 }
 
-var wordsIQ1 = sync.OnceValue(func() *words8 { return makeWords8(gridIQ1()) })
+var wordsIQ1 = wordsOf(gridIQ1)
 
 func (c iq1Codec) accelerate(f form) {
-	c.offsets = runOffsets(c.n)
+	c.form, c.offsets = f, runOffsets(c.n)
 	accelerate(c.t, f, kernels{encode: c.encode})
 }
 
 func (c *iq1Codec) encode(dst []byte, src, importance []float32) error {
 	s := runScratches.Get().(*runScratch)
 	defer runScratches.Put(s)
-	t, size, per := wordsIQ1(), c.t.BlockSize(), 16*c.n
+	t, size, per := wordsIQ1[c.form](), c.t.BlockSize(), 16*c.n
 	for at := 0; at < len(src); at += per {
 		x := src[at:min(at+per, len(src))]
 		var w []float32
@@ -94,6 +91,11 @@ func (c *iq1Codec) fit(s *runScratch, t *words8, x, importance []float32) (ok bo
 	redo := c.sort(p)
 	redo |= c.divide(p)
 	c.digits(p)
+	for i, top := range s.top {
+		if top > float32(1e8*s.scale[i]) { // see noDigit in _asm/runs_search.go
+			redo |= 1 << i
+		}
+	}
 	if n := c.look(p, &t.word[0], 1); n > 0 {
 		c.search(p, &t.near[0], n)
 	}

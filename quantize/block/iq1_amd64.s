@@ -13,15 +13,14 @@ TEXT ·weighValues16AVX512(SB), NOSPLIT, $0-56
 	MOVQ         first+24(FP), BX
 	MOVQ         runs+32(FP), SI
 	VBROADCASTSS sigma2+40(FP), Z0
-	MOVQ         BX, DI
-	SHLQ         $0x08, DI
-	LEAQ         8192(AX)(DI*1), DI
 	MOVQ         BX, R8
 	IMUL3Q       $0x00000040, R8, R8
 	ADDQ         AX, R8
 	IMUL3Q       $0x02, BX, BX
-	LEAQ         40384(AX)(BX*1), AX
-	XORQ         BX, BX
+	LEAQ         40384(AX)(BX*1), DI
+	SHLQ         $0x08, BX
+	LEAQ         8192(AX)(BX*1), BX
+	XORQ         AX, AX
 
 run1:
 	VMOVUPS      (CX), Z1
@@ -42,40 +41,40 @@ run1:
 	VCMPPS       $0x19, Z3, Z2, K2
 	KORW         K2, K1, K1
 	KMOVW        K1, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VMOVUPS      spreadAVX51200<>+0(SB), Z3
 	VPERMPS      Z1, Z3, Z3
-	VMOVUPS      Z3, (DI)
+	VMOVUPS      Z3, (BX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z3
 	VPERMPS      Z1, Z3, Z3
-	VMOVUPS      Z3, 64(DI)
+	VMOVUPS      Z3, 64(BX)
 	VMOVUPS      spreadAVX51200<>+0(SB), Z3
 	VPERMPS      Z2, Z3, Z3
-	VMOVUPS      Z3, 128(DI)
+	VMOVUPS      Z3, 128(BX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z3
 	VPERMPS      Z2, Z3, Z3
-	VMOVUPS      Z3, 192(DI)
+	VMOVUPS      Z3, 192(BX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z3
 	VPERMPS      Z1, Z3, Z3
-	VMOVUPS      Z3, 4096(DI)
+	VMOVUPS      Z3, 256(BX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z3
 	VPERMPS      Z1, Z3, Z1
-	VMOVUPS      Z1, 4160(DI)
+	VMOVUPS      Z1, 320(BX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 4224(DI)
+	VMOVUPS      Z1, 384(BX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 4288(DI)
+	VMOVUPS      Z1, 448(BX)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000040, R8
-	ADDQ         $0x02, AX
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x02, DI
+	ADDQ         $0x00000200, BX
 	DECQ         SI
 	JNZ          run1
 	VZEROUPPER
-	MOVQ         BX, bad+48(FP)
+	MOVQ         AX, bad+48(FP)
 	RET
 
 DATA bits_60ad78ec<>+0(SB)/4, $0x60ad78ec
@@ -168,15 +167,14 @@ TEXT ·weighSquares16AVX512(SB), NOSPLIT, $0-56
 	MOVQ         first+24(FP), DX
 	MOVQ         runs+32(FP), BX
 	VBROADCASTSS sigma2+40(FP), Z0
-	MOVQ         DX, SI
-	SHLQ         $0x08, SI
-	LEAQ         8192(AX)(SI*1), SI
 	MOVQ         DX, DI
 	IMUL3Q       $0x00000040, DI, DI
 	ADDQ         AX, DI
 	IMUL3Q       $0x02, DX, DX
-	LEAQ         40384(AX)(DX*1), AX
-	XORQ         DX, DX
+	LEAQ         40384(AX)(DX*1), SI
+	SHLQ         $0x08, DX
+	LEAQ         8192(AX)(DX*1), DX
+	XORQ         AX, AX
 
 run2:
 	VMOVUPS      (CX), Z0
@@ -194,39 +192,39 @@ run2:
 	VCMPPS       $0x19, Z2, Z1, K2
 	KORW         K2, K1, K1
 	KMOVW        K1, R8
-	ORL          R8, DX
+	ORL          R8, AX
 	VMOVUPS      spreadAVX51200<>+0(SB), Z2
 	VPERMPS      Z0, Z2, Z2
-	VMOVUPS      Z2, (SI)
+	VMOVUPS      Z2, (DX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z2
 	VPERMPS      Z0, Z2, Z2
-	VMOVUPS      Z2, 64(SI)
+	VMOVUPS      Z2, 64(DX)
 	VMOVUPS      spreadAVX51200<>+0(SB), Z2
 	VPERMPS      Z1, Z2, Z2
-	VMOVUPS      Z2, 128(SI)
+	VMOVUPS      Z2, 128(DX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z2
 	VPERMPS      Z1, Z2, Z2
-	VMOVUPS      Z2, 192(SI)
+	VMOVUPS      Z2, 192(DX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z2
 	VPERMPS      Z0, Z2, Z2
-	VMOVUPS      Z2, 4096(SI)
+	VMOVUPS      Z2, 256(DX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z2
 	VPERMPS      Z0, Z2, Z0
-	VMOVUPS      Z0, 4160(SI)
+	VMOVUPS      Z0, 320(DX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z0
 	VPERMPS      Z1, Z0, Z0
-	VMOVUPS      Z0, 4224(SI)
+	VMOVUPS      Z0, 384(DX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z0
 	VPERMPS      Z1, Z0, Z0
-	VMOVUPS      Z0, 4288(SI)
+	VMOVUPS      Z0, 448(DX)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DI
-	ADDQ         $0x02, AX
-	ADDQ         $0x00000100, SI
+	ADDQ         $0x02, SI
+	ADDQ         $0x00000200, DX
 	DECQ         BX
 	JNZ          run2
 	VZEROUPPER
-	MOVQ         DX, bad+48(FP)
+	MOVQ         AX, bad+48(FP)
 	RET
 
 // func sort16AVX512(scratch *float32) (bad int)
@@ -1007,235 +1005,237 @@ GLOBL bits_ffffffff<>(SB), RODATA|NOPTR, $4
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·digits16AVX512(SB), NOSPLIT, $0-8
 	MOVQ         scratch+0(FP), AX
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z0
+	VMOVUPS      Z0, 27136(AX)
 	VMOVUPS      40704(AX), Z0
-	VPSRLD       $0x00, Z0, Z1
-	VBROADCASTSS bits_000000ff<>+0(SB), Z2
-	VPANDD       Z1, Z2, Z1
-	VBROADCASTSS bits_00000010<>+0(SB), Z2
-	VPMINUD      Z2, Z1, Z1
-	VPSLLD       $0x04, Z1, Z1
-	VMOVUPS      lanesAVX5120<>+0(SB), Z2
-	VPADDD       Z2, Z1, Z1
-	VXORPS       Z2, Z2, Z2
+	VPSRLD       $0x00, Z0, Z4
+	VBROADCASTSS bits_000000ff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z4
+	VBROADCASTSS bits_00000010<>+0(SB), Z5
+	VPMINUD      Z5, Z4, Z4
+	VPSLLD       $0x04, Z4, Z4
+	VMOVUPS      lanesAVX5120<>+0(SB), Z5
+	VPADDD       Z5, Z4, Z4
+	VXORPS       Z5, Z5, Z5
 	KXNORW       K1, K1, K1
-	VGATHERDPS   42816(AX)(Z1*4), K1, Z2
-	VPSRLD       $0x08, Z0, Z1
+	VGATHERDPS   42816(AX)(Z4*4), K1, Z5
+	VPSRLD       $0x08, Z0, Z4
 	VBROADCASTSS bits_000000ff<>+0(SB), Z6
-	VPANDD       Z1, Z6, Z1
+	VPANDD       Z4, Z6, Z4
 	VBROADCASTSS bits_00000010<>+0(SB), Z6
-	VPMINUD      Z6, Z1, Z1
-	VPSLLD       $0x04, Z1, Z1
+	VPMINUD      Z6, Z4, Z4
+	VPSLLD       $0x04, Z4, Z4
 	VMOVUPS      lanesAVX5120<>+0(SB), Z6
-	VPADDD       Z6, Z1, Z1
+	VPADDD       Z6, Z4, Z4
 	VXORPS       Z6, Z6, Z6
 	KXNORW       K2, K2, K2
-	VGATHERDPS   42816(AX)(Z1*4), K2, Z6
-	VMOVUPS      39936(AX), Z1
+	VGATHERDPS   42816(AX)(Z4*4), K2, Z6
+	VMOVUPS      39936(AX), Z4
 	VXORPS       Z7, Z7, Z7
-	VCMPPS       $0x11, Z7, Z1, K1
+	VCMPPS       $0x11, Z7, Z4, K1
 	VBROADCASTSS bits_7fffffff<>+0(SB), Z7
-	VPANDD       Z1, Z7, Z1
-	VMOVUPS      Z1, 39936(AX)
-	VMOVUPS      Z1, 25856(AX)
+	VPANDD       Z4, Z7, Z4
+	VMOVUPS      Z4, 39936(AX)
+	VMOVUPS      Z4, 25856(AX)
 	VPSRLD       $0x10, Z0, Z0
-	VBROADCASTSS bits_00000001<>+0(SB), Z1
-	VBROADCASTSS bits_00000003<>+0(SB), Z1
-	VPXORD       Z0, Z1, Z7
-	VBLENDMPS    Z7, Z0, K1, Z3
-	VPANDD       Z3, Z1, Z0
+	VBROADCASTSS bits_00000001<>+0(SB), Z4
+	VBROADCASTSS bits_00000003<>+0(SB), Z4
+	VPXORD       Z0, Z4, Z7
+	VBLENDMPS    Z7, Z0, K1, Z1
+	VPANDD       Z1, Z4, Z0
 	VPSRLD       $0x01, Z0, Z1
-	VPSLLD       $0x05, Z1, Z1
+	VPSLLD       $0x04, Z1, Z1
 	VMOVUPS      Z1, 40448(AX)
 	VBROADCASTSS bits_00000001<>+0(SB), Z1
 	VPANDD       Z0, Z1, Z0
-	VPSLLD       $0x05, Z0, Z0
+	VPSLLD       $0x04, Z0, Z0
 	VMOVUPS      Z0, 40512(AX)
 	VXORPS       Z0, Z0, Z0
 	VMOVUPS      41216(AX), Z1
-	VPADDD       Z0, Z0, Z3
-	VPADDD       Z3, Z0, Z0
-	VBROADCASTSS bits_00000002<>+0(SB), Z3
-	VPADDD       Z3, Z0, Z0
-	VPCMPGTD     Z1, Z2, K2
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z3
-	VPADDD       Z3, Z0, K2, Z0
+	VPADDD       Z0, Z0, Z4
+	VPADDD       Z4, Z0, Z0
+	VBROADCASTSS bits_00000002<>+0(SB), Z4
+	VPADDD       Z4, Z0, Z0
+	VPCMPGTD     Z1, Z5, K2
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z4
+	VPADDD       Z4, Z0, K2, Z0
 	VPCMPGTD     Z1, Z6, K2
 	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
 	VPADDD       Z1, Z0, K2, Z0
 	VMOVUPS      41152(AX), Z1
-	VPADDD       Z0, Z0, Z3
-	VPADDD       Z3, Z0, Z0
-	VBROADCASTSS bits_00000002<>+0(SB), Z3
-	VPADDD       Z3, Z0, Z0
-	VPCMPGTD     Z1, Z2, K2
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z3
-	VPADDD       Z3, Z0, K2, Z0
+	VPADDD       Z0, Z0, Z4
+	VPADDD       Z4, Z0, Z0
+	VBROADCASTSS bits_00000002<>+0(SB), Z4
+	VPADDD       Z4, Z0, Z0
+	VPCMPGTD     Z1, Z5, K2
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z4
+	VPADDD       Z4, Z0, K2, Z0
 	VPCMPGTD     Z1, Z6, K2
 	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
 	VPADDD       Z1, Z0, K2, Z0
 	VMOVUPS      41088(AX), Z1
-	VPADDD       Z0, Z0, Z3
-	VPADDD       Z3, Z0, Z0
-	VBROADCASTSS bits_00000002<>+0(SB), Z3
-	VPADDD       Z3, Z0, Z0
-	VPCMPGTD     Z1, Z2, K2
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z3
-	VPADDD       Z3, Z0, K2, Z0
+	VPADDD       Z0, Z0, Z4
+	VPADDD       Z4, Z0, Z0
+	VBROADCASTSS bits_00000002<>+0(SB), Z4
+	VPADDD       Z4, Z0, Z0
+	VPCMPGTD     Z1, Z5, K2
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z4
+	VPADDD       Z4, Z0, K2, Z0
 	VPCMPGTD     Z1, Z6, K2
 	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
 	VPADDD       Z1, Z0, K2, Z0
 	VMOVUPS      41024(AX), Z1
-	VPADDD       Z0, Z0, Z3
-	VPADDD       Z3, Z0, Z0
-	VBROADCASTSS bits_00000002<>+0(SB), Z3
-	VPADDD       Z3, Z0, Z0
-	VPCMPGTD     Z1, Z2, K2
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z3
-	VPADDD       Z3, Z0, K2, Z0
+	VPADDD       Z0, Z0, Z4
+	VPADDD       Z4, Z0, Z0
+	VBROADCASTSS bits_00000002<>+0(SB), Z4
+	VPADDD       Z4, Z0, Z0
+	VPCMPGTD     Z1, Z5, K2
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z4
+	VPADDD       Z4, Z0, K2, Z0
 	VPCMPGTD     Z1, Z6, K2
 	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
 	VPADDD       Z1, Z0, K2, Z0
 	VMOVUPS      40960(AX), Z1
-	VPADDD       Z0, Z0, Z3
-	VPADDD       Z3, Z0, Z0
-	VBROADCASTSS bits_00000002<>+0(SB), Z3
-	VPADDD       Z3, Z0, Z0
-	VPCMPGTD     Z1, Z2, K2
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z3
-	VPADDD       Z3, Z0, K2, Z0
+	VPADDD       Z0, Z0, Z4
+	VPADDD       Z4, Z0, Z0
+	VBROADCASTSS bits_00000002<>+0(SB), Z4
+	VPADDD       Z4, Z0, Z0
+	VPCMPGTD     Z1, Z5, K2
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z4
+	VPADDD       Z4, Z0, K2, Z0
 	VPCMPGTD     Z1, Z6, K2
 	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
 	VPADDD       Z1, Z0, K2, Z0
 	VMOVUPS      40896(AX), Z1
-	VPADDD       Z0, Z0, Z3
-	VPADDD       Z3, Z0, Z0
-	VBROADCASTSS bits_00000002<>+0(SB), Z3
-	VPADDD       Z3, Z0, Z0
-	VPCMPGTD     Z1, Z2, K2
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z3
-	VPADDD       Z3, Z0, K2, Z0
+	VPADDD       Z0, Z0, Z4
+	VPADDD       Z4, Z0, Z0
+	VBROADCASTSS bits_00000002<>+0(SB), Z4
+	VPADDD       Z4, Z0, Z0
+	VPCMPGTD     Z1, Z5, K2
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z4
+	VPADDD       Z4, Z0, K2, Z0
 	VPCMPGTD     Z1, Z6, K2
 	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
 	VPADDD       Z1, Z0, K2, Z0
 	VMOVUPS      40832(AX), Z1
-	VPADDD       Z0, Z0, Z3
-	VPADDD       Z3, Z0, Z0
-	VBROADCASTSS bits_00000002<>+0(SB), Z3
-	VPADDD       Z3, Z0, Z0
-	VPCMPGTD     Z1, Z2, K2
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z3
-	VPADDD       Z3, Z0, K2, Z0
+	VPADDD       Z0, Z0, Z4
+	VPADDD       Z4, Z0, Z0
+	VBROADCASTSS bits_00000002<>+0(SB), Z4
+	VPADDD       Z4, Z0, Z0
+	VPCMPGTD     Z1, Z5, K2
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z4
+	VPADDD       Z4, Z0, K2, Z0
 	VPCMPGTD     Z1, Z6, K2
 	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
 	VPADDD       Z1, Z0, K2, Z0
 	VMOVUPS      40768(AX), Z1
-	VPADDD       Z0, Z0, Z3
-	VPADDD       Z3, Z0, Z0
-	VBROADCASTSS bits_00000002<>+0(SB), Z3
-	VPADDD       Z3, Z0, Z0
-	VPCMPGTD     Z1, Z2, K2
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z3
-	VPADDD       Z3, Z0, K2, Z0
+	VPADDD       Z0, Z0, Z4
+	VPADDD       Z4, Z0, Z0
+	VBROADCASTSS bits_00000002<>+0(SB), Z4
+	VPADDD       Z4, Z0, Z0
+	VPCMPGTD     Z1, Z5, K2
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z4
+	VPADDD       Z4, Z0, K2, Z0
 	VPCMPGTD     Z1, Z6, K2
 	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
 	VPADDD       Z1, Z0, K2, Z0
 	VBROADCASTSS bits_000019a0<>+0(SB), Z1
 	VPSUBD       Z0, Z1, Z1
-	VBLENDMPS    Z1, Z0, K1, Z4
+	VBLENDMPS    Z1, Z0, K1, Z2
 	VXORPS       Z0, Z0, Z0
 	VMOVUPS      41728(AX), Z1
-	VPADDD       Z0, Z0, Z3
-	VPADDD       Z3, Z0, Z0
-	VBROADCASTSS bits_00000002<>+0(SB), Z3
-	VPADDD       Z3, Z0, Z0
-	VPCMPGTD     Z1, Z2, K2
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z3
-	VPADDD       Z3, Z0, K2, Z0
+	VPADDD       Z0, Z0, Z4
+	VPADDD       Z4, Z0, Z0
+	VBROADCASTSS bits_00000002<>+0(SB), Z4
+	VPADDD       Z4, Z0, Z0
+	VPCMPGTD     Z1, Z5, K2
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z4
+	VPADDD       Z4, Z0, K2, Z0
 	VPCMPGTD     Z1, Z6, K2
 	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
 	VPADDD       Z1, Z0, K2, Z0
 	VMOVUPS      41664(AX), Z1
-	VPADDD       Z0, Z0, Z3
-	VPADDD       Z3, Z0, Z0
-	VBROADCASTSS bits_00000002<>+0(SB), Z3
-	VPADDD       Z3, Z0, Z0
-	VPCMPGTD     Z1, Z2, K2
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z3
-	VPADDD       Z3, Z0, K2, Z0
+	VPADDD       Z0, Z0, Z4
+	VPADDD       Z4, Z0, Z0
+	VBROADCASTSS bits_00000002<>+0(SB), Z4
+	VPADDD       Z4, Z0, Z0
+	VPCMPGTD     Z1, Z5, K2
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z4
+	VPADDD       Z4, Z0, K2, Z0
 	VPCMPGTD     Z1, Z6, K2
 	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
 	VPADDD       Z1, Z0, K2, Z0
 	VMOVUPS      41600(AX), Z1
-	VPADDD       Z0, Z0, Z3
-	VPADDD       Z3, Z0, Z0
-	VBROADCASTSS bits_00000002<>+0(SB), Z3
-	VPADDD       Z3, Z0, Z0
-	VPCMPGTD     Z1, Z2, K2
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z3
-	VPADDD       Z3, Z0, K2, Z0
+	VPADDD       Z0, Z0, Z4
+	VPADDD       Z4, Z0, Z0
+	VBROADCASTSS bits_00000002<>+0(SB), Z4
+	VPADDD       Z4, Z0, Z0
+	VPCMPGTD     Z1, Z5, K2
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z4
+	VPADDD       Z4, Z0, K2, Z0
 	VPCMPGTD     Z1, Z6, K2
 	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
 	VPADDD       Z1, Z0, K2, Z0
 	VMOVUPS      41536(AX), Z1
-	VPADDD       Z0, Z0, Z3
-	VPADDD       Z3, Z0, Z0
-	VBROADCASTSS bits_00000002<>+0(SB), Z3
-	VPADDD       Z3, Z0, Z0
-	VPCMPGTD     Z1, Z2, K2
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z3
-	VPADDD       Z3, Z0, K2, Z0
+	VPADDD       Z0, Z0, Z4
+	VPADDD       Z4, Z0, Z0
+	VBROADCASTSS bits_00000002<>+0(SB), Z4
+	VPADDD       Z4, Z0, Z0
+	VPCMPGTD     Z1, Z5, K2
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z4
+	VPADDD       Z4, Z0, K2, Z0
 	VPCMPGTD     Z1, Z6, K2
 	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
 	VPADDD       Z1, Z0, K2, Z0
 	VMOVUPS      41472(AX), Z1
-	VPADDD       Z0, Z0, Z3
-	VPADDD       Z3, Z0, Z0
-	VBROADCASTSS bits_00000002<>+0(SB), Z3
-	VPADDD       Z3, Z0, Z0
-	VPCMPGTD     Z1, Z2, K2
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z3
-	VPADDD       Z3, Z0, K2, Z0
+	VPADDD       Z0, Z0, Z4
+	VPADDD       Z4, Z0, Z0
+	VBROADCASTSS bits_00000002<>+0(SB), Z4
+	VPADDD       Z4, Z0, Z0
+	VPCMPGTD     Z1, Z5, K2
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z4
+	VPADDD       Z4, Z0, K2, Z0
 	VPCMPGTD     Z1, Z6, K2
 	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
 	VPADDD       Z1, Z0, K2, Z0
 	VMOVUPS      41408(AX), Z1
-	VPADDD       Z0, Z0, Z3
-	VPADDD       Z3, Z0, Z0
-	VBROADCASTSS bits_00000002<>+0(SB), Z3
-	VPADDD       Z3, Z0, Z0
-	VPCMPGTD     Z1, Z2, K2
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z3
-	VPADDD       Z3, Z0, K2, Z0
+	VPADDD       Z0, Z0, Z4
+	VPADDD       Z4, Z0, Z0
+	VBROADCASTSS bits_00000002<>+0(SB), Z4
+	VPADDD       Z4, Z0, Z0
+	VPCMPGTD     Z1, Z5, K2
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z4
+	VPADDD       Z4, Z0, K2, Z0
 	VPCMPGTD     Z1, Z6, K2
 	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
 	VPADDD       Z1, Z0, K2, Z0
 	VMOVUPS      41344(AX), Z1
-	VPADDD       Z0, Z0, Z3
-	VPADDD       Z3, Z0, Z0
-	VBROADCASTSS bits_00000002<>+0(SB), Z3
-	VPADDD       Z3, Z0, Z0
-	VPCMPGTD     Z1, Z2, K2
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z3
-	VPADDD       Z3, Z0, K2, Z0
+	VPADDD       Z0, Z0, Z4
+	VPADDD       Z4, Z0, Z0
+	VBROADCASTSS bits_00000002<>+0(SB), Z4
+	VPADDD       Z4, Z0, Z0
+	VPCMPGTD     Z1, Z5, K2
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z4
+	VPADDD       Z4, Z0, K2, Z0
 	VPCMPGTD     Z1, Z6, K2
 	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
 	VPADDD       Z1, Z0, K2, Z0
 	VMOVUPS      41280(AX), Z1
-	VPADDD       Z0, Z0, Z3
-	VPADDD       Z3, Z0, Z0
-	VBROADCASTSS bits_00000002<>+0(SB), Z3
-	VPADDD       Z3, Z0, Z0
-	VPCMPGTD     Z1, Z2, K2
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z2
-	VPADDD       Z2, Z0, K2, Z0
+	VPADDD       Z0, Z0, Z4
+	VPADDD       Z4, Z0, Z0
+	VBROADCASTSS bits_00000002<>+0(SB), Z4
+	VPADDD       Z4, Z0, Z0
+	VPCMPGTD     Z1, Z5, K2
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z4
+	VPADDD       Z4, Z0, K2, Z0
 	VPCMPGTD     Z1, Z6, K2
 	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
 	VPADDD       Z1, Z0, K2, Z0
 	VBROADCASTSS bits_000019a0<>+0(SB), Z1
 	VPSUBD       Z0, Z1, Z1
-	VBLENDMPS    Z1, Z0, K1, Z5
-	VPSLLD       $0x10, Z5, Z5
-	VPORD        Z4, Z5, Z0
+	VBLENDMPS    Z1, Z0, K1, Z3
+	VPSLLD       $0x10, Z3, Z3
+	VPORD        Z2, Z3, Z0
 	VMOVUPS      Z0, 29696(AX)
 	VZEROUPPER
 	RET
@@ -1257,141 +1257,145 @@ TEXT ·refit16AVX512(SB), NOSPLIT, $0-8
 	VXORPS       Z1, Z1, Z1
 	VXORPS       Z2, Z2, Z2
 	VMOVUPS      32256(AX), Z3
-	VMOVUPS      Z3, 40064(AX)
-	VPMOVD2M     Z3, K1
-	VMOVUPS      40448(AX), Z4
-	VPSLLD       $0x1a, Z4, Z4
-	VBROADCASTSS bits_3e000000<>+0(SB), Z5
-	VPORD        Z4, Z5, Z4
-	VPERMPS      Z0, Z3, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       4160(AX), Z5, Z6
-	VMULPS       4096(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x04, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       4288(AX), Z5, Z6
-	VMULPS       4224(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x08, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       4416(AX), Z5, Z6
-	VMULPS       4352(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x0c, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       4544(AX), Z5, Z6
-	VMULPS       4480(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x10, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       4672(AX), Z5, Z6
-	VMULPS       4608(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x14, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       4800(AX), Z5, Z6
-	VMULPS       4736(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x18, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       4928(AX), Z5, Z6
-	VMULPS       4864(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x1c, Z3, Z3
-	VPERMPS      Z0, Z3, Z3
-	VADDPS       Z4, Z3, Z3
-	VMULPS       5056(AX), Z3, Z4
-	VMULPS       4992(AX), Z4, Z5
+	VMOVUPS      32320(AX), Z4
+	VMOVUPS      split0<>+0(SB), Z5
+	VPERMI2PS    Z4, Z3, Z5
+	VMOVUPS      split1<>+0(SB), Z6
+	VPERMI2PS    Z4, Z3, Z6
+	VMOVUPS      Z5, 40064(AX)
+	VPMOVD2M     Z5, K1
+	VMOVUPS      40448(AX), Z3
+	VPSLLD       $0x1b, Z3, Z3
+	VBROADCASTSS bits_3e000000<>+0(SB), Z4
+	VPORD        Z3, Z4, Z3
+	VPERMPS      Z0, Z5, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       4160(AX), Z4, Z7
+	VMULPS       4096(AX), Z7, Z8
+	VADDPS       Z8, Z1, Z1
+	VMULPS       Z4, Z7, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x04, Z5, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       4288(AX), Z4, Z7
+	VMULPS       4224(AX), Z7, Z8
+	VADDPS       Z8, Z1, Z1
+	VMULPS       Z4, Z7, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x08, Z5, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       4416(AX), Z4, Z7
+	VMULPS       4352(AX), Z7, Z8
+	VADDPS       Z8, Z1, Z1
+	VMULPS       Z4, Z7, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x0c, Z5, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       4544(AX), Z4, Z7
+	VMULPS       4480(AX), Z7, Z8
+	VADDPS       Z8, Z1, Z1
+	VMULPS       Z4, Z7, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x10, Z5, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       4672(AX), Z4, Z7
+	VMULPS       4608(AX), Z7, Z8
+	VADDPS       Z8, Z1, Z1
+	VMULPS       Z4, Z7, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x14, Z5, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       4800(AX), Z4, Z7
+	VMULPS       4736(AX), Z7, Z8
+	VADDPS       Z8, Z1, Z1
+	VMULPS       Z4, Z7, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x18, Z5, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       4928(AX), Z4, Z7
+	VMULPS       4864(AX), Z7, Z8
+	VADDPS       Z8, Z1, Z1
+	VMULPS       Z4, Z7, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x1c, Z5, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       5056(AX), Z4, Z3
+	VMULPS       4992(AX), Z3, Z5
 	VADDPS       Z5, Z1, Z1
-	VMULPS       Z3, Z4, Z3
+	VMULPS       Z4, Z3, Z3
 	VADDPS       Z3, Z2, Z2
-	VMOVUPS      32320(AX), Z3
-	VMOVUPS      Z3, 40128(AX)
-	VPMOVD2M     Z3, K2
+	VMOVUPS      Z6, 40128(AX)
+	VPMOVD2M     Z6, K2
 	KORW         K2, K1, K1
-	VMOVUPS      40512(AX), Z4
-	VPSLLD       $0x1a, Z4, Z4
-	VBROADCASTSS bits_3e000000<>+0(SB), Z5
-	VPORD        Z4, Z5, Z4
-	VPERMPS      Z0, Z3, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       5184(AX), Z5, Z6
-	VMULPS       5120(AX), Z6, Z7
+	VMOVUPS      40512(AX), Z3
+	VPSLLD       $0x1b, Z3, Z3
+	VBROADCASTSS bits_3e000000<>+0(SB), Z4
+	VPORD        Z3, Z4, Z3
+	VPERMPS      Z0, Z6, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       5184(AX), Z4, Z5
+	VMULPS       5120(AX), Z5, Z7
 	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x04, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       5312(AX), Z5, Z6
-	VMULPS       5248(AX), Z6, Z7
+	VMULPS       Z4, Z5, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x04, Z6, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       5312(AX), Z4, Z5
+	VMULPS       5248(AX), Z5, Z7
 	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x08, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       5440(AX), Z5, Z6
-	VMULPS       5376(AX), Z6, Z7
+	VMULPS       Z4, Z5, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x08, Z6, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       5440(AX), Z4, Z5
+	VMULPS       5376(AX), Z5, Z7
 	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x0c, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       5568(AX), Z5, Z6
-	VMULPS       5504(AX), Z6, Z7
+	VMULPS       Z4, Z5, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x0c, Z6, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       5568(AX), Z4, Z5
+	VMULPS       5504(AX), Z5, Z7
 	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x10, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       5696(AX), Z5, Z6
-	VMULPS       5632(AX), Z6, Z7
+	VMULPS       Z4, Z5, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x10, Z6, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       5696(AX), Z4, Z5
+	VMULPS       5632(AX), Z5, Z7
 	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x14, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       5824(AX), Z5, Z6
-	VMULPS       5760(AX), Z6, Z7
+	VMULPS       Z4, Z5, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x14, Z6, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       5824(AX), Z4, Z5
+	VMULPS       5760(AX), Z5, Z7
 	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x18, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       5952(AX), Z5, Z6
-	VMULPS       5888(AX), Z6, Z7
+	VMULPS       Z4, Z5, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x18, Z6, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       5952(AX), Z4, Z5
+	VMULPS       5888(AX), Z5, Z7
 	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x1c, Z3, Z3
-	VPERMPS      Z0, Z3, Z0
-	VADDPS       Z4, Z0, Z0
+	VMULPS       Z4, Z5, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x1c, Z6, Z4
+	VPERMPS      Z0, Z4, Z0
+	VADDPS       Z3, Z0, Z0
 	VMULPS       6080(AX), Z0, Z3
 	VMULPS       6016(AX), Z3, Z4
 	VADDPS       Z4, Z1, Z1
@@ -1428,6 +1432,42 @@ DATA digitsAVX512<>+56(SB)/4, $0x3f800000
 DATA digitsAVX512<>+60(SB)/4, $0x00000000
 GLOBL digitsAVX512<>(SB), RODATA|NOPTR, $64
 
+DATA split0<>+0(SB)/4, $0x00000000
+DATA split0<>+4(SB)/4, $0x00000002
+DATA split0<>+8(SB)/4, $0x00000004
+DATA split0<>+12(SB)/4, $0x00000006
+DATA split0<>+16(SB)/4, $0x00000008
+DATA split0<>+20(SB)/4, $0x0000000a
+DATA split0<>+24(SB)/4, $0x0000000c
+DATA split0<>+28(SB)/4, $0x0000000e
+DATA split0<>+32(SB)/4, $0x00000010
+DATA split0<>+36(SB)/4, $0x00000012
+DATA split0<>+40(SB)/4, $0x00000014
+DATA split0<>+44(SB)/4, $0x00000016
+DATA split0<>+48(SB)/4, $0x00000018
+DATA split0<>+52(SB)/4, $0x0000001a
+DATA split0<>+56(SB)/4, $0x0000001c
+DATA split0<>+60(SB)/4, $0x0000001e
+GLOBL split0<>(SB), RODATA|NOPTR, $64
+
+DATA split1<>+0(SB)/4, $0x00000001
+DATA split1<>+4(SB)/4, $0x00000003
+DATA split1<>+8(SB)/4, $0x00000005
+DATA split1<>+12(SB)/4, $0x00000007
+DATA split1<>+16(SB)/4, $0x00000009
+DATA split1<>+20(SB)/4, $0x0000000b
+DATA split1<>+24(SB)/4, $0x0000000d
+DATA split1<>+28(SB)/4, $0x0000000f
+DATA split1<>+32(SB)/4, $0x00000011
+DATA split1<>+36(SB)/4, $0x00000013
+DATA split1<>+40(SB)/4, $0x00000015
+DATA split1<>+44(SB)/4, $0x00000017
+DATA split1<>+48(SB)/4, $0x00000019
+DATA split1<>+52(SB)/4, $0x0000001b
+DATA split1<>+56(SB)/4, $0x0000001d
+DATA split1<>+60(SB)/4, $0x0000001f
+GLOBL split1<>(SB), RODATA|NOPTR, $64
+
 DATA bits_3e000000<>+0(SB)/4, $0x3e000000
 GLOBL bits_3e000000<>(SB), RODATA|NOPTR, $4
 
@@ -1440,15 +1480,14 @@ TEXT ·weighValues32AVX512(SB), NOSPLIT, $0-56
 	MOVQ         first+24(FP), BX
 	MOVQ         runs+32(FP), SI
 	VBROADCASTSS sigma2+40(FP), Z0
-	MOVQ         BX, DI
-	SHLQ         $0x08, DI
-	LEAQ         8192(AX)(DI*1), DI
 	MOVQ         BX, R8
 	IMUL3Q       $0x00000080, R8, R8
 	ADDQ         AX, R8
 	IMUL3Q       $0x04, BX, BX
-	LEAQ         40384(AX)(BX*1), AX
-	XORQ         BX, BX
+	LEAQ         40384(AX)(BX*1), DI
+	SHLQ         $0x08, BX
+	LEAQ         8192(AX)(BX*1), BX
+	XORQ         AX, AX
 
 run10:
 	VMOVUPS      (CX), Z1
@@ -1469,31 +1508,31 @@ run10:
 	VCMPPS       $0x19, Z3, Z2, K2
 	KORW         K2, K1, K1
 	KMOVW        K1, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VMOVUPS      spreadAVX51200<>+0(SB), Z3
 	VPERMPS      Z1, Z3, Z3
-	VMOVUPS      Z3, (DI)
+	VMOVUPS      Z3, (BX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z3
 	VPERMPS      Z1, Z3, Z3
-	VMOVUPS      Z3, 64(DI)
+	VMOVUPS      Z3, 64(BX)
 	VMOVUPS      spreadAVX51200<>+0(SB), Z3
 	VPERMPS      Z2, Z3, Z3
-	VMOVUPS      Z3, 128(DI)
+	VMOVUPS      Z3, 128(BX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z3
 	VPERMPS      Z2, Z3, Z3
-	VMOVUPS      Z3, 192(DI)
+	VMOVUPS      Z3, 192(BX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z3
 	VPERMPS      Z1, Z3, Z3
-	VMOVUPS      Z3, 4096(DI)
+	VMOVUPS      Z3, 256(BX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z3
 	VPERMPS      Z1, Z3, Z1
-	VMOVUPS      Z1, 4160(DI)
+	VMOVUPS      Z1, 320(BX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 4224(DI)
+	VMOVUPS      Z1, 384(BX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 4288(DI)
+	VMOVUPS      Z1, 448(BX)
 	VMOVUPS      64(CX), Z1
 	VMULPS       Z1, Z1, Z2
 	VADDPS       Z0, Z2, Z2
@@ -1512,40 +1551,40 @@ run10:
 	VCMPPS       $0x19, Z3, Z2, K2
 	KORW         K2, K1, K1
 	KMOVW        K1, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VMOVUPS      spreadAVX51200<>+0(SB), Z3
 	VPERMPS      Z1, Z3, Z3
-	VMOVUPS      Z3, 8192(DI)
+	VMOVUPS      Z3, 512(BX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z3
 	VPERMPS      Z1, Z3, Z3
-	VMOVUPS      Z3, 8256(DI)
+	VMOVUPS      Z3, 576(BX)
 	VMOVUPS      spreadAVX51200<>+0(SB), Z3
 	VPERMPS      Z2, Z3, Z3
-	VMOVUPS      Z3, 8320(DI)
+	VMOVUPS      Z3, 640(BX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z3
 	VPERMPS      Z2, Z3, Z3
-	VMOVUPS      Z3, 8384(DI)
+	VMOVUPS      Z3, 704(BX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z3
 	VPERMPS      Z1, Z3, Z3
-	VMOVUPS      Z3, 12288(DI)
+	VMOVUPS      Z3, 768(BX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z3
 	VPERMPS      Z1, Z3, Z1
-	VMOVUPS      Z1, 12352(DI)
+	VMOVUPS      Z1, 832(BX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 12416(DI)
+	VMOVUPS      Z1, 896(BX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 12480(DI)
+	VMOVUPS      Z1, 960(BX)
 	ADDQ         $0x00000080, CX
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000080, R8
-	ADDQ         $0x04, AX
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x04, DI
+	ADDQ         $0x00000400, BX
 	DECQ         SI
 	JNZ          run10
 	VZEROUPPER
-	MOVQ         BX, bad+48(FP)
+	MOVQ         AX, bad+48(FP)
 	RET
 
 // func sort32AVX512(scratch *float32) (bad int)
@@ -2846,135 +2885,326 @@ GLOBL bits_bf900000<>(SB), RODATA|NOPTR, $4
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·digits32AVX512(SB), NOSPLIT, $0-8
 	MOVQ          scratch+0(FP), AX
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z0
+	VMOVUPS       Z0, 27136(AX)
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z0
+	VMOVUPS       Z0, 27200(AX)
 	VMOVUPS       40704(AX), Z0
-	VPSRLD        $0x00, Z0, Z1
-	VBROADCASTSS  bits_000000ff<>+0(SB), Z2
-	VPANDD        Z1, Z2, Z1
-	VBROADCASTSS  bits_00000020<>+0(SB), Z2
-	VPMINUD       Z2, Z1, Z1
-	VPSLLD        $0x04, Z1, Z1
-	VMOVUPS       lanesAVX5120<>+0(SB), Z2
-	VPADDD        Z2, Z1, Z1
-	VXORPS        Z2, Z2, Z2
+	VPSRLD        $0x00, Z0, Z6
+	VBROADCASTSS  bits_000000ff<>+0(SB), Z7
+	VPANDD        Z6, Z7, Z6
+	VBROADCASTSS  bits_00000020<>+0(SB), Z7
+	VPMINUD       Z7, Z6, Z6
+	VPSLLD        $0x04, Z6, Z6
+	VMOVUPS       lanesAVX5120<>+0(SB), Z7
+	VPADDD        Z7, Z6, Z6
+	VXORPS        Z7, Z7, Z7
 	KXNORW        K1, K1, K1
-	VGATHERDPS    42816(AX)(Z1*4), K1, Z2
-	VPSRLD        $0x08, Z0, Z1
+	VGATHERDPS    42816(AX)(Z6*4), K1, Z7
+	VPSRLD        $0x08, Z0, Z6
 	VBROADCASTSS  bits_000000ff<>+0(SB), Z8
-	VPANDD        Z1, Z8, Z1
+	VPANDD        Z6, Z8, Z6
 	VBROADCASTSS  bits_00000020<>+0(SB), Z8
-	VPMINUD       Z8, Z1, Z1
-	VPSLLD        $0x04, Z1, Z1
+	VPMINUD       Z8, Z6, Z6
+	VPSLLD        $0x04, Z6, Z6
 	VMOVUPS       lanesAVX5120<>+0(SB), Z8
-	VPADDD        Z8, Z1, Z1
+	VPADDD        Z8, Z6, Z6
 	VXORPS        Z8, Z8, Z8
 	KXNORW        K2, K2, K2
-	VGATHERDPS    42816(AX)(Z1*4), K2, Z8
-	VMOVUPS       39936(AX), Z1
+	VGATHERDPS    42816(AX)(Z6*4), K2, Z8
+	VMOVUPS       39936(AX), Z6
 	VXORPS        Z9, Z9, Z9
-	VCMPPS        $0x11, Z9, Z1, K1
+	VCMPPS        $0x11, Z9, Z6, K1
 	VBROADCASTSS  bits_7fffffff<>+0(SB), Z9
-	VPANDD        Z1, Z9, Z1
-	VMOVUPS       Z1, 39936(AX)
-	VMOVUPS       Z1, 25856(AX)
+	VPANDD        Z6, Z9, Z6
+	VMOVUPS       Z6, 39936(AX)
+	VMOVUPS       Z6, 25856(AX)
 	VPSRLD        $0x10, Z0, Z0
-	VBROADCASTSS  bits_00000001<>+0(SB), Z1
-	VPXORD        Z0, Z1, Z9
-	VBLENDMPS     Z9, Z0, K1, Z3
-	VPANDD        Z3, Z1, Z0
-	VPSLLD        $0x05, Z0, Z1
+	VBROADCASTSS  bits_00000001<>+0(SB), Z6
+	VPXORD        Z0, Z6, Z9
+	VBLENDMPS     Z9, Z0, K1, Z1
+	VPANDD        Z1, Z6, Z0
+	VPSLLD        $0x04, Z0, Z1
 	VMOVUPS       Z1, 40448(AX)
-	VPSLLD        $0x05, Z0, Z1
+	VPSLLD        $0x04, Z0, Z1
 	VMOVUPS       Z1, 40512(AX)
-	VPSLLD        $0x05, Z0, Z1
+	VPSLLD        $0x04, Z0, Z1
 	VMOVUPS       Z1, 40576(AX)
-	VPSLLD        $0x05, Z0, Z0
+	VPSLLD        $0x04, Z0, Z0
 	VMOVUPS       Z0, 40640(AX)
 	VXORPS        Z0, Z0, Z0
 	VMOVUPS       41216(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
+	VPADDD        Z0, Z0, Z6
+	VPADDD        Z6, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z6
+	VPADDD        Z6, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z6
+	VPADDD        Z6, Z0, K2, Z0
 	VPCMPGTD      Z1, Z8, K2
 	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
 	VPADDD        Z1, Z0, K2, Z0
 	VMOVUPS       41152(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
+	VPADDD        Z0, Z0, Z6
+	VPADDD        Z6, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z6
+	VPADDD        Z6, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z6
+	VPADDD        Z6, Z0, K2, Z0
 	VPCMPGTD      Z1, Z8, K2
 	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
 	VPADDD        Z1, Z0, K2, Z0
 	VMOVUPS       41088(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
+	VPADDD        Z0, Z0, Z6
+	VPADDD        Z6, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z6
+	VPADDD        Z6, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z6
+	VPADDD        Z6, Z0, K2, Z0
 	VPCMPGTD      Z1, Z8, K2
 	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
 	VPADDD        Z1, Z0, K2, Z0
 	VMOVUPS       41024(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
+	VPADDD        Z0, Z0, Z6
+	VPADDD        Z6, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z6
+	VPADDD        Z6, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z6
+	VPADDD        Z6, Z0, K2, Z0
 	VPCMPGTD      Z1, Z8, K2
 	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
 	VPADDD        Z1, Z0, K2, Z0
 	VMOVUPS       40960(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
+	VPADDD        Z0, Z0, Z6
+	VPADDD        Z6, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z6
+	VPADDD        Z6, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z6
+	VPADDD        Z6, Z0, K2, Z0
 	VPCMPGTD      Z1, Z8, K2
 	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
 	VPADDD        Z1, Z0, K2, Z0
 	VMOVUPS       40896(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
+	VPADDD        Z0, Z0, Z6
+	VPADDD        Z6, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z6
+	VPADDD        Z6, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z6
+	VPADDD        Z6, Z0, K2, Z0
 	VPCMPGTD      Z1, Z8, K2
 	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
 	VPADDD        Z1, Z0, K2, Z0
 	VMOVUPS       40832(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
+	VPADDD        Z0, Z0, Z6
+	VPADDD        Z6, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z6
+	VPADDD        Z6, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z6
+	VPADDD        Z6, Z0, K2, Z0
 	VPCMPGTD      Z1, Z8, K2
 	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
 	VPADDD        Z1, Z0, K2, Z0
 	VMOVUPS       40768(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
+	VPADDD        Z0, Z0, Z6
+	VPADDD        Z6, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z6
+	VPADDD        Z6, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z6
+	VPADDD        Z6, Z0, K2, Z0
+	VPCMPGTD      Z1, Z8, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
+	VPADDD        Z1, Z0, K2, Z0
+	VBROADCASTSS  bits_000019a0<>+0(SB), Z1
+	VPSUBD        Z0, Z1, Z1
+	VBLENDMPS     Z1, Z0, K1, Z2
+	VXORPS        Z0, Z0, Z0
+	VMOVUPS       41728(AX), Z1
+	VPADDD        Z0, Z0, Z6
+	VPADDD        Z6, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z6
+	VPADDD        Z6, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z6
+	VPADDD        Z6, Z0, K2, Z0
+	VPCMPGTD      Z1, Z8, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
+	VPADDD        Z1, Z0, K2, Z0
+	VMOVUPS       41664(AX), Z1
+	VPADDD        Z0, Z0, Z6
+	VPADDD        Z6, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z6
+	VPADDD        Z6, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z6
+	VPADDD        Z6, Z0, K2, Z0
+	VPCMPGTD      Z1, Z8, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
+	VPADDD        Z1, Z0, K2, Z0
+	VMOVUPS       41600(AX), Z1
+	VPADDD        Z0, Z0, Z6
+	VPADDD        Z6, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z6
+	VPADDD        Z6, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z6
+	VPADDD        Z6, Z0, K2, Z0
+	VPCMPGTD      Z1, Z8, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
+	VPADDD        Z1, Z0, K2, Z0
+	VMOVUPS       41536(AX), Z1
+	VPADDD        Z0, Z0, Z6
+	VPADDD        Z6, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z6
+	VPADDD        Z6, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z6
+	VPADDD        Z6, Z0, K2, Z0
+	VPCMPGTD      Z1, Z8, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
+	VPADDD        Z1, Z0, K2, Z0
+	VMOVUPS       41472(AX), Z1
+	VPADDD        Z0, Z0, Z6
+	VPADDD        Z6, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z6
+	VPADDD        Z6, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z6
+	VPADDD        Z6, Z0, K2, Z0
+	VPCMPGTD      Z1, Z8, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
+	VPADDD        Z1, Z0, K2, Z0
+	VMOVUPS       41408(AX), Z1
+	VPADDD        Z0, Z0, Z6
+	VPADDD        Z6, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z6
+	VPADDD        Z6, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z6
+	VPADDD        Z6, Z0, K2, Z0
+	VPCMPGTD      Z1, Z8, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
+	VPADDD        Z1, Z0, K2, Z0
+	VMOVUPS       41344(AX), Z1
+	VPADDD        Z0, Z0, Z6
+	VPADDD        Z6, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z6
+	VPADDD        Z6, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z6
+	VPADDD        Z6, Z0, K2, Z0
+	VPCMPGTD      Z1, Z8, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
+	VPADDD        Z1, Z0, K2, Z0
+	VMOVUPS       41280(AX), Z1
+	VPADDD        Z0, Z0, Z6
+	VPADDD        Z6, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z6
+	VPADDD        Z6, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z6
+	VPADDD        Z6, Z0, K2, Z0
+	VPCMPGTD      Z1, Z8, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
+	VPADDD        Z1, Z0, K2, Z0
+	VBROADCASTSS  bits_000019a0<>+0(SB), Z1
+	VPSUBD        Z0, Z1, Z1
+	VBLENDMPS     Z1, Z0, K1, Z3
+	VPSLLD        $0x10, Z3, Z3
+	VPORD         Z2, Z3, Z0
+	VMOVUPS       Z0, 70272(AX)
+	VXORPS        Z0, Z0, Z0
+	VMOVUPS       42240(AX), Z1
+	VPADDD        Z0, Z0, Z2
+	VPADDD        Z2, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z2
+	VPADDD        Z2, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z2
+	VPADDD        Z2, Z0, K2, Z0
+	VPCMPGTD      Z1, Z8, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
+	VPADDD        Z1, Z0, K2, Z0
+	VMOVUPS       42176(AX), Z1
+	VPADDD        Z0, Z0, Z2
+	VPADDD        Z2, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z2
+	VPADDD        Z2, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z2
+	VPADDD        Z2, Z0, K2, Z0
+	VPCMPGTD      Z1, Z8, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
+	VPADDD        Z1, Z0, K2, Z0
+	VMOVUPS       42112(AX), Z1
+	VPADDD        Z0, Z0, Z2
+	VPADDD        Z2, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z2
+	VPADDD        Z2, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z2
+	VPADDD        Z2, Z0, K2, Z0
+	VPCMPGTD      Z1, Z8, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
+	VPADDD        Z1, Z0, K2, Z0
+	VMOVUPS       42048(AX), Z1
+	VPADDD        Z0, Z0, Z2
+	VPADDD        Z2, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z2
+	VPADDD        Z2, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z2
+	VPADDD        Z2, Z0, K2, Z0
+	VPCMPGTD      Z1, Z8, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
+	VPADDD        Z1, Z0, K2, Z0
+	VMOVUPS       41984(AX), Z1
+	VPADDD        Z0, Z0, Z2
+	VPADDD        Z2, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z2
+	VPADDD        Z2, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z2
+	VPADDD        Z2, Z0, K2, Z0
+	VPCMPGTD      Z1, Z8, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
+	VPADDD        Z1, Z0, K2, Z0
+	VMOVUPS       41920(AX), Z1
+	VPADDD        Z0, Z0, Z2
+	VPADDD        Z2, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z2
+	VPADDD        Z2, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z2
+	VPADDD        Z2, Z0, K2, Z0
+	VPCMPGTD      Z1, Z8, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
+	VPADDD        Z1, Z0, K2, Z0
+	VMOVUPS       41856(AX), Z1
+	VPADDD        Z0, Z0, Z2
+	VPADDD        Z2, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z2
+	VPADDD        Z2, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z2
+	VPADDD        Z2, Z0, K2, Z0
+	VPCMPGTD      Z1, Z8, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
+	VPADDD        Z1, Z0, K2, Z0
+	VMOVUPS       41792(AX), Z1
+	VPADDD        Z0, Z0, Z2
+	VPADDD        Z2, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z2
+	VPADDD        Z2, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z2
+	VPADDD        Z2, Z0, K2, Z0
 	VPCMPGTD      Z1, Z8, K2
 	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
 	VPADDD        Z1, Z0, K2, Z0
@@ -2982,91 +3212,91 @@ TEXT ·digits32AVX512(SB), NOSPLIT, $0-8
 	VPSUBD        Z0, Z1, Z1
 	VBLENDMPS     Z1, Z0, K1, Z4
 	VXORPS        Z0, Z0, Z0
-	VMOVUPS       41728(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
+	VMOVUPS       42752(AX), Z1
+	VPADDD        Z0, Z0, Z2
+	VPADDD        Z2, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z2
+	VPADDD        Z2, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z2
+	VPADDD        Z2, Z0, K2, Z0
 	VPCMPGTD      Z1, Z8, K2
 	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
 	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       41664(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
+	VMOVUPS       42688(AX), Z1
+	VPADDD        Z0, Z0, Z2
+	VPADDD        Z2, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z2
+	VPADDD        Z2, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z2
+	VPADDD        Z2, Z0, K2, Z0
 	VPCMPGTD      Z1, Z8, K2
 	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
 	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       41600(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
+	VMOVUPS       42624(AX), Z1
+	VPADDD        Z0, Z0, Z2
+	VPADDD        Z2, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z2
+	VPADDD        Z2, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z2
+	VPADDD        Z2, Z0, K2, Z0
 	VPCMPGTD      Z1, Z8, K2
 	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
 	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       41536(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
+	VMOVUPS       42560(AX), Z1
+	VPADDD        Z0, Z0, Z2
+	VPADDD        Z2, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z2
+	VPADDD        Z2, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z2
+	VPADDD        Z2, Z0, K2, Z0
 	VPCMPGTD      Z1, Z8, K2
 	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
 	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       41472(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
+	VMOVUPS       42496(AX), Z1
+	VPADDD        Z0, Z0, Z2
+	VPADDD        Z2, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z2
+	VPADDD        Z2, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z2
+	VPADDD        Z2, Z0, K2, Z0
 	VPCMPGTD      Z1, Z8, K2
 	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
 	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       41408(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
+	VMOVUPS       42432(AX), Z1
+	VPADDD        Z0, Z0, Z2
+	VPADDD        Z2, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z2
+	VPADDD        Z2, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z2
+	VPADDD        Z2, Z0, K2, Z0
 	VPCMPGTD      Z1, Z8, K2
 	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
 	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       41344(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
+	VMOVUPS       42368(AX), Z1
+	VPADDD        Z0, Z0, Z2
+	VPADDD        Z2, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z2
+	VPADDD        Z2, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z2
+	VPADDD        Z2, Z0, K2, Z0
 	VPCMPGTD      Z1, Z8, K2
 	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
 	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       41280(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
+	VMOVUPS       42304(AX), Z1
+	VPADDD        Z0, Z0, Z2
+	VPADDD        Z2, Z0, Z0
+	VBROADCASTSS  bits_00000002<>+0(SB), Z2
+	VPADDD        Z2, Z0, Z0
+	VPCMPGTD      Z1, Z7, K2
+	VBROADCASTSS  bits_ffffffff<>+0(SB), Z2
+	VPADDD        Z2, Z0, K2, Z0
 	VPCMPGTD      Z1, Z8, K2
 	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
 	VPADDD        Z1, Z0, K2, Z0
@@ -3075,193 +3305,6 @@ TEXT ·digits32AVX512(SB), NOSPLIT, $0-8
 	VBLENDMPS     Z1, Z0, K1, Z5
 	VPSLLD        $0x10, Z5, Z5
 	VPORD         Z4, Z5, Z0
-	VMOVUPS       Z0, 70272(AX)
-	VXORPS        Z0, Z0, Z0
-	VMOVUPS       42240(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
-	VPCMPGTD      Z1, Z8, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
-	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       42176(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
-	VPCMPGTD      Z1, Z8, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
-	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       42112(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
-	VPCMPGTD      Z1, Z8, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
-	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       42048(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
-	VPCMPGTD      Z1, Z8, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
-	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       41984(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
-	VPCMPGTD      Z1, Z8, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
-	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       41920(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
-	VPCMPGTD      Z1, Z8, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
-	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       41856(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
-	VPCMPGTD      Z1, Z8, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
-	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       41792(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
-	VPCMPGTD      Z1, Z8, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
-	VPADDD        Z1, Z0, K2, Z0
-	VBROADCASTSS  bits_000019a0<>+0(SB), Z1
-	VPSUBD        Z0, Z1, Z1
-	VBLENDMPS     Z1, Z0, K1, Z6
-	VXORPS        Z0, Z0, Z0
-	VMOVUPS       42752(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
-	VPCMPGTD      Z1, Z8, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
-	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       42688(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
-	VPCMPGTD      Z1, Z8, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
-	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       42624(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
-	VPCMPGTD      Z1, Z8, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
-	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       42560(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
-	VPCMPGTD      Z1, Z8, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
-	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       42496(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
-	VPCMPGTD      Z1, Z8, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
-	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       42432(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
-	VPCMPGTD      Z1, Z8, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
-	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       42368(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z3
-	VPADDD        Z3, Z0, K2, Z0
-	VPCMPGTD      Z1, Z8, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
-	VPADDD        Z1, Z0, K2, Z0
-	VMOVUPS       42304(AX), Z1
-	VPADDD        Z0, Z0, Z3
-	VPADDD        Z3, Z0, Z0
-	VBROADCASTSS  bits_00000002<>+0(SB), Z3
-	VPADDD        Z3, Z0, Z0
-	VPCMPGTD      Z1, Z2, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z2
-	VPADDD        Z2, Z0, K2, Z0
-	VPCMPGTD      Z1, Z8, K2
-	VBROADCASTSS  bits_ffffffff<>+0(SB), Z1
-	VPADDD        Z1, Z0, K2, Z0
-	VBROADCASTSS  bits_000019a0<>+0(SB), Z1
-	VPSUBD        Z0, Z1, Z1
-	VBLENDMPS     Z1, Z0, K1, Z7
-	VPSLLD        $0x10, Z7, Z7
-	VPORD         Z6, Z7, Z0
 	VMOVUPS       Z0, 70336(AX)
 	VMOVUPS       70272(AX), Z1
 	VPUNPCKLDQ    Z0, Z1, Z2
@@ -3296,207 +3339,224 @@ TEXT ·refit32AVX512(SB), NOSPLIT, $0-8
 	VXORPS       Z1, Z1, Z1
 	VXORPS       Z2, Z2, Z2
 	VMOVUPS      32256(AX), Z3
-	VMOVUPS      Z3, 40064(AX)
-	VPMOVD2M     Z3, K1
+	VMOVUPS      32320(AX), Z4
+	VMOVUPS      32384(AX), Z5
+	VMOVUPS      32448(AX), Z6
+	VMOVUPS      splitPairs0<>+0(SB), Z7
+	VPERMI2PS    Z4, Z3, Z7
+	VMOVUPS      splitPairs1<>+0(SB), Z8
+	VPERMI2PS    Z4, Z3, Z8
+	VMOVUPS      splitPairs0<>+0(SB), Z3
+	VPERMI2PS    Z6, Z5, Z3
+	VMOVUPS      splitPairs1<>+0(SB), Z4
+	VPERMI2PS    Z6, Z5, Z4
+	VMOVUPS      split0<>+0(SB), Z5
+	VPERMI2PS    Z3, Z7, Z5
+	VMOVUPS      split1<>+0(SB), Z6
+	VPERMI2PS    Z3, Z7, Z6
+	VMOVUPS      split0<>+0(SB), Z3
+	VPERMI2PS    Z4, Z8, Z3
+	VMOVUPS      split1<>+0(SB), Z7
+	VPERMI2PS    Z4, Z8, Z7
+	VMOVUPS      Z5, 40064(AX)
+	VPMOVD2M     Z5, K1
 	VMOVUPS      40448(AX), Z4
-	VPSLLD       $0x1a, Z4, Z4
-	VBROADCASTSS bits_3e000000<>+0(SB), Z5
-	VPORD        Z4, Z5, Z4
-	VPERMPS      Z0, Z3, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       4160(AX), Z5, Z6
-	VMULPS       4096(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x04, Z3, Z5
+	VPSLLD       $0x1b, Z4, Z4
+	VBROADCASTSS bits_3e000000<>+0(SB), Z8
+	VPORD        Z4, Z8, Z4
+	VPERMPS      Z0, Z5, Z8
+	VADDPS       Z4, Z8, Z8
+	VMULPS       4160(AX), Z8, Z9
+	VMULPS       4096(AX), Z9, Z10
+	VADDPS       Z10, Z1, Z1
+	VMULPS       Z8, Z9, Z8
+	VADDPS       Z8, Z2, Z2
+	VPSRLD       $0x04, Z5, Z8
+	VPERMPS      Z0, Z8, Z8
+	VADDPS       Z4, Z8, Z8
+	VMULPS       4288(AX), Z8, Z9
+	VMULPS       4224(AX), Z9, Z10
+	VADDPS       Z10, Z1, Z1
+	VMULPS       Z8, Z9, Z8
+	VADDPS       Z8, Z2, Z2
+	VPSRLD       $0x08, Z5, Z8
+	VPERMPS      Z0, Z8, Z8
+	VADDPS       Z4, Z8, Z8
+	VMULPS       4416(AX), Z8, Z9
+	VMULPS       4352(AX), Z9, Z10
+	VADDPS       Z10, Z1, Z1
+	VMULPS       Z8, Z9, Z8
+	VADDPS       Z8, Z2, Z2
+	VPSRLD       $0x0c, Z5, Z8
+	VPERMPS      Z0, Z8, Z8
+	VADDPS       Z4, Z8, Z8
+	VMULPS       4544(AX), Z8, Z9
+	VMULPS       4480(AX), Z9, Z10
+	VADDPS       Z10, Z1, Z1
+	VMULPS       Z8, Z9, Z8
+	VADDPS       Z8, Z2, Z2
+	VPSRLD       $0x10, Z5, Z8
+	VPERMPS      Z0, Z8, Z8
+	VADDPS       Z4, Z8, Z8
+	VMULPS       4672(AX), Z8, Z9
+	VMULPS       4608(AX), Z9, Z10
+	VADDPS       Z10, Z1, Z1
+	VMULPS       Z8, Z9, Z8
+	VADDPS       Z8, Z2, Z2
+	VPSRLD       $0x14, Z5, Z8
+	VPERMPS      Z0, Z8, Z8
+	VADDPS       Z4, Z8, Z8
+	VMULPS       4800(AX), Z8, Z9
+	VMULPS       4736(AX), Z9, Z10
+	VADDPS       Z10, Z1, Z1
+	VMULPS       Z8, Z9, Z8
+	VADDPS       Z8, Z2, Z2
+	VPSRLD       $0x18, Z5, Z8
+	VPERMPS      Z0, Z8, Z8
+	VADDPS       Z4, Z8, Z8
+	VMULPS       4928(AX), Z8, Z9
+	VMULPS       4864(AX), Z9, Z10
+	VADDPS       Z10, Z1, Z1
+	VMULPS       Z8, Z9, Z8
+	VADDPS       Z8, Z2, Z2
+	VPSRLD       $0x1c, Z5, Z5
 	VPERMPS      Z0, Z5, Z5
 	VADDPS       Z4, Z5, Z5
-	VMULPS       4288(AX), Z5, Z6
-	VMULPS       4224(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x08, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       4416(AX), Z5, Z6
-	VMULPS       4352(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x0c, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       4544(AX), Z5, Z6
-	VMULPS       4480(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x10, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       4672(AX), Z5, Z6
-	VMULPS       4608(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x14, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       4800(AX), Z5, Z6
-	VMULPS       4736(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x18, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       4928(AX), Z5, Z6
-	VMULPS       4864(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x1c, Z3, Z3
-	VPERMPS      Z0, Z3, Z3
-	VADDPS       Z4, Z3, Z3
-	VMULPS       5056(AX), Z3, Z4
-	VMULPS       4992(AX), Z4, Z5
-	VADDPS       Z5, Z1, Z1
-	VMULPS       Z3, Z4, Z3
-	VADDPS       Z3, Z2, Z2
-	VMOVUPS      32320(AX), Z3
-	VMOVUPS      Z3, 40128(AX)
-	VPMOVD2M     Z3, K2
+	VMULPS       5056(AX), Z5, Z4
+	VMULPS       4992(AX), Z4, Z8
+	VADDPS       Z8, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VADDPS       Z4, Z2, Z2
+	VMOVUPS      Z6, 40128(AX)
+	VPMOVD2M     Z6, K2
 	KORW         K2, K1, K1
 	VMOVUPS      40512(AX), Z4
-	VPSLLD       $0x1a, Z4, Z4
+	VPSLLD       $0x1b, Z4, Z4
 	VBROADCASTSS bits_3e000000<>+0(SB), Z5
 	VPORD        Z4, Z5, Z4
-	VPERMPS      Z0, Z3, Z5
+	VPERMPS      Z0, Z6, Z5
 	VADDPS       Z4, Z5, Z5
-	VMULPS       5184(AX), Z5, Z6
-	VMULPS       5120(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
+	VMULPS       5184(AX), Z5, Z8
+	VMULPS       5120(AX), Z8, Z9
+	VADDPS       Z9, Z1, Z1
+	VMULPS       Z5, Z8, Z5
 	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x04, Z3, Z5
+	VPSRLD       $0x04, Z6, Z5
 	VPERMPS      Z0, Z5, Z5
 	VADDPS       Z4, Z5, Z5
-	VMULPS       5312(AX), Z5, Z6
-	VMULPS       5248(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
+	VMULPS       5312(AX), Z5, Z8
+	VMULPS       5248(AX), Z8, Z9
+	VADDPS       Z9, Z1, Z1
+	VMULPS       Z5, Z8, Z5
 	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x08, Z3, Z5
+	VPSRLD       $0x08, Z6, Z5
 	VPERMPS      Z0, Z5, Z5
 	VADDPS       Z4, Z5, Z5
-	VMULPS       5440(AX), Z5, Z6
-	VMULPS       5376(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
+	VMULPS       5440(AX), Z5, Z8
+	VMULPS       5376(AX), Z8, Z9
+	VADDPS       Z9, Z1, Z1
+	VMULPS       Z5, Z8, Z5
 	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x0c, Z3, Z5
+	VPSRLD       $0x0c, Z6, Z5
 	VPERMPS      Z0, Z5, Z5
 	VADDPS       Z4, Z5, Z5
-	VMULPS       5568(AX), Z5, Z6
-	VMULPS       5504(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
+	VMULPS       5568(AX), Z5, Z8
+	VMULPS       5504(AX), Z8, Z9
+	VADDPS       Z9, Z1, Z1
+	VMULPS       Z5, Z8, Z5
 	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x10, Z3, Z5
+	VPSRLD       $0x10, Z6, Z5
 	VPERMPS      Z0, Z5, Z5
 	VADDPS       Z4, Z5, Z5
-	VMULPS       5696(AX), Z5, Z6
-	VMULPS       5632(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
+	VMULPS       5696(AX), Z5, Z8
+	VMULPS       5632(AX), Z8, Z9
+	VADDPS       Z9, Z1, Z1
+	VMULPS       Z5, Z8, Z5
 	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x14, Z3, Z5
+	VPSRLD       $0x14, Z6, Z5
 	VPERMPS      Z0, Z5, Z5
 	VADDPS       Z4, Z5, Z5
-	VMULPS       5824(AX), Z5, Z6
-	VMULPS       5760(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
+	VMULPS       5824(AX), Z5, Z8
+	VMULPS       5760(AX), Z8, Z9
+	VADDPS       Z9, Z1, Z1
+	VMULPS       Z5, Z8, Z5
 	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x18, Z3, Z5
+	VPSRLD       $0x18, Z6, Z5
 	VPERMPS      Z0, Z5, Z5
 	VADDPS       Z4, Z5, Z5
-	VMULPS       5952(AX), Z5, Z6
-	VMULPS       5888(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
+	VMULPS       5952(AX), Z5, Z8
+	VMULPS       5888(AX), Z8, Z9
+	VADDPS       Z9, Z1, Z1
+	VMULPS       Z5, Z8, Z5
 	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x1c, Z3, Z3
-	VPERMPS      Z0, Z3, Z3
-	VADDPS       Z4, Z3, Z3
-	VMULPS       6080(AX), Z3, Z4
-	VMULPS       6016(AX), Z4, Z5
-	VADDPS       Z5, Z1, Z1
-	VMULPS       Z3, Z4, Z3
-	VADDPS       Z3, Z2, Z2
-	VMOVUPS      32384(AX), Z3
+	VPSRLD       $0x1c, Z6, Z5
+	VPERMPS      Z0, Z5, Z5
+	VADDPS       Z4, Z5, Z5
+	VMULPS       6080(AX), Z5, Z4
+	VMULPS       6016(AX), Z4, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VADDPS       Z4, Z2, Z2
 	VMOVUPS      Z3, 40192(AX)
 	VPMOVD2M     Z3, K2
 	KORW         K2, K1, K1
 	VMOVUPS      40576(AX), Z4
-	VPSLLD       $0x1a, Z4, Z4
+	VPSLLD       $0x1b, Z4, Z4
 	VBROADCASTSS bits_3e000000<>+0(SB), Z5
 	VPORD        Z4, Z5, Z4
 	VPERMPS      Z0, Z3, Z5
 	VADDPS       Z4, Z5, Z5
 	VMULPS       6208(AX), Z5, Z6
-	VMULPS       6144(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
+	VMULPS       6144(AX), Z6, Z8
+	VADDPS       Z8, Z1, Z1
 	VMULPS       Z5, Z6, Z5
 	VADDPS       Z5, Z2, Z2
 	VPSRLD       $0x04, Z3, Z5
 	VPERMPS      Z0, Z5, Z5
 	VADDPS       Z4, Z5, Z5
 	VMULPS       6336(AX), Z5, Z6
-	VMULPS       6272(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
+	VMULPS       6272(AX), Z6, Z8
+	VADDPS       Z8, Z1, Z1
 	VMULPS       Z5, Z6, Z5
 	VADDPS       Z5, Z2, Z2
 	VPSRLD       $0x08, Z3, Z5
 	VPERMPS      Z0, Z5, Z5
 	VADDPS       Z4, Z5, Z5
 	VMULPS       6464(AX), Z5, Z6
-	VMULPS       6400(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
+	VMULPS       6400(AX), Z6, Z8
+	VADDPS       Z8, Z1, Z1
 	VMULPS       Z5, Z6, Z5
 	VADDPS       Z5, Z2, Z2
 	VPSRLD       $0x0c, Z3, Z5
 	VPERMPS      Z0, Z5, Z5
 	VADDPS       Z4, Z5, Z5
 	VMULPS       6592(AX), Z5, Z6
-	VMULPS       6528(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
+	VMULPS       6528(AX), Z6, Z8
+	VADDPS       Z8, Z1, Z1
 	VMULPS       Z5, Z6, Z5
 	VADDPS       Z5, Z2, Z2
 	VPSRLD       $0x10, Z3, Z5
 	VPERMPS      Z0, Z5, Z5
 	VADDPS       Z4, Z5, Z5
 	VMULPS       6720(AX), Z5, Z6
-	VMULPS       6656(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
+	VMULPS       6656(AX), Z6, Z8
+	VADDPS       Z8, Z1, Z1
 	VMULPS       Z5, Z6, Z5
 	VADDPS       Z5, Z2, Z2
 	VPSRLD       $0x14, Z3, Z5
 	VPERMPS      Z0, Z5, Z5
 	VADDPS       Z4, Z5, Z5
 	VMULPS       6848(AX), Z5, Z6
-	VMULPS       6784(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
+	VMULPS       6784(AX), Z6, Z8
+	VADDPS       Z8, Z1, Z1
 	VMULPS       Z5, Z6, Z5
 	VADDPS       Z5, Z2, Z2
 	VPSRLD       $0x18, Z3, Z5
 	VPERMPS      Z0, Z5, Z5
 	VADDPS       Z4, Z5, Z5
 	VMULPS       6976(AX), Z5, Z6
-	VMULPS       6912(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
+	VMULPS       6912(AX), Z6, Z8
+	VADDPS       Z8, Z1, Z1
 	VMULPS       Z5, Z6, Z5
 	VADDPS       Z5, Z2, Z2
 	VPSRLD       $0x1c, Z3, Z3
@@ -3507,72 +3567,71 @@ TEXT ·refit32AVX512(SB), NOSPLIT, $0-8
 	VADDPS       Z5, Z1, Z1
 	VMULPS       Z3, Z4, Z3
 	VADDPS       Z3, Z2, Z2
-	VMOVUPS      32448(AX), Z3
-	VMOVUPS      Z3, 40256(AX)
-	VPMOVD2M     Z3, K2
+	VMOVUPS      Z7, 40256(AX)
+	VPMOVD2M     Z7, K2
 	KORW         K2, K1, K1
-	VMOVUPS      40640(AX), Z4
-	VPSLLD       $0x1a, Z4, Z4
-	VBROADCASTSS bits_3e000000<>+0(SB), Z5
-	VPORD        Z4, Z5, Z4
-	VPERMPS      Z0, Z3, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       7232(AX), Z5, Z6
-	VMULPS       7168(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x04, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       7360(AX), Z5, Z6
-	VMULPS       7296(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x08, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       7488(AX), Z5, Z6
-	VMULPS       7424(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x0c, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       7616(AX), Z5, Z6
-	VMULPS       7552(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x10, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       7744(AX), Z5, Z6
-	VMULPS       7680(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x14, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       7872(AX), Z5, Z6
-	VMULPS       7808(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x18, Z3, Z5
-	VPERMPS      Z0, Z5, Z5
-	VADDPS       Z4, Z5, Z5
-	VMULPS       8000(AX), Z5, Z6
-	VMULPS       7936(AX), Z6, Z7
-	VADDPS       Z7, Z1, Z1
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z2, Z2
-	VPSRLD       $0x1c, Z3, Z3
-	VPERMPS      Z0, Z3, Z0
-	VADDPS       Z4, Z0, Z0
+	VMOVUPS      40640(AX), Z3
+	VPSLLD       $0x1b, Z3, Z3
+	VBROADCASTSS bits_3e000000<>+0(SB), Z4
+	VPORD        Z3, Z4, Z3
+	VPERMPS      Z0, Z7, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       7232(AX), Z4, Z5
+	VMULPS       7168(AX), Z5, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z4, Z5, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x04, Z7, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       7360(AX), Z4, Z5
+	VMULPS       7296(AX), Z5, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z4, Z5, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x08, Z7, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       7488(AX), Z4, Z5
+	VMULPS       7424(AX), Z5, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z4, Z5, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x0c, Z7, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       7616(AX), Z4, Z5
+	VMULPS       7552(AX), Z5, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z4, Z5, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x10, Z7, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       7744(AX), Z4, Z5
+	VMULPS       7680(AX), Z5, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z4, Z5, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x14, Z7, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       7872(AX), Z4, Z5
+	VMULPS       7808(AX), Z5, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z4, Z5, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x18, Z7, Z4
+	VPERMPS      Z0, Z4, Z4
+	VADDPS       Z3, Z4, Z4
+	VMULPS       8000(AX), Z4, Z5
+	VMULPS       7936(AX), Z5, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z4, Z5, Z4
+	VADDPS       Z4, Z2, Z2
+	VPSRLD       $0x1c, Z7, Z4
+	VPERMPS      Z0, Z4, Z0
+	VADDPS       Z3, Z0, Z0
 	VMULPS       8128(AX), Z0, Z3
 	VMULPS       8064(AX), Z3, Z4
 	VADDPS       Z4, Z1, Z1
@@ -3591,6 +3650,42 @@ TEXT ·refit32AVX512(SB), NOSPLIT, $0-8
 	VZEROUPPER
 	RET
 
+DATA splitPairs0<>+0(SB)/4, $0x00000000
+DATA splitPairs0<>+4(SB)/4, $0x00000001
+DATA splitPairs0<>+8(SB)/4, $0x00000004
+DATA splitPairs0<>+12(SB)/4, $0x00000005
+DATA splitPairs0<>+16(SB)/4, $0x00000008
+DATA splitPairs0<>+20(SB)/4, $0x00000009
+DATA splitPairs0<>+24(SB)/4, $0x0000000c
+DATA splitPairs0<>+28(SB)/4, $0x0000000d
+DATA splitPairs0<>+32(SB)/4, $0x00000010
+DATA splitPairs0<>+36(SB)/4, $0x00000011
+DATA splitPairs0<>+40(SB)/4, $0x00000014
+DATA splitPairs0<>+44(SB)/4, $0x00000015
+DATA splitPairs0<>+48(SB)/4, $0x00000018
+DATA splitPairs0<>+52(SB)/4, $0x00000019
+DATA splitPairs0<>+56(SB)/4, $0x0000001c
+DATA splitPairs0<>+60(SB)/4, $0x0000001d
+GLOBL splitPairs0<>(SB), RODATA|NOPTR, $64
+
+DATA splitPairs1<>+0(SB)/4, $0x00000002
+DATA splitPairs1<>+4(SB)/4, $0x00000003
+DATA splitPairs1<>+8(SB)/4, $0x00000006
+DATA splitPairs1<>+12(SB)/4, $0x00000007
+DATA splitPairs1<>+16(SB)/4, $0x0000000a
+DATA splitPairs1<>+20(SB)/4, $0x0000000b
+DATA splitPairs1<>+24(SB)/4, $0x0000000e
+DATA splitPairs1<>+28(SB)/4, $0x0000000f
+DATA splitPairs1<>+32(SB)/4, $0x00000012
+DATA splitPairs1<>+36(SB)/4, $0x00000013
+DATA splitPairs1<>+40(SB)/4, $0x00000016
+DATA splitPairs1<>+44(SB)/4, $0x00000017
+DATA splitPairs1<>+48(SB)/4, $0x0000001a
+DATA splitPairs1<>+52(SB)/4, $0x0000001b
+DATA splitPairs1<>+56(SB)/4, $0x0000001e
+DATA splitPairs1<>+60(SB)/4, $0x0000001f
+GLOBL splitPairs1<>(SB), RODATA|NOPTR, $64
+
 // func weighValues16AVX2(scratch *float32, x *float32, importance *float32, first int, runs int, sigma2 float32) (bad int)
 // Requires: AVX, AVX2
 TEXT ·weighValues16AVX2(SB), NOSPLIT, $0-56
@@ -3600,15 +3695,14 @@ TEXT ·weighValues16AVX2(SB), NOSPLIT, $0-56
 	MOVQ         first+24(FP), BX
 	MOVQ         runs+32(FP), SI
 	VBROADCASTSS sigma2+40(FP), Y0
-	MOVQ         BX, DI
-	SHLQ         $0x08, DI
-	LEAQ         8192(AX)(DI*1), DI
 	MOVQ         BX, R8
 	IMUL3Q       $0x00000040, R8, R8
 	ADDQ         AX, R8
 	IMUL3Q       $0x02, BX, BX
-	LEAQ         40384(AX)(BX*1), AX
-	XORQ         BX, BX
+	LEAQ         40384(AX)(BX*1), DI
+	SHLQ         $0x08, BX
+	LEAQ         8192(AX)(BX*1), BX
+	XORQ         AX, AX
 
 run18:
 	VMOVUPS      (CX), Y1
@@ -3629,31 +3723,31 @@ run18:
 	VCMPPS       $0x19, Y4, Y2, Y4
 	VPOR         Y3, Y4, Y3
 	VMOVMSKPS    Y3, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VMOVUPS      spreadAVX200<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, (DI)
+	VMOVUPS      Y3, (BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, 32(DI)
+	VMOVUPS      Y3, 32(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, 64(DI)
+	VMOVUPS      Y3, 64(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y1
-	VMOVUPS      Y1, 96(DI)
+	VMOVUPS      Y1, 96(BX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 128(DI)
+	VMOVUPS      Y1, 128(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 160(DI)
+	VMOVUPS      Y1, 160(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 192(DI)
+	VMOVUPS      Y1, 192(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 224(DI)
+	VMOVUPS      Y1, 224(BX)
 	VMOVUPS      32(CX), Y1
 	VMULPS       Y1, Y1, Y2
 	VADDPS       Y0, Y2, Y2
@@ -3672,40 +3766,40 @@ run18:
 	VCMPPS       $0x19, Y4, Y2, Y4
 	VPOR         Y3, Y4, Y3
 	VMOVMSKPS    Y3, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VMOVUPS      spreadAVX200<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, 4096(DI)
+	VMOVUPS      Y3, 256(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, 4128(DI)
+	VMOVUPS      Y3, 288(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, 4160(DI)
+	VMOVUPS      Y3, 320(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y1
-	VMOVUPS      Y1, 4192(DI)
+	VMOVUPS      Y1, 352(BX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4224(DI)
+	VMOVUPS      Y1, 384(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4256(DI)
+	VMOVUPS      Y1, 416(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4288(DI)
+	VMOVUPS      Y1, 448(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4320(DI)
+	VMOVUPS      Y1, 480(BX)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000040, R8
-	ADDQ         $0x02, AX
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x02, DI
+	ADDQ         $0x00000200, BX
 	DECQ         SI
 	JNZ          run18
 	VZEROUPPER
-	MOVQ         BX, bad+48(FP)
+	MOVQ         AX, bad+48(FP)
 	RET
 
 DATA spreadAVX200<>+0(SB)/4, $0x00000000
@@ -3757,15 +3851,14 @@ TEXT ·weighSquares16AVX2(SB), NOSPLIT, $0-56
 	MOVQ         first+24(FP), DX
 	MOVQ         runs+32(FP), BX
 	VBROADCASTSS sigma2+40(FP), Y0
-	MOVQ         DX, SI
-	SHLQ         $0x08, SI
-	LEAQ         8192(AX)(SI*1), SI
 	MOVQ         DX, DI
 	IMUL3Q       $0x00000040, DI, DI
 	ADDQ         AX, DI
 	IMUL3Q       $0x02, DX, DX
-	LEAQ         40384(AX)(DX*1), AX
-	XORQ         DX, DX
+	LEAQ         40384(AX)(DX*1), SI
+	SHLQ         $0x08, DX
+	LEAQ         8192(AX)(DX*1), DX
+	XORQ         AX, AX
 
 run19:
 	VMOVUPS      (CX), Y0
@@ -3783,31 +3876,31 @@ run19:
 	VCMPPS       $0x19, Y3, Y1, Y3
 	VPOR         Y2, Y3, Y2
 	VMOVMSKPS    Y2, R8
-	ORL          R8, DX
+	ORL          R8, AX
 	VMOVUPS      spreadAVX200<>+0(SB), Y2
 	VPERMPS      Y0, Y2, Y2
-	VMOVUPS      Y2, (SI)
+	VMOVUPS      Y2, (DX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y2
 	VPERMPS      Y0, Y2, Y2
-	VMOVUPS      Y2, 32(SI)
+	VMOVUPS      Y2, 32(DX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y2
 	VPERMPS      Y0, Y2, Y2
-	VMOVUPS      Y2, 64(SI)
+	VMOVUPS      Y2, 64(DX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y2
 	VPERMPS      Y0, Y2, Y0
-	VMOVUPS      Y0, 96(SI)
+	VMOVUPS      Y0, 96(DX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y0
 	VPERMPS      Y1, Y0, Y0
-	VMOVUPS      Y0, 128(SI)
+	VMOVUPS      Y0, 128(DX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y0
 	VPERMPS      Y1, Y0, Y0
-	VMOVUPS      Y0, 160(SI)
+	VMOVUPS      Y0, 160(DX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y0
 	VPERMPS      Y1, Y0, Y0
-	VMOVUPS      Y0, 192(SI)
+	VMOVUPS      Y0, 192(DX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y0
 	VPERMPS      Y1, Y0, Y0
-	VMOVUPS      Y0, 224(SI)
+	VMOVUPS      Y0, 224(DX)
 	VMOVUPS      32(CX), Y0
 	VMULPS       Y0, Y0, Y1
 	VMOVUPS      Y1, 2080(DI)
@@ -3823,39 +3916,39 @@ run19:
 	VCMPPS       $0x19, Y3, Y1, Y3
 	VPOR         Y2, Y3, Y2
 	VMOVMSKPS    Y2, R8
-	ORL          R8, DX
+	ORL          R8, AX
 	VMOVUPS      spreadAVX200<>+0(SB), Y2
 	VPERMPS      Y0, Y2, Y2
-	VMOVUPS      Y2, 4096(SI)
+	VMOVUPS      Y2, 256(DX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y2
 	VPERMPS      Y0, Y2, Y2
-	VMOVUPS      Y2, 4128(SI)
+	VMOVUPS      Y2, 288(DX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y2
 	VPERMPS      Y0, Y2, Y2
-	VMOVUPS      Y2, 4160(SI)
+	VMOVUPS      Y2, 320(DX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y2
 	VPERMPS      Y0, Y2, Y0
-	VMOVUPS      Y0, 4192(SI)
+	VMOVUPS      Y0, 352(DX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y0
 	VPERMPS      Y1, Y0, Y0
-	VMOVUPS      Y0, 4224(SI)
+	VMOVUPS      Y0, 384(DX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y0
 	VPERMPS      Y1, Y0, Y0
-	VMOVUPS      Y0, 4256(SI)
+	VMOVUPS      Y0, 416(DX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y0
 	VPERMPS      Y1, Y0, Y0
-	VMOVUPS      Y0, 4288(SI)
+	VMOVUPS      Y0, 448(DX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y0
 	VPERMPS      Y1, Y0, Y0
-	VMOVUPS      Y0, 4320(SI)
+	VMOVUPS      Y0, 480(DX)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DI
-	ADDQ         $0x02, AX
-	ADDQ         $0x00000100, SI
+	ADDQ         $0x02, SI
+	ADDQ         $0x00000200, DX
 	DECQ         BX
 	JNZ          run19
 	VZEROUPPER
-	MOVQ         DX, bad+48(FP)
+	MOVQ         AX, bad+48(FP)
 	RET
 
 // func sort16AVX2(scratch *float32) (bad int)
@@ -5656,6 +5749,10 @@ done33:
 // Requires: AVX, AVX2
 TEXT ·digits16AVX2(SB), NOSPLIT, $0-8
 	MOVQ         scratch+0(FP), AX
+	VBROADCASTSS bits_ffffffff<>+0(SB), Y0
+	VMOVUPS      Y0, 27136(AX)
+	VBROADCASTSS bits_ffffffff<>+0(SB), Y0
+	VMOVUPS      Y0, 27168(AX)
 	VMOVUPS      40704(AX), Y0
 	VPSRLD       $0x00, Y0, Y1
 	VBROADCASTSS bits_000000ff<>+0(SB), Y2
@@ -5693,11 +5790,11 @@ TEXT ·digits16AVX2(SB), NOSPLIT, $0-8
 	VBLENDVPS    Y4, Y5, Y0, Y0
 	VPAND        Y0, Y1, Y0
 	VPSRLD       $0x01, Y0, Y1
-	VPSLLD       $0x05, Y1, Y1
+	VPSLLD       $0x04, Y1, Y1
 	VMOVUPS      Y1, 40448(AX)
 	VBROADCASTSS bits_00000001<>+0(SB), Y1
 	VPAND        Y0, Y1, Y0
-	VPSLLD       $0x05, Y0, Y0
+	VPSLLD       $0x04, Y0, Y0
 	VMOVUPS      Y0, 40512(AX)
 	VXORPS       Y0, Y0, Y0
 	VMOVUPS      41216(AX), Y1
@@ -5891,11 +5988,11 @@ TEXT ·digits16AVX2(SB), NOSPLIT, $0-8
 	VBLENDVPS    Y4, Y5, Y0, Y0
 	VPAND        Y0, Y1, Y0
 	VPSRLD       $0x01, Y0, Y1
-	VPSLLD       $0x05, Y1, Y1
+	VPSLLD       $0x04, Y1, Y1
 	VMOVUPS      Y1, 40480(AX)
 	VBROADCASTSS bits_00000001<>+0(SB), Y1
 	VPAND        Y0, Y1, Y0
-	VPSLLD       $0x05, Y0, Y0
+	VPSLLD       $0x04, Y0, Y0
 	VMOVUPS      Y0, 40544(AX)
 	VXORPS       Y0, Y0, Y0
 	VMOVUPS      41248(AX), Y1
@@ -6063,89 +6160,93 @@ TEXT ·refit16AVX2(SB), NOSPLIT, $0-8
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VMOVUPS      32256(AX), Y3
-	VMOVUPS      Y3, 40064(AX)
+	VMOVUPS      32288(AX), Y4
+	VSHUFPS      $0x88, Y4, Y3, Y5
+	VPERMPD      $0xd8, Y5, Y5
+	VSHUFPS      $0xdd, Y4, Y3, Y3
+	VPERMPD      $0xd8, Y3, Y3
+	VMOVUPS      Y5, 40064(AX)
 	VMOVUPS      40448(AX), Y4
-	VPSLLD       $0x1a, Y4, Y4
-	VBROADCASTSS bits_3e000000<>+0(SB), Y5
-	VPOR         Y4, Y5, Y4
-	VPERMPS      Y0, Y3, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4160(AX), Y5, Y6
-	VMULPS       4096(AX), Y6, Y7
+	VPSLLD       $0x1b, Y4, Y4
+	VBROADCASTSS bits_3e000000<>+0(SB), Y6
+	VPOR         Y4, Y6, Y4
+	VPERMPS      Y0, Y5, Y6
+	VADDPS       Y4, Y6, Y6
+	VMULPS       4160(AX), Y6, Y7
+	VMULPS       4096(AX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       Y6, Y7, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x04, Y5, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y4, Y6, Y6
+	VMULPS       4288(AX), Y6, Y7
+	VMULPS       4224(AX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       Y6, Y7, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x08, Y5, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y4, Y6, Y6
+	VMULPS       4416(AX), Y6, Y7
+	VMULPS       4352(AX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       Y6, Y7, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x0c, Y5, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y4, Y6, Y6
+	VMULPS       4544(AX), Y6, Y7
+	VMULPS       4480(AX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       Y6, Y7, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x10, Y5, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y4, Y6, Y6
+	VMULPS       4672(AX), Y6, Y7
+	VMULPS       4608(AX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       Y6, Y7, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x14, Y5, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y4, Y6, Y6
+	VMULPS       4800(AX), Y6, Y7
+	VMULPS       4736(AX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       Y6, Y7, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x18, Y5, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y4, Y6, Y6
+	VMULPS       4928(AX), Y6, Y7
+	VMULPS       4864(AX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       Y6, Y7, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x1c, Y5, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y4, Y6, Y6
+	VMULPS       5056(AX), Y6, Y4
+	VMULPS       4992(AX), Y4, Y7
 	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x04, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4288(AX), Y5, Y6
-	VMULPS       4224(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x08, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4416(AX), Y5, Y6
-	VMULPS       4352(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x0c, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4544(AX), Y5, Y6
-	VMULPS       4480(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x10, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4672(AX), Y5, Y6
-	VMULPS       4608(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x14, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4800(AX), Y5, Y6
-	VMULPS       4736(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x18, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4928(AX), Y5, Y6
-	VMULPS       4864(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x1c, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       5056(AX), Y5, Y4
-	VMULPS       4992(AX), Y4, Y6
-	VADDPS       Y6, Y1, Y1
-	VMULPS       Y5, Y4, Y4
+	VMULPS       Y6, Y4, Y4
 	VADDPS       Y4, Y2, Y2
-	VMOVUPS      32320(AX), Y4
-	VMOVUPS      Y4, 40128(AX)
-	VPOR         Y3, Y4, Y3
+	VMOVUPS      Y3, 40128(AX)
+	VPOR         Y5, Y3, Y4
 	VMOVUPS      40512(AX), Y5
-	VPSLLD       $0x1a, Y5, Y5
+	VPSLLD       $0x1b, Y5, Y5
 	VBROADCASTSS bits_3e000000<>+0(SB), Y6
 	VPOR         Y5, Y6, Y5
-	VPERMPS      Y0, Y4, Y6
+	VPERMPS      Y0, Y3, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       5184(AX), Y6, Y7
 	VMULPS       5120(AX), Y7, Y8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x04, Y4, Y6
+	VPSRLD       $0x04, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       5312(AX), Y6, Y7
@@ -6153,7 +6254,7 @@ TEXT ·refit16AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x08, Y4, Y6
+	VPSRLD       $0x08, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       5440(AX), Y6, Y7
@@ -6161,7 +6262,7 @@ TEXT ·refit16AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x0c, Y4, Y6
+	VPSRLD       $0x0c, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       5568(AX), Y6, Y7
@@ -6169,7 +6270,7 @@ TEXT ·refit16AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x10, Y4, Y6
+	VPSRLD       $0x10, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       5696(AX), Y6, Y7
@@ -6177,7 +6278,7 @@ TEXT ·refit16AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x14, Y4, Y6
+	VPSRLD       $0x14, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       5824(AX), Y6, Y7
@@ -6185,7 +6286,7 @@ TEXT ·refit16AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x18, Y4, Y6
+	VPSRLD       $0x18, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       5952(AX), Y6, Y7
@@ -6193,110 +6294,114 @@ TEXT ·refit16AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x1c, Y4, Y4
-	VPERMPS      Y0, Y4, Y4
-	VADDPS       Y5, Y4, Y4
-	VMULPS       6080(AX), Y4, Y5
+	VPSRLD       $0x1c, Y3, Y3
+	VPERMPS      Y0, Y3, Y3
+	VADDPS       Y5, Y3, Y3
+	VMULPS       6080(AX), Y3, Y5
 	VMULPS       6016(AX), Y5, Y6
 	VADDPS       Y6, Y1, Y1
-	VMULPS       Y4, Y5, Y4
-	VADDPS       Y4, Y2, Y2
-	VXORPS       Y4, Y4, Y4
-	VCMPPS       $0x1e, Y4, Y1, Y4
+	VMULPS       Y3, Y5, Y3
+	VADDPS       Y3, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y1, Y3
 	VXORPS       Y5, Y5, Y5
 	VCMPPS       $0x1e, Y5, Y2, Y5
-	VPAND        Y4, Y5, Y4
-	VPAND        Y3, Y4, Y3
+	VPAND        Y3, Y5, Y3
+	VPAND        Y4, Y3, Y3
 	VMOVUPS      39936(AX), Y4
 	VDIVPS       Y2, Y1, Y1
 	VBLENDVPS    Y3, Y1, Y4, Y4
 	VMOVUPS      Y4, 39936(AX)
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
-	VMOVUPS      32288(AX), Y3
-	VMOVUPS      Y3, 40096(AX)
-	VMOVUPS      40480(AX), Y4
-	VPSLLD       $0x1a, Y4, Y4
-	VBROADCASTSS bits_3e000000<>+0(SB), Y5
-	VPOR         Y4, Y5, Y4
-	VPERMPS      Y0, Y3, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4192(AX), Y5, Y6
-	VMULPS       4128(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x04, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4320(AX), Y5, Y6
-	VMULPS       4256(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x08, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4448(AX), Y5, Y6
-	VMULPS       4384(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x0c, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4576(AX), Y5, Y6
-	VMULPS       4512(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x10, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4704(AX), Y5, Y6
-	VMULPS       4640(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x14, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4832(AX), Y5, Y6
-	VMULPS       4768(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x18, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4960(AX), Y5, Y6
-	VMULPS       4896(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x1c, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       5088(AX), Y5, Y4
-	VMULPS       5024(AX), Y4, Y6
-	VADDPS       Y6, Y1, Y1
-	VMULPS       Y5, Y4, Y4
-	VADDPS       Y4, Y2, Y2
+	VMOVUPS      32320(AX), Y3
 	VMOVUPS      32352(AX), Y4
-	VMOVUPS      Y4, 40160(AX)
-	VPOR         Y3, Y4, Y3
+	VSHUFPS      $0x88, Y4, Y3, Y5
+	VPERMPD      $0xd8, Y5, Y5
+	VSHUFPS      $0xdd, Y4, Y3, Y3
+	VPERMPD      $0xd8, Y3, Y3
+	VMOVUPS      Y5, 40096(AX)
+	VMOVUPS      40480(AX), Y4
+	VPSLLD       $0x1b, Y4, Y4
+	VBROADCASTSS bits_3e000000<>+0(SB), Y6
+	VPOR         Y4, Y6, Y4
+	VPERMPS      Y0, Y5, Y6
+	VADDPS       Y4, Y6, Y6
+	VMULPS       4192(AX), Y6, Y7
+	VMULPS       4128(AX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       Y6, Y7, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x04, Y5, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y4, Y6, Y6
+	VMULPS       4320(AX), Y6, Y7
+	VMULPS       4256(AX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       Y6, Y7, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x08, Y5, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y4, Y6, Y6
+	VMULPS       4448(AX), Y6, Y7
+	VMULPS       4384(AX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       Y6, Y7, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x0c, Y5, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y4, Y6, Y6
+	VMULPS       4576(AX), Y6, Y7
+	VMULPS       4512(AX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       Y6, Y7, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x10, Y5, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y4, Y6, Y6
+	VMULPS       4704(AX), Y6, Y7
+	VMULPS       4640(AX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       Y6, Y7, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x14, Y5, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y4, Y6, Y6
+	VMULPS       4832(AX), Y6, Y7
+	VMULPS       4768(AX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       Y6, Y7, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x18, Y5, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y4, Y6, Y6
+	VMULPS       4960(AX), Y6, Y7
+	VMULPS       4896(AX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       Y6, Y7, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x1c, Y5, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y4, Y6, Y6
+	VMULPS       5088(AX), Y6, Y4
+	VMULPS       5024(AX), Y4, Y7
+	VADDPS       Y7, Y1, Y1
+	VMULPS       Y6, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VMOVUPS      Y3, 40160(AX)
+	VPOR         Y5, Y3, Y4
 	VMOVUPS      40544(AX), Y5
-	VPSLLD       $0x1a, Y5, Y5
+	VPSLLD       $0x1b, Y5, Y5
 	VBROADCASTSS bits_3e000000<>+0(SB), Y6
 	VPOR         Y5, Y6, Y5
-	VPERMPS      Y0, Y4, Y6
+	VPERMPS      Y0, Y3, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       5216(AX), Y6, Y7
 	VMULPS       5152(AX), Y7, Y8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x04, Y4, Y6
+	VPSRLD       $0x04, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       5344(AX), Y6, Y7
@@ -6304,7 +6409,7 @@ TEXT ·refit16AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x08, Y4, Y6
+	VPSRLD       $0x08, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       5472(AX), Y6, Y7
@@ -6312,7 +6417,7 @@ TEXT ·refit16AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x0c, Y4, Y6
+	VPSRLD       $0x0c, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       5600(AX), Y6, Y7
@@ -6320,7 +6425,7 @@ TEXT ·refit16AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x10, Y4, Y6
+	VPSRLD       $0x10, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       5728(AX), Y6, Y7
@@ -6328,7 +6433,7 @@ TEXT ·refit16AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x14, Y4, Y6
+	VPSRLD       $0x14, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       5856(AX), Y6, Y7
@@ -6336,7 +6441,7 @@ TEXT ·refit16AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x18, Y4, Y6
+	VPSRLD       $0x18, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       5984(AX), Y6, Y7
@@ -6344,20 +6449,20 @@ TEXT ·refit16AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x1c, Y4, Y4
-	VPERMPS      Y0, Y4, Y0
+	VPSRLD       $0x1c, Y3, Y3
+	VPERMPS      Y0, Y3, Y0
 	VADDPS       Y5, Y0, Y0
-	VMULPS       6112(AX), Y0, Y4
-	VMULPS       6048(AX), Y4, Y5
+	VMULPS       6112(AX), Y0, Y3
+	VMULPS       6048(AX), Y3, Y5
 	VADDPS       Y5, Y1, Y1
-	VMULPS       Y0, Y4, Y0
+	VMULPS       Y0, Y3, Y0
 	VADDPS       Y0, Y2, Y2
 	VXORPS       Y0, Y0, Y0
 	VCMPPS       $0x1e, Y0, Y1, Y0
-	VXORPS       Y4, Y4, Y4
-	VCMPPS       $0x1e, Y4, Y2, Y4
-	VPAND        Y0, Y4, Y0
-	VPAND        Y3, Y0, Y0
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y3
+	VPAND        Y0, Y3, Y0
+	VPAND        Y4, Y0, Y0
 	VMOVUPS      39968(AX), Y3
 	VDIVPS       Y2, Y1, Y1
 	VBLENDVPS    Y0, Y1, Y3, Y3
@@ -6384,15 +6489,14 @@ TEXT ·weighValues32AVX2(SB), NOSPLIT, $0-56
 	MOVQ         first+24(FP), BX
 	MOVQ         runs+32(FP), SI
 	VBROADCASTSS sigma2+40(FP), Y0
-	MOVQ         BX, DI
-	SHLQ         $0x08, DI
-	LEAQ         8192(AX)(DI*1), DI
 	MOVQ         BX, R8
 	IMUL3Q       $0x00000080, R8, R8
 	ADDQ         AX, R8
 	IMUL3Q       $0x04, BX, BX
-	LEAQ         40384(AX)(BX*1), AX
-	XORQ         BX, BX
+	LEAQ         40384(AX)(BX*1), DI
+	SHLQ         $0x08, BX
+	LEAQ         8192(AX)(BX*1), BX
+	XORQ         AX, AX
 
 run34:
 	VMOVUPS      (CX), Y1
@@ -6413,31 +6517,31 @@ run34:
 	VCMPPS       $0x19, Y4, Y2, Y4
 	VPOR         Y3, Y4, Y3
 	VMOVMSKPS    Y3, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VMOVUPS      spreadAVX200<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, (DI)
+	VMOVUPS      Y3, (BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, 32(DI)
+	VMOVUPS      Y3, 32(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, 64(DI)
+	VMOVUPS      Y3, 64(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y1
-	VMOVUPS      Y1, 96(DI)
+	VMOVUPS      Y1, 96(BX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 128(DI)
+	VMOVUPS      Y1, 128(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 160(DI)
+	VMOVUPS      Y1, 160(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 192(DI)
+	VMOVUPS      Y1, 192(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 224(DI)
+	VMOVUPS      Y1, 224(BX)
 	VMOVUPS      32(CX), Y1
 	VMULPS       Y1, Y1, Y2
 	VADDPS       Y0, Y2, Y2
@@ -6456,31 +6560,31 @@ run34:
 	VCMPPS       $0x19, Y4, Y2, Y4
 	VPOR         Y3, Y4, Y3
 	VMOVMSKPS    Y3, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VMOVUPS      spreadAVX200<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, 4096(DI)
+	VMOVUPS      Y3, 256(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, 4128(DI)
+	VMOVUPS      Y3, 288(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, 4160(DI)
+	VMOVUPS      Y3, 320(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y1
-	VMOVUPS      Y1, 4192(DI)
+	VMOVUPS      Y1, 352(BX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4224(DI)
+	VMOVUPS      Y1, 384(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4256(DI)
+	VMOVUPS      Y1, 416(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4288(DI)
+	VMOVUPS      Y1, 448(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4320(DI)
+	VMOVUPS      Y1, 480(BX)
 	VMOVUPS      64(CX), Y1
 	VMULPS       Y1, Y1, Y2
 	VADDPS       Y0, Y2, Y2
@@ -6499,31 +6603,31 @@ run34:
 	VCMPPS       $0x19, Y4, Y2, Y4
 	VPOR         Y3, Y4, Y3
 	VMOVMSKPS    Y3, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VMOVUPS      spreadAVX200<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, 8192(DI)
+	VMOVUPS      Y3, 512(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, 8224(DI)
+	VMOVUPS      Y3, 544(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, 8256(DI)
+	VMOVUPS      Y3, 576(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y1
-	VMOVUPS      Y1, 8288(DI)
+	VMOVUPS      Y1, 608(BX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 8320(DI)
+	VMOVUPS      Y1, 640(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 8352(DI)
+	VMOVUPS      Y1, 672(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 8384(DI)
+	VMOVUPS      Y1, 704(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 8416(DI)
+	VMOVUPS      Y1, 736(BX)
 	VMOVUPS      96(CX), Y1
 	VMULPS       Y1, Y1, Y2
 	VADDPS       Y0, Y2, Y2
@@ -6542,40 +6646,40 @@ run34:
 	VCMPPS       $0x19, Y4, Y2, Y4
 	VPOR         Y3, Y4, Y3
 	VMOVMSKPS    Y3, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VMOVUPS      spreadAVX200<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, 12288(DI)
+	VMOVUPS      Y3, 768(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, 12320(DI)
+	VMOVUPS      Y3, 800(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y3
-	VMOVUPS      Y3, 12352(DI)
+	VMOVUPS      Y3, 832(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y3
 	VPERMPS      Y1, Y3, Y1
-	VMOVUPS      Y1, 12384(DI)
+	VMOVUPS      Y1, 864(BX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 12416(DI)
+	VMOVUPS      Y1, 896(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 12448(DI)
+	VMOVUPS      Y1, 928(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 12480(DI)
+	VMOVUPS      Y1, 960(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 12512(DI)
+	VMOVUPS      Y1, 992(BX)
 	ADDQ         $0x00000080, CX
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000080, R8
-	ADDQ         $0x04, AX
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x04, DI
+	ADDQ         $0x00000400, BX
 	DECQ         SI
 	JNZ          run34
 	VZEROUPPER
-	MOVQ         BX, bad+48(FP)
+	MOVQ         AX, bad+48(FP)
 	RET
 
 // func sort32AVX2(scratch *float32) (bad int)
@@ -10380,6 +10484,14 @@ done48:
 // Requires: AVX, AVX2
 TEXT ·digits32AVX2(SB), NOSPLIT, $0-8
 	MOVQ         scratch+0(FP), AX
+	VBROADCASTSS bits_ffffffff<>+0(SB), Y0
+	VMOVUPS      Y0, 27136(AX)
+	VBROADCASTSS bits_ffffffff<>+0(SB), Y0
+	VMOVUPS      Y0, 27168(AX)
+	VBROADCASTSS bits_ffffffff<>+0(SB), Y0
+	VMOVUPS      Y0, 27200(AX)
+	VBROADCASTSS bits_ffffffff<>+0(SB), Y0
+	VMOVUPS      Y0, 27232(AX)
 	VMOVUPS      40704(AX), Y0
 	VPSRLD       $0x00, Y0, Y1
 	VBROADCASTSS bits_000000ff<>+0(SB), Y2
@@ -10415,13 +10527,13 @@ TEXT ·digits32AVX2(SB), NOSPLIT, $0-8
 	VPXOR        Y0, Y1, Y5
 	VBLENDVPS    Y4, Y5, Y0, Y0
 	VPAND        Y0, Y1, Y0
-	VPSLLD       $0x05, Y0, Y1
+	VPSLLD       $0x04, Y0, Y1
 	VMOVUPS      Y1, 40448(AX)
-	VPSLLD       $0x05, Y0, Y1
+	VPSLLD       $0x04, Y0, Y1
 	VMOVUPS      Y1, 40512(AX)
-	VPSLLD       $0x05, Y0, Y1
+	VPSLLD       $0x04, Y0, Y1
 	VMOVUPS      Y1, 40576(AX)
-	VPSLLD       $0x05, Y0, Y0
+	VPSLLD       $0x04, Y0, Y0
 	VMOVUPS      Y0, 40640(AX)
 	VXORPS       Y0, Y0, Y0
 	VMOVUPS      41216(AX), Y1
@@ -10779,13 +10891,13 @@ TEXT ·digits32AVX2(SB), NOSPLIT, $0-8
 	VPXOR        Y0, Y1, Y5
 	VBLENDVPS    Y4, Y5, Y0, Y0
 	VPAND        Y0, Y1, Y0
-	VPSLLD       $0x05, Y0, Y1
+	VPSLLD       $0x04, Y0, Y1
 	VMOVUPS      Y1, 40480(AX)
-	VPSLLD       $0x05, Y0, Y1
+	VPSLLD       $0x04, Y0, Y1
 	VMOVUPS      Y1, 40544(AX)
-	VPSLLD       $0x05, Y0, Y1
+	VPSLLD       $0x04, Y0, Y1
 	VMOVUPS      Y1, 40608(AX)
-	VPSLLD       $0x05, Y0, Y0
+	VPSLLD       $0x04, Y0, Y0
 	VMOVUPS      Y0, 40672(AX)
 	VXORPS       Y0, Y0, Y0
 	VMOVUPS      41248(AX), Y1
@@ -11119,229 +11231,245 @@ TEXT ·refit32AVX2(SB), NOSPLIT, $0-8
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VMOVUPS      32256(AX), Y3
-	VMOVUPS      Y3, 40064(AX)
-	VMOVUPS      40448(AX), Y4
-	VPSLLD       $0x1a, Y4, Y4
-	VBROADCASTSS bits_3e000000<>+0(SB), Y5
-	VPOR         Y4, Y5, Y4
-	VPERMPS      Y0, Y3, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4160(AX), Y5, Y6
-	VMULPS       4096(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
+	VMOVUPS      32288(AX), Y4
+	VMOVUPS      32320(AX), Y5
+	VMOVUPS      32352(AX), Y6
+	VSHUFPD      $0x00, Y4, Y3, Y7
+	VPERMPD      $0xd8, Y7, Y7
+	VSHUFPD      $0x0f, Y4, Y3, Y3
+	VPERMPD      $0xd8, Y3, Y3
+	VSHUFPD      $0x00, Y6, Y5, Y4
+	VPERMPD      $0xd8, Y4, Y4
+	VSHUFPD      $0x0f, Y6, Y5, Y5
+	VPERMPD      $0xd8, Y5, Y5
+	VSHUFPS      $0x88, Y4, Y7, Y6
+	VPERMPD      $0xd8, Y6, Y6
+	VSHUFPS      $0xdd, Y4, Y7, Y4
+	VPERMPD      $0xd8, Y4, Y4
+	VSHUFPS      $0x88, Y5, Y3, Y7
+	VPERMPD      $0xd8, Y7, Y7
+	VSHUFPS      $0xdd, Y5, Y3, Y3
+	VPERMPD      $0xd8, Y3, Y3
+	VMOVUPS      Y6, 40064(AX)
+	VMOVUPS      40448(AX), Y5
+	VPSLLD       $0x1b, Y5, Y5
+	VBROADCASTSS bits_3e000000<>+0(SB), Y8
+	VPOR         Y5, Y8, Y5
+	VPERMPS      Y0, Y6, Y8
+	VADDPS       Y5, Y8, Y8
+	VMULPS       4160(AX), Y8, Y9
+	VMULPS       4096(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x04, Y6, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VMULPS       4288(AX), Y8, Y9
+	VMULPS       4224(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x08, Y6, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VMULPS       4416(AX), Y8, Y9
+	VMULPS       4352(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x0c, Y6, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VMULPS       4544(AX), Y8, Y9
+	VMULPS       4480(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x10, Y6, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VMULPS       4672(AX), Y8, Y9
+	VMULPS       4608(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x14, Y6, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VMULPS       4800(AX), Y8, Y9
+	VMULPS       4736(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x18, Y6, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VMULPS       4928(AX), Y8, Y9
+	VMULPS       4864(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x1c, Y6, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VMULPS       5056(AX), Y8, Y5
+	VMULPS       4992(AX), Y5, Y9
+	VADDPS       Y9, Y1, Y1
+	VMULPS       Y8, Y5, Y5
 	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x04, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4288(AX), Y5, Y6
-	VMULPS       4224(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x08, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4416(AX), Y5, Y6
-	VMULPS       4352(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x0c, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4544(AX), Y5, Y6
-	VMULPS       4480(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x10, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4672(AX), Y5, Y6
-	VMULPS       4608(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x14, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4800(AX), Y5, Y6
-	VMULPS       4736(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x18, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4928(AX), Y5, Y6
-	VMULPS       4864(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x1c, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       5056(AX), Y5, Y4
-	VMULPS       4992(AX), Y4, Y6
-	VADDPS       Y6, Y1, Y1
-	VMULPS       Y5, Y4, Y4
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      32320(AX), Y4
 	VMOVUPS      Y4, 40128(AX)
-	VPOR         Y3, Y4, Y3
-	VMOVUPS      40512(AX), Y5
-	VPSLLD       $0x1a, Y5, Y5
-	VBROADCASTSS bits_3e000000<>+0(SB), Y6
-	VPOR         Y5, Y6, Y5
-	VPERMPS      Y0, Y4, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       5184(AX), Y6, Y7
-	VMULPS       5120(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x04, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       5312(AX), Y6, Y7
-	VMULPS       5248(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x08, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       5440(AX), Y6, Y7
-	VMULPS       5376(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x0c, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       5568(AX), Y6, Y7
-	VMULPS       5504(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x10, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       5696(AX), Y6, Y7
-	VMULPS       5632(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x14, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       5824(AX), Y6, Y7
-	VMULPS       5760(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x18, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       5952(AX), Y6, Y7
-	VMULPS       5888(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
+	VPOR         Y6, Y4, Y5
+	VMOVUPS      40512(AX), Y6
+	VPSLLD       $0x1b, Y6, Y6
+	VBROADCASTSS bits_3e000000<>+0(SB), Y8
+	VPOR         Y6, Y8, Y6
+	VPERMPS      Y0, Y4, Y8
+	VADDPS       Y6, Y8, Y8
+	VMULPS       5184(AX), Y8, Y9
+	VMULPS       5120(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x04, Y4, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y6, Y8, Y8
+	VMULPS       5312(AX), Y8, Y9
+	VMULPS       5248(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x08, Y4, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y6, Y8, Y8
+	VMULPS       5440(AX), Y8, Y9
+	VMULPS       5376(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x0c, Y4, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y6, Y8, Y8
+	VMULPS       5568(AX), Y8, Y9
+	VMULPS       5504(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x10, Y4, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y6, Y8, Y8
+	VMULPS       5696(AX), Y8, Y9
+	VMULPS       5632(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x14, Y4, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y6, Y8, Y8
+	VMULPS       5824(AX), Y8, Y9
+	VMULPS       5760(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x18, Y4, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y6, Y8, Y8
+	VMULPS       5952(AX), Y8, Y9
+	VMULPS       5888(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
 	VPSRLD       $0x1c, Y4, Y4
 	VPERMPS      Y0, Y4, Y4
-	VADDPS       Y5, Y4, Y4
-	VMULPS       6080(AX), Y4, Y5
-	VMULPS       6016(AX), Y5, Y6
-	VADDPS       Y6, Y1, Y1
-	VMULPS       Y4, Y5, Y4
+	VADDPS       Y6, Y4, Y4
+	VMULPS       6080(AX), Y4, Y6
+	VMULPS       6016(AX), Y6, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       Y4, Y6, Y4
 	VADDPS       Y4, Y2, Y2
-	VMOVUPS      32384(AX), Y4
-	VMOVUPS      Y4, 40192(AX)
-	VPOR         Y3, Y4, Y3
+	VMOVUPS      Y7, 40192(AX)
+	VPOR         Y5, Y7, Y4
 	VMOVUPS      40576(AX), Y5
-	VPSLLD       $0x1a, Y5, Y5
+	VPSLLD       $0x1b, Y5, Y5
 	VBROADCASTSS bits_3e000000<>+0(SB), Y6
 	VPOR         Y5, Y6, Y5
-	VPERMPS      Y0, Y4, Y6
+	VPERMPS      Y0, Y7, Y6
 	VADDPS       Y5, Y6, Y6
-	VMULPS       6208(AX), Y6, Y7
-	VMULPS       6144(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
+	VMULPS       6208(AX), Y6, Y8
+	VMULPS       6144(AX), Y8, Y9
+	VADDPS       Y9, Y1, Y1
+	VMULPS       Y6, Y8, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x04, Y4, Y6
+	VPSRLD       $0x04, Y7, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
-	VMULPS       6336(AX), Y6, Y7
-	VMULPS       6272(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
+	VMULPS       6336(AX), Y6, Y8
+	VMULPS       6272(AX), Y8, Y9
+	VADDPS       Y9, Y1, Y1
+	VMULPS       Y6, Y8, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x08, Y4, Y6
+	VPSRLD       $0x08, Y7, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
-	VMULPS       6464(AX), Y6, Y7
-	VMULPS       6400(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
+	VMULPS       6464(AX), Y6, Y8
+	VMULPS       6400(AX), Y8, Y9
+	VADDPS       Y9, Y1, Y1
+	VMULPS       Y6, Y8, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x0c, Y4, Y6
+	VPSRLD       $0x0c, Y7, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
-	VMULPS       6592(AX), Y6, Y7
-	VMULPS       6528(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
+	VMULPS       6592(AX), Y6, Y8
+	VMULPS       6528(AX), Y8, Y9
+	VADDPS       Y9, Y1, Y1
+	VMULPS       Y6, Y8, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x10, Y4, Y6
+	VPSRLD       $0x10, Y7, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
-	VMULPS       6720(AX), Y6, Y7
-	VMULPS       6656(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
+	VMULPS       6720(AX), Y6, Y8
+	VMULPS       6656(AX), Y8, Y9
+	VADDPS       Y9, Y1, Y1
+	VMULPS       Y6, Y8, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x14, Y4, Y6
+	VPSRLD       $0x14, Y7, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
-	VMULPS       6848(AX), Y6, Y7
-	VMULPS       6784(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
+	VMULPS       6848(AX), Y6, Y8
+	VMULPS       6784(AX), Y8, Y9
+	VADDPS       Y9, Y1, Y1
+	VMULPS       Y6, Y8, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x18, Y4, Y6
+	VPSRLD       $0x18, Y7, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
-	VMULPS       6976(AX), Y6, Y7
-	VMULPS       6912(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
+	VMULPS       6976(AX), Y6, Y8
+	VMULPS       6912(AX), Y8, Y9
+	VADDPS       Y9, Y1, Y1
+	VMULPS       Y6, Y8, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x1c, Y4, Y4
-	VPERMPS      Y0, Y4, Y4
-	VADDPS       Y5, Y4, Y4
-	VMULPS       7104(AX), Y4, Y5
-	VMULPS       7040(AX), Y5, Y6
-	VADDPS       Y6, Y1, Y1
-	VMULPS       Y4, Y5, Y4
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      32448(AX), Y4
-	VMOVUPS      Y4, 40256(AX)
-	VPOR         Y3, Y4, Y3
+	VPSRLD       $0x1c, Y7, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y5, Y6, Y6
+	VMULPS       7104(AX), Y6, Y5
+	VMULPS       7040(AX), Y5, Y7
+	VADDPS       Y7, Y1, Y1
+	VMULPS       Y6, Y5, Y5
+	VADDPS       Y5, Y2, Y2
+	VMOVUPS      Y3, 40256(AX)
+	VPOR         Y4, Y3, Y4
 	VMOVUPS      40640(AX), Y5
-	VPSLLD       $0x1a, Y5, Y5
+	VPSLLD       $0x1b, Y5, Y5
 	VBROADCASTSS bits_3e000000<>+0(SB), Y6
 	VPOR         Y5, Y6, Y5
-	VPERMPS      Y0, Y4, Y6
+	VPERMPS      Y0, Y3, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       7232(AX), Y6, Y7
 	VMULPS       7168(AX), Y7, Y8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x04, Y4, Y6
+	VPSRLD       $0x04, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       7360(AX), Y6, Y7
@@ -11349,7 +11477,7 @@ TEXT ·refit32AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x08, Y4, Y6
+	VPSRLD       $0x08, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       7488(AX), Y6, Y7
@@ -11357,7 +11485,7 @@ TEXT ·refit32AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x0c, Y4, Y6
+	VPSRLD       $0x0c, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       7616(AX), Y6, Y7
@@ -11365,7 +11493,7 @@ TEXT ·refit32AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x10, Y4, Y6
+	VPSRLD       $0x10, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       7744(AX), Y6, Y7
@@ -11373,7 +11501,7 @@ TEXT ·refit32AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x14, Y4, Y6
+	VPSRLD       $0x14, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       7872(AX), Y6, Y7
@@ -11381,7 +11509,7 @@ TEXT ·refit32AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x18, Y4, Y6
+	VPSRLD       $0x18, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       8000(AX), Y6, Y7
@@ -11389,250 +11517,266 @@ TEXT ·refit32AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x1c, Y4, Y4
-	VPERMPS      Y0, Y4, Y4
-	VADDPS       Y5, Y4, Y4
-	VMULPS       8128(AX), Y4, Y5
+	VPSRLD       $0x1c, Y3, Y3
+	VPERMPS      Y0, Y3, Y3
+	VADDPS       Y5, Y3, Y3
+	VMULPS       8128(AX), Y3, Y5
 	VMULPS       8064(AX), Y5, Y6
 	VADDPS       Y6, Y1, Y1
-	VMULPS       Y4, Y5, Y4
-	VADDPS       Y4, Y2, Y2
-	VXORPS       Y4, Y4, Y4
-	VCMPPS       $0x1e, Y4, Y1, Y4
+	VMULPS       Y3, Y5, Y3
+	VADDPS       Y3, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y1, Y3
 	VXORPS       Y5, Y5, Y5
 	VCMPPS       $0x1e, Y5, Y2, Y5
-	VPAND        Y4, Y5, Y4
-	VPAND        Y3, Y4, Y3
+	VPAND        Y3, Y5, Y3
+	VPAND        Y4, Y3, Y3
 	VMOVUPS      39936(AX), Y4
 	VDIVPS       Y2, Y1, Y1
 	VBLENDVPS    Y3, Y1, Y4, Y4
 	VMOVUPS      Y4, 39936(AX)
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
-	VMOVUPS      32288(AX), Y3
-	VMOVUPS      Y3, 40096(AX)
-	VMOVUPS      40480(AX), Y4
-	VPSLLD       $0x1a, Y4, Y4
-	VBROADCASTSS bits_3e000000<>+0(SB), Y5
-	VPOR         Y4, Y5, Y4
-	VPERMPS      Y0, Y3, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4192(AX), Y5, Y6
-	VMULPS       4128(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x04, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4320(AX), Y5, Y6
-	VMULPS       4256(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x08, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4448(AX), Y5, Y6
-	VMULPS       4384(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x0c, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4576(AX), Y5, Y6
-	VMULPS       4512(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x10, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4704(AX), Y5, Y6
-	VMULPS       4640(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x14, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4832(AX), Y5, Y6
-	VMULPS       4768(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x18, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       4960(AX), Y5, Y6
-	VMULPS       4896(AX), Y6, Y7
-	VADDPS       Y7, Y1, Y1
-	VMULPS       Y5, Y6, Y5
-	VADDPS       Y5, Y2, Y2
-	VPSRLD       $0x1c, Y3, Y5
-	VPERMPS      Y0, Y5, Y5
-	VADDPS       Y4, Y5, Y5
-	VMULPS       5088(AX), Y5, Y4
-	VMULPS       5024(AX), Y4, Y6
-	VADDPS       Y6, Y1, Y1
-	VMULPS       Y5, Y4, Y4
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      32352(AX), Y4
-	VMOVUPS      Y4, 40160(AX)
-	VPOR         Y3, Y4, Y3
-	VMOVUPS      40544(AX), Y5
-	VPSLLD       $0x1a, Y5, Y5
-	VBROADCASTSS bits_3e000000<>+0(SB), Y6
-	VPOR         Y5, Y6, Y5
-	VPERMPS      Y0, Y4, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       5216(AX), Y6, Y7
-	VMULPS       5152(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x04, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       5344(AX), Y6, Y7
-	VMULPS       5280(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x08, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       5472(AX), Y6, Y7
-	VMULPS       5408(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x0c, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       5600(AX), Y6, Y7
-	VMULPS       5536(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x10, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       5728(AX), Y6, Y7
-	VMULPS       5664(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x14, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       5856(AX), Y6, Y7
-	VMULPS       5792(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x18, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       5984(AX), Y6, Y7
-	VMULPS       5920(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x1c, Y4, Y4
-	VPERMPS      Y0, Y4, Y4
-	VADDPS       Y5, Y4, Y4
-	VMULPS       6112(AX), Y4, Y5
-	VMULPS       6048(AX), Y5, Y6
-	VADDPS       Y6, Y1, Y1
-	VMULPS       Y4, Y5, Y4
-	VADDPS       Y4, Y2, Y2
+	VMOVUPS      32384(AX), Y3
 	VMOVUPS      32416(AX), Y4
-	VMOVUPS      Y4, 40224(AX)
-	VPOR         Y3, Y4, Y3
-	VMOVUPS      40608(AX), Y5
-	VPSLLD       $0x1a, Y5, Y5
-	VBROADCASTSS bits_3e000000<>+0(SB), Y6
-	VPOR         Y5, Y6, Y5
-	VPERMPS      Y0, Y4, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       6240(AX), Y6, Y7
-	VMULPS       6176(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x04, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       6368(AX), Y6, Y7
-	VMULPS       6304(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x08, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       6496(AX), Y6, Y7
-	VMULPS       6432(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x0c, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       6624(AX), Y6, Y7
-	VMULPS       6560(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x10, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       6752(AX), Y6, Y7
-	VMULPS       6688(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x14, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       6880(AX), Y6, Y7
-	VMULPS       6816(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x18, Y4, Y6
-	VPERMPS      Y0, Y6, Y6
-	VADDPS       Y5, Y6, Y6
-	VMULPS       7008(AX), Y6, Y7
-	VMULPS       6944(AX), Y7, Y8
-	VADDPS       Y8, Y1, Y1
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y2, Y2
+	VMOVUPS      32448(AX), Y5
+	VMOVUPS      32480(AX), Y6
+	VSHUFPD      $0x00, Y4, Y3, Y7
+	VPERMPD      $0xd8, Y7, Y7
+	VSHUFPD      $0x0f, Y4, Y3, Y3
+	VPERMPD      $0xd8, Y3, Y3
+	VSHUFPD      $0x00, Y6, Y5, Y4
+	VPERMPD      $0xd8, Y4, Y4
+	VSHUFPD      $0x0f, Y6, Y5, Y5
+	VPERMPD      $0xd8, Y5, Y5
+	VSHUFPS      $0x88, Y4, Y7, Y6
+	VPERMPD      $0xd8, Y6, Y6
+	VSHUFPS      $0xdd, Y4, Y7, Y4
+	VPERMPD      $0xd8, Y4, Y4
+	VSHUFPS      $0x88, Y5, Y3, Y7
+	VPERMPD      $0xd8, Y7, Y7
+	VSHUFPS      $0xdd, Y5, Y3, Y3
+	VPERMPD      $0xd8, Y3, Y3
+	VMOVUPS      Y6, 40096(AX)
+	VMOVUPS      40480(AX), Y5
+	VPSLLD       $0x1b, Y5, Y5
+	VBROADCASTSS bits_3e000000<>+0(SB), Y8
+	VPOR         Y5, Y8, Y5
+	VPERMPS      Y0, Y6, Y8
+	VADDPS       Y5, Y8, Y8
+	VMULPS       4192(AX), Y8, Y9
+	VMULPS       4128(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x04, Y6, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VMULPS       4320(AX), Y8, Y9
+	VMULPS       4256(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x08, Y6, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VMULPS       4448(AX), Y8, Y9
+	VMULPS       4384(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x0c, Y6, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VMULPS       4576(AX), Y8, Y9
+	VMULPS       4512(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x10, Y6, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VMULPS       4704(AX), Y8, Y9
+	VMULPS       4640(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x14, Y6, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VMULPS       4832(AX), Y8, Y9
+	VMULPS       4768(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x18, Y6, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VMULPS       4960(AX), Y8, Y9
+	VMULPS       4896(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x1c, Y6, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VMULPS       5088(AX), Y8, Y5
+	VMULPS       5024(AX), Y5, Y9
+	VADDPS       Y9, Y1, Y1
+	VMULPS       Y8, Y5, Y5
+	VADDPS       Y5, Y2, Y2
+	VMOVUPS      Y4, 40160(AX)
+	VPOR         Y6, Y4, Y5
+	VMOVUPS      40544(AX), Y6
+	VPSLLD       $0x1b, Y6, Y6
+	VBROADCASTSS bits_3e000000<>+0(SB), Y8
+	VPOR         Y6, Y8, Y6
+	VPERMPS      Y0, Y4, Y8
+	VADDPS       Y6, Y8, Y8
+	VMULPS       5216(AX), Y8, Y9
+	VMULPS       5152(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x04, Y4, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y6, Y8, Y8
+	VMULPS       5344(AX), Y8, Y9
+	VMULPS       5280(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x08, Y4, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y6, Y8, Y8
+	VMULPS       5472(AX), Y8, Y9
+	VMULPS       5408(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x0c, Y4, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y6, Y8, Y8
+	VMULPS       5600(AX), Y8, Y9
+	VMULPS       5536(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x10, Y4, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y6, Y8, Y8
+	VMULPS       5728(AX), Y8, Y9
+	VMULPS       5664(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x14, Y4, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y6, Y8, Y8
+	VMULPS       5856(AX), Y8, Y9
+	VMULPS       5792(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VPSRLD       $0x18, Y4, Y8
+	VPERMPS      Y0, Y8, Y8
+	VADDPS       Y6, Y8, Y8
+	VMULPS       5984(AX), Y8, Y9
+	VMULPS       5920(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y2, Y2
 	VPSRLD       $0x1c, Y4, Y4
 	VPERMPS      Y0, Y4, Y4
-	VADDPS       Y5, Y4, Y4
-	VMULPS       7136(AX), Y4, Y5
-	VMULPS       7072(AX), Y5, Y6
-	VADDPS       Y6, Y1, Y1
-	VMULPS       Y4, Y5, Y4
+	VADDPS       Y6, Y4, Y4
+	VMULPS       6112(AX), Y4, Y6
+	VMULPS       6048(AX), Y6, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       Y4, Y6, Y4
 	VADDPS       Y4, Y2, Y2
-	VMOVUPS      32480(AX), Y4
-	VMOVUPS      Y4, 40288(AX)
-	VPOR         Y3, Y4, Y3
-	VMOVUPS      40672(AX), Y5
-	VPSLLD       $0x1a, Y5, Y5
+	VMOVUPS      Y7, 40224(AX)
+	VPOR         Y5, Y7, Y4
+	VMOVUPS      40608(AX), Y5
+	VPSLLD       $0x1b, Y5, Y5
 	VBROADCASTSS bits_3e000000<>+0(SB), Y6
 	VPOR         Y5, Y6, Y5
-	VPERMPS      Y0, Y4, Y6
+	VPERMPS      Y0, Y7, Y6
+	VADDPS       Y5, Y6, Y6
+	VMULPS       6240(AX), Y6, Y8
+	VMULPS       6176(AX), Y8, Y9
+	VADDPS       Y9, Y1, Y1
+	VMULPS       Y6, Y8, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x04, Y7, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y5, Y6, Y6
+	VMULPS       6368(AX), Y6, Y8
+	VMULPS       6304(AX), Y8, Y9
+	VADDPS       Y9, Y1, Y1
+	VMULPS       Y6, Y8, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x08, Y7, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y5, Y6, Y6
+	VMULPS       6496(AX), Y6, Y8
+	VMULPS       6432(AX), Y8, Y9
+	VADDPS       Y9, Y1, Y1
+	VMULPS       Y6, Y8, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x0c, Y7, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y5, Y6, Y6
+	VMULPS       6624(AX), Y6, Y8
+	VMULPS       6560(AX), Y8, Y9
+	VADDPS       Y9, Y1, Y1
+	VMULPS       Y6, Y8, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x10, Y7, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y5, Y6, Y6
+	VMULPS       6752(AX), Y6, Y8
+	VMULPS       6688(AX), Y8, Y9
+	VADDPS       Y9, Y1, Y1
+	VMULPS       Y6, Y8, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x14, Y7, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y5, Y6, Y6
+	VMULPS       6880(AX), Y6, Y8
+	VMULPS       6816(AX), Y8, Y9
+	VADDPS       Y9, Y1, Y1
+	VMULPS       Y6, Y8, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x18, Y7, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y5, Y6, Y6
+	VMULPS       7008(AX), Y6, Y8
+	VMULPS       6944(AX), Y8, Y9
+	VADDPS       Y9, Y1, Y1
+	VMULPS       Y6, Y8, Y6
+	VADDPS       Y6, Y2, Y2
+	VPSRLD       $0x1c, Y7, Y6
+	VPERMPS      Y0, Y6, Y6
+	VADDPS       Y5, Y6, Y6
+	VMULPS       7136(AX), Y6, Y5
+	VMULPS       7072(AX), Y5, Y7
+	VADDPS       Y7, Y1, Y1
+	VMULPS       Y6, Y5, Y5
+	VADDPS       Y5, Y2, Y2
+	VMOVUPS      Y3, 40288(AX)
+	VPOR         Y4, Y3, Y4
+	VMOVUPS      40672(AX), Y5
+	VPSLLD       $0x1b, Y5, Y5
+	VBROADCASTSS bits_3e000000<>+0(SB), Y6
+	VPOR         Y5, Y6, Y5
+	VPERMPS      Y0, Y3, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       7264(AX), Y6, Y7
 	VMULPS       7200(AX), Y7, Y8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x04, Y4, Y6
+	VPSRLD       $0x04, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       7392(AX), Y6, Y7
@@ -11640,7 +11784,7 @@ TEXT ·refit32AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x08, Y4, Y6
+	VPSRLD       $0x08, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       7520(AX), Y6, Y7
@@ -11648,7 +11792,7 @@ TEXT ·refit32AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x0c, Y4, Y6
+	VPSRLD       $0x0c, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       7648(AX), Y6, Y7
@@ -11656,7 +11800,7 @@ TEXT ·refit32AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x10, Y4, Y6
+	VPSRLD       $0x10, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       7776(AX), Y6, Y7
@@ -11664,7 +11808,7 @@ TEXT ·refit32AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x14, Y4, Y6
+	VPSRLD       $0x14, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       7904(AX), Y6, Y7
@@ -11672,7 +11816,7 @@ TEXT ·refit32AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x18, Y4, Y6
+	VPSRLD       $0x18, Y3, Y6
 	VPERMPS      Y0, Y6, Y6
 	VADDPS       Y5, Y6, Y6
 	VMULPS       8032(AX), Y6, Y7
@@ -11680,20 +11824,20 @@ TEXT ·refit32AVX2(SB), NOSPLIT, $0-8
 	VADDPS       Y8, Y1, Y1
 	VMULPS       Y6, Y7, Y6
 	VADDPS       Y6, Y2, Y2
-	VPSRLD       $0x1c, Y4, Y4
-	VPERMPS      Y0, Y4, Y0
+	VPSRLD       $0x1c, Y3, Y3
+	VPERMPS      Y0, Y3, Y0
 	VADDPS       Y5, Y0, Y0
-	VMULPS       8160(AX), Y0, Y4
-	VMULPS       8096(AX), Y4, Y5
+	VMULPS       8160(AX), Y0, Y3
+	VMULPS       8096(AX), Y3, Y5
 	VADDPS       Y5, Y1, Y1
-	VMULPS       Y0, Y4, Y0
+	VMULPS       Y0, Y3, Y0
 	VADDPS       Y0, Y2, Y2
 	VXORPS       Y0, Y0, Y0
 	VCMPPS       $0x1e, Y0, Y1, Y0
-	VXORPS       Y4, Y4, Y4
-	VCMPPS       $0x1e, Y4, Y2, Y4
-	VPAND        Y0, Y4, Y0
-	VPAND        Y3, Y0, Y0
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y2, Y3
+	VPAND        Y0, Y3, Y0
+	VPAND        Y4, Y0, Y0
 	VMOVUPS      39968(AX), Y3
 	VDIVPS       Y2, Y1, Y1
 	VBLENDVPS    Y0, Y1, Y3, Y3

@@ -6,9 +6,9 @@ import "github.com/moeconv/moeconv/gguf"
 
 func init() {
 	c := iq1Codec{t: gguf.IQ1_M, n: 16, tiny: tinyIQ1_M, redo: redoIQ1_M, store: storeIQ1_M, portable: blockIQ1_M}
-	c.iq1Form = iq1Form{weighValues16AVX2, weighSquares16AVX2, transposeAVX2, sort16AVX2, divide16AVX2, digits16AVX2, lookRuns16, searchShifted16, refit16AVX2}
+	c.iq1Form = iq1Form{weighValues16AVX2, weighSquares16AVX2, transposeAVX2, sort16AVX2, divide16AVX2, digits16AVX2, look16, searchShifted16AVX2, refit16AVX2}
 	c.accelerate(avx2)
-	c.iq1Form = iq1Form{weighValues16AVX512, weighSquares16AVX512, transposeAVX512, sort16AVX512, divide16AVX512, digits16AVX512, lookRuns16, searchShifted16, refit16AVX512}
+	c.iq1Form = iq1Form{weighValues16AVX512, weighSquares16AVX512, transposeAVX512, sort16AVX512, divide16AVX512, digits16AVX512, look16, searchShifted16AVX512, refit16AVX512}
 	c.accelerate(avx512)
 }
 
@@ -17,7 +17,7 @@ func redoIQ1_M(s *runScratch, run int) {
 	scale, shift := fitIQ1_M(&points, (*[16]float32)(s.v[16*run:]), (*[16]float32)(s.w[16*run:]))
 	s.scale[run] = scale
 	for k, p := range points {
-		s.chosen[k][run], s.shifts[k][run] = wordOf(gridIQ1().digits[p]), uint32(shift>>(1-k)&1)<<5
+		s.chosen[k][run], s.shifts[k][run] = wordOf(gridIQ1().digits[p]), uint32(shift>>(1-k)&1)<<4
 	}
 }
 
@@ -28,7 +28,7 @@ func storeIQ1_M(y []byte, s *runScratch, t *words8, _ int) (bad float32) {
 	)
 	clear(y)
 	for i := range shifts {
-		shifts[i] = int(s.shifts[0][i]>>4 | s.shifts[1][i]>>5)
+		shifts[i] = int(s.shifts[0][i]>>3 | s.shifts[1][i]>>4)
 		for k := range 2 {
 			points[2*i+k] = t.position(s.chosen[k][i])
 		}

@@ -6,9 +6,9 @@ import "github.com/moeconv/moeconv/gguf"
 
 func init() {
 	c := iq1Codec{t: gguf.IQ1_S, n: 32, tiny: tinyIQ1_S, redo: redoIQ1_S, store: storeIQ1_S, portable: blockIQ1_S}
-	c.iq1Form = iq1Form{weighValues32AVX2, nil, transposeAVX2, sort32AVX2, divide32AVX2, digits32AVX2, lookRuns32, searchShifted32, refit32AVX2}
+	c.iq1Form = iq1Form{weighValues32AVX2, nil, transposeAVX2, sort32AVX2, divide32AVX2, digits32AVX2, look32, searchShifted32AVX2, refit32AVX2}
 	c.accelerate(avx2)
-	c.iq1Form = iq1Form{weighValues32AVX512, nil, transposeAVX512, sort32AVX512, divide32AVX512, digits32AVX512, lookRuns32, searchShifted32, refit32AVX512}
+	c.iq1Form = iq1Form{weighValues32AVX512, nil, transposeAVX512, sort32AVX512, divide32AVX512, digits32AVX512, look32, searchShifted32AVX512, refit32AVX512}
 	c.accelerate(avx512)
 }
 
@@ -19,7 +19,7 @@ func redoIQ1_S(s *runScratch, run int) {
 	for k, p := range points {
 		s.chosen[k][run], s.shifts[k][run] = wordOf(gridIQ1().digits[p]), 0
 		if down {
-			s.shifts[k][run] = 32
+			s.shifts[k][run] = 16
 		}
 	}
 }
@@ -38,7 +38,7 @@ func storeIQ1_S(y []byte, s *runScratch, t *words8, first int) (bad float32) {
 			h |= uint16(p>>8) << (3 * k)
 		}
 		if !zero {
-			h |= uint16(l[i])<<12 | uint16(s.shifts[0][first+i]>>5)<<15
+			h |= uint16(l[i])<<12 | uint16(s.shifts[0][first+i]>>4)<<15
 		}
 		store16(y[highIQ1_S+2*i:], h)
 	}

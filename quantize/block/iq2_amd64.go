@@ -16,6 +16,7 @@ type iq2Form struct {
 	codes        func(s *float32, trials int)
 	look         func(s *float32, words *uint32, trials int) (n int)
 	search       func(s *float32, near *uint32, n int)
+	fill         func(s *float32, trials int) (n int)
 	choose       func(s *float32, trials int)
 	refine       func(s *float32) (bad int)
 }
@@ -24,10 +25,11 @@ type iq2Form struct {
 type iq2Codec struct {
 	iq2Form
 	t          gguf.Type
+	form       form
 	n          int // weights of a run
 	trials     []float32
 	offsets    *[16]int // of runs
-	words      func() *words8
+	words      [forms]func() *words8
 	meanSquare func(x *[len256]float32) float32
 	tiny       float32 // magnitude below which a run counts as zeros
 	// store writes a super-block whose first run is number first.
@@ -45,14 +47,14 @@ func trialsIQ2(n int) []float32 {
 }
 
 func (c iq2Codec) accelerate(f form) {
-	c.offsets = runOffsets(c.n)
+	c.form, c.offsets = f, runOffsets(c.n)
 	accelerate(c.t, f, kernels{encode: c.encode})
 }
 
 func (c *iq2Codec) encode(dst []byte, src, importance []float32) error {
 	s := runScratches.Get().(*runScratch)
 	defer runScratches.Put(s)
-	t, size, per := c.words(), c.t.BlockSize(), 16*c.n
+	t, size, per := c.words[c.form](), c.t.BlockSize(), 16*c.n
 	for at := 0; at < len(src); at += per {
 		x := src[at:min(at+per, len(src))]
 		var w []float32
@@ -117,9 +119,15 @@ func (c *iq2Codec) fit(s *runScratch, t *words8, x, importance []float32) (ok bo
 
 // round finds the points of all runs at the inverse scales of the first trials.
 func (c *iq2Codec) round(s *runScratch, t *words8, trials int) {
-	c.codes(&s.v[0], trials)
-	if n := c.look(&s.v[0], &t.word[0], trials); n > 0 {
-		c.search(&s.v[0], &t.near[0], n)
+	p := &s.v[0]
+	c.codes(p, trials)
+	if n := c.look(p, &t.word[0], trials); n > 0 {
+		c.search(p, &t.near[0], n)
+	}
+	if trials > 2 {
+		if n := c.fill(p, trials); n > 0 {
+			c.search(p, &t.near[0], n)
+		}
 	}
 }
 

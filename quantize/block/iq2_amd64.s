@@ -13,15 +13,14 @@ TEXT ·weighEven16AVX512(SB), NOSPLIT, $0-56
 	MOVQ         first+24(FP), BX
 	MOVQ         runs+32(FP), SI
 	VBROADCASTSS sigma2+40(FP), Z0
-	MOVQ         BX, DI
-	SHLQ         $0x08, DI
-	LEAQ         8192(AX)(DI*1), DI
 	MOVQ         BX, R8
 	IMUL3Q       $0x00000040, R8, R8
 	ADDQ         AX, R8
 	IMUL3Q       $0x02, BX, BX
-	LEAQ         40384(AX)(BX*1), AX
-	XORQ         BX, BX
+	LEAQ         40384(AX)(BX*1), DI
+	SHLQ         $0x08, BX
+	LEAQ         8192(AX)(BX*1), BX
+	XORQ         AX, AX
 
 run1:
 	VMOVUPS      (CX), Z1
@@ -69,7 +68,7 @@ run1:
 	KMOVW        R9, K1
 	VMOVAPS.Z    Z3, K1, Z3
 	VPXORD       Z1, Z3, Z3
-	MOVW         R9, (AX)
+	MOVW         R9, (DI)
 	VMOVUPS      Z3, (R8)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Z4
 	VCMPPS       $0x16, Z4, Z2, K1
@@ -82,41 +81,41 @@ run1:
 	VCMPPS       $0x19, Z1, Z2, K2
 	KORW         K2, K1, K1
 	KMOVW        K1, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VSQRTPS      Z2, Z2
 	VMOVUPS      spreadAVX51200<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, (DI)
+	VMOVUPS      Z1, (BX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, 64(DI)
+	VMOVUPS      Z1, 64(BX)
 	VMOVUPS      spreadAVX51200<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 128(DI)
+	VMOVUPS      Z1, 128(BX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 192(DI)
+	VMOVUPS      Z1, 192(BX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, 4096(DI)
+	VMOVUPS      Z1, 256(BX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, 4160(DI)
+	VMOVUPS      Z1, 320(BX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 4224(DI)
+	VMOVUPS      Z1, 384(BX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 4288(DI)
+	VMOVUPS      Z1, 448(BX)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000040, R8
-	ADDQ         $0x02, AX
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x02, DI
+	ADDQ         $0x00000200, BX
 	DECQ         SI
 	JNZ          run1
 	VZEROUPPER
-	MOVQ         BX, bad+48(FP)
+	MOVQ         AX, bad+48(FP)
 	RET
 
 DATA bits_7fffffff<>+0(SB)/4, $0x7fffffff
@@ -212,15 +211,14 @@ TEXT ·weighSigned16AVX512(SB), NOSPLIT, $0-56
 	MOVQ         first+24(FP), BX
 	MOVQ         runs+32(FP), SI
 	VBROADCASTSS sigma2+40(FP), Z0
-	MOVQ         BX, DI
-	SHLQ         $0x08, DI
-	LEAQ         8192(AX)(DI*1), DI
 	MOVQ         BX, R8
 	IMUL3Q       $0x00000040, R8, R8
 	ADDQ         AX, R8
 	IMUL3Q       $0x02, BX, BX
-	LEAQ         40384(AX)(BX*1), AX
-	XORQ         BX, BX
+	LEAQ         40384(AX)(BX*1), DI
+	SHLQ         $0x08, BX
+	LEAQ         8192(AX)(BX*1), BX
+	XORQ         AX, AX
 
 run2:
 	VMOVUPS      (CX), Z1
@@ -234,7 +232,7 @@ run2:
 	KMOVW        K1, R9
 	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
 	VPANDD       Z1, Z3, Z3
-	MOVW         R9, (AX)
+	MOVW         R9, (DI)
 	VMOVUPS      Z3, (R8)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Z4
 	VCMPPS       $0x16, Z4, Z2, K1
@@ -247,41 +245,41 @@ run2:
 	VCMPPS       $0x19, Z1, Z2, K2
 	KORW         K2, K1, K1
 	KMOVW        K1, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VSQRTPS      Z2, Z2
 	VMOVUPS      spreadAVX51200<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, (DI)
+	VMOVUPS      Z1, (BX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, 64(DI)
+	VMOVUPS      Z1, 64(BX)
 	VMOVUPS      spreadAVX51200<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 128(DI)
+	VMOVUPS      Z1, 128(BX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 192(DI)
+	VMOVUPS      Z1, 192(BX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, 4096(DI)
+	VMOVUPS      Z1, 256(BX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, 4160(DI)
+	VMOVUPS      Z1, 320(BX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 4224(DI)
+	VMOVUPS      Z1, 384(BX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 4288(DI)
+	VMOVUPS      Z1, 448(BX)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000040, R8
-	ADDQ         $0x02, AX
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x02, DI
+	ADDQ         $0x00000200, BX
 	DECQ         SI
 	JNZ          run2
 	VZEROUPPER
-	MOVQ         BX, bad+48(FP)
+	MOVQ         AX, bad+48(FP)
 	RET
 
 // func weighPlain16AVX512(scratch *float32, x *float32, importance *float32, first int, runs int, sigma2 float32) (bad int)
@@ -293,15 +291,14 @@ TEXT ·weighPlain16AVX512(SB), NOSPLIT, $0-56
 	MOVQ         first+24(FP), DX
 	MOVQ         runs+32(FP), BX
 	VBROADCASTSS sigma2+40(FP), Z0
-	MOVQ         DX, SI
-	SHLQ         $0x08, SI
-	LEAQ         8192(AX)(SI*1), SI
 	MOVQ         DX, DI
 	IMUL3Q       $0x00000040, DI, DI
 	ADDQ         AX, DI
 	IMUL3Q       $0x02, DX, DX
-	LEAQ         40384(AX)(DX*1), AX
-	XORQ         DX, DX
+	LEAQ         40384(AX)(DX*1), SI
+	SHLQ         $0x08, DX
+	LEAQ         8192(AX)(DX*1), DX
+	XORQ         AX, AX
 	VBROADCASTSS bits_3e800000<>+0(SB), Z1
 	VMULPS       Z1, Z0, Z0
 
@@ -315,7 +312,7 @@ run3:
 	KMOVW        K1, R8
 	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
 	VPANDD       Z1, Z3, Z3
-	MOVW         R8, (AX)
+	MOVW         R8, (SI)
 	VMOVUPS      Z3, (DI)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Z4
 	VCMPPS       $0x16, Z4, Z2, K1
@@ -328,40 +325,40 @@ run3:
 	VCMPPS       $0x19, Z1, Z2, K2
 	KORW         K2, K1, K1
 	KMOVW        K1, R8
-	ORL          R8, DX
+	ORL          R8, AX
 	VSQRTPS      Z2, Z2
 	VMOVUPS      spreadAVX51200<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, (SI)
+	VMOVUPS      Z1, (DX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, 64(SI)
+	VMOVUPS      Z1, 64(DX)
 	VMOVUPS      spreadAVX51200<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 128(SI)
+	VMOVUPS      Z1, 128(DX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 192(SI)
+	VMOVUPS      Z1, 192(DX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, 4096(SI)
+	VMOVUPS      Z1, 256(DX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, 4160(SI)
+	VMOVUPS      Z1, 320(DX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 4224(SI)
+	VMOVUPS      Z1, 384(DX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 4288(SI)
+	VMOVUPS      Z1, 448(DX)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DI
-	ADDQ         $0x02, AX
-	ADDQ         $0x00000100, SI
+	ADDQ         $0x02, SI
+	ADDQ         $0x00000200, DX
 	DECQ         BX
 	JNZ          run3
 	VZEROUPPER
-	MOVQ         DX, bad+48(FP)
+	MOVQ         AX, bad+48(FP)
 	RET
 
 DATA bits_3e800000<>+0(SB)/4, $0x3e800000
@@ -372,132 +369,247 @@ GLOBL bits_3e800000<>(SB), RODATA|NOPTR, $4
 TEXT ·tops16AVX512(SB), NOSPLIT, $0-16
 	MOVQ         scratch+0(FP), AX
 	XORQ         CX, CX
-	VMOVUPS      4096(AX), Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z1
-	VPANDD       Z0, Z1, Z1
-	VMULPS       4160(AX), Z0, Z2
-	VMOVUPS      Z2, 4096(AX)
-	VMOVUPS      4224(AX), Z2
-	VMAXPS       Z0, Z2, Z0
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VMOVUPS      4096(AX), Z2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
 	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       4288(AX), Z2, Z2
-	VMOVUPS      Z2, 4224(AX)
-	VMOVUPS      4352(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       4416(AX), Z2, Z2
-	VMOVUPS      Z2, 4352(AX)
-	VMOVUPS      4480(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       4544(AX), Z2, Z2
-	VMOVUPS      Z2, 4480(AX)
-	VMOVUPS      4608(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       4672(AX), Z2, Z2
-	VMOVUPS      Z2, 4608(AX)
-	VMOVUPS      4736(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       4800(AX), Z2, Z2
-	VMOVUPS      Z2, 4736(AX)
-	VMOVUPS      4864(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       4928(AX), Z2, Z2
-	VMOVUPS      Z2, 4864(AX)
-	VMOVUPS      4992(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       5056(AX), Z2, Z2
-	VMOVUPS      Z2, 4992(AX)
-	VMOVUPS      5120(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       5184(AX), Z2, Z2
-	VMOVUPS      Z2, 5120(AX)
-	VMOVUPS      5248(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       5312(AX), Z2, Z2
-	VMOVUPS      Z2, 5248(AX)
-	VMOVUPS      5376(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       5440(AX), Z2, Z2
-	VMOVUPS      Z2, 5376(AX)
-	VMOVUPS      5504(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       5568(AX), Z2, Z2
-	VMOVUPS      Z2, 5504(AX)
-	VMOVUPS      5632(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       5696(AX), Z2, Z2
-	VMOVUPS      Z2, 5632(AX)
-	VMOVUPS      5760(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       5824(AX), Z2, Z2
-	VMOVUPS      Z2, 5760(AX)
-	VMOVUPS      5888(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       5952(AX), Z2, Z2
-	VMOVUPS      Z2, 5888(AX)
-	VMOVUPS      6016(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       6080(AX), Z2, Z2
-	VMOVUPS      Z2, 6016(AX)
-	VBROADCASTSS bits_40a00000<>+0(SB), Z2
-	VDIVPS       Z2, Z0, Z2
-	VMOVUPS      Z2, 39936(AX)
-	VMOVUPS      Z0, 40000(AX)
-	VMOVUPS      Z1, 40320(AX)
-	VXORPS       Z2, Z2, Z2
-	VCMPPS       $0x1e, Z2, Z0, K1
-	VBROADCASTSS bits_48f42400<>+0(SB), Z2
-	VMULPS       Z2, Z0, Z0
-	VCMPPS       $0x1e, Z0, Z1, K2
+	VMOVUPS      4160(AX), Z4
+	VSQRTPS      Z4, Z5
+	VADDPS       Z5, Z0, Z0
+	VMULPS       Z2, Z5, Z5
+	VMULPS       Z2, Z5, Z5
+	VADDPS       Z5, Z1, Z1
+	VMULPS       Z4, Z2, Z4
+	VMOVUPS      Z4, 4096(AX)
+	VMOVUPS      4224(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      4288(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 4224(AX)
+	VMOVUPS      4352(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      4416(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 4352(AX)
+	VMOVUPS      4480(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      4544(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 4480(AX)
+	VMOVUPS      4608(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      4672(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 4608(AX)
+	VMOVUPS      4736(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      4800(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 4736(AX)
+	VMOVUPS      4864(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      4928(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 4864(AX)
+	VMOVUPS      4992(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      5056(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 4992(AX)
+	VMOVUPS      5120(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      5184(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 5120(AX)
+	VMOVUPS      5248(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      5312(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 5248(AX)
+	VMOVUPS      5376(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      5440(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 5376(AX)
+	VMOVUPS      5504(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      5568(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 5504(AX)
+	VMOVUPS      5632(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      5696(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 5632(AX)
+	VMOVUPS      5760(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      5824(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 5760(AX)
+	VMOVUPS      5888(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      5952(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 5888(AX)
+	VMOVUPS      6016(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      6080(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 6016(AX)
+	VBROADCASTSS bits_3a480000<>+0(SB), Z4
+	VMULPS       Z4, Z0, Z0
+	VMOVUPS      Z0, 71808(AX)
+	VBROADCASTSS bits_38000000<>+0(SB), Z0
+	VMULPS       Z0, Z1, Z0
+	VBROADCASTSS bits_0da24260<>+0(SB), Z1
+	VADDPS       Z1, Z0, Z0
+	VMOVUPS      Z0, 71872(AX)
+	VBROADCASTSS bits_40a00000<>+0(SB), Z0
+	VDIVPS       Z0, Z2, Z0
+	VMOVUPS      Z0, 39936(AX)
+	VMOVUPS      Z2, 40000(AX)
+	VMOVUPS      Z3, 40320(AX)
+	VXORPS       Z0, Z0, Z0
+	VCMPPS       $0x1e, Z0, Z2, K1
+	VBROADCASTSS bits_48f42400<>+0(SB), Z0
+	VMULPS       Z0, Z2, Z0
+	VCMPPS       $0x1e, Z0, Z3, K2
 	KANDW        K2, K1, K1
 	KMOVW        K1, AX
 	ORL          AX, CX
 	VZEROUPPER
 	MOVQ         CX, bad+8(FP)
 	RET
+
+DATA bits_3a480000<>+0(SB)/4, $0x3a480000
+GLOBL bits_3a480000<>(SB), RODATA|NOPTR, $4
+
+DATA bits_38000000<>+0(SB)/4, $0x38000000
+GLOBL bits_38000000<>(SB), RODATA|NOPTR, $4
+
+DATA bits_0da24260<>+0(SB)/4, $0x0da24260
+GLOBL bits_0da24260<>(SB), RODATA|NOPTR, $4
 
 DATA bits_40a00000<>+0(SB)/4, $0x40a00000
 GLOBL bits_40a00000<>(SB), RODATA|NOPTR, $4
@@ -540,7 +652,8 @@ trial5:
 	VBROADCASTSS bits_000f000f<>+0(SB), Y1
 	VBROADCASTSS bits_00510051<>+0(SB), Y2
 	MOVQ         AX, DX
-	IMUL3Q       $0x02, CX, CX
+	MOVQ         AX, BX
+	IMUL3Q       $0x02, CX, SI
 
 numbers6:
 	VPMOVZXBW 27136(DX), Y3
@@ -557,11 +670,38 @@ numbers6:
 	VPADDW    Y6, Y4, Y4
 	VPMULLW   Y2, Y4, Y4
 	VPADDW    Y4, Y3, Y3
-	VMOVDQU   Y3, 29696(AX)
+	VMOVDQU   Y3, 29696(BX)
 	ADDQ      $0x10, DX
-	ADDQ      $0x20, AX
-	DECQ      CX
+	ADDQ      $0x20, BX
+	DECQ      SI
 	JNZ       numbers6
+	VPCMPEQD  Y0, Y0, Y0
+	VMOVDQU   Y0, 27136(AX)
+	VMOVDQU   Y0, 27168(AX)
+	LEAQ      -1(CX), CX
+	TESTQ     CX, CX
+	JZ        done8
+
+ends7:
+	ADDQ     $0x00000040, AX
+	VMOVUPS  29696(AX), Y1
+	VPCMPEQW 29632(AX), Y1, Y2
+	VPCMPEQW 29760(AX), Y1, Y1
+	VPAND    Y1, Y2, Y2
+	VPXOR    Y0, Y2, Y2
+	VMOVDQU  Y2, 27136(AX)
+	VMOVUPS  29728(AX), Y1
+	VPCMPEQW 29664(AX), Y1, Y2
+	VPCMPEQW 29792(AX), Y1, Y1
+	VPAND    Y1, Y2, Y2
+	VPXOR    Y0, Y2, Y2
+	VMOVDQU  Y2, 27168(AX)
+	DECQ     CX
+	JNZ      ends7
+	VMOVDQU  Y0, 27136(AX)
+	VMOVDQU  Y0, 27168(AX)
+
+done8:
 	VZEROUPPER
 	RET
 
@@ -599,115 +739,119 @@ TEXT ·choose16AVX512(SB), NOSPLIT, $0-16
 	VXORPS       Z4, Z4, Z4
 	MOVQ         AX, DX
 
-trial7:
+trial9:
 	VXORPS       Z5, Z5, Z5
 	VXORPS       Z6, Z6, Z6
 	VMOVUPS      32256(DX), Z7
-	VPERMPS      Z0, Z7, Z8
-	VMULPS       4096(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       4160(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x04, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       4224(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       4288(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x08, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       4352(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       4416(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x0c, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       4480(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       4544(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x10, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       4608(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       4672(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x14, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       4736(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       4800(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x18, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       4864(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       4928(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x1c, Z7, Z7
+	VMOVUPS      32320(DX), Z8
+	VMOVUPS      split0<>+0(SB), Z9
+	VPERMI2PS    Z8, Z7, Z9
+	VMOVUPS      split1<>+0(SB), Z10
+	VPERMI2PS    Z8, Z7, Z10
+	VPERMPS      Z0, Z9, Z7
+	VMULPS       4096(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       4160(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x04, Z9, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       4224(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       4288(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x08, Z9, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       4352(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       4416(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x0c, Z9, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       4480(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       4544(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x10, Z9, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       4608(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       4672(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x14, Z9, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       4736(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       4800(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x18, Z9, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       4864(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       4928(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x1c, Z9, Z7
 	VPERMPS      Z0, Z7, Z7
 	VMULPS       4992(AX), Z7, Z8
 	VADDPS       Z8, Z5, Z5
 	VMULPS       5056(AX), Z7, Z8
 	VMULPS       Z7, Z8, Z7
 	VADDPS       Z7, Z6, Z6
-	VMOVUPS      32320(DX), Z7
-	VPERMPS      Z0, Z7, Z8
-	VMULPS       5120(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       5184(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x04, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       5248(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       5312(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x08, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       5376(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       5440(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x0c, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       5504(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       5568(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x10, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       5632(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       5696(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x14, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       5760(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       5824(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x18, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       5888(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       5952(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x1c, Z7, Z7
+	VPERMPS      Z0, Z10, Z7
+	VMULPS       5120(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       5184(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x04, Z10, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       5248(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       5312(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x08, Z10, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       5376(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       5440(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x0c, Z10, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       5504(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       5568(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x10, Z10, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       5632(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       5696(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x14, Z10, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       5760(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       5824(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x18, Z10, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       5888(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       5952(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x1c, Z10, Z7
 	VPERMPS      Z0, Z7, Z7
 	VMULPS       6016(AX), Z7, Z8
 	VADDPS       Z8, Z5, Z5
@@ -729,16 +873,16 @@ trial7:
 	VPADDD       Z5, Z4, Z4
 	ADDQ         $0x00000080, DX
 	DECQ         CX
-	JNZ          trial7
+	JNZ          trial9
 	VMOVUPS      Z2, 39936(AX)
-	VMOVUPS      wordsAVX51200<>+0(SB), Z0
+	VMOVUPS      wordsAVX5121600<>+0(SB), Z0
 	VPADDD       Z0, Z3, Z0
 	VXORPS       Z1, Z1, Z1
 	VXORPS       Z4, Z4, Z4
 	VPCMPD       $0x05, Z4, Z3, K1
 	VPGATHERDD   32256(AX)(Z0*4), K1, Z1
 	VMOVUPS      Z1, 40064(AX)
-	VMOVUPS      wordsAVX51210<>+0(SB), Z0
+	VMOVUPS      wordsAVX5121610<>+0(SB), Z0
 	VPADDD       Z0, Z3, Z0
 	VXORPS       Z1, Z1, Z1
 	VXORPS       Z4, Z4, Z4
@@ -755,62 +899,98 @@ trial7:
 DATA levelsAVX512<>+0(SB)/4, $0x3f800000
 DATA levelsAVX512<>+4(SB)/4, $0x40400000
 DATA levelsAVX512<>+8(SB)/4, $0x40a00000
-DATA levelsAVX512<>+12(SB)/4, $0x00000000
+DATA levelsAVX512<>+12(SB)/4, $0x4e6e6b28
 DATA levelsAVX512<>+16(SB)/4, $0x3f800000
 DATA levelsAVX512<>+20(SB)/4, $0x40400000
 DATA levelsAVX512<>+24(SB)/4, $0x40a00000
-DATA levelsAVX512<>+28(SB)/4, $0x00000000
+DATA levelsAVX512<>+28(SB)/4, $0x4e6e6b28
 DATA levelsAVX512<>+32(SB)/4, $0x3f800000
 DATA levelsAVX512<>+36(SB)/4, $0x40400000
 DATA levelsAVX512<>+40(SB)/4, $0x40a00000
-DATA levelsAVX512<>+44(SB)/4, $0x00000000
+DATA levelsAVX512<>+44(SB)/4, $0x4e6e6b28
 DATA levelsAVX512<>+48(SB)/4, $0x3f800000
 DATA levelsAVX512<>+52(SB)/4, $0x40400000
 DATA levelsAVX512<>+56(SB)/4, $0x40a00000
-DATA levelsAVX512<>+60(SB)/4, $0x00000000
+DATA levelsAVX512<>+60(SB)/4, $0x4e6e6b28
 GLOBL levelsAVX512<>(SB), RODATA|NOPTR, $64
 
 DATA bits_ffffffff<>+0(SB)/4, $0xffffffff
 GLOBL bits_ffffffff<>(SB), RODATA|NOPTR, $4
 
+DATA split0<>+0(SB)/4, $0x00000000
+DATA split0<>+4(SB)/4, $0x00000002
+DATA split0<>+8(SB)/4, $0x00000004
+DATA split0<>+12(SB)/4, $0x00000006
+DATA split0<>+16(SB)/4, $0x00000008
+DATA split0<>+20(SB)/4, $0x0000000a
+DATA split0<>+24(SB)/4, $0x0000000c
+DATA split0<>+28(SB)/4, $0x0000000e
+DATA split0<>+32(SB)/4, $0x00000010
+DATA split0<>+36(SB)/4, $0x00000012
+DATA split0<>+40(SB)/4, $0x00000014
+DATA split0<>+44(SB)/4, $0x00000016
+DATA split0<>+48(SB)/4, $0x00000018
+DATA split0<>+52(SB)/4, $0x0000001a
+DATA split0<>+56(SB)/4, $0x0000001c
+DATA split0<>+60(SB)/4, $0x0000001e
+GLOBL split0<>(SB), RODATA|NOPTR, $64
+
+DATA split1<>+0(SB)/4, $0x00000001
+DATA split1<>+4(SB)/4, $0x00000003
+DATA split1<>+8(SB)/4, $0x00000005
+DATA split1<>+12(SB)/4, $0x00000007
+DATA split1<>+16(SB)/4, $0x00000009
+DATA split1<>+20(SB)/4, $0x0000000b
+DATA split1<>+24(SB)/4, $0x0000000d
+DATA split1<>+28(SB)/4, $0x0000000f
+DATA split1<>+32(SB)/4, $0x00000011
+DATA split1<>+36(SB)/4, $0x00000013
+DATA split1<>+40(SB)/4, $0x00000015
+DATA split1<>+44(SB)/4, $0x00000017
+DATA split1<>+48(SB)/4, $0x00000019
+DATA split1<>+52(SB)/4, $0x0000001b
+DATA split1<>+56(SB)/4, $0x0000001d
+DATA split1<>+60(SB)/4, $0x0000001f
+GLOBL split1<>(SB), RODATA|NOPTR, $64
+
 DATA bits_00000020<>+0(SB)/4, $0x00000020
 GLOBL bits_00000020<>(SB), RODATA|NOPTR, $4
 
-DATA wordsAVX51200<>+0(SB)/4, $0x00000000
-DATA wordsAVX51200<>+4(SB)/4, $0x00000001
-DATA wordsAVX51200<>+8(SB)/4, $0x00000002
-DATA wordsAVX51200<>+12(SB)/4, $0x00000003
-DATA wordsAVX51200<>+16(SB)/4, $0x00000004
-DATA wordsAVX51200<>+20(SB)/4, $0x00000005
-DATA wordsAVX51200<>+24(SB)/4, $0x00000006
-DATA wordsAVX51200<>+28(SB)/4, $0x00000007
-DATA wordsAVX51200<>+32(SB)/4, $0x00000008
-DATA wordsAVX51200<>+36(SB)/4, $0x00000009
-DATA wordsAVX51200<>+40(SB)/4, $0x0000000a
-DATA wordsAVX51200<>+44(SB)/4, $0x0000000b
-DATA wordsAVX51200<>+48(SB)/4, $0x0000000c
-DATA wordsAVX51200<>+52(SB)/4, $0x0000000d
-DATA wordsAVX51200<>+56(SB)/4, $0x0000000e
-DATA wordsAVX51200<>+60(SB)/4, $0x0000000f
-GLOBL wordsAVX51200<>(SB), RODATA|NOPTR, $64
+DATA wordsAVX5121600<>+0(SB)/4, $0x00000000
+DATA wordsAVX5121600<>+4(SB)/4, $0x00000002
+DATA wordsAVX5121600<>+8(SB)/4, $0x00000004
+DATA wordsAVX5121600<>+12(SB)/4, $0x00000006
+DATA wordsAVX5121600<>+16(SB)/4, $0x00000008
+DATA wordsAVX5121600<>+20(SB)/4, $0x0000000a
+DATA wordsAVX5121600<>+24(SB)/4, $0x0000000c
+DATA wordsAVX5121600<>+28(SB)/4, $0x0000000e
+DATA wordsAVX5121600<>+32(SB)/4, $0x00000010
+DATA wordsAVX5121600<>+36(SB)/4, $0x00000012
+DATA wordsAVX5121600<>+40(SB)/4, $0x00000014
+DATA wordsAVX5121600<>+44(SB)/4, $0x00000016
+DATA wordsAVX5121600<>+48(SB)/4, $0x00000018
+DATA wordsAVX5121600<>+52(SB)/4, $0x0000001a
+DATA wordsAVX5121600<>+56(SB)/4, $0x0000001c
+DATA wordsAVX5121600<>+60(SB)/4, $0x0000001e
+GLOBL wordsAVX5121600<>(SB), RODATA|NOPTR, $64
 
-DATA wordsAVX51210<>+0(SB)/4, $0x00000010
-DATA wordsAVX51210<>+4(SB)/4, $0x00000011
-DATA wordsAVX51210<>+8(SB)/4, $0x00000012
-DATA wordsAVX51210<>+12(SB)/4, $0x00000013
-DATA wordsAVX51210<>+16(SB)/4, $0x00000014
-DATA wordsAVX51210<>+20(SB)/4, $0x00000015
-DATA wordsAVX51210<>+24(SB)/4, $0x00000016
-DATA wordsAVX51210<>+28(SB)/4, $0x00000017
-DATA wordsAVX51210<>+32(SB)/4, $0x00000018
-DATA wordsAVX51210<>+36(SB)/4, $0x00000019
-DATA wordsAVX51210<>+40(SB)/4, $0x0000001a
-DATA wordsAVX51210<>+44(SB)/4, $0x0000001b
-DATA wordsAVX51210<>+48(SB)/4, $0x0000001c
-DATA wordsAVX51210<>+52(SB)/4, $0x0000001d
-DATA wordsAVX51210<>+56(SB)/4, $0x0000001e
-DATA wordsAVX51210<>+60(SB)/4, $0x0000001f
-GLOBL wordsAVX51210<>(SB), RODATA|NOPTR, $64
+DATA wordsAVX5121610<>+0(SB)/4, $0x00000001
+DATA wordsAVX5121610<>+4(SB)/4, $0x00000003
+DATA wordsAVX5121610<>+8(SB)/4, $0x00000005
+DATA wordsAVX5121610<>+12(SB)/4, $0x00000007
+DATA wordsAVX5121610<>+16(SB)/4, $0x00000009
+DATA wordsAVX5121610<>+20(SB)/4, $0x0000000b
+DATA wordsAVX5121610<>+24(SB)/4, $0x0000000d
+DATA wordsAVX5121610<>+28(SB)/4, $0x0000000f
+DATA wordsAVX5121610<>+32(SB)/4, $0x00000011
+DATA wordsAVX5121610<>+36(SB)/4, $0x00000013
+DATA wordsAVX5121610<>+40(SB)/4, $0x00000015
+DATA wordsAVX5121610<>+44(SB)/4, $0x00000017
+DATA wordsAVX5121610<>+48(SB)/4, $0x00000019
+DATA wordsAVX5121610<>+52(SB)/4, $0x0000001b
+DATA wordsAVX5121610<>+56(SB)/4, $0x0000001d
+DATA wordsAVX5121610<>+60(SB)/4, $0x0000001f
+GLOBL wordsAVX5121610<>(SB), RODATA|NOPTR, $64
 
 DATA bits_3f800000<>+0(SB)/4, $0x3f800000
 GLOBL bits_3f800000<>(SB), RODATA|NOPTR, $4
@@ -826,11 +1006,16 @@ TEXT ·refine16AVX512(SB), NOSPLIT, $0-16
 	VCMPPS       $0x1e, Z2, Z1, K1
 	VXORPS       Z2, Z2, Z2
 	VXORPS       Z3, Z3, Z3
+	VMOVUPS      32256(AX), Z4
+	VMOVUPS      32320(AX), Z5
+	VMOVUPS      split0<>+0(SB), Z6
+	VPERMI2PS    Z5, Z4, Z6
+	VMOVUPS      split1<>+0(SB), Z7
+	VPERMI2PS    Z5, Z4, Z7
 	VMOVUPS      40064(AX), Z4
 	VPMOVD2M     Z4, K2
 	KANDW        K2, K1, K2
-	VMOVUPS      32256(AX), Z5
-	VMOVAPS      Z5, K2, Z4
+	VMOVAPS      Z6, K2, Z4
 	VMOVUPS      Z4, 40064(AX)
 	VPERMPS      Z0, Z4, Z5
 	VMULPS       4096(AX), Z5, Z6
@@ -890,8 +1075,7 @@ TEXT ·refine16AVX512(SB), NOSPLIT, $0-16
 	VMOVUPS      40128(AX), Z4
 	VPMOVD2M     Z4, K3
 	KANDW        K3, K1, K1
-	VMOVUPS      32320(AX), Z5
-	VMOVAPS      Z5, K1, Z4
+	VMOVAPS      Z7, K1, Z4
 	VMOVUPS      Z4, 40128(AX)
 	KORW         K1, K2, K1
 	VPERMPS      Z0, Z4, Z5
@@ -978,17 +1162,16 @@ TEXT ·weighEven32AVX512(SB), NOSPLIT, $0-56
 	MOVQ         first+24(FP), BX
 	MOVQ         runs+32(FP), SI
 	VBROADCASTSS sigma2+40(FP), Z0
-	MOVQ         BX, DI
-	SHLQ         $0x08, DI
-	LEAQ         8192(AX)(DI*1), DI
 	MOVQ         BX, R8
 	IMUL3Q       $0x00000080, R8, R8
 	ADDQ         AX, R8
 	IMUL3Q       $0x04, BX, BX
-	LEAQ         40384(AX)(BX*1), AX
-	XORQ         BX, BX
+	LEAQ         40384(AX)(BX*1), DI
+	SHLQ         $0x08, BX
+	LEAQ         8192(AX)(BX*1), BX
+	XORQ         AX, AX
 
-run8:
+run10:
 	VMOVUPS      (CX), Z1
 	VMULPS       Z1, Z1, Z2
 	VADDPS       Z0, Z2, Z2
@@ -1034,7 +1217,7 @@ run8:
 	KMOVW        R9, K1
 	VMOVAPS.Z    Z3, K1, Z3
 	VPXORD       Z1, Z3, Z3
-	MOVW         R9, (AX)
+	MOVW         R9, (DI)
 	VMOVUPS      Z3, (R8)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Z4
 	VCMPPS       $0x16, Z4, Z2, K1
@@ -1047,32 +1230,32 @@ run8:
 	VCMPPS       $0x19, Z1, Z2, K2
 	KORW         K2, K1, K1
 	KMOVW        K1, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VSQRTPS      Z2, Z2
 	VMOVUPS      spreadAVX51200<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, (DI)
+	VMOVUPS      Z1, (BX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, 64(DI)
+	VMOVUPS      Z1, 64(BX)
 	VMOVUPS      spreadAVX51200<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 128(DI)
+	VMOVUPS      Z1, 128(BX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 192(DI)
+	VMOVUPS      Z1, 192(BX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, 4096(DI)
+	VMOVUPS      Z1, 256(BX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, 4160(DI)
+	VMOVUPS      Z1, 320(BX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 4224(DI)
+	VMOVUPS      Z1, 384(BX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 4288(DI)
+	VMOVUPS      Z1, 448(BX)
 	VMOVUPS      64(CX), Z1
 	VMULPS       Z1, Z1, Z2
 	VADDPS       Z0, Z2, Z2
@@ -1118,7 +1301,7 @@ run8:
 	KMOVW        R9, K1
 	VMOVAPS.Z    Z3, K1, Z3
 	VPXORD       Z1, Z3, Z3
-	MOVW         R9, 2(AX)
+	MOVW         R9, 2(DI)
 	VMOVUPS      Z3, 64(R8)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Z4
 	VCMPPS       $0x16, Z4, Z2, K1
@@ -1131,41 +1314,41 @@ run8:
 	VCMPPS       $0x19, Z1, Z2, K2
 	KORW         K2, K1, K1
 	KMOVW        K1, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VSQRTPS      Z2, Z2
 	VMOVUPS      spreadAVX51200<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, 8192(DI)
+	VMOVUPS      Z1, 512(BX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, 8256(DI)
+	VMOVUPS      Z1, 576(BX)
 	VMOVUPS      spreadAVX51200<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 8320(DI)
+	VMOVUPS      Z1, 640(BX)
 	VMOVUPS      spreadAVX51201<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 8384(DI)
+	VMOVUPS      Z1, 704(BX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, 12288(DI)
+	VMOVUPS      Z1, 768(BX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z1
 	VPERMPS      Z3, Z1, Z1
-	VMOVUPS      Z1, 12352(DI)
+	VMOVUPS      Z1, 832(BX)
 	VMOVUPS      spreadAVX51210<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 12416(DI)
+	VMOVUPS      Z1, 896(BX)
 	VMOVUPS      spreadAVX51211<>+0(SB), Z1
 	VPERMPS      Z2, Z1, Z1
-	VMOVUPS      Z1, 12480(DI)
+	VMOVUPS      Z1, 960(BX)
 	ADDQ         $0x00000080, CX
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000080, R8
-	ADDQ         $0x04, AX
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x04, DI
+	ADDQ         $0x00000400, BX
 	DECQ         SI
-	JNZ          run8
+	JNZ          run10
 	VZEROUPPER
-	MOVQ         BX, bad+48(FP)
+	MOVQ         AX, bad+48(FP)
 	RET
 
 // func scale32AVX512(scratch *float32)
@@ -1177,7 +1360,7 @@ TEXT ·scale32AVX512(SB), NOSPLIT, $0-8
 	MOVQ   AX, CX
 	MOVQ   $0x00000008, DX
 
-element9:
+element11:
 	VMOVUPS      4096(BX), Z1
 	VMAXPS       Z1, Z0, Z0
 	VMOVUPS      4224(BX), Z1
@@ -1189,7 +1372,7 @@ element9:
 	ADDQ         $0x00000200, BX
 	ADDQ         $0x00000100, CX
 	DECQ         DX
-	JNZ          element9
+	JNZ          element11
 	VBROADCASTSS bits_3f800000<>+0(SB), Z1
 	VBROADCASTSS bits_40800000<>+0(SB), Z2
 	VDIVPS       Z0, Z2, Z2
@@ -1199,7 +1382,7 @@ element9:
 	MOVQ         AX, CX
 	MOVQ         $0x00000008, DX
 
-element10:
+element12:
 	VMOVUPS      4096(BX), Z5
 	VMULPS       Z5, Z2, Z6
 	VBROADCASTSS bits_4b400000<>+0(SB), Z7
@@ -1275,11 +1458,11 @@ element10:
 	ADDQ         $0x00000200, BX
 	ADDQ         $0x00000100, CX
 	DECQ         DX
-	JNZ          element10
+	JNZ          element12
 	LEAQ         scaleFactors<>+0(SB), CX
 	MOVQ         $0x00000008, DX
 
-try11:
+try13:
 	VBROADCASTSS (CX), Z4
 	VDIVPS       Z0, Z4, Z4
 	VDIVPS       Z4, Z1, Z5
@@ -1288,7 +1471,7 @@ try11:
 	MOVQ         AX, BX
 	MOVQ         $0x00000008, SI
 
-element12:
+element14:
 	VMOVUPS      4096(DI), Z7
 	VMULPS       Z7, Z4, Z8
 	VBROADCASTSS bits_4b400000<>+0(SB), Z9
@@ -1356,20 +1539,20 @@ element12:
 	ADDQ         $0x00000200, DI
 	ADDQ         $0x00000100, BX
 	DECQ         SI
-	JNZ          element12
+	JNZ          element14
 	VCMPPS       $0x11, Z3, Z6, K1
 	VMOVAPS      Z6, K1, Z3
 	VMOVAPS      Z4, K1, Z2
 	ADDQ         $0x04, CX
 	DECQ         DX
-	JNZ          try11
+	JNZ          try13
 	VXORPS       Z1, Z1, Z1
 	VXORPS       Z3, Z3, Z3
 	MOVQ         AX, BX
 	MOVQ         AX, CX
 	MOVQ         $0x00000008, DX
 
-element13:
+element15:
 	VMOVUPS      4096(BX), Z4
 	VMULPS       Z4, Z2, Z5
 	VBROADCASTSS bits_4b400000<>+0(SB), Z6
@@ -1457,17 +1640,17 @@ element13:
 	ADDQ         $0x00000200, BX
 	ADDQ         $0x00000100, CX
 	DECQ         DX
-	JNZ          element13
+	JNZ          element15
 	VXORPS       Z2, Z2, Z2
 	MOVQ         $0x00000005, CX
 
-round14:
+round16:
 	XORL DX, DX
 	MOVQ AX, DI
 	MOVQ AX, BX
 	MOVQ $0x00000008, SI
 
-element16:
+element18:
 	VMOVUPS      4096(DI), Z4
 	VMOVUPS      32256(BX), Z5
 	VMULPS       4160(DI), Z4, Z6
@@ -1643,13 +1826,13 @@ element16:
 	ADDQ         $0x00000200, DI
 	ADDQ         $0x00000100, BX
 	DECQ         SI
-	JNZ          element16
+	JNZ          element18
 	TESTL        DX, DX
-	JZ           done15
+	JZ           done17
 	DECQ         CX
-	JNZ          round14
+	JNZ          round16
 
-done15:
+done17:
 	VXORPS       Z2, Z2, Z2
 	VCMPPS       $0x1e, Z2, Z3, K1
 	VDIVPS       Z3, Z1, Z1
@@ -1694,237 +1877,439 @@ GLOBL bits_26901d7d<>(SB), RODATA|NOPTR, $4
 TEXT ·tops32AVX512(SB), NOSPLIT, $0-16
 	MOVQ         scratch+0(FP), AX
 	XORQ         CX, CX
-	VMOVUPS      4096(AX), Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z1
-	VPANDD       Z0, Z1, Z1
-	VMULPS       4160(AX), Z0, Z2
-	VMOVUPS      Z2, 4096(AX)
-	VMOVUPS      4224(AX), Z2
-	VMAXPS       Z0, Z2, Z0
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VMOVUPS      4096(AX), Z2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
 	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       4288(AX), Z2, Z2
-	VMOVUPS      Z2, 4224(AX)
-	VMOVUPS      4352(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       4416(AX), Z2, Z2
-	VMOVUPS      Z2, 4352(AX)
-	VMOVUPS      4480(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       4544(AX), Z2, Z2
-	VMOVUPS      Z2, 4480(AX)
-	VMOVUPS      4608(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       4672(AX), Z2, Z2
-	VMOVUPS      Z2, 4608(AX)
-	VMOVUPS      4736(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       4800(AX), Z2, Z2
-	VMOVUPS      Z2, 4736(AX)
-	VMOVUPS      4864(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       4928(AX), Z2, Z2
-	VMOVUPS      Z2, 4864(AX)
-	VMOVUPS      4992(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       5056(AX), Z2, Z2
-	VMOVUPS      Z2, 4992(AX)
-	VMOVUPS      5120(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       5184(AX), Z2, Z2
-	VMOVUPS      Z2, 5120(AX)
-	VMOVUPS      5248(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       5312(AX), Z2, Z2
-	VMOVUPS      Z2, 5248(AX)
-	VMOVUPS      5376(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       5440(AX), Z2, Z2
-	VMOVUPS      Z2, 5376(AX)
-	VMOVUPS      5504(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       5568(AX), Z2, Z2
-	VMOVUPS      Z2, 5504(AX)
-	VMOVUPS      5632(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       5696(AX), Z2, Z2
-	VMOVUPS      Z2, 5632(AX)
-	VMOVUPS      5760(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       5824(AX), Z2, Z2
-	VMOVUPS      Z2, 5760(AX)
-	VMOVUPS      5888(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       5952(AX), Z2, Z2
-	VMOVUPS      Z2, 5888(AX)
-	VMOVUPS      6016(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       6080(AX), Z2, Z2
-	VMOVUPS      Z2, 6016(AX)
-	VMOVUPS      6144(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       6208(AX), Z2, Z2
-	VMOVUPS      Z2, 6144(AX)
-	VMOVUPS      6272(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       6336(AX), Z2, Z2
-	VMOVUPS      Z2, 6272(AX)
-	VMOVUPS      6400(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       6464(AX), Z2, Z2
-	VMOVUPS      Z2, 6400(AX)
-	VMOVUPS      6528(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       6592(AX), Z2, Z2
-	VMOVUPS      Z2, 6528(AX)
-	VMOVUPS      6656(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       6720(AX), Z2, Z2
-	VMOVUPS      Z2, 6656(AX)
-	VMOVUPS      6784(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       6848(AX), Z2, Z2
-	VMOVUPS      Z2, 6784(AX)
-	VMOVUPS      6912(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       6976(AX), Z2, Z2
-	VMOVUPS      Z2, 6912(AX)
-	VMOVUPS      7040(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       7104(AX), Z2, Z2
-	VMOVUPS      Z2, 7040(AX)
-	VMOVUPS      7168(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       7232(AX), Z2, Z2
-	VMOVUPS      Z2, 7168(AX)
-	VMOVUPS      7296(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       7360(AX), Z2, Z2
-	VMOVUPS      Z2, 7296(AX)
-	VMOVUPS      7424(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       7488(AX), Z2, Z2
-	VMOVUPS      Z2, 7424(AX)
-	VMOVUPS      7552(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       7616(AX), Z2, Z2
-	VMOVUPS      Z2, 7552(AX)
-	VMOVUPS      7680(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       7744(AX), Z2, Z2
-	VMOVUPS      Z2, 7680(AX)
-	VMOVUPS      7808(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       7872(AX), Z2, Z2
-	VMOVUPS      Z2, 7808(AX)
-	VMOVUPS      7936(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z3
-	VPANDD       Z2, Z3, Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       8000(AX), Z2, Z2
-	VMOVUPS      Z2, 7936(AX)
-	VMOVUPS      8064(AX), Z2
-	VMAXPS       Z0, Z2, Z0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Z0
-	VPANDD       Z2, Z0, Z0
-	VMAXPS       Z1, Z0, Z0
-	VMULPS       8128(AX), Z2, Z1
-	VMOVUPS      Z1, 8064(AX)
-	VBROADCASTSS bits_40400000<>+0(SB), Z1
-	VMULPS       39936(AX), Z1, Z1
-	VMOVUPS      Z1, 40000(AX)
-	VMOVUPS      Z0, 40320(AX)
-	VXORPS       Z2, Z2, Z2
-	VCMPPS       $0x1e, Z2, Z1, K1
-	VBROADCASTSS bits_48f42400<>+0(SB), Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x1e, Z1, Z0, K2
+	VMOVUPS      4160(AX), Z4
+	VSQRTPS      Z4, Z5
+	VADDPS       Z5, Z0, Z0
+	VMULPS       Z2, Z5, Z5
+	VMULPS       Z2, Z5, Z5
+	VADDPS       Z5, Z1, Z1
+	VMULPS       Z4, Z2, Z4
+	VMOVUPS      Z4, 4096(AX)
+	VMOVUPS      4224(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      4288(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 4224(AX)
+	VMOVUPS      4352(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      4416(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 4352(AX)
+	VMOVUPS      4480(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      4544(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 4480(AX)
+	VMOVUPS      4608(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      4672(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 4608(AX)
+	VMOVUPS      4736(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      4800(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 4736(AX)
+	VMOVUPS      4864(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      4928(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 4864(AX)
+	VMOVUPS      4992(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      5056(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 4992(AX)
+	VMOVUPS      5120(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      5184(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 5120(AX)
+	VMOVUPS      5248(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      5312(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 5248(AX)
+	VMOVUPS      5376(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      5440(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 5376(AX)
+	VMOVUPS      5504(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      5568(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 5504(AX)
+	VMOVUPS      5632(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      5696(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 5632(AX)
+	VMOVUPS      5760(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      5824(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 5760(AX)
+	VMOVUPS      5888(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      5952(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 5888(AX)
+	VMOVUPS      6016(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      6080(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 6016(AX)
+	VMOVUPS      6144(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      6208(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 6144(AX)
+	VMOVUPS      6272(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      6336(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 6272(AX)
+	VMOVUPS      6400(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      6464(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 6400(AX)
+	VMOVUPS      6528(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      6592(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 6528(AX)
+	VMOVUPS      6656(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      6720(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 6656(AX)
+	VMOVUPS      6784(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      6848(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 6784(AX)
+	VMOVUPS      6912(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      6976(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 6912(AX)
+	VMOVUPS      7040(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      7104(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 7040(AX)
+	VMOVUPS      7168(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      7232(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 7168(AX)
+	VMOVUPS      7296(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      7360(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 7296(AX)
+	VMOVUPS      7424(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      7488(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 7424(AX)
+	VMOVUPS      7552(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      7616(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 7552(AX)
+	VMOVUPS      7680(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      7744(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 7680(AX)
+	VMOVUPS      7808(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      7872(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 7808(AX)
+	VMOVUPS      7936(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z5
+	VPANDD       Z4, Z5, Z5
+	VMAXPS       Z3, Z5, Z3
+	VMOVUPS      8000(AX), Z5
+	VSQRTPS      Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       Z4, Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 7936(AX)
+	VMOVUPS      8064(AX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Z2
+	VPANDD       Z4, Z2, Z2
+	VMAXPS       Z3, Z2, Z2
+	VMOVUPS      8128(AX), Z3
+	VSQRTPS      Z3, Z5
+	VADDPS       Z5, Z0, Z0
+	VMULPS       Z4, Z5, Z5
+	VMULPS       Z4, Z5, Z5
+	VADDPS       Z5, Z1, Z1
+	VMULPS       Z3, Z4, Z3
+	VMOVUPS      Z3, 8064(AX)
+	VBROADCASTSS bits_3a480000<>+0(SB), Z3
+	VMULPS       Z3, Z0, Z0
+	VMOVUPS      Z0, 71808(AX)
+	VBROADCASTSS bits_38000000<>+0(SB), Z0
+	VMULPS       Z0, Z1, Z0
+	VBROADCASTSS bits_0da24260<>+0(SB), Z1
+	VADDPS       Z1, Z0, Z0
+	VMOVUPS      Z0, 71872(AX)
+	VBROADCASTSS bits_40400000<>+0(SB), Z0
+	VMULPS       39936(AX), Z0, Z0
+	VMOVUPS      Z0, 40000(AX)
+	VMOVUPS      Z2, 40320(AX)
+	VXORPS       Z1, Z1, Z1
+	VCMPPS       $0x1e, Z1, Z0, K1
+	VBROADCASTSS bits_48f42400<>+0(SB), Z1
+	VMULPS       Z1, Z0, Z0
+	VCMPPS       $0x1e, Z0, Z2, K2
 	KANDW        K2, K1, K1
 	KMOVW        K1, AX
 	ORL          AX, CX
@@ -1945,14 +2330,14 @@ TEXT ·codes32AVX512(SB), NOSPLIT, $0-16
 	XORQ         DX, DX
 	MOVQ         AX, BX
 
-run17:
+run19:
 	VMOVUPS (BX), Z2
 	VMOVUPS 64(BX), Z3
 	LEAQ    24576(AX)(DX*4), SI
 	LEAQ    (AX)(DX*4), DI
 	MOVQ    CX, R8
 
-trial18:
+trial20:
 	VBROADCASTSS (SI), Z4
 	VMULPS       Z4, Z2, Z4
 	VCMPPS       $0x1e, Z0, Z4, K1
@@ -1968,18 +2353,19 @@ trial18:
 	ADDQ         $0x40, SI
 	ADDQ         $0x40, DI
 	DECQ         R8
-	JNZ          trial18
+	JNZ          trial20
 	ADDQ         $0x00000080, BX
 	INCQ         DX
 	CMPQ         DX, $0x10
-	JL           run17
+	JL           run19
 	VMOVUPS      numbers<>+0(SB), Y0
 	VBROADCASTSS bits_000f000f<>+0(SB), Y1
 	VBROADCASTSS bits_00510051<>+0(SB), Y2
 	MOVQ         AX, DX
-	IMUL3Q       $0x04, CX, CX
+	MOVQ         AX, BX
+	IMUL3Q       $0x04, CX, SI
 
-numbers19:
+numbers21:
 	VPMOVZXBW 27136(DX), Y3
 	VPSRLW    $0x04, Y3, Y4
 	VPAND     Y1, Y3, Y3
@@ -1994,11 +2380,54 @@ numbers19:
 	VPADDW    Y6, Y4, Y4
 	VPMULLW   Y2, Y4, Y4
 	VPADDW    Y4, Y3, Y3
-	VMOVDQU   Y3, 29696(AX)
+	VMOVDQU   Y3, 29696(BX)
 	ADDQ      $0x10, DX
-	ADDQ      $0x20, AX
-	DECQ      CX
-	JNZ       numbers19
+	ADDQ      $0x20, BX
+	DECQ      SI
+	JNZ       numbers21
+	VPCMPEQD  Y0, Y0, Y0
+	VMOVDQU   Y0, 27136(AX)
+	VMOVDQU   Y0, 27168(AX)
+	VMOVDQU   Y0, 27200(AX)
+	VMOVDQU   Y0, 27232(AX)
+	LEAQ      -1(CX), CX
+	TESTQ     CX, CX
+	JZ        done23
+
+ends22:
+	ADDQ     $0x00000080, AX
+	VMOVUPS  29696(AX), Y1
+	VPCMPEQW 29568(AX), Y1, Y2
+	VPCMPEQW 29824(AX), Y1, Y1
+	VPAND    Y1, Y2, Y2
+	VPXOR    Y0, Y2, Y2
+	VMOVDQU  Y2, 27136(AX)
+	VMOVUPS  29728(AX), Y1
+	VPCMPEQW 29600(AX), Y1, Y2
+	VPCMPEQW 29856(AX), Y1, Y1
+	VPAND    Y1, Y2, Y2
+	VPXOR    Y0, Y2, Y2
+	VMOVDQU  Y2, 27168(AX)
+	VMOVUPS  29760(AX), Y1
+	VPCMPEQW 29632(AX), Y1, Y2
+	VPCMPEQW 29888(AX), Y1, Y1
+	VPAND    Y1, Y2, Y2
+	VPXOR    Y0, Y2, Y2
+	VMOVDQU  Y2, 27200(AX)
+	VMOVUPS  29792(AX), Y1
+	VPCMPEQW 29664(AX), Y1, Y2
+	VPCMPEQW 29920(AX), Y1, Y1
+	VPAND    Y1, Y2, Y2
+	VPXOR    Y0, Y2, Y2
+	VMOVDQU  Y2, 27232(AX)
+	DECQ     CX
+	JNZ      ends22
+	VMOVDQU  Y0, 27136(AX)
+	VMOVDQU  Y0, 27168(AX)
+	VMOVDQU  Y0, 27200(AX)
+	VMOVDQU  Y0, 27232(AX)
+
+done23:
 	VZEROUPPER
 	RET
 
@@ -2014,122 +2443,139 @@ TEXT ·choose32AVX512(SB), NOSPLIT, $0-16
 	VXORPS       Z4, Z4, Z4
 	MOVQ         AX, DX
 
-trial20:
+trial24:
 	VXORPS       Z5, Z5, Z5
 	VXORPS       Z6, Z6, Z6
 	VMOVUPS      32256(DX), Z7
-	VPERMPS      Z0, Z7, Z8
-	VMULPS       4096(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       4160(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
+	VMOVUPS      32320(DX), Z8
+	VMOVUPS      32384(DX), Z9
+	VMOVUPS      32448(DX), Z10
+	VMOVUPS      splitPairs0<>+0(SB), Z11
+	VPERMI2PS    Z8, Z7, Z11
+	VMOVUPS      splitPairs1<>+0(SB), Z12
+	VPERMI2PS    Z8, Z7, Z12
+	VMOVUPS      splitPairs0<>+0(SB), Z7
+	VPERMI2PS    Z10, Z9, Z7
+	VMOVUPS      splitPairs1<>+0(SB), Z8
+	VPERMI2PS    Z10, Z9, Z8
+	VMOVUPS      split0<>+0(SB), Z9
+	VPERMI2PS    Z7, Z11, Z9
+	VMOVUPS      split1<>+0(SB), Z10
+	VPERMI2PS    Z7, Z11, Z10
+	VMOVUPS      split0<>+0(SB), Z7
+	VPERMI2PS    Z8, Z12, Z7
+	VMOVUPS      split1<>+0(SB), Z11
+	VPERMI2PS    Z8, Z12, Z11
+	VPERMPS      Z0, Z9, Z8
+	VMULPS       4096(AX), Z8, Z12
+	VADDPS       Z12, Z5, Z5
+	VMULPS       4160(AX), Z8, Z12
+	VMULPS       Z8, Z12, Z8
 	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x04, Z7, Z8
+	VPSRLD       $0x04, Z9, Z8
 	VPERMPS      Z0, Z8, Z8
-	VMULPS       4224(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       4288(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
+	VMULPS       4224(AX), Z8, Z12
+	VADDPS       Z12, Z5, Z5
+	VMULPS       4288(AX), Z8, Z12
+	VMULPS       Z8, Z12, Z8
 	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x08, Z7, Z8
+	VPSRLD       $0x08, Z9, Z8
 	VPERMPS      Z0, Z8, Z8
-	VMULPS       4352(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       4416(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
+	VMULPS       4352(AX), Z8, Z12
+	VADDPS       Z12, Z5, Z5
+	VMULPS       4416(AX), Z8, Z12
+	VMULPS       Z8, Z12, Z8
 	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x0c, Z7, Z8
+	VPSRLD       $0x0c, Z9, Z8
 	VPERMPS      Z0, Z8, Z8
-	VMULPS       4480(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       4544(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
+	VMULPS       4480(AX), Z8, Z12
+	VADDPS       Z12, Z5, Z5
+	VMULPS       4544(AX), Z8, Z12
+	VMULPS       Z8, Z12, Z8
 	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x10, Z7, Z8
+	VPSRLD       $0x10, Z9, Z8
 	VPERMPS      Z0, Z8, Z8
-	VMULPS       4608(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       4672(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
+	VMULPS       4608(AX), Z8, Z12
+	VADDPS       Z12, Z5, Z5
+	VMULPS       4672(AX), Z8, Z12
+	VMULPS       Z8, Z12, Z8
 	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x14, Z7, Z8
+	VPSRLD       $0x14, Z9, Z8
 	VPERMPS      Z0, Z8, Z8
-	VMULPS       4736(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       4800(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
+	VMULPS       4736(AX), Z8, Z12
+	VADDPS       Z12, Z5, Z5
+	VMULPS       4800(AX), Z8, Z12
+	VMULPS       Z8, Z12, Z8
 	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x18, Z7, Z8
+	VPSRLD       $0x18, Z9, Z8
 	VPERMPS      Z0, Z8, Z8
-	VMULPS       4864(AX), Z8, Z9
+	VMULPS       4864(AX), Z8, Z12
+	VADDPS       Z12, Z5, Z5
+	VMULPS       4928(AX), Z8, Z12
+	VMULPS       Z8, Z12, Z8
+	VADDPS       Z8, Z6, Z6
+	VPSRLD       $0x1c, Z9, Z8
+	VPERMPS      Z0, Z8, Z8
+	VMULPS       4992(AX), Z8, Z9
 	VADDPS       Z9, Z5, Z5
-	VMULPS       4928(AX), Z8, Z9
+	VMULPS       5056(AX), Z8, Z9
 	VMULPS       Z8, Z9, Z8
 	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x1c, Z7, Z7
-	VPERMPS      Z0, Z7, Z7
-	VMULPS       4992(AX), Z7, Z8
-	VADDPS       Z8, Z5, Z5
-	VMULPS       5056(AX), Z7, Z8
-	VMULPS       Z7, Z8, Z7
-	VADDPS       Z7, Z6, Z6
-	VMOVUPS      32320(DX), Z7
-	VPERMPS      Z0, Z7, Z8
+	VPERMPS      Z0, Z10, Z8
 	VMULPS       5120(AX), Z8, Z9
 	VADDPS       Z9, Z5, Z5
 	VMULPS       5184(AX), Z8, Z9
 	VMULPS       Z8, Z9, Z8
 	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x04, Z7, Z8
+	VPSRLD       $0x04, Z10, Z8
 	VPERMPS      Z0, Z8, Z8
 	VMULPS       5248(AX), Z8, Z9
 	VADDPS       Z9, Z5, Z5
 	VMULPS       5312(AX), Z8, Z9
 	VMULPS       Z8, Z9, Z8
 	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x08, Z7, Z8
+	VPSRLD       $0x08, Z10, Z8
 	VPERMPS      Z0, Z8, Z8
 	VMULPS       5376(AX), Z8, Z9
 	VADDPS       Z9, Z5, Z5
 	VMULPS       5440(AX), Z8, Z9
 	VMULPS       Z8, Z9, Z8
 	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x0c, Z7, Z8
+	VPSRLD       $0x0c, Z10, Z8
 	VPERMPS      Z0, Z8, Z8
 	VMULPS       5504(AX), Z8, Z9
 	VADDPS       Z9, Z5, Z5
 	VMULPS       5568(AX), Z8, Z9
 	VMULPS       Z8, Z9, Z8
 	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x10, Z7, Z8
+	VPSRLD       $0x10, Z10, Z8
 	VPERMPS      Z0, Z8, Z8
 	VMULPS       5632(AX), Z8, Z9
 	VADDPS       Z9, Z5, Z5
 	VMULPS       5696(AX), Z8, Z9
 	VMULPS       Z8, Z9, Z8
 	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x14, Z7, Z8
+	VPSRLD       $0x14, Z10, Z8
 	VPERMPS      Z0, Z8, Z8
 	VMULPS       5760(AX), Z8, Z9
 	VADDPS       Z9, Z5, Z5
 	VMULPS       5824(AX), Z8, Z9
 	VMULPS       Z8, Z9, Z8
 	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x18, Z7, Z8
+	VPSRLD       $0x18, Z10, Z8
 	VPERMPS      Z0, Z8, Z8
 	VMULPS       5888(AX), Z8, Z9
 	VADDPS       Z9, Z5, Z5
 	VMULPS       5952(AX), Z8, Z9
 	VMULPS       Z8, Z9, Z8
 	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x1c, Z7, Z7
-	VPERMPS      Z0, Z7, Z7
-	VMULPS       6016(AX), Z7, Z8
-	VADDPS       Z8, Z5, Z5
-	VMULPS       6080(AX), Z7, Z8
-	VMULPS       Z7, Z8, Z7
-	VADDPS       Z7, Z6, Z6
-	VMOVUPS      32384(DX), Z7
+	VPSRLD       $0x1c, Z10, Z8
+	VPERMPS      Z0, Z8, Z8
+	VMULPS       6016(AX), Z8, Z9
+	VADDPS       Z9, Z5, Z5
+	VMULPS       6080(AX), Z8, Z9
+	VMULPS       Z8, Z9, Z8
+	VADDPS       Z8, Z6, Z6
 	VPERMPS      Z0, Z7, Z8
 	VMULPS       6144(AX), Z8, Z9
 	VADDPS       Z9, Z5, Z5
@@ -2185,56 +2631,55 @@ trial20:
 	VMULPS       7104(AX), Z7, Z8
 	VMULPS       Z7, Z8, Z7
 	VADDPS       Z7, Z6, Z6
-	VMOVUPS      32448(DX), Z7
-	VPERMPS      Z0, Z7, Z8
-	VMULPS       7168(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       7232(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x04, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       7296(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       7360(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x08, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       7424(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       7488(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x0c, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       7552(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       7616(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x10, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       7680(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       7744(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x14, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       7808(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       7872(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x18, Z7, Z8
-	VPERMPS      Z0, Z8, Z8
-	VMULPS       7936(AX), Z8, Z9
-	VADDPS       Z9, Z5, Z5
-	VMULPS       8000(AX), Z8, Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z6, Z6
-	VPSRLD       $0x1c, Z7, Z7
+	VPERMPS      Z0, Z11, Z7
+	VMULPS       7168(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       7232(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x04, Z11, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       7296(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       7360(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x08, Z11, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       7424(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       7488(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x0c, Z11, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       7552(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       7616(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x10, Z11, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       7680(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       7744(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x14, Z11, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       7808(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       7872(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x18, Z11, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       7936(AX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       8000(AX), Z7, Z8
+	VMULPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
+	VPSRLD       $0x1c, Z11, Z7
 	VPERMPS      Z0, Z7, Z7
 	VMULPS       8064(AX), Z7, Z8
 	VADDPS       Z8, Z5, Z5
@@ -2256,30 +2701,30 @@ trial20:
 	VPADDD       Z5, Z4, Z4
 	ADDQ         $0x00000100, DX
 	DECQ         CX
-	JNZ          trial20
+	JNZ          trial24
 	VMOVUPS      Z2, 39936(AX)
-	VMOVUPS      wordsAVX51200<>+0(SB), Z0
+	VMOVUPS      wordsAVX5123200<>+0(SB), Z0
 	VPADDD       Z0, Z3, Z0
 	VXORPS       Z1, Z1, Z1
 	VXORPS       Z4, Z4, Z4
 	VPCMPD       $0x05, Z4, Z3, K1
 	VPGATHERDD   32256(AX)(Z0*4), K1, Z1
 	VMOVUPS      Z1, 40064(AX)
-	VMOVUPS      wordsAVX51210<>+0(SB), Z0
+	VMOVUPS      wordsAVX5123210<>+0(SB), Z0
 	VPADDD       Z0, Z3, Z0
 	VXORPS       Z1, Z1, Z1
 	VXORPS       Z4, Z4, Z4
 	VPCMPD       $0x05, Z4, Z3, K1
 	VPGATHERDD   32256(AX)(Z0*4), K1, Z1
 	VMOVUPS      Z1, 40128(AX)
-	VMOVUPS      wordsAVX51220<>+0(SB), Z0
+	VMOVUPS      wordsAVX5123220<>+0(SB), Z0
 	VPADDD       Z0, Z3, Z0
 	VXORPS       Z1, Z1, Z1
 	VXORPS       Z4, Z4, Z4
 	VPCMPD       $0x05, Z4, Z3, K1
 	VPGATHERDD   32256(AX)(Z0*4), K1, Z1
 	VMOVUPS      Z1, 40192(AX)
-	VMOVUPS      wordsAVX51230<>+0(SB), Z0
+	VMOVUPS      wordsAVX5123230<>+0(SB), Z0
 	VPADDD       Z0, Z3, Z0
 	VXORPS       Z1, Z1, Z1
 	VXORPS       Z4, Z4, Z4
@@ -2293,44 +2738,116 @@ trial20:
 	VZEROUPPER
 	RET
 
+DATA splitPairs0<>+0(SB)/4, $0x00000000
+DATA splitPairs0<>+4(SB)/4, $0x00000001
+DATA splitPairs0<>+8(SB)/4, $0x00000004
+DATA splitPairs0<>+12(SB)/4, $0x00000005
+DATA splitPairs0<>+16(SB)/4, $0x00000008
+DATA splitPairs0<>+20(SB)/4, $0x00000009
+DATA splitPairs0<>+24(SB)/4, $0x0000000c
+DATA splitPairs0<>+28(SB)/4, $0x0000000d
+DATA splitPairs0<>+32(SB)/4, $0x00000010
+DATA splitPairs0<>+36(SB)/4, $0x00000011
+DATA splitPairs0<>+40(SB)/4, $0x00000014
+DATA splitPairs0<>+44(SB)/4, $0x00000015
+DATA splitPairs0<>+48(SB)/4, $0x00000018
+DATA splitPairs0<>+52(SB)/4, $0x00000019
+DATA splitPairs0<>+56(SB)/4, $0x0000001c
+DATA splitPairs0<>+60(SB)/4, $0x0000001d
+GLOBL splitPairs0<>(SB), RODATA|NOPTR, $64
+
+DATA splitPairs1<>+0(SB)/4, $0x00000002
+DATA splitPairs1<>+4(SB)/4, $0x00000003
+DATA splitPairs1<>+8(SB)/4, $0x00000006
+DATA splitPairs1<>+12(SB)/4, $0x00000007
+DATA splitPairs1<>+16(SB)/4, $0x0000000a
+DATA splitPairs1<>+20(SB)/4, $0x0000000b
+DATA splitPairs1<>+24(SB)/4, $0x0000000e
+DATA splitPairs1<>+28(SB)/4, $0x0000000f
+DATA splitPairs1<>+32(SB)/4, $0x00000012
+DATA splitPairs1<>+36(SB)/4, $0x00000013
+DATA splitPairs1<>+40(SB)/4, $0x00000016
+DATA splitPairs1<>+44(SB)/4, $0x00000017
+DATA splitPairs1<>+48(SB)/4, $0x0000001a
+DATA splitPairs1<>+52(SB)/4, $0x0000001b
+DATA splitPairs1<>+56(SB)/4, $0x0000001e
+DATA splitPairs1<>+60(SB)/4, $0x0000001f
+GLOBL splitPairs1<>(SB), RODATA|NOPTR, $64
+
 DATA bits_00000040<>+0(SB)/4, $0x00000040
 GLOBL bits_00000040<>(SB), RODATA|NOPTR, $4
 
-DATA wordsAVX51220<>+0(SB)/4, $0x00000020
-DATA wordsAVX51220<>+4(SB)/4, $0x00000021
-DATA wordsAVX51220<>+8(SB)/4, $0x00000022
-DATA wordsAVX51220<>+12(SB)/4, $0x00000023
-DATA wordsAVX51220<>+16(SB)/4, $0x00000024
-DATA wordsAVX51220<>+20(SB)/4, $0x00000025
-DATA wordsAVX51220<>+24(SB)/4, $0x00000026
-DATA wordsAVX51220<>+28(SB)/4, $0x00000027
-DATA wordsAVX51220<>+32(SB)/4, $0x00000028
-DATA wordsAVX51220<>+36(SB)/4, $0x00000029
-DATA wordsAVX51220<>+40(SB)/4, $0x0000002a
-DATA wordsAVX51220<>+44(SB)/4, $0x0000002b
-DATA wordsAVX51220<>+48(SB)/4, $0x0000002c
-DATA wordsAVX51220<>+52(SB)/4, $0x0000002d
-DATA wordsAVX51220<>+56(SB)/4, $0x0000002e
-DATA wordsAVX51220<>+60(SB)/4, $0x0000002f
-GLOBL wordsAVX51220<>(SB), RODATA|NOPTR, $64
+DATA wordsAVX5123200<>+0(SB)/4, $0x00000000
+DATA wordsAVX5123200<>+4(SB)/4, $0x00000004
+DATA wordsAVX5123200<>+8(SB)/4, $0x00000008
+DATA wordsAVX5123200<>+12(SB)/4, $0x0000000c
+DATA wordsAVX5123200<>+16(SB)/4, $0x00000010
+DATA wordsAVX5123200<>+20(SB)/4, $0x00000014
+DATA wordsAVX5123200<>+24(SB)/4, $0x00000018
+DATA wordsAVX5123200<>+28(SB)/4, $0x0000001c
+DATA wordsAVX5123200<>+32(SB)/4, $0x00000020
+DATA wordsAVX5123200<>+36(SB)/4, $0x00000024
+DATA wordsAVX5123200<>+40(SB)/4, $0x00000028
+DATA wordsAVX5123200<>+44(SB)/4, $0x0000002c
+DATA wordsAVX5123200<>+48(SB)/4, $0x00000030
+DATA wordsAVX5123200<>+52(SB)/4, $0x00000034
+DATA wordsAVX5123200<>+56(SB)/4, $0x00000038
+DATA wordsAVX5123200<>+60(SB)/4, $0x0000003c
+GLOBL wordsAVX5123200<>(SB), RODATA|NOPTR, $64
 
-DATA wordsAVX51230<>+0(SB)/4, $0x00000030
-DATA wordsAVX51230<>+4(SB)/4, $0x00000031
-DATA wordsAVX51230<>+8(SB)/4, $0x00000032
-DATA wordsAVX51230<>+12(SB)/4, $0x00000033
-DATA wordsAVX51230<>+16(SB)/4, $0x00000034
-DATA wordsAVX51230<>+20(SB)/4, $0x00000035
-DATA wordsAVX51230<>+24(SB)/4, $0x00000036
-DATA wordsAVX51230<>+28(SB)/4, $0x00000037
-DATA wordsAVX51230<>+32(SB)/4, $0x00000038
-DATA wordsAVX51230<>+36(SB)/4, $0x00000039
-DATA wordsAVX51230<>+40(SB)/4, $0x0000003a
-DATA wordsAVX51230<>+44(SB)/4, $0x0000003b
-DATA wordsAVX51230<>+48(SB)/4, $0x0000003c
-DATA wordsAVX51230<>+52(SB)/4, $0x0000003d
-DATA wordsAVX51230<>+56(SB)/4, $0x0000003e
-DATA wordsAVX51230<>+60(SB)/4, $0x0000003f
-GLOBL wordsAVX51230<>(SB), RODATA|NOPTR, $64
+DATA wordsAVX5123210<>+0(SB)/4, $0x00000001
+DATA wordsAVX5123210<>+4(SB)/4, $0x00000005
+DATA wordsAVX5123210<>+8(SB)/4, $0x00000009
+DATA wordsAVX5123210<>+12(SB)/4, $0x0000000d
+DATA wordsAVX5123210<>+16(SB)/4, $0x00000011
+DATA wordsAVX5123210<>+20(SB)/4, $0x00000015
+DATA wordsAVX5123210<>+24(SB)/4, $0x00000019
+DATA wordsAVX5123210<>+28(SB)/4, $0x0000001d
+DATA wordsAVX5123210<>+32(SB)/4, $0x00000021
+DATA wordsAVX5123210<>+36(SB)/4, $0x00000025
+DATA wordsAVX5123210<>+40(SB)/4, $0x00000029
+DATA wordsAVX5123210<>+44(SB)/4, $0x0000002d
+DATA wordsAVX5123210<>+48(SB)/4, $0x00000031
+DATA wordsAVX5123210<>+52(SB)/4, $0x00000035
+DATA wordsAVX5123210<>+56(SB)/4, $0x00000039
+DATA wordsAVX5123210<>+60(SB)/4, $0x0000003d
+GLOBL wordsAVX5123210<>(SB), RODATA|NOPTR, $64
+
+DATA wordsAVX5123220<>+0(SB)/4, $0x00000002
+DATA wordsAVX5123220<>+4(SB)/4, $0x00000006
+DATA wordsAVX5123220<>+8(SB)/4, $0x0000000a
+DATA wordsAVX5123220<>+12(SB)/4, $0x0000000e
+DATA wordsAVX5123220<>+16(SB)/4, $0x00000012
+DATA wordsAVX5123220<>+20(SB)/4, $0x00000016
+DATA wordsAVX5123220<>+24(SB)/4, $0x0000001a
+DATA wordsAVX5123220<>+28(SB)/4, $0x0000001e
+DATA wordsAVX5123220<>+32(SB)/4, $0x00000022
+DATA wordsAVX5123220<>+36(SB)/4, $0x00000026
+DATA wordsAVX5123220<>+40(SB)/4, $0x0000002a
+DATA wordsAVX5123220<>+44(SB)/4, $0x0000002e
+DATA wordsAVX5123220<>+48(SB)/4, $0x00000032
+DATA wordsAVX5123220<>+52(SB)/4, $0x00000036
+DATA wordsAVX5123220<>+56(SB)/4, $0x0000003a
+DATA wordsAVX5123220<>+60(SB)/4, $0x0000003e
+GLOBL wordsAVX5123220<>(SB), RODATA|NOPTR, $64
+
+DATA wordsAVX5123230<>+0(SB)/4, $0x00000003
+DATA wordsAVX5123230<>+4(SB)/4, $0x00000007
+DATA wordsAVX5123230<>+8(SB)/4, $0x0000000b
+DATA wordsAVX5123230<>+12(SB)/4, $0x0000000f
+DATA wordsAVX5123230<>+16(SB)/4, $0x00000013
+DATA wordsAVX5123230<>+20(SB)/4, $0x00000017
+DATA wordsAVX5123230<>+24(SB)/4, $0x0000001b
+DATA wordsAVX5123230<>+28(SB)/4, $0x0000001f
+DATA wordsAVX5123230<>+32(SB)/4, $0x00000023
+DATA wordsAVX5123230<>+36(SB)/4, $0x00000027
+DATA wordsAVX5123230<>+40(SB)/4, $0x0000002b
+DATA wordsAVX5123230<>+44(SB)/4, $0x0000002f
+DATA wordsAVX5123230<>+48(SB)/4, $0x00000033
+DATA wordsAVX5123230<>+52(SB)/4, $0x00000037
+DATA wordsAVX5123230<>+56(SB)/4, $0x0000003b
+DATA wordsAVX5123230<>+60(SB)/4, $0x0000003f
+GLOBL wordsAVX5123230<>(SB), RODATA|NOPTR, $64
 
 // func refine32AVX512(scratch *float32) (bad int)
 // Requires: AVX, AVX512DQ, AVX512F
@@ -2343,179 +2860,196 @@ TEXT ·refine32AVX512(SB), NOSPLIT, $0-16
 	VCMPPS       $0x1e, Z2, Z1, K1
 	VXORPS       Z2, Z2, Z2
 	VXORPS       Z3, Z3, Z3
-	VMOVUPS      40064(AX), Z4
-	VMOVUPS      32256(AX), Z5
-	VMOVAPS      Z5, K1, Z4
-	VMOVUPS      Z4, 40064(AX)
-	VPERMPS      Z0, Z4, Z5
-	VMULPS       4096(AX), Z5, Z6
-	VADDPS       Z6, Z2, Z2
-	VMULPS       4160(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x04, Z4, Z5
-	VPERMPS      Z0, Z5, Z5
-	VMULPS       4224(AX), Z5, Z6
-	VADDPS       Z6, Z2, Z2
-	VMULPS       4288(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x08, Z4, Z5
-	VPERMPS      Z0, Z5, Z5
-	VMULPS       4352(AX), Z5, Z6
-	VADDPS       Z6, Z2, Z2
-	VMULPS       4416(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x0c, Z4, Z5
-	VPERMPS      Z0, Z5, Z5
-	VMULPS       4480(AX), Z5, Z6
-	VADDPS       Z6, Z2, Z2
-	VMULPS       4544(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x10, Z4, Z5
-	VPERMPS      Z0, Z5, Z5
-	VMULPS       4608(AX), Z5, Z6
-	VADDPS       Z6, Z2, Z2
-	VMULPS       4672(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x14, Z4, Z5
-	VPERMPS      Z0, Z5, Z5
-	VMULPS       4736(AX), Z5, Z6
-	VADDPS       Z6, Z2, Z2
-	VMULPS       4800(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x18, Z4, Z5
-	VPERMPS      Z0, Z5, Z5
-	VMULPS       4864(AX), Z5, Z6
-	VADDPS       Z6, Z2, Z2
-	VMULPS       4928(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x1c, Z4, Z4
-	VPERMPS      Z0, Z4, Z4
-	VMULPS       4992(AX), Z4, Z5
-	VADDPS       Z5, Z2, Z2
-	VMULPS       5056(AX), Z4, Z5
-	VMULPS       Z4, Z5, Z4
-	VADDPS       Z4, Z3, Z3
-	VMOVUPS      40128(AX), Z4
+	VMOVUPS      32256(AX), Z4
 	VMOVUPS      32320(AX), Z5
-	VMOVAPS      Z5, K1, Z4
-	VMOVUPS      Z4, 40128(AX)
+	VMOVUPS      32384(AX), Z6
+	VMOVUPS      32448(AX), Z7
+	VMOVUPS      splitPairs0<>+0(SB), Z8
+	VPERMI2PS    Z5, Z4, Z8
+	VMOVUPS      splitPairs1<>+0(SB), Z9
+	VPERMI2PS    Z5, Z4, Z9
+	VMOVUPS      splitPairs0<>+0(SB), Z4
+	VPERMI2PS    Z7, Z6, Z4
+	VMOVUPS      splitPairs1<>+0(SB), Z5
+	VPERMI2PS    Z7, Z6, Z5
+	VMOVUPS      split0<>+0(SB), Z6
+	VPERMI2PS    Z4, Z8, Z6
+	VMOVUPS      split1<>+0(SB), Z7
+	VPERMI2PS    Z4, Z8, Z7
+	VMOVUPS      split0<>+0(SB), Z4
+	VPERMI2PS    Z5, Z9, Z4
+	VMOVUPS      split1<>+0(SB), Z8
+	VPERMI2PS    Z5, Z9, Z8
+	VMOVUPS      40064(AX), Z5
+	VMOVAPS      Z6, K1, Z5
+	VMOVUPS      Z5, 40064(AX)
+	VPERMPS      Z0, Z5, Z6
+	VMULPS       4096(AX), Z6, Z9
+	VADDPS       Z9, Z2, Z2
+	VMULPS       4160(AX), Z6, Z9
+	VMULPS       Z6, Z9, Z6
+	VADDPS       Z6, Z3, Z3
+	VPSRLD       $0x04, Z5, Z6
+	VPERMPS      Z0, Z6, Z6
+	VMULPS       4224(AX), Z6, Z9
+	VADDPS       Z9, Z2, Z2
+	VMULPS       4288(AX), Z6, Z9
+	VMULPS       Z6, Z9, Z6
+	VADDPS       Z6, Z3, Z3
+	VPSRLD       $0x08, Z5, Z6
+	VPERMPS      Z0, Z6, Z6
+	VMULPS       4352(AX), Z6, Z9
+	VADDPS       Z9, Z2, Z2
+	VMULPS       4416(AX), Z6, Z9
+	VMULPS       Z6, Z9, Z6
+	VADDPS       Z6, Z3, Z3
+	VPSRLD       $0x0c, Z5, Z6
+	VPERMPS      Z0, Z6, Z6
+	VMULPS       4480(AX), Z6, Z9
+	VADDPS       Z9, Z2, Z2
+	VMULPS       4544(AX), Z6, Z9
+	VMULPS       Z6, Z9, Z6
+	VADDPS       Z6, Z3, Z3
+	VPSRLD       $0x10, Z5, Z6
+	VPERMPS      Z0, Z6, Z6
+	VMULPS       4608(AX), Z6, Z9
+	VADDPS       Z9, Z2, Z2
+	VMULPS       4672(AX), Z6, Z9
+	VMULPS       Z6, Z9, Z6
+	VADDPS       Z6, Z3, Z3
+	VPSRLD       $0x14, Z5, Z6
+	VPERMPS      Z0, Z6, Z6
+	VMULPS       4736(AX), Z6, Z9
+	VADDPS       Z9, Z2, Z2
+	VMULPS       4800(AX), Z6, Z9
+	VMULPS       Z6, Z9, Z6
+	VADDPS       Z6, Z3, Z3
+	VPSRLD       $0x18, Z5, Z6
+	VPERMPS      Z0, Z6, Z6
+	VMULPS       4864(AX), Z6, Z9
+	VADDPS       Z9, Z2, Z2
+	VMULPS       4928(AX), Z6, Z9
+	VMULPS       Z6, Z9, Z6
+	VADDPS       Z6, Z3, Z3
+	VPSRLD       $0x1c, Z5, Z5
+	VPERMPS      Z0, Z5, Z5
+	VMULPS       4992(AX), Z5, Z6
+	VADDPS       Z6, Z2, Z2
+	VMULPS       5056(AX), Z5, Z6
+	VMULPS       Z5, Z6, Z5
+	VADDPS       Z5, Z3, Z3
+	VMOVUPS      40128(AX), Z5
+	VMOVAPS      Z7, K1, Z5
+	VMOVUPS      Z5, 40128(AX)
 	KORW         K1, K1, K2
-	VPERMPS      Z0, Z4, Z5
-	VMULPS       5120(AX), Z5, Z6
-	VADDPS       Z6, Z2, Z2
-	VMULPS       5184(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x04, Z4, Z5
+	VPERMPS      Z0, Z5, Z6
+	VMULPS       5120(AX), Z6, Z7
+	VADDPS       Z7, Z2, Z2
+	VMULPS       5184(AX), Z6, Z7
+	VMULPS       Z6, Z7, Z6
+	VADDPS       Z6, Z3, Z3
+	VPSRLD       $0x04, Z5, Z6
+	VPERMPS      Z0, Z6, Z6
+	VMULPS       5248(AX), Z6, Z7
+	VADDPS       Z7, Z2, Z2
+	VMULPS       5312(AX), Z6, Z7
+	VMULPS       Z6, Z7, Z6
+	VADDPS       Z6, Z3, Z3
+	VPSRLD       $0x08, Z5, Z6
+	VPERMPS      Z0, Z6, Z6
+	VMULPS       5376(AX), Z6, Z7
+	VADDPS       Z7, Z2, Z2
+	VMULPS       5440(AX), Z6, Z7
+	VMULPS       Z6, Z7, Z6
+	VADDPS       Z6, Z3, Z3
+	VPSRLD       $0x0c, Z5, Z6
+	VPERMPS      Z0, Z6, Z6
+	VMULPS       5504(AX), Z6, Z7
+	VADDPS       Z7, Z2, Z2
+	VMULPS       5568(AX), Z6, Z7
+	VMULPS       Z6, Z7, Z6
+	VADDPS       Z6, Z3, Z3
+	VPSRLD       $0x10, Z5, Z6
+	VPERMPS      Z0, Z6, Z6
+	VMULPS       5632(AX), Z6, Z7
+	VADDPS       Z7, Z2, Z2
+	VMULPS       5696(AX), Z6, Z7
+	VMULPS       Z6, Z7, Z6
+	VADDPS       Z6, Z3, Z3
+	VPSRLD       $0x14, Z5, Z6
+	VPERMPS      Z0, Z6, Z6
+	VMULPS       5760(AX), Z6, Z7
+	VADDPS       Z7, Z2, Z2
+	VMULPS       5824(AX), Z6, Z7
+	VMULPS       Z6, Z7, Z6
+	VADDPS       Z6, Z3, Z3
+	VPSRLD       $0x18, Z5, Z6
+	VPERMPS      Z0, Z6, Z6
+	VMULPS       5888(AX), Z6, Z7
+	VADDPS       Z7, Z2, Z2
+	VMULPS       5952(AX), Z6, Z7
+	VMULPS       Z6, Z7, Z6
+	VADDPS       Z6, Z3, Z3
+	VPSRLD       $0x1c, Z5, Z5
 	VPERMPS      Z0, Z5, Z5
-	VMULPS       5248(AX), Z5, Z6
+	VMULPS       6016(AX), Z5, Z6
 	VADDPS       Z6, Z2, Z2
-	VMULPS       5312(AX), Z5, Z6
+	VMULPS       6080(AX), Z5, Z6
 	VMULPS       Z5, Z6, Z5
 	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x08, Z4, Z5
-	VPERMPS      Z0, Z5, Z5
-	VMULPS       5376(AX), Z5, Z6
-	VADDPS       Z6, Z2, Z2
-	VMULPS       5440(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x0c, Z4, Z5
-	VPERMPS      Z0, Z5, Z5
-	VMULPS       5504(AX), Z5, Z6
-	VADDPS       Z6, Z2, Z2
-	VMULPS       5568(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x10, Z4, Z5
-	VPERMPS      Z0, Z5, Z5
-	VMULPS       5632(AX), Z5, Z6
-	VADDPS       Z6, Z2, Z2
-	VMULPS       5696(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x14, Z4, Z5
-	VPERMPS      Z0, Z5, Z5
-	VMULPS       5760(AX), Z5, Z6
-	VADDPS       Z6, Z2, Z2
-	VMULPS       5824(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x18, Z4, Z5
-	VPERMPS      Z0, Z5, Z5
-	VMULPS       5888(AX), Z5, Z6
-	VADDPS       Z6, Z2, Z2
-	VMULPS       5952(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x1c, Z4, Z4
-	VPERMPS      Z0, Z4, Z4
-	VMULPS       6016(AX), Z4, Z5
-	VADDPS       Z5, Z2, Z2
-	VMULPS       6080(AX), Z4, Z5
-	VMULPS       Z4, Z5, Z4
-	VADDPS       Z4, Z3, Z3
-	VMOVUPS      40192(AX), Z4
-	VMOVUPS      32384(AX), Z5
-	VMOVAPS      Z5, K1, Z4
-	VMOVUPS      Z4, 40192(AX)
+	VMOVUPS      40192(AX), Z5
+	VMOVAPS      Z4, K1, Z5
+	VMOVUPS      Z5, 40192(AX)
 	KORW         K1, K2, K2
-	VPERMPS      Z0, Z4, Z5
-	VMULPS       6144(AX), Z5, Z6
+	VPERMPS      Z0, Z5, Z4
+	VMULPS       6144(AX), Z4, Z6
 	VADDPS       Z6, Z2, Z2
-	VMULPS       6208(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x04, Z4, Z5
-	VPERMPS      Z0, Z5, Z5
-	VMULPS       6272(AX), Z5, Z6
+	VMULPS       6208(AX), Z4, Z6
+	VMULPS       Z4, Z6, Z4
+	VADDPS       Z4, Z3, Z3
+	VPSRLD       $0x04, Z5, Z4
+	VPERMPS      Z0, Z4, Z4
+	VMULPS       6272(AX), Z4, Z6
 	VADDPS       Z6, Z2, Z2
-	VMULPS       6336(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x08, Z4, Z5
-	VPERMPS      Z0, Z5, Z5
-	VMULPS       6400(AX), Z5, Z6
+	VMULPS       6336(AX), Z4, Z6
+	VMULPS       Z4, Z6, Z4
+	VADDPS       Z4, Z3, Z3
+	VPSRLD       $0x08, Z5, Z4
+	VPERMPS      Z0, Z4, Z4
+	VMULPS       6400(AX), Z4, Z6
 	VADDPS       Z6, Z2, Z2
-	VMULPS       6464(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x0c, Z4, Z5
-	VPERMPS      Z0, Z5, Z5
-	VMULPS       6528(AX), Z5, Z6
+	VMULPS       6464(AX), Z4, Z6
+	VMULPS       Z4, Z6, Z4
+	VADDPS       Z4, Z3, Z3
+	VPSRLD       $0x0c, Z5, Z4
+	VPERMPS      Z0, Z4, Z4
+	VMULPS       6528(AX), Z4, Z6
 	VADDPS       Z6, Z2, Z2
-	VMULPS       6592(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x10, Z4, Z5
-	VPERMPS      Z0, Z5, Z5
-	VMULPS       6656(AX), Z5, Z6
+	VMULPS       6592(AX), Z4, Z6
+	VMULPS       Z4, Z6, Z4
+	VADDPS       Z4, Z3, Z3
+	VPSRLD       $0x10, Z5, Z4
+	VPERMPS      Z0, Z4, Z4
+	VMULPS       6656(AX), Z4, Z6
 	VADDPS       Z6, Z2, Z2
-	VMULPS       6720(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x14, Z4, Z5
-	VPERMPS      Z0, Z5, Z5
-	VMULPS       6784(AX), Z5, Z6
+	VMULPS       6720(AX), Z4, Z6
+	VMULPS       Z4, Z6, Z4
+	VADDPS       Z4, Z3, Z3
+	VPSRLD       $0x14, Z5, Z4
+	VPERMPS      Z0, Z4, Z4
+	VMULPS       6784(AX), Z4, Z6
 	VADDPS       Z6, Z2, Z2
-	VMULPS       6848(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x18, Z4, Z5
-	VPERMPS      Z0, Z5, Z5
-	VMULPS       6912(AX), Z5, Z6
+	VMULPS       6848(AX), Z4, Z6
+	VMULPS       Z4, Z6, Z4
+	VADDPS       Z4, Z3, Z3
+	VPSRLD       $0x18, Z5, Z4
+	VPERMPS      Z0, Z4, Z4
+	VMULPS       6912(AX), Z4, Z6
 	VADDPS       Z6, Z2, Z2
-	VMULPS       6976(AX), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VADDPS       Z5, Z3, Z3
-	VPSRLD       $0x1c, Z4, Z4
+	VMULPS       6976(AX), Z4, Z6
+	VMULPS       Z4, Z6, Z4
+	VADDPS       Z4, Z3, Z3
+	VPSRLD       $0x1c, Z5, Z4
 	VPERMPS      Z0, Z4, Z4
 	VMULPS       7040(AX), Z4, Z5
 	VADDPS       Z5, Z2, Z2
@@ -2523,8 +3057,7 @@ TEXT ·refine32AVX512(SB), NOSPLIT, $0-16
 	VMULPS       Z4, Z5, Z4
 	VADDPS       Z4, Z3, Z3
 	VMOVUPS      40256(AX), Z4
-	VMOVUPS      32448(AX), Z5
-	VMOVAPS      Z5, K1, Z4
+	VMOVAPS      Z8, K1, Z4
 	VMOVUPS      Z4, 40256(AX)
 	KORW         K1, K2, K1
 	VPERMPS      Z0, Z4, Z5
@@ -2606,18 +3139,23 @@ TEXT ·triesIQ2AVX512(SB), NOSPLIT, $0-24
 	MOVQ         factors+8(FP), CX
 	MOVQ         trials+16(FP), DX
 	VBROADCASTSS bits_3f800000<>+0(SB), Z0
+	LEAQ         71808(AX), BX
 	VMOVUPS      40000(AX), Z1
 
-trial21:
+trial25:
 	VBROADCASTSS (CX), Z2
 	VDIVPS       Z1, Z2, Z2
 	VMOVUPS      Z2, 24576(AX)
 	VDIVPS       Z2, Z0, Z2
 	VMOVUPS      Z2, 25856(AX)
+	VMULPS       Z2, Z2, Z2
+	VMULPS       (BX), Z2, Z2
+	VADDPS       64(BX), Z2, Z2
+	VMOVUPS      Z2, 70528(AX)
 	ADDQ         $0x04, CX
 	ADDQ         $0x40, AX
 	DECQ         DX
-	JNZ          trial21
+	JNZ          trial25
 	VZEROUPPER
 	RET
 
@@ -2630,17 +3168,16 @@ TEXT ·weighEven16AVX2(SB), NOSPLIT, $0-56
 	MOVQ         first+24(FP), BX
 	MOVQ         runs+32(FP), SI
 	VBROADCASTSS sigma2+40(FP), Y0
-	MOVQ         BX, DI
-	SHLQ         $0x08, DI
-	LEAQ         8192(AX)(DI*1), DI
 	MOVQ         BX, R8
 	IMUL3Q       $0x00000040, R8, R8
 	ADDQ         AX, R8
 	IMUL3Q       $0x02, BX, BX
-	LEAQ         40384(AX)(BX*1), AX
-	XORQ         BX, BX
+	LEAQ         40384(AX)(BX*1), DI
+	SHLQ         $0x08, BX
+	LEAQ         8192(AX)(BX*1), BX
+	XORQ         AX, AX
 
-run22:
+run26:
 	VMOVUPS      (CX), Y1
 	VMULPS       Y1, Y1, Y2
 	VADDPS       Y0, Y2, Y2
@@ -2677,7 +3214,7 @@ run22:
 	VPSLLVD      signShifts<>+0(SB), Y4, Y4
 	VPAND        Y4, Y3, Y3
 	VPXOR        Y1, Y3, Y3
-	MOVB         R9, (AX)
+	MOVB         R9, (DI)
 	VMOVUPS      Y3, (R8)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
 	VCMPPS       $0x16, Y4, Y2, Y4
@@ -2690,32 +3227,32 @@ run22:
 	VCMPPS       $0x19, Y4, Y2, Y4
 	VPOR         Y1, Y4, Y1
 	VMOVMSKPS    Y1, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VSQRTPS      Y2, Y2
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, (DI)
+	VMOVUPS      Y1, (BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 32(DI)
+	VMOVUPS      Y1, 32(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 64(DI)
+	VMOVUPS      Y1, 64(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 96(DI)
+	VMOVUPS      Y1, 96(BX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 128(DI)
+	VMOVUPS      Y1, 128(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 160(DI)
+	VMOVUPS      Y1, 160(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 192(DI)
+	VMOVUPS      Y1, 192(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 224(DI)
+	VMOVUPS      Y1, 224(BX)
 	VMOVUPS      32(CX), Y1
 	VMULPS       Y1, Y1, Y2
 	VADDPS       Y0, Y2, Y2
@@ -2752,7 +3289,7 @@ run22:
 	VPSLLVD      signShifts<>+0(SB), Y4, Y4
 	VPAND        Y4, Y3, Y3
 	VPXOR        Y1, Y3, Y3
-	MOVB         R9, 1(AX)
+	MOVB         R9, 1(DI)
 	VMOVUPS      Y3, 32(R8)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
 	VCMPPS       $0x16, Y4, Y2, Y4
@@ -2765,41 +3302,41 @@ run22:
 	VCMPPS       $0x19, Y4, Y2, Y4
 	VPOR         Y1, Y4, Y1
 	VMOVMSKPS    Y1, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VSQRTPS      Y2, Y2
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 4096(DI)
+	VMOVUPS      Y1, 256(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 4128(DI)
+	VMOVUPS      Y1, 288(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 4160(DI)
+	VMOVUPS      Y1, 320(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 4192(DI)
+	VMOVUPS      Y1, 352(BX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4224(DI)
+	VMOVUPS      Y1, 384(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4256(DI)
+	VMOVUPS      Y1, 416(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4288(DI)
+	VMOVUPS      Y1, 448(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4320(DI)
+	VMOVUPS      Y1, 480(BX)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000040, R8
-	ADDQ         $0x02, AX
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x02, DI
+	ADDQ         $0x00000200, BX
 	DECQ         SI
-	JNZ          run22
+	JNZ          run26
 	VZEROUPPER
-	MOVQ         BX, bad+48(FP)
+	MOVQ         AX, bad+48(FP)
 	RET
 
 DATA signShifts<>+0(SB)/4, $0x0000001f
@@ -2861,17 +3398,16 @@ TEXT ·weighSigned16AVX2(SB), NOSPLIT, $0-56
 	MOVQ         first+24(FP), BX
 	MOVQ         runs+32(FP), SI
 	VBROADCASTSS sigma2+40(FP), Y0
-	MOVQ         BX, DI
-	SHLQ         $0x08, DI
-	LEAQ         8192(AX)(DI*1), DI
 	MOVQ         BX, R8
 	IMUL3Q       $0x00000040, R8, R8
 	ADDQ         AX, R8
 	IMUL3Q       $0x02, BX, BX
-	LEAQ         40384(AX)(BX*1), AX
-	XORQ         BX, BX
+	LEAQ         40384(AX)(BX*1), DI
+	SHLQ         $0x08, BX
+	LEAQ         8192(AX)(BX*1), BX
+	XORQ         AX, AX
 
-run23:
+run27:
 	VMOVUPS      (CX), Y1
 	VMULPS       Y1, Y1, Y2
 	VADDPS       Y0, Y2, Y2
@@ -2883,7 +3419,7 @@ run23:
 	VMOVMSKPS    Y3, R9
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y1, Y3, Y3
-	MOVB         R9, (AX)
+	MOVB         R9, (DI)
 	VMOVUPS      Y3, (R8)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
 	VCMPPS       $0x16, Y4, Y2, Y4
@@ -2896,32 +3432,32 @@ run23:
 	VCMPPS       $0x19, Y4, Y2, Y4
 	VPOR         Y1, Y4, Y1
 	VMOVMSKPS    Y1, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VSQRTPS      Y2, Y2
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, (DI)
+	VMOVUPS      Y1, (BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 32(DI)
+	VMOVUPS      Y1, 32(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 64(DI)
+	VMOVUPS      Y1, 64(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 96(DI)
+	VMOVUPS      Y1, 96(BX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 128(DI)
+	VMOVUPS      Y1, 128(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 160(DI)
+	VMOVUPS      Y1, 160(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 192(DI)
+	VMOVUPS      Y1, 192(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 224(DI)
+	VMOVUPS      Y1, 224(BX)
 	VMOVUPS      32(CX), Y1
 	VMULPS       Y1, Y1, Y2
 	VADDPS       Y0, Y2, Y2
@@ -2933,7 +3469,7 @@ run23:
 	VMOVMSKPS    Y3, R9
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y1, Y3, Y3
-	MOVB         R9, 1(AX)
+	MOVB         R9, 1(DI)
 	VMOVUPS      Y3, 32(R8)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
 	VCMPPS       $0x16, Y4, Y2, Y4
@@ -2946,41 +3482,41 @@ run23:
 	VCMPPS       $0x19, Y4, Y2, Y4
 	VPOR         Y1, Y4, Y1
 	VMOVMSKPS    Y1, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VSQRTPS      Y2, Y2
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 4096(DI)
+	VMOVUPS      Y1, 256(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 4128(DI)
+	VMOVUPS      Y1, 288(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 4160(DI)
+	VMOVUPS      Y1, 320(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 4192(DI)
+	VMOVUPS      Y1, 352(BX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4224(DI)
+	VMOVUPS      Y1, 384(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4256(DI)
+	VMOVUPS      Y1, 416(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4288(DI)
+	VMOVUPS      Y1, 448(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4320(DI)
+	VMOVUPS      Y1, 480(BX)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000040, R8
-	ADDQ         $0x02, AX
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x02, DI
+	ADDQ         $0x00000200, BX
 	DECQ         SI
-	JNZ          run23
+	JNZ          run27
 	VZEROUPPER
-	MOVQ         BX, bad+48(FP)
+	MOVQ         AX, bad+48(FP)
 	RET
 
 // func weighPlain16AVX2(scratch *float32, x *float32, importance *float32, first int, runs int, sigma2 float32) (bad int)
@@ -2992,19 +3528,18 @@ TEXT ·weighPlain16AVX2(SB), NOSPLIT, $0-56
 	MOVQ         first+24(FP), DX
 	MOVQ         runs+32(FP), BX
 	VBROADCASTSS sigma2+40(FP), Y0
-	MOVQ         DX, SI
-	SHLQ         $0x08, SI
-	LEAQ         8192(AX)(SI*1), SI
 	MOVQ         DX, DI
 	IMUL3Q       $0x00000040, DI, DI
 	ADDQ         AX, DI
 	IMUL3Q       $0x02, DX, DX
-	LEAQ         40384(AX)(DX*1), AX
-	XORQ         DX, DX
+	LEAQ         40384(AX)(DX*1), SI
+	SHLQ         $0x08, DX
+	LEAQ         8192(AX)(DX*1), DX
+	XORQ         AX, AX
 	VBROADCASTSS bits_3e800000<>+0(SB), Y1
 	VMULPS       Y1, Y0, Y0
 
-run24:
+run28:
 	VMOVUPS      (CX), Y1
 	VMULPS       Y1, Y1, Y2
 	VADDPS       Y0, Y2, Y2
@@ -3014,7 +3549,7 @@ run24:
 	VMOVMSKPS    Y3, R8
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y1, Y3, Y3
-	MOVB         R8, (AX)
+	MOVB         R8, (SI)
 	VMOVUPS      Y3, (DI)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
 	VCMPPS       $0x16, Y4, Y2, Y4
@@ -3027,32 +3562,32 @@ run24:
 	VCMPPS       $0x19, Y4, Y2, Y4
 	VPOR         Y1, Y4, Y1
 	VMOVMSKPS    Y1, R8
-	ORL          R8, DX
+	ORL          R8, AX
 	VSQRTPS      Y2, Y2
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, (SI)
+	VMOVUPS      Y1, (DX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 32(SI)
+	VMOVUPS      Y1, 32(DX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 64(SI)
+	VMOVUPS      Y1, 64(DX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 96(SI)
+	VMOVUPS      Y1, 96(DX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 128(SI)
+	VMOVUPS      Y1, 128(DX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 160(SI)
+	VMOVUPS      Y1, 160(DX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 192(SI)
+	VMOVUPS      Y1, 192(DX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 224(SI)
+	VMOVUPS      Y1, 224(DX)
 	VMOVUPS      32(CX), Y1
 	VMULPS       Y1, Y1, Y2
 	VADDPS       Y0, Y2, Y2
@@ -3062,7 +3597,7 @@ run24:
 	VMOVMSKPS    Y3, R8
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y1, Y3, Y3
-	MOVB         R8, 1(AX)
+	MOVB         R8, 1(SI)
 	VMOVUPS      Y3, 32(DI)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
 	VCMPPS       $0x16, Y4, Y2, Y4
@@ -3075,40 +3610,40 @@ run24:
 	VCMPPS       $0x19, Y4, Y2, Y4
 	VPOR         Y1, Y4, Y1
 	VMOVMSKPS    Y1, R8
-	ORL          R8, DX
+	ORL          R8, AX
 	VSQRTPS      Y2, Y2
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 4096(SI)
+	VMOVUPS      Y1, 256(DX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 4128(SI)
+	VMOVUPS      Y1, 288(DX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 4160(SI)
+	VMOVUPS      Y1, 320(DX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 4192(SI)
+	VMOVUPS      Y1, 352(DX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4224(SI)
+	VMOVUPS      Y1, 384(DX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4256(SI)
+	VMOVUPS      Y1, 416(DX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4288(SI)
+	VMOVUPS      Y1, 448(DX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4320(SI)
+	VMOVUPS      Y1, 480(DX)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DI
-	ADDQ         $0x02, AX
-	ADDQ         $0x00000100, SI
+	ADDQ         $0x02, SI
+	ADDQ         $0x00000200, DX
 	DECQ         BX
-	JNZ          run24
+	JNZ          run28
 	VZEROUPPER
-	MOVQ         DX, bad+48(FP)
+	MOVQ         AX, bad+48(FP)
 	RET
 
 // func tops16AVX2(scratch *float32) (bad int)
@@ -3116,250 +3651,462 @@ run24:
 TEXT ·tops16AVX2(SB), NOSPLIT, $0-16
 	MOVQ         scratch+0(FP), AX
 	XORQ         CX, CX
-	VMOVUPS      4096(AX), Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y1
-	VPAND        Y0, Y1, Y1
-	VMULPS       4160(AX), Y0, Y2
-	VMOVUPS      Y2, 4096(AX)
-	VMOVUPS      4224(AX), Y2
-	VMAXPS       Y0, Y2, Y0
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VMOVUPS      4096(AX), Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4288(AX), Y2, Y2
-	VMOVUPS      Y2, 4224(AX)
-	VMOVUPS      4352(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4416(AX), Y2, Y2
-	VMOVUPS      Y2, 4352(AX)
-	VMOVUPS      4480(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4544(AX), Y2, Y2
-	VMOVUPS      Y2, 4480(AX)
-	VMOVUPS      4608(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4672(AX), Y2, Y2
-	VMOVUPS      Y2, 4608(AX)
-	VMOVUPS      4736(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4800(AX), Y2, Y2
-	VMOVUPS      Y2, 4736(AX)
-	VMOVUPS      4864(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4928(AX), Y2, Y2
-	VMOVUPS      Y2, 4864(AX)
-	VMOVUPS      4992(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5056(AX), Y2, Y2
-	VMOVUPS      Y2, 4992(AX)
-	VMOVUPS      5120(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5184(AX), Y2, Y2
-	VMOVUPS      Y2, 5120(AX)
-	VMOVUPS      5248(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5312(AX), Y2, Y2
-	VMOVUPS      Y2, 5248(AX)
-	VMOVUPS      5376(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5440(AX), Y2, Y2
-	VMOVUPS      Y2, 5376(AX)
-	VMOVUPS      5504(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5568(AX), Y2, Y2
-	VMOVUPS      Y2, 5504(AX)
-	VMOVUPS      5632(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5696(AX), Y2, Y2
-	VMOVUPS      Y2, 5632(AX)
-	VMOVUPS      5760(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5824(AX), Y2, Y2
-	VMOVUPS      Y2, 5760(AX)
-	VMOVUPS      5888(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5952(AX), Y2, Y2
-	VMOVUPS      Y2, 5888(AX)
-	VMOVUPS      6016(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       6080(AX), Y2, Y2
-	VMOVUPS      Y2, 6016(AX)
-	VBROADCASTSS bits_40a00000<>+0(SB), Y2
-	VDIVPS       Y2, Y0, Y2
-	VMOVUPS      Y2, 39936(AX)
-	VMOVUPS      Y0, 40000(AX)
-	VMOVUPS      Y1, 40320(AX)
-	VXORPS       Y2, Y2, Y2
-	VCMPPS       $0x1e, Y2, Y0, Y2
-	VBROADCASTSS bits_48f42400<>+0(SB), Y3
-	VMULPS       Y3, Y0, Y0
-	VCMPPS       $0x1e, Y0, Y1, Y0
-	VPAND        Y2, Y0, Y0
+	VMOVUPS      4160(AX), Y4
+	VSQRTPS      Y4, Y5
+	VADDPS       Y5, Y0, Y0
+	VMULPS       Y2, Y5, Y5
+	VMULPS       Y2, Y5, Y5
+	VADDPS       Y5, Y1, Y1
+	VMULPS       Y4, Y2, Y4
+	VMOVUPS      Y4, 4096(AX)
+	VMOVUPS      4224(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4288(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4224(AX)
+	VMOVUPS      4352(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4416(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4352(AX)
+	VMOVUPS      4480(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4544(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4480(AX)
+	VMOVUPS      4608(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4672(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4608(AX)
+	VMOVUPS      4736(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4800(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4736(AX)
+	VMOVUPS      4864(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4928(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4864(AX)
+	VMOVUPS      4992(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5056(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4992(AX)
+	VMOVUPS      5120(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5184(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5120(AX)
+	VMOVUPS      5248(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5312(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5248(AX)
+	VMOVUPS      5376(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5440(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5376(AX)
+	VMOVUPS      5504(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5568(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5504(AX)
+	VMOVUPS      5632(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5696(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5632(AX)
+	VMOVUPS      5760(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5824(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5760(AX)
+	VMOVUPS      5888(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5952(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5888(AX)
+	VMOVUPS      6016(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      6080(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6016(AX)
+	VBROADCASTSS bits_3a480000<>+0(SB), Y4
+	VMULPS       Y4, Y0, Y0
+	VMOVUPS      Y0, 71808(AX)
+	VBROADCASTSS bits_38000000<>+0(SB), Y0
+	VMULPS       Y0, Y1, Y0
+	VBROADCASTSS bits_0da24260<>+0(SB), Y1
+	VADDPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 71872(AX)
+	VBROADCASTSS bits_40a00000<>+0(SB), Y0
+	VDIVPS       Y0, Y2, Y0
+	VMOVUPS      Y0, 39936(AX)
+	VMOVUPS      Y2, 40000(AX)
+	VMOVUPS      Y3, 40320(AX)
+	VXORPS       Y0, Y0, Y0
+	VCMPPS       $0x1e, Y0, Y2, Y0
+	VBROADCASTSS bits_48f42400<>+0(SB), Y1
+	VMULPS       Y1, Y2, Y1
+	VCMPPS       $0x1e, Y1, Y3, Y1
+	VPAND        Y0, Y1, Y0
 	VMOVMSKPS    Y0, DX
 	ORL          DX, CX
-	VMOVUPS      4128(AX), Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y1
-	VPAND        Y0, Y1, Y1
-	VMULPS       4192(AX), Y0, Y2
-	VMOVUPS      Y2, 4128(AX)
-	VMOVUPS      4256(AX), Y2
-	VMAXPS       Y0, Y2, Y0
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VMOVUPS      4128(AX), Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4320(AX), Y2, Y2
-	VMOVUPS      Y2, 4256(AX)
-	VMOVUPS      4384(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4448(AX), Y2, Y2
-	VMOVUPS      Y2, 4384(AX)
-	VMOVUPS      4512(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4576(AX), Y2, Y2
-	VMOVUPS      Y2, 4512(AX)
-	VMOVUPS      4640(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4704(AX), Y2, Y2
-	VMOVUPS      Y2, 4640(AX)
-	VMOVUPS      4768(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4832(AX), Y2, Y2
-	VMOVUPS      Y2, 4768(AX)
-	VMOVUPS      4896(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4960(AX), Y2, Y2
-	VMOVUPS      Y2, 4896(AX)
-	VMOVUPS      5024(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5088(AX), Y2, Y2
-	VMOVUPS      Y2, 5024(AX)
-	VMOVUPS      5152(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5216(AX), Y2, Y2
-	VMOVUPS      Y2, 5152(AX)
-	VMOVUPS      5280(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5344(AX), Y2, Y2
-	VMOVUPS      Y2, 5280(AX)
-	VMOVUPS      5408(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5472(AX), Y2, Y2
-	VMOVUPS      Y2, 5408(AX)
-	VMOVUPS      5536(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5600(AX), Y2, Y2
-	VMOVUPS      Y2, 5536(AX)
-	VMOVUPS      5664(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5728(AX), Y2, Y2
-	VMOVUPS      Y2, 5664(AX)
-	VMOVUPS      5792(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5856(AX), Y2, Y2
-	VMOVUPS      Y2, 5792(AX)
-	VMOVUPS      5920(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5984(AX), Y2, Y2
-	VMOVUPS      Y2, 5920(AX)
-	VMOVUPS      6048(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       6112(AX), Y2, Y2
-	VMOVUPS      Y2, 6048(AX)
-	VBROADCASTSS bits_40a00000<>+0(SB), Y2
-	VDIVPS       Y2, Y0, Y2
-	VMOVUPS      Y2, 39968(AX)
-	VMOVUPS      Y0, 40032(AX)
-	VMOVUPS      Y1, 40352(AX)
-	VXORPS       Y2, Y2, Y2
-	VCMPPS       $0x1e, Y2, Y0, Y2
-	VBROADCASTSS bits_48f42400<>+0(SB), Y3
-	VMULPS       Y3, Y0, Y0
-	VCMPPS       $0x1e, Y0, Y1, Y0
-	VPAND        Y2, Y0, Y0
+	VMOVUPS      4192(AX), Y4
+	VSQRTPS      Y4, Y5
+	VADDPS       Y5, Y0, Y0
+	VMULPS       Y2, Y5, Y5
+	VMULPS       Y2, Y5, Y5
+	VADDPS       Y5, Y1, Y1
+	VMULPS       Y4, Y2, Y4
+	VMOVUPS      Y4, 4128(AX)
+	VMOVUPS      4256(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4320(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4256(AX)
+	VMOVUPS      4384(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4448(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4384(AX)
+	VMOVUPS      4512(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4576(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4512(AX)
+	VMOVUPS      4640(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4704(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4640(AX)
+	VMOVUPS      4768(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4832(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4768(AX)
+	VMOVUPS      4896(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4960(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4896(AX)
+	VMOVUPS      5024(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5088(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5024(AX)
+	VMOVUPS      5152(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5216(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5152(AX)
+	VMOVUPS      5280(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5344(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5280(AX)
+	VMOVUPS      5408(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5472(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5408(AX)
+	VMOVUPS      5536(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5600(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5536(AX)
+	VMOVUPS      5664(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5728(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5664(AX)
+	VMOVUPS      5792(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5856(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5792(AX)
+	VMOVUPS      5920(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5984(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5920(AX)
+	VMOVUPS      6048(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      6112(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6048(AX)
+	VBROADCASTSS bits_3a480000<>+0(SB), Y4
+	VMULPS       Y4, Y0, Y0
+	VMOVUPS      Y0, 71840(AX)
+	VBROADCASTSS bits_38000000<>+0(SB), Y0
+	VMULPS       Y0, Y1, Y0
+	VBROADCASTSS bits_0da24260<>+0(SB), Y1
+	VADDPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 71904(AX)
+	VBROADCASTSS bits_40a00000<>+0(SB), Y0
+	VDIVPS       Y0, Y2, Y0
+	VMOVUPS      Y0, 39968(AX)
+	VMOVUPS      Y2, 40032(AX)
+	VMOVUPS      Y3, 40352(AX)
+	VXORPS       Y0, Y0, Y0
+	VCMPPS       $0x1e, Y0, Y2, Y0
+	VBROADCASTSS bits_48f42400<>+0(SB), Y1
+	VMULPS       Y1, Y2, Y1
+	VCMPPS       $0x1e, Y1, Y3, Y1
+	VPAND        Y0, Y1, Y0
 	VMOVMSKPS    Y0, AX
 	ORL          AX, CX
 	VZEROUPPER
@@ -3376,14 +4123,14 @@ TEXT ·codes16AVX2(SB), NOSPLIT, $0-16
 	XORQ         DX, DX
 	MOVQ         AX, BX
 
-run25:
+run29:
 	VMOVUPS (BX), Y2
 	VMOVUPS 32(BX), Y3
 	LEAQ    24576(AX)(DX*4), SI
 	LEAQ    (AX)(DX*2), DI
 	MOVQ    CX, R8
 
-trial26:
+trial30:
 	VBROADCASTSS (SI), Y4
 	VMULPS       Y4, Y2, Y4
 	VCMPPS       $0x1e, Y0, Y4, Y5
@@ -3403,18 +4150,19 @@ trial26:
 	ADDQ         $0x40, SI
 	ADDQ         $0x20, DI
 	DECQ         R8
-	JNZ          trial26
+	JNZ          trial30
 	ADDQ         $0x00000040, BX
 	INCQ         DX
 	CMPQ         DX, $0x10
-	JL           run25
+	JL           run29
 	VMOVUPS      numbers<>+0(SB), Y0
 	VBROADCASTSS bits_000f000f<>+0(SB), Y1
 	VBROADCASTSS bits_00510051<>+0(SB), Y2
 	MOVQ         AX, DX
-	IMUL3Q       $0x02, CX, CX
+	MOVQ         AX, BX
+	IMUL3Q       $0x02, CX, SI
 
-numbers27:
+numbers31:
 	VPMOVZXBW 27136(DX), Y3
 	VPSRLW    $0x04, Y3, Y4
 	VPAND     Y1, Y3, Y3
@@ -3429,11 +4177,38 @@ numbers27:
 	VPADDW    Y6, Y4, Y4
 	VPMULLW   Y2, Y4, Y4
 	VPADDW    Y4, Y3, Y3
-	VMOVDQU   Y3, 29696(AX)
+	VMOVDQU   Y3, 29696(BX)
 	ADDQ      $0x10, DX
-	ADDQ      $0x20, AX
-	DECQ      CX
-	JNZ       numbers27
+	ADDQ      $0x20, BX
+	DECQ      SI
+	JNZ       numbers31
+	VPCMPEQD  Y0, Y0, Y0
+	VMOVDQU   Y0, 27136(AX)
+	VMOVDQU   Y0, 27168(AX)
+	LEAQ      -1(CX), CX
+	TESTQ     CX, CX
+	JZ        done33
+
+ends32:
+	ADDQ     $0x00000040, AX
+	VMOVUPS  29696(AX), Y1
+	VPCMPEQW 29632(AX), Y1, Y2
+	VPCMPEQW 29760(AX), Y1, Y1
+	VPAND    Y1, Y2, Y2
+	VPXOR    Y0, Y2, Y2
+	VMOVDQU  Y2, 27136(AX)
+	VMOVUPS  29728(AX), Y1
+	VPCMPEQW 29664(AX), Y1, Y2
+	VPCMPEQW 29792(AX), Y1, Y1
+	VPAND    Y1, Y2, Y2
+	VPXOR    Y0, Y2, Y2
+	VMOVDQU  Y2, 27168(AX)
+	DECQ     CX
+	JNZ      ends32
+	VMOVDQU  Y0, 27136(AX)
+	VMOVDQU  Y0, 27168(AX)
+
+done33:
 	VZEROUPPER
 	RET
 
@@ -3450,66 +4225,70 @@ TEXT ·choose16AVX2(SB), NOSPLIT, $0-16
 	MOVQ         AX, DX
 	MOVQ         CX, BX
 
-trial28:
+trial34:
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
 	VMOVUPS      32256(DX), Y7
-	VPERMPS      Y0, Y7, Y8
-	VMULPS       4096(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4160(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
+	VMOVUPS      32288(DX), Y8
+	VSHUFPS      $0x88, Y8, Y7, Y9
+	VPERMPD      $0xd8, Y9, Y9
+	VSHUFPS      $0xdd, Y8, Y7, Y7
+	VPERMPD      $0xd8, Y7, Y7
+	VPERMPS      Y0, Y9, Y8
+	VMULPS       4096(AX), Y8, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       4160(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x04, Y7, Y8
+	VPSRLD       $0x04, Y9, Y8
 	VPERMPS      Y0, Y8, Y8
-	VMULPS       4224(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4288(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
+	VMULPS       4224(AX), Y8, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       4288(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x08, Y7, Y8
+	VPSRLD       $0x08, Y9, Y8
 	VPERMPS      Y0, Y8, Y8
-	VMULPS       4352(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4416(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
+	VMULPS       4352(AX), Y8, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       4416(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x0c, Y7, Y8
+	VPSRLD       $0x0c, Y9, Y8
 	VPERMPS      Y0, Y8, Y8
-	VMULPS       4480(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4544(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
+	VMULPS       4480(AX), Y8, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       4544(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x10, Y7, Y8
+	VPSRLD       $0x10, Y9, Y8
 	VPERMPS      Y0, Y8, Y8
-	VMULPS       4608(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4672(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
+	VMULPS       4608(AX), Y8, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       4672(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x14, Y7, Y8
+	VPSRLD       $0x14, Y9, Y8
 	VPERMPS      Y0, Y8, Y8
-	VMULPS       4736(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4800(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
+	VMULPS       4736(AX), Y8, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       4800(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x18, Y7, Y8
+	VPSRLD       $0x18, Y9, Y8
 	VPERMPS      Y0, Y8, Y8
-	VMULPS       4864(AX), Y8, Y9
+	VMULPS       4864(AX), Y8, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       4928(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y6, Y6
+	VPSRLD       $0x1c, Y9, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       4992(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
-	VMULPS       4928(AX), Y8, Y9
+	VMULPS       5056(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x1c, Y7, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       4992(AX), Y7, Y8
-	VADDPS       Y8, Y5, Y5
-	VMULPS       5056(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y6, Y6
-	VMOVUPS      32320(DX), Y7
 	VPERMPS      Y0, Y7, Y8
 	VMULPS       5120(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
@@ -3580,16 +4359,16 @@ trial28:
 	VPADDD       Y5, Y4, Y4
 	ADDQ         $0x00000080, DX
 	DECQ         BX
-	JNZ          trial28
+	JNZ          trial34
 	VMOVUPS      Y2, 39936(AX)
-	VMOVUPS      wordsAVX200<>+0(SB), Y1
+	VMOVUPS      wordsAVX21600<>+0(SB), Y1
 	VPADDD       Y1, Y3, Y1
 	VXORPS       Y4, Y4, Y4
 	VPCMPEQD     Y5, Y5, Y5
 	VPCMPGTD     Y5, Y3, Y5
 	VPGATHERDD   Y5, 32256(AX)(Y1*4), Y4
 	VMOVUPS      Y4, 40064(AX)
-	VMOVUPS      wordsAVX210<>+0(SB), Y1
+	VMOVUPS      wordsAVX21610<>+0(SB), Y1
 	VPADDD       Y1, Y3, Y1
 	VXORPS       Y4, Y4, Y4
 	VPCMPEQD     Y5, Y5, Y5
@@ -3606,66 +4385,70 @@ trial28:
 	VXORPS       Y4, Y4, Y4
 	MOVQ         AX, DX
 
-trial29:
+trial35:
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
-	VMOVUPS      32288(DX), Y7
-	VPERMPS      Y0, Y7, Y8
-	VMULPS       4128(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4192(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
+	VMOVUPS      32320(DX), Y7
+	VMOVUPS      32352(DX), Y8
+	VSHUFPS      $0x88, Y8, Y7, Y9
+	VPERMPD      $0xd8, Y9, Y9
+	VSHUFPS      $0xdd, Y8, Y7, Y7
+	VPERMPD      $0xd8, Y7, Y7
+	VPERMPS      Y0, Y9, Y8
+	VMULPS       4128(AX), Y8, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       4192(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x04, Y7, Y8
+	VPSRLD       $0x04, Y9, Y8
 	VPERMPS      Y0, Y8, Y8
-	VMULPS       4256(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4320(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
+	VMULPS       4256(AX), Y8, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       4320(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x08, Y7, Y8
+	VPSRLD       $0x08, Y9, Y8
 	VPERMPS      Y0, Y8, Y8
-	VMULPS       4384(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4448(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
+	VMULPS       4384(AX), Y8, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       4448(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x0c, Y7, Y8
+	VPSRLD       $0x0c, Y9, Y8
 	VPERMPS      Y0, Y8, Y8
-	VMULPS       4512(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4576(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
+	VMULPS       4512(AX), Y8, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       4576(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x10, Y7, Y8
+	VPSRLD       $0x10, Y9, Y8
 	VPERMPS      Y0, Y8, Y8
-	VMULPS       4640(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4704(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
+	VMULPS       4640(AX), Y8, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       4704(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x14, Y7, Y8
+	VPSRLD       $0x14, Y9, Y8
 	VPERMPS      Y0, Y8, Y8
-	VMULPS       4768(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4832(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
+	VMULPS       4768(AX), Y8, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       4832(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x18, Y7, Y8
+	VPSRLD       $0x18, Y9, Y8
 	VPERMPS      Y0, Y8, Y8
-	VMULPS       4896(AX), Y8, Y9
+	VMULPS       4896(AX), Y8, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       4960(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y6, Y6
+	VPSRLD       $0x1c, Y9, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       5024(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
-	VMULPS       4960(AX), Y8, Y9
+	VMULPS       5088(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x1c, Y7, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       5024(AX), Y7, Y8
-	VADDPS       Y8, Y5, Y5
-	VMULPS       5088(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y6, Y6
-	VMOVUPS      32352(DX), Y7
 	VPERMPS      Y0, Y7, Y8
 	VMULPS       5152(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
@@ -3736,16 +4519,16 @@ trial29:
 	VPADDD       Y5, Y4, Y4
 	ADDQ         $0x00000080, DX
 	DECQ         CX
-	JNZ          trial29
+	JNZ          trial35
 	VMOVUPS      Y2, 39968(AX)
-	VMOVUPS      wordsAVX201<>+0(SB), Y0
+	VMOVUPS      wordsAVX21601<>+0(SB), Y0
 	VPADDD       Y0, Y3, Y0
 	VXORPS       Y1, Y1, Y1
 	VPCMPEQD     Y4, Y4, Y4
 	VPCMPGTD     Y4, Y3, Y4
 	VPGATHERDD   Y4, 32256(AX)(Y0*4), Y1
 	VMOVUPS      Y1, 40096(AX)
-	VMOVUPS      wordsAVX211<>+0(SB), Y0
+	VMOVUPS      wordsAVX21611<>+0(SB), Y0
 	VPADDD       Y0, Y3, Y0
 	VXORPS       Y1, Y1, Y1
 	VPCMPEQD     Y4, Y4, Y4
@@ -3762,52 +4545,52 @@ trial29:
 DATA levelsAVX2<>+0(SB)/4, $0x3f800000
 DATA levelsAVX2<>+4(SB)/4, $0x40400000
 DATA levelsAVX2<>+8(SB)/4, $0x40a00000
-DATA levelsAVX2<>+12(SB)/4, $0x00000000
+DATA levelsAVX2<>+12(SB)/4, $0x4e6e6b28
 DATA levelsAVX2<>+16(SB)/4, $0x3f800000
 DATA levelsAVX2<>+20(SB)/4, $0x40400000
 DATA levelsAVX2<>+24(SB)/4, $0x40a00000
-DATA levelsAVX2<>+28(SB)/4, $0x00000000
+DATA levelsAVX2<>+28(SB)/4, $0x4e6e6b28
 GLOBL levelsAVX2<>(SB), RODATA|NOPTR, $32
 
-DATA wordsAVX200<>+0(SB)/4, $0x00000000
-DATA wordsAVX200<>+4(SB)/4, $0x00000001
-DATA wordsAVX200<>+8(SB)/4, $0x00000002
-DATA wordsAVX200<>+12(SB)/4, $0x00000003
-DATA wordsAVX200<>+16(SB)/4, $0x00000004
-DATA wordsAVX200<>+20(SB)/4, $0x00000005
-DATA wordsAVX200<>+24(SB)/4, $0x00000006
-DATA wordsAVX200<>+28(SB)/4, $0x00000007
-GLOBL wordsAVX200<>(SB), RODATA|NOPTR, $32
+DATA wordsAVX21600<>+0(SB)/4, $0x00000000
+DATA wordsAVX21600<>+4(SB)/4, $0x00000002
+DATA wordsAVX21600<>+8(SB)/4, $0x00000004
+DATA wordsAVX21600<>+12(SB)/4, $0x00000006
+DATA wordsAVX21600<>+16(SB)/4, $0x00000008
+DATA wordsAVX21600<>+20(SB)/4, $0x0000000a
+DATA wordsAVX21600<>+24(SB)/4, $0x0000000c
+DATA wordsAVX21600<>+28(SB)/4, $0x0000000e
+GLOBL wordsAVX21600<>(SB), RODATA|NOPTR, $32
 
-DATA wordsAVX210<>+0(SB)/4, $0x00000010
-DATA wordsAVX210<>+4(SB)/4, $0x00000011
-DATA wordsAVX210<>+8(SB)/4, $0x00000012
-DATA wordsAVX210<>+12(SB)/4, $0x00000013
-DATA wordsAVX210<>+16(SB)/4, $0x00000014
-DATA wordsAVX210<>+20(SB)/4, $0x00000015
-DATA wordsAVX210<>+24(SB)/4, $0x00000016
-DATA wordsAVX210<>+28(SB)/4, $0x00000017
-GLOBL wordsAVX210<>(SB), RODATA|NOPTR, $32
+DATA wordsAVX21610<>+0(SB)/4, $0x00000001
+DATA wordsAVX21610<>+4(SB)/4, $0x00000003
+DATA wordsAVX21610<>+8(SB)/4, $0x00000005
+DATA wordsAVX21610<>+12(SB)/4, $0x00000007
+DATA wordsAVX21610<>+16(SB)/4, $0x00000009
+DATA wordsAVX21610<>+20(SB)/4, $0x0000000b
+DATA wordsAVX21610<>+24(SB)/4, $0x0000000d
+DATA wordsAVX21610<>+28(SB)/4, $0x0000000f
+GLOBL wordsAVX21610<>(SB), RODATA|NOPTR, $32
 
-DATA wordsAVX201<>+0(SB)/4, $0x00000008
-DATA wordsAVX201<>+4(SB)/4, $0x00000009
-DATA wordsAVX201<>+8(SB)/4, $0x0000000a
-DATA wordsAVX201<>+12(SB)/4, $0x0000000b
-DATA wordsAVX201<>+16(SB)/4, $0x0000000c
-DATA wordsAVX201<>+20(SB)/4, $0x0000000d
-DATA wordsAVX201<>+24(SB)/4, $0x0000000e
-DATA wordsAVX201<>+28(SB)/4, $0x0000000f
-GLOBL wordsAVX201<>(SB), RODATA|NOPTR, $32
+DATA wordsAVX21601<>+0(SB)/4, $0x00000010
+DATA wordsAVX21601<>+4(SB)/4, $0x00000012
+DATA wordsAVX21601<>+8(SB)/4, $0x00000014
+DATA wordsAVX21601<>+12(SB)/4, $0x00000016
+DATA wordsAVX21601<>+16(SB)/4, $0x00000018
+DATA wordsAVX21601<>+20(SB)/4, $0x0000001a
+DATA wordsAVX21601<>+24(SB)/4, $0x0000001c
+DATA wordsAVX21601<>+28(SB)/4, $0x0000001e
+GLOBL wordsAVX21601<>(SB), RODATA|NOPTR, $32
 
-DATA wordsAVX211<>+0(SB)/4, $0x00000018
-DATA wordsAVX211<>+4(SB)/4, $0x00000019
-DATA wordsAVX211<>+8(SB)/4, $0x0000001a
-DATA wordsAVX211<>+12(SB)/4, $0x0000001b
-DATA wordsAVX211<>+16(SB)/4, $0x0000001c
-DATA wordsAVX211<>+20(SB)/4, $0x0000001d
-DATA wordsAVX211<>+24(SB)/4, $0x0000001e
-DATA wordsAVX211<>+28(SB)/4, $0x0000001f
-GLOBL wordsAVX211<>(SB), RODATA|NOPTR, $32
+DATA wordsAVX21611<>+0(SB)/4, $0x00000011
+DATA wordsAVX21611<>+4(SB)/4, $0x00000013
+DATA wordsAVX21611<>+8(SB)/4, $0x00000015
+DATA wordsAVX21611<>+12(SB)/4, $0x00000017
+DATA wordsAVX21611<>+16(SB)/4, $0x00000019
+DATA wordsAVX21611<>+20(SB)/4, $0x0000001b
+DATA wordsAVX21611<>+24(SB)/4, $0x0000001d
+DATA wordsAVX21611<>+28(SB)/4, $0x0000001f
+GLOBL wordsAVX21611<>(SB), RODATA|NOPTR, $32
 
 // func refine16AVX2(scratch *float32) (bad int)
 // Requires: AVX, AVX2
@@ -3820,121 +4603,125 @@ TEXT ·refine16AVX2(SB), NOSPLIT, $0-16
 	VCMPPS       $0x1e, Y2, Y1, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
-	VMOVUPS      40064(AX), Y5
-	VPAND        Y2, Y5, Y6
-	VMOVUPS      32256(AX), Y7
-	VBLENDVPS    Y6, Y7, Y5, Y5
-	VMOVUPS      Y5, 40064(AX)
-	VPERMPS      Y0, Y5, Y7
-	VMULPS       4096(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       4160(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
+	VMOVUPS      32256(AX), Y5
+	VMOVUPS      32288(AX), Y6
+	VSHUFPS      $0x88, Y6, Y5, Y7
+	VPERMPD      $0xd8, Y7, Y7
+	VSHUFPS      $0xdd, Y6, Y5, Y5
+	VPERMPD      $0xd8, Y5, Y5
+	VMOVUPS      40064(AX), Y6
+	VPAND        Y2, Y6, Y8
+	VBLENDVPS    Y8, Y7, Y6, Y6
+	VMOVUPS      Y6, 40064(AX)
+	VPERMPS      Y0, Y6, Y7
+	VMULPS       4096(AX), Y7, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       4160(AX), Y7, Y9
+	VMULPS       Y7, Y9, Y7
 	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x04, Y5, Y7
+	VPSRLD       $0x04, Y6, Y7
 	VPERMPS      Y0, Y7, Y7
-	VMULPS       4224(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       4288(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
+	VMULPS       4224(AX), Y7, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       4288(AX), Y7, Y9
+	VMULPS       Y7, Y9, Y7
 	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x08, Y5, Y7
+	VPSRLD       $0x08, Y6, Y7
 	VPERMPS      Y0, Y7, Y7
-	VMULPS       4352(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       4416(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
+	VMULPS       4352(AX), Y7, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       4416(AX), Y7, Y9
+	VMULPS       Y7, Y9, Y7
 	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x0c, Y5, Y7
+	VPSRLD       $0x0c, Y6, Y7
 	VPERMPS      Y0, Y7, Y7
-	VMULPS       4480(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       4544(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
+	VMULPS       4480(AX), Y7, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       4544(AX), Y7, Y9
+	VMULPS       Y7, Y9, Y7
 	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x10, Y5, Y7
+	VPSRLD       $0x10, Y6, Y7
 	VPERMPS      Y0, Y7, Y7
-	VMULPS       4608(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       4672(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
+	VMULPS       4608(AX), Y7, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       4672(AX), Y7, Y9
+	VMULPS       Y7, Y9, Y7
 	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x14, Y5, Y7
+	VPSRLD       $0x14, Y6, Y7
 	VPERMPS      Y0, Y7, Y7
-	VMULPS       4736(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       4800(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
+	VMULPS       4736(AX), Y7, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       4800(AX), Y7, Y9
+	VMULPS       Y7, Y9, Y7
 	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x18, Y5, Y7
+	VPSRLD       $0x18, Y6, Y7
 	VPERMPS      Y0, Y7, Y7
-	VMULPS       4864(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       4928(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
+	VMULPS       4864(AX), Y7, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       4928(AX), Y7, Y9
+	VMULPS       Y7, Y9, Y7
 	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x1c, Y5, Y5
-	VPERMPS      Y0, Y5, Y5
-	VMULPS       4992(AX), Y5, Y7
+	VPSRLD       $0x1c, Y6, Y6
+	VPERMPS      Y0, Y6, Y6
+	VMULPS       4992(AX), Y6, Y7
 	VADDPS       Y7, Y3, Y3
-	VMULPS       5056(AX), Y5, Y7
+	VMULPS       5056(AX), Y6, Y7
+	VMULPS       Y6, Y7, Y6
+	VADDPS       Y6, Y4, Y4
+	VMOVUPS      40128(AX), Y6
+	VPAND        Y2, Y6, Y2
+	VBLENDVPS    Y2, Y5, Y6, Y6
+	VMOVUPS      Y6, 40128(AX)
+	VPOR         Y8, Y2, Y2
+	VPERMPS      Y0, Y6, Y5
+	VMULPS       5120(AX), Y5, Y7
+	VADDPS       Y7, Y3, Y3
+	VMULPS       5184(AX), Y5, Y7
 	VMULPS       Y5, Y7, Y5
 	VADDPS       Y5, Y4, Y4
-	VMOVUPS      40128(AX), Y5
-	VPAND        Y2, Y5, Y2
-	VMOVUPS      32320(AX), Y7
-	VBLENDVPS    Y2, Y7, Y5, Y5
-	VMOVUPS      Y5, 40128(AX)
-	VPOR         Y6, Y2, Y2
-	VPERMPS      Y0, Y5, Y6
-	VMULPS       5120(AX), Y6, Y7
+	VPSRLD       $0x04, Y6, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       5248(AX), Y5, Y7
 	VADDPS       Y7, Y3, Y3
-	VMULPS       5184(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x04, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       5248(AX), Y6, Y7
+	VMULPS       5312(AX), Y5, Y7
+	VMULPS       Y5, Y7, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x08, Y6, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       5376(AX), Y5, Y7
 	VADDPS       Y7, Y3, Y3
-	VMULPS       5312(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x08, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       5376(AX), Y6, Y7
+	VMULPS       5440(AX), Y5, Y7
+	VMULPS       Y5, Y7, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x0c, Y6, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       5504(AX), Y5, Y7
 	VADDPS       Y7, Y3, Y3
-	VMULPS       5440(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x0c, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       5504(AX), Y6, Y7
+	VMULPS       5568(AX), Y5, Y7
+	VMULPS       Y5, Y7, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x10, Y6, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       5632(AX), Y5, Y7
 	VADDPS       Y7, Y3, Y3
-	VMULPS       5568(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x10, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       5632(AX), Y6, Y7
+	VMULPS       5696(AX), Y5, Y7
+	VMULPS       Y5, Y7, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x14, Y6, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       5760(AX), Y5, Y7
 	VADDPS       Y7, Y3, Y3
-	VMULPS       5696(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x14, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       5760(AX), Y6, Y7
+	VMULPS       5824(AX), Y5, Y7
+	VMULPS       Y5, Y7, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x18, Y6, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       5888(AX), Y5, Y7
 	VADDPS       Y7, Y3, Y3
-	VMULPS       5824(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x18, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       5888(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       5952(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x1c, Y5, Y5
+	VMULPS       5952(AX), Y5, Y7
+	VMULPS       Y5, Y7, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x1c, Y6, Y5
 	VPERMPS      Y0, Y5, Y5
 	VMULPS       6016(AX), Y5, Y6
 	VADDPS       Y6, Y3, Y3
@@ -3959,121 +4746,125 @@ TEXT ·refine16AVX2(SB), NOSPLIT, $0-16
 	VCMPPS       $0x1e, Y2, Y1, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
-	VMOVUPS      40096(AX), Y5
-	VPAND        Y2, Y5, Y6
-	VMOVUPS      32288(AX), Y7
-	VBLENDVPS    Y6, Y7, Y5, Y5
-	VMOVUPS      Y5, 40096(AX)
-	VPERMPS      Y0, Y5, Y7
-	VMULPS       4128(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       4192(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
+	VMOVUPS      32320(AX), Y5
+	VMOVUPS      32352(AX), Y6
+	VSHUFPS      $0x88, Y6, Y5, Y7
+	VPERMPD      $0xd8, Y7, Y7
+	VSHUFPS      $0xdd, Y6, Y5, Y5
+	VPERMPD      $0xd8, Y5, Y5
+	VMOVUPS      40096(AX), Y6
+	VPAND        Y2, Y6, Y8
+	VBLENDVPS    Y8, Y7, Y6, Y6
+	VMOVUPS      Y6, 40096(AX)
+	VPERMPS      Y0, Y6, Y7
+	VMULPS       4128(AX), Y7, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       4192(AX), Y7, Y9
+	VMULPS       Y7, Y9, Y7
 	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x04, Y5, Y7
+	VPSRLD       $0x04, Y6, Y7
 	VPERMPS      Y0, Y7, Y7
-	VMULPS       4256(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       4320(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
+	VMULPS       4256(AX), Y7, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       4320(AX), Y7, Y9
+	VMULPS       Y7, Y9, Y7
 	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x08, Y5, Y7
+	VPSRLD       $0x08, Y6, Y7
 	VPERMPS      Y0, Y7, Y7
-	VMULPS       4384(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       4448(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
+	VMULPS       4384(AX), Y7, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       4448(AX), Y7, Y9
+	VMULPS       Y7, Y9, Y7
 	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x0c, Y5, Y7
+	VPSRLD       $0x0c, Y6, Y7
 	VPERMPS      Y0, Y7, Y7
-	VMULPS       4512(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       4576(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
+	VMULPS       4512(AX), Y7, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       4576(AX), Y7, Y9
+	VMULPS       Y7, Y9, Y7
 	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x10, Y5, Y7
+	VPSRLD       $0x10, Y6, Y7
 	VPERMPS      Y0, Y7, Y7
-	VMULPS       4640(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       4704(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
+	VMULPS       4640(AX), Y7, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       4704(AX), Y7, Y9
+	VMULPS       Y7, Y9, Y7
 	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x14, Y5, Y7
+	VPSRLD       $0x14, Y6, Y7
 	VPERMPS      Y0, Y7, Y7
-	VMULPS       4768(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       4832(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
+	VMULPS       4768(AX), Y7, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       4832(AX), Y7, Y9
+	VMULPS       Y7, Y9, Y7
 	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x18, Y5, Y7
+	VPSRLD       $0x18, Y6, Y7
 	VPERMPS      Y0, Y7, Y7
-	VMULPS       4896(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       4960(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
+	VMULPS       4896(AX), Y7, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       4960(AX), Y7, Y9
+	VMULPS       Y7, Y9, Y7
 	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x1c, Y5, Y5
-	VPERMPS      Y0, Y5, Y5
-	VMULPS       5024(AX), Y5, Y7
+	VPSRLD       $0x1c, Y6, Y6
+	VPERMPS      Y0, Y6, Y6
+	VMULPS       5024(AX), Y6, Y7
 	VADDPS       Y7, Y3, Y3
-	VMULPS       5088(AX), Y5, Y7
+	VMULPS       5088(AX), Y6, Y7
+	VMULPS       Y6, Y7, Y6
+	VADDPS       Y6, Y4, Y4
+	VMOVUPS      40160(AX), Y6
+	VPAND        Y2, Y6, Y2
+	VBLENDVPS    Y2, Y5, Y6, Y6
+	VMOVUPS      Y6, 40160(AX)
+	VPOR         Y8, Y2, Y2
+	VPERMPS      Y0, Y6, Y5
+	VMULPS       5152(AX), Y5, Y7
+	VADDPS       Y7, Y3, Y3
+	VMULPS       5216(AX), Y5, Y7
 	VMULPS       Y5, Y7, Y5
 	VADDPS       Y5, Y4, Y4
-	VMOVUPS      40160(AX), Y5
-	VPAND        Y2, Y5, Y2
-	VMOVUPS      32352(AX), Y7
-	VBLENDVPS    Y2, Y7, Y5, Y5
-	VMOVUPS      Y5, 40160(AX)
-	VPOR         Y6, Y2, Y2
-	VPERMPS      Y0, Y5, Y6
-	VMULPS       5152(AX), Y6, Y7
+	VPSRLD       $0x04, Y6, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       5280(AX), Y5, Y7
 	VADDPS       Y7, Y3, Y3
-	VMULPS       5216(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x04, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       5280(AX), Y6, Y7
+	VMULPS       5344(AX), Y5, Y7
+	VMULPS       Y5, Y7, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x08, Y6, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       5408(AX), Y5, Y7
 	VADDPS       Y7, Y3, Y3
-	VMULPS       5344(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x08, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       5408(AX), Y6, Y7
+	VMULPS       5472(AX), Y5, Y7
+	VMULPS       Y5, Y7, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x0c, Y6, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       5536(AX), Y5, Y7
 	VADDPS       Y7, Y3, Y3
-	VMULPS       5472(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x0c, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       5536(AX), Y6, Y7
+	VMULPS       5600(AX), Y5, Y7
+	VMULPS       Y5, Y7, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x10, Y6, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       5664(AX), Y5, Y7
 	VADDPS       Y7, Y3, Y3
-	VMULPS       5600(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x10, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       5664(AX), Y6, Y7
+	VMULPS       5728(AX), Y5, Y7
+	VMULPS       Y5, Y7, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x14, Y6, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       5792(AX), Y5, Y7
 	VADDPS       Y7, Y3, Y3
-	VMULPS       5728(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x14, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       5792(AX), Y6, Y7
+	VMULPS       5856(AX), Y5, Y7
+	VMULPS       Y5, Y7, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x18, Y6, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       5920(AX), Y5, Y7
 	VADDPS       Y7, Y3, Y3
-	VMULPS       5856(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x18, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       5920(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       5984(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x1c, Y5, Y5
+	VMULPS       5984(AX), Y5, Y7
+	VMULPS       Y5, Y7, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x1c, Y6, Y5
 	VPERMPS      Y0, Y5, Y0
 	VMULPS       6048(AX), Y0, Y5
 	VADDPS       Y5, Y3, Y3
@@ -4106,17 +4897,16 @@ TEXT ·weighEven32AVX2(SB), NOSPLIT, $0-56
 	MOVQ         first+24(FP), BX
 	MOVQ         runs+32(FP), SI
 	VBROADCASTSS sigma2+40(FP), Y0
-	MOVQ         BX, DI
-	SHLQ         $0x08, DI
-	LEAQ         8192(AX)(DI*1), DI
 	MOVQ         BX, R8
 	IMUL3Q       $0x00000080, R8, R8
 	ADDQ         AX, R8
 	IMUL3Q       $0x04, BX, BX
-	LEAQ         40384(AX)(BX*1), AX
-	XORQ         BX, BX
+	LEAQ         40384(AX)(BX*1), DI
+	SHLQ         $0x08, BX
+	LEAQ         8192(AX)(BX*1), BX
+	XORQ         AX, AX
 
-run30:
+run36:
 	VMOVUPS      (CX), Y1
 	VMULPS       Y1, Y1, Y2
 	VADDPS       Y0, Y2, Y2
@@ -4153,7 +4943,7 @@ run30:
 	VPSLLVD      signShifts<>+0(SB), Y4, Y4
 	VPAND        Y4, Y3, Y3
 	VPXOR        Y1, Y3, Y3
-	MOVB         R9, (AX)
+	MOVB         R9, (DI)
 	VMOVUPS      Y3, (R8)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
 	VCMPPS       $0x16, Y4, Y2, Y4
@@ -4166,32 +4956,32 @@ run30:
 	VCMPPS       $0x19, Y4, Y2, Y4
 	VPOR         Y1, Y4, Y1
 	VMOVMSKPS    Y1, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VSQRTPS      Y2, Y2
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, (DI)
+	VMOVUPS      Y1, (BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 32(DI)
+	VMOVUPS      Y1, 32(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 64(DI)
+	VMOVUPS      Y1, 64(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 96(DI)
+	VMOVUPS      Y1, 96(BX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 128(DI)
+	VMOVUPS      Y1, 128(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 160(DI)
+	VMOVUPS      Y1, 160(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 192(DI)
+	VMOVUPS      Y1, 192(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 224(DI)
+	VMOVUPS      Y1, 224(BX)
 	VMOVUPS      32(CX), Y1
 	VMULPS       Y1, Y1, Y2
 	VADDPS       Y0, Y2, Y2
@@ -4228,7 +5018,7 @@ run30:
 	VPSLLVD      signShifts<>+0(SB), Y4, Y4
 	VPAND        Y4, Y3, Y3
 	VPXOR        Y1, Y3, Y3
-	MOVB         R9, 1(AX)
+	MOVB         R9, 1(DI)
 	VMOVUPS      Y3, 32(R8)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
 	VCMPPS       $0x16, Y4, Y2, Y4
@@ -4241,32 +5031,32 @@ run30:
 	VCMPPS       $0x19, Y4, Y2, Y4
 	VPOR         Y1, Y4, Y1
 	VMOVMSKPS    Y1, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VSQRTPS      Y2, Y2
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 4096(DI)
+	VMOVUPS      Y1, 256(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 4128(DI)
+	VMOVUPS      Y1, 288(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 4160(DI)
+	VMOVUPS      Y1, 320(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 4192(DI)
+	VMOVUPS      Y1, 352(BX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4224(DI)
+	VMOVUPS      Y1, 384(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4256(DI)
+	VMOVUPS      Y1, 416(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4288(DI)
+	VMOVUPS      Y1, 448(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 4320(DI)
+	VMOVUPS      Y1, 480(BX)
 	VMOVUPS      64(CX), Y1
 	VMULPS       Y1, Y1, Y2
 	VADDPS       Y0, Y2, Y2
@@ -4303,7 +5093,7 @@ run30:
 	VPSLLVD      signShifts<>+0(SB), Y4, Y4
 	VPAND        Y4, Y3, Y3
 	VPXOR        Y1, Y3, Y3
-	MOVB         R9, 2(AX)
+	MOVB         R9, 2(DI)
 	VMOVUPS      Y3, 64(R8)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
 	VCMPPS       $0x16, Y4, Y2, Y4
@@ -4316,32 +5106,32 @@ run30:
 	VCMPPS       $0x19, Y4, Y2, Y4
 	VPOR         Y1, Y4, Y1
 	VMOVMSKPS    Y1, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VSQRTPS      Y2, Y2
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 8192(DI)
+	VMOVUPS      Y1, 512(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 8224(DI)
+	VMOVUPS      Y1, 544(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 8256(DI)
+	VMOVUPS      Y1, 576(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 8288(DI)
+	VMOVUPS      Y1, 608(BX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 8320(DI)
+	VMOVUPS      Y1, 640(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 8352(DI)
+	VMOVUPS      Y1, 672(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 8384(DI)
+	VMOVUPS      Y1, 704(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 8416(DI)
+	VMOVUPS      Y1, 736(BX)
 	VMOVUPS      96(CX), Y1
 	VMULPS       Y1, Y1, Y2
 	VADDPS       Y0, Y2, Y2
@@ -4378,7 +5168,7 @@ run30:
 	VPSLLVD      signShifts<>+0(SB), Y4, Y4
 	VPAND        Y4, Y3, Y3
 	VPXOR        Y1, Y3, Y3
-	MOVB         R9, 3(AX)
+	MOVB         R9, 3(DI)
 	VMOVUPS      Y3, 96(R8)
 	VBROADCASTSS bits_60ad78ec<>+0(SB), Y4
 	VCMPPS       $0x16, Y4, Y2, Y4
@@ -4391,41 +5181,41 @@ run30:
 	VCMPPS       $0x19, Y4, Y2, Y4
 	VPOR         Y1, Y4, Y1
 	VMOVMSKPS    Y1, R9
-	ORL          R9, BX
+	ORL          R9, AX
 	VSQRTPS      Y2, Y2
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 12288(DI)
+	VMOVUPS      Y1, 768(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 12320(DI)
+	VMOVUPS      Y1, 800(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 12352(DI)
+	VMOVUPS      Y1, 832(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y3, Y1, Y1
-	VMOVUPS      Y1, 12384(DI)
+	VMOVUPS      Y1, 864(BX)
 	VMOVUPS      spreadAVX200<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 12416(DI)
+	VMOVUPS      Y1, 896(BX)
 	VMOVUPS      spreadAVX201<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 12448(DI)
+	VMOVUPS      Y1, 928(BX)
 	VMOVUPS      spreadAVX202<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 12480(DI)
+	VMOVUPS      Y1, 960(BX)
 	VMOVUPS      spreadAVX203<>+0(SB), Y1
 	VPERMPS      Y2, Y1, Y1
-	VMOVUPS      Y1, 12512(DI)
+	VMOVUPS      Y1, 992(BX)
 	ADDQ         $0x00000080, CX
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000080, R8
-	ADDQ         $0x04, AX
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x04, DI
+	ADDQ         $0x00000400, BX
 	DECQ         SI
-	JNZ          run30
+	JNZ          run36
 	VZEROUPPER
-	MOVQ         BX, bad+48(FP)
+	MOVQ         AX, bad+48(FP)
 	RET
 
 // func scale32AVX2(scratch *float32)
@@ -4437,7 +5227,7 @@ TEXT ·scale32AVX2(SB), NOSPLIT, $0-8
 	MOVQ   AX, CX
 	MOVQ   $0x00000008, DX
 
-element31:
+element37:
 	VMOVUPS      4096(BX), Y1
 	VMAXPS       Y1, Y0, Y0
 	VMOVUPS      4224(BX), Y1
@@ -4449,7 +5239,7 @@ element31:
 	ADDQ         $0x00000200, BX
 	ADDQ         $0x00000100, CX
 	DECQ         DX
-	JNZ          element31
+	JNZ          element37
 	VBROADCASTSS bits_3f800000<>+0(SB), Y1
 	VBROADCASTSS bits_40800000<>+0(SB), Y2
 	VDIVPS       Y0, Y2, Y2
@@ -4459,7 +5249,7 @@ element31:
 	MOVQ         AX, CX
 	MOVQ         $0x00000008, DX
 
-element32:
+element38:
 	VMOVUPS      4096(BX), Y5
 	VMULPS       Y5, Y2, Y6
 	VBROADCASTSS bits_4b400000<>+0(SB), Y7
@@ -4535,11 +5325,11 @@ element32:
 	ADDQ         $0x00000200, BX
 	ADDQ         $0x00000100, CX
 	DECQ         DX
-	JNZ          element32
+	JNZ          element38
 	LEAQ         scaleFactors<>+0(SB), CX
 	MOVQ         $0x00000008, DX
 
-try33:
+try39:
 	VBROADCASTSS (CX), Y4
 	VDIVPS       Y0, Y4, Y4
 	VDIVPS       Y4, Y1, Y5
@@ -4548,7 +5338,7 @@ try33:
 	MOVQ         AX, BX
 	MOVQ         $0x00000008, SI
 
-element34:
+element40:
 	VMOVUPS      4096(DI), Y7
 	VMULPS       Y7, Y4, Y8
 	VBROADCASTSS bits_4b400000<>+0(SB), Y9
@@ -4616,20 +5406,20 @@ element34:
 	ADDQ         $0x00000200, DI
 	ADDQ         $0x00000100, BX
 	DECQ         SI
-	JNZ          element34
+	JNZ          element40
 	VCMPPS       $0x11, Y3, Y6, Y5
 	VBLENDVPS    Y5, Y6, Y3, Y3
 	VBLENDVPS    Y5, Y4, Y2, Y2
 	ADDQ         $0x04, CX
 	DECQ         DX
-	JNZ          try33
+	JNZ          try39
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y3, Y3, Y3
 	MOVQ         AX, BX
 	MOVQ         AX, CX
 	MOVQ         $0x00000008, DX
 
-element35:
+element41:
 	VMOVUPS      4096(BX), Y4
 	VMULPS       Y4, Y2, Y5
 	VBROADCASTSS bits_4b400000<>+0(SB), Y6
@@ -4717,17 +5507,17 @@ element35:
 	ADDQ         $0x00000200, BX
 	ADDQ         $0x00000100, CX
 	DECQ         DX
-	JNZ          element35
+	JNZ          element41
 	VXORPS       Y2, Y2, Y2
 	MOVQ         $0x00000005, CX
 
-round36:
+round42:
 	XORL DX, DX
 	MOVQ AX, DI
 	MOVQ AX, BX
 	MOVQ $0x00000008, SI
 
-element38:
+element44:
 	VMOVUPS      4096(DI), Y4
 	VMOVUPS      32256(BX), Y5
 	VMULPS       4160(DI), Y4, Y6
@@ -4911,13 +5701,13 @@ element38:
 	ADDQ         $0x00000200, DI
 	ADDQ         $0x00000100, BX
 	DECQ         SI
-	JNZ          element38
+	JNZ          element44
 	TESTL        DX, DX
-	JZ           done37
+	JZ           done43
 	DECQ         CX
-	JNZ          round36
+	JNZ          round42
 
-done37:
+done43:
 	VXORPS       Y2, Y2, Y2
 	VCMPPS       $0x1e, Y2, Y3, Y2
 	VDIVPS       Y3, Y1, Y1
@@ -4931,7 +5721,7 @@ done37:
 	MOVQ         AX, CX
 	MOVQ         $0x00000008, DX
 
-element39:
+element45:
 	VMOVUPS      4128(BX), Y1
 	VMAXPS       Y1, Y0, Y0
 	VMOVUPS      4256(BX), Y1
@@ -4943,7 +5733,7 @@ element39:
 	ADDQ         $0x00000200, BX
 	ADDQ         $0x00000100, CX
 	DECQ         DX
-	JNZ          element39
+	JNZ          element45
 	VBROADCASTSS bits_3f800000<>+0(SB), Y1
 	VBROADCASTSS bits_40800000<>+0(SB), Y2
 	VDIVPS       Y0, Y2, Y2
@@ -4953,7 +5743,7 @@ element39:
 	MOVQ         AX, CX
 	MOVQ         $0x00000008, DX
 
-element40:
+element46:
 	VMOVUPS      4128(BX), Y5
 	VMULPS       Y5, Y2, Y6
 	VBROADCASTSS bits_4b400000<>+0(SB), Y7
@@ -5029,11 +5819,11 @@ element40:
 	ADDQ         $0x00000200, BX
 	ADDQ         $0x00000100, CX
 	DECQ         DX
-	JNZ          element40
+	JNZ          element46
 	LEAQ         scaleFactors<>+0(SB), CX
 	MOVQ         $0x00000008, DX
 
-try41:
+try47:
 	VBROADCASTSS (CX), Y4
 	VDIVPS       Y0, Y4, Y4
 	VDIVPS       Y4, Y1, Y5
@@ -5042,7 +5832,7 @@ try41:
 	MOVQ         AX, BX
 	MOVQ         $0x00000008, SI
 
-element42:
+element48:
 	VMOVUPS      4128(DI), Y7
 	VMULPS       Y7, Y4, Y8
 	VBROADCASTSS bits_4b400000<>+0(SB), Y9
@@ -5110,20 +5900,20 @@ element42:
 	ADDQ         $0x00000200, DI
 	ADDQ         $0x00000100, BX
 	DECQ         SI
-	JNZ          element42
+	JNZ          element48
 	VCMPPS       $0x11, Y3, Y6, Y5
 	VBLENDVPS    Y5, Y6, Y3, Y3
 	VBLENDVPS    Y5, Y4, Y2, Y2
 	ADDQ         $0x04, CX
 	DECQ         DX
-	JNZ          try41
+	JNZ          try47
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y3, Y3, Y3
 	MOVQ         AX, BX
 	MOVQ         AX, CX
 	MOVQ         $0x00000008, DX
 
-element43:
+element49:
 	VMOVUPS      4128(BX), Y4
 	VMULPS       Y4, Y2, Y5
 	VBROADCASTSS bits_4b400000<>+0(SB), Y6
@@ -5211,17 +6001,17 @@ element43:
 	ADDQ         $0x00000200, BX
 	ADDQ         $0x00000100, CX
 	DECQ         DX
-	JNZ          element43
+	JNZ          element49
 	VXORPS       Y2, Y2, Y2
 	MOVQ         $0x00000005, CX
 
-round44:
+round50:
 	XORL DX, DX
 	MOVQ AX, DI
 	MOVQ AX, BX
 	MOVQ $0x00000008, SI
 
-element46:
+element52:
 	VMOVUPS      4128(DI), Y4
 	VMOVUPS      32288(BX), Y5
 	VMULPS       4192(DI), Y4, Y6
@@ -5405,13 +6195,13 @@ element46:
 	ADDQ         $0x00000200, DI
 	ADDQ         $0x00000100, BX
 	DECQ         SI
-	JNZ          element46
+	JNZ          element52
 	TESTL        DX, DX
-	JZ           done45
+	JZ           done51
 	DECQ         CX
-	JNZ          round44
+	JNZ          round50
 
-done45:
+done51:
 	VXORPS       Y2, Y2, Y2
 	VCMPPS       $0x1e, Y2, Y3, Y2
 	VDIVPS       Y3, Y1, Y1
@@ -5428,472 +6218,876 @@ done45:
 TEXT ·tops32AVX2(SB), NOSPLIT, $0-16
 	MOVQ         scratch+0(FP), AX
 	XORQ         CX, CX
-	VMOVUPS      4096(AX), Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y1
-	VPAND        Y0, Y1, Y1
-	VMULPS       4160(AX), Y0, Y2
-	VMOVUPS      Y2, 4096(AX)
-	VMOVUPS      4224(AX), Y2
-	VMAXPS       Y0, Y2, Y0
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VMOVUPS      4096(AX), Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4288(AX), Y2, Y2
-	VMOVUPS      Y2, 4224(AX)
-	VMOVUPS      4352(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4416(AX), Y2, Y2
-	VMOVUPS      Y2, 4352(AX)
-	VMOVUPS      4480(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4544(AX), Y2, Y2
-	VMOVUPS      Y2, 4480(AX)
-	VMOVUPS      4608(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4672(AX), Y2, Y2
-	VMOVUPS      Y2, 4608(AX)
-	VMOVUPS      4736(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4800(AX), Y2, Y2
-	VMOVUPS      Y2, 4736(AX)
-	VMOVUPS      4864(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4928(AX), Y2, Y2
-	VMOVUPS      Y2, 4864(AX)
-	VMOVUPS      4992(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5056(AX), Y2, Y2
-	VMOVUPS      Y2, 4992(AX)
-	VMOVUPS      5120(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5184(AX), Y2, Y2
-	VMOVUPS      Y2, 5120(AX)
-	VMOVUPS      5248(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5312(AX), Y2, Y2
-	VMOVUPS      Y2, 5248(AX)
-	VMOVUPS      5376(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5440(AX), Y2, Y2
-	VMOVUPS      Y2, 5376(AX)
-	VMOVUPS      5504(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5568(AX), Y2, Y2
-	VMOVUPS      Y2, 5504(AX)
-	VMOVUPS      5632(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5696(AX), Y2, Y2
-	VMOVUPS      Y2, 5632(AX)
-	VMOVUPS      5760(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5824(AX), Y2, Y2
-	VMOVUPS      Y2, 5760(AX)
-	VMOVUPS      5888(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5952(AX), Y2, Y2
-	VMOVUPS      Y2, 5888(AX)
-	VMOVUPS      6016(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       6080(AX), Y2, Y2
-	VMOVUPS      Y2, 6016(AX)
-	VMOVUPS      6144(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       6208(AX), Y2, Y2
-	VMOVUPS      Y2, 6144(AX)
-	VMOVUPS      6272(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       6336(AX), Y2, Y2
-	VMOVUPS      Y2, 6272(AX)
-	VMOVUPS      6400(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       6464(AX), Y2, Y2
-	VMOVUPS      Y2, 6400(AX)
-	VMOVUPS      6528(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       6592(AX), Y2, Y2
-	VMOVUPS      Y2, 6528(AX)
-	VMOVUPS      6656(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       6720(AX), Y2, Y2
-	VMOVUPS      Y2, 6656(AX)
-	VMOVUPS      6784(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       6848(AX), Y2, Y2
-	VMOVUPS      Y2, 6784(AX)
-	VMOVUPS      6912(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       6976(AX), Y2, Y2
-	VMOVUPS      Y2, 6912(AX)
-	VMOVUPS      7040(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       7104(AX), Y2, Y2
-	VMOVUPS      Y2, 7040(AX)
-	VMOVUPS      7168(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       7232(AX), Y2, Y2
-	VMOVUPS      Y2, 7168(AX)
-	VMOVUPS      7296(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       7360(AX), Y2, Y2
-	VMOVUPS      Y2, 7296(AX)
-	VMOVUPS      7424(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       7488(AX), Y2, Y2
-	VMOVUPS      Y2, 7424(AX)
-	VMOVUPS      7552(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       7616(AX), Y2, Y2
-	VMOVUPS      Y2, 7552(AX)
-	VMOVUPS      7680(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       7744(AX), Y2, Y2
-	VMOVUPS      Y2, 7680(AX)
-	VMOVUPS      7808(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       7872(AX), Y2, Y2
-	VMOVUPS      Y2, 7808(AX)
-	VMOVUPS      7936(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       8000(AX), Y2, Y2
-	VMOVUPS      Y2, 7936(AX)
-	VMOVUPS      8064(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y0
-	VPAND        Y2, Y0, Y0
-	VMAXPS       Y1, Y0, Y0
-	VMULPS       8128(AX), Y2, Y1
-	VMOVUPS      Y1, 8064(AX)
-	VBROADCASTSS bits_40400000<>+0(SB), Y1
-	VMULPS       39936(AX), Y1, Y1
-	VMOVUPS      Y1, 40000(AX)
-	VMOVUPS      Y0, 40320(AX)
-	VXORPS       Y2, Y2, Y2
-	VCMPPS       $0x1e, Y2, Y1, Y2
+	VMOVUPS      4160(AX), Y4
+	VSQRTPS      Y4, Y5
+	VADDPS       Y5, Y0, Y0
+	VMULPS       Y2, Y5, Y5
+	VMULPS       Y2, Y5, Y5
+	VADDPS       Y5, Y1, Y1
+	VMULPS       Y4, Y2, Y4
+	VMOVUPS      Y4, 4096(AX)
+	VMOVUPS      4224(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4288(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4224(AX)
+	VMOVUPS      4352(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4416(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4352(AX)
+	VMOVUPS      4480(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4544(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4480(AX)
+	VMOVUPS      4608(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4672(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4608(AX)
+	VMOVUPS      4736(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4800(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4736(AX)
+	VMOVUPS      4864(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4928(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4864(AX)
+	VMOVUPS      4992(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5056(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4992(AX)
+	VMOVUPS      5120(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5184(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5120(AX)
+	VMOVUPS      5248(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5312(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5248(AX)
+	VMOVUPS      5376(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5440(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5376(AX)
+	VMOVUPS      5504(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5568(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5504(AX)
+	VMOVUPS      5632(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5696(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5632(AX)
+	VMOVUPS      5760(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5824(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5760(AX)
+	VMOVUPS      5888(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5952(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5888(AX)
+	VMOVUPS      6016(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      6080(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6016(AX)
+	VMOVUPS      6144(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      6208(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6144(AX)
+	VMOVUPS      6272(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      6336(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6272(AX)
+	VMOVUPS      6400(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      6464(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6400(AX)
+	VMOVUPS      6528(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      6592(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6528(AX)
+	VMOVUPS      6656(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      6720(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6656(AX)
+	VMOVUPS      6784(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      6848(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6784(AX)
+	VMOVUPS      6912(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      6976(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6912(AX)
+	VMOVUPS      7040(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      7104(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 7040(AX)
+	VMOVUPS      7168(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      7232(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 7168(AX)
+	VMOVUPS      7296(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      7360(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 7296(AX)
+	VMOVUPS      7424(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      7488(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 7424(AX)
+	VMOVUPS      7552(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      7616(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 7552(AX)
+	VMOVUPS      7680(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      7744(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 7680(AX)
+	VMOVUPS      7808(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      7872(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 7808(AX)
+	VMOVUPS      7936(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      8000(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 7936(AX)
+	VMOVUPS      8064(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
+	VPAND        Y4, Y2, Y2
+	VMAXPS       Y3, Y2, Y2
+	VMOVUPS      8128(AX), Y3
+	VSQRTPS      Y3, Y5
+	VADDPS       Y5, Y0, Y0
+	VMULPS       Y4, Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VADDPS       Y5, Y1, Y1
+	VMULPS       Y3, Y4, Y3
+	VMOVUPS      Y3, 8064(AX)
+	VBROADCASTSS bits_3a480000<>+0(SB), Y3
+	VMULPS       Y3, Y0, Y0
+	VMOVUPS      Y0, 71808(AX)
+	VBROADCASTSS bits_38000000<>+0(SB), Y0
+	VMULPS       Y0, Y1, Y0
+	VBROADCASTSS bits_0da24260<>+0(SB), Y1
+	VADDPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 71872(AX)
+	VBROADCASTSS bits_40400000<>+0(SB), Y0
+	VMULPS       39936(AX), Y0, Y0
+	VMOVUPS      Y0, 40000(AX)
+	VMOVUPS      Y2, 40320(AX)
+	VXORPS       Y1, Y1, Y1
+	VCMPPS       $0x1e, Y1, Y0, Y1
 	VBROADCASTSS bits_48f42400<>+0(SB), Y3
-	VMULPS       Y3, Y1, Y1
-	VCMPPS       $0x1e, Y1, Y0, Y0
-	VPAND        Y2, Y0, Y0
+	VMULPS       Y3, Y0, Y0
+	VCMPPS       $0x1e, Y0, Y2, Y0
+	VPAND        Y1, Y0, Y0
 	VMOVMSKPS    Y0, DX
 	ORL          DX, CX
-	VMOVUPS      4128(AX), Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y1
-	VPAND        Y0, Y1, Y1
-	VMULPS       4192(AX), Y0, Y2
-	VMOVUPS      Y2, 4128(AX)
-	VMOVUPS      4256(AX), Y2
-	VMAXPS       Y0, Y2, Y0
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VMOVUPS      4128(AX), Y2
 	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
 	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4320(AX), Y2, Y2
-	VMOVUPS      Y2, 4256(AX)
-	VMOVUPS      4384(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4448(AX), Y2, Y2
-	VMOVUPS      Y2, 4384(AX)
-	VMOVUPS      4512(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4576(AX), Y2, Y2
-	VMOVUPS      Y2, 4512(AX)
-	VMOVUPS      4640(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4704(AX), Y2, Y2
-	VMOVUPS      Y2, 4640(AX)
-	VMOVUPS      4768(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4832(AX), Y2, Y2
-	VMOVUPS      Y2, 4768(AX)
-	VMOVUPS      4896(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       4960(AX), Y2, Y2
-	VMOVUPS      Y2, 4896(AX)
-	VMOVUPS      5024(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5088(AX), Y2, Y2
-	VMOVUPS      Y2, 5024(AX)
-	VMOVUPS      5152(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5216(AX), Y2, Y2
-	VMOVUPS      Y2, 5152(AX)
-	VMOVUPS      5280(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5344(AX), Y2, Y2
-	VMOVUPS      Y2, 5280(AX)
-	VMOVUPS      5408(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5472(AX), Y2, Y2
-	VMOVUPS      Y2, 5408(AX)
-	VMOVUPS      5536(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5600(AX), Y2, Y2
-	VMOVUPS      Y2, 5536(AX)
-	VMOVUPS      5664(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5728(AX), Y2, Y2
-	VMOVUPS      Y2, 5664(AX)
-	VMOVUPS      5792(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5856(AX), Y2, Y2
-	VMOVUPS      Y2, 5792(AX)
-	VMOVUPS      5920(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       5984(AX), Y2, Y2
-	VMOVUPS      Y2, 5920(AX)
-	VMOVUPS      6048(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       6112(AX), Y2, Y2
-	VMOVUPS      Y2, 6048(AX)
-	VMOVUPS      6176(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       6240(AX), Y2, Y2
-	VMOVUPS      Y2, 6176(AX)
-	VMOVUPS      6304(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       6368(AX), Y2, Y2
-	VMOVUPS      Y2, 6304(AX)
-	VMOVUPS      6432(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       6496(AX), Y2, Y2
-	VMOVUPS      Y2, 6432(AX)
-	VMOVUPS      6560(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       6624(AX), Y2, Y2
-	VMOVUPS      Y2, 6560(AX)
-	VMOVUPS      6688(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       6752(AX), Y2, Y2
-	VMOVUPS      Y2, 6688(AX)
-	VMOVUPS      6816(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       6880(AX), Y2, Y2
-	VMOVUPS      Y2, 6816(AX)
-	VMOVUPS      6944(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       7008(AX), Y2, Y2
-	VMOVUPS      Y2, 6944(AX)
-	VMOVUPS      7072(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       7136(AX), Y2, Y2
-	VMOVUPS      Y2, 7072(AX)
-	VMOVUPS      7200(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       7264(AX), Y2, Y2
-	VMOVUPS      Y2, 7200(AX)
-	VMOVUPS      7328(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       7392(AX), Y2, Y2
-	VMOVUPS      Y2, 7328(AX)
-	VMOVUPS      7456(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       7520(AX), Y2, Y2
-	VMOVUPS      Y2, 7456(AX)
-	VMOVUPS      7584(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       7648(AX), Y2, Y2
-	VMOVUPS      Y2, 7584(AX)
-	VMOVUPS      7712(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       7776(AX), Y2, Y2
-	VMOVUPS      Y2, 7712(AX)
-	VMOVUPS      7840(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       7904(AX), Y2, Y2
-	VMOVUPS      Y2, 7840(AX)
-	VMOVUPS      7968(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y3
-	VPAND        Y2, Y3, Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       8032(AX), Y2, Y2
-	VMOVUPS      Y2, 7968(AX)
-	VMOVUPS      8096(AX), Y2
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS bits_7fffffff<>+0(SB), Y0
-	VPAND        Y2, Y0, Y0
-	VMAXPS       Y1, Y0, Y0
-	VMULPS       8160(AX), Y2, Y1
-	VMOVUPS      Y1, 8096(AX)
-	VBROADCASTSS bits_40400000<>+0(SB), Y1
-	VMULPS       39968(AX), Y1, Y1
-	VMOVUPS      Y1, 40032(AX)
-	VMOVUPS      Y0, 40352(AX)
-	VXORPS       Y2, Y2, Y2
-	VCMPPS       $0x1e, Y2, Y1, Y2
+	VMOVUPS      4192(AX), Y4
+	VSQRTPS      Y4, Y5
+	VADDPS       Y5, Y0, Y0
+	VMULPS       Y2, Y5, Y5
+	VMULPS       Y2, Y5, Y5
+	VADDPS       Y5, Y1, Y1
+	VMULPS       Y4, Y2, Y4
+	VMOVUPS      Y4, 4128(AX)
+	VMOVUPS      4256(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4320(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4256(AX)
+	VMOVUPS      4384(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4448(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4384(AX)
+	VMOVUPS      4512(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4576(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4512(AX)
+	VMOVUPS      4640(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4704(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4640(AX)
+	VMOVUPS      4768(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4832(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4768(AX)
+	VMOVUPS      4896(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      4960(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 4896(AX)
+	VMOVUPS      5024(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5088(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5024(AX)
+	VMOVUPS      5152(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5216(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5152(AX)
+	VMOVUPS      5280(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5344(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5280(AX)
+	VMOVUPS      5408(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5472(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5408(AX)
+	VMOVUPS      5536(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5600(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5536(AX)
+	VMOVUPS      5664(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5728(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5664(AX)
+	VMOVUPS      5792(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5856(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5792(AX)
+	VMOVUPS      5920(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      5984(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 5920(AX)
+	VMOVUPS      6048(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      6112(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6048(AX)
+	VMOVUPS      6176(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      6240(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6176(AX)
+	VMOVUPS      6304(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      6368(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6304(AX)
+	VMOVUPS      6432(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      6496(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6432(AX)
+	VMOVUPS      6560(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      6624(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6560(AX)
+	VMOVUPS      6688(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      6752(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6688(AX)
+	VMOVUPS      6816(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      6880(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6816(AX)
+	VMOVUPS      6944(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      7008(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 6944(AX)
+	VMOVUPS      7072(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      7136(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 7072(AX)
+	VMOVUPS      7200(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      7264(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 7200(AX)
+	VMOVUPS      7328(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      7392(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 7328(AX)
+	VMOVUPS      7456(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      7520(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 7456(AX)
+	VMOVUPS      7584(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      7648(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 7584(AX)
+	VMOVUPS      7712(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      7776(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 7712(AX)
+	VMOVUPS      7840(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      7904(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 7840(AX)
+	VMOVUPS      7968(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y5
+	VPAND        Y4, Y5, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      8032(AX), Y5
+	VSQRTPS      Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      Y4, 7968(AX)
+	VMOVUPS      8096(AX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS bits_7fffffff<>+0(SB), Y2
+	VPAND        Y4, Y2, Y2
+	VMAXPS       Y3, Y2, Y2
+	VMOVUPS      8160(AX), Y3
+	VSQRTPS      Y3, Y5
+	VADDPS       Y5, Y0, Y0
+	VMULPS       Y4, Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VADDPS       Y5, Y1, Y1
+	VMULPS       Y3, Y4, Y3
+	VMOVUPS      Y3, 8096(AX)
+	VBROADCASTSS bits_3a480000<>+0(SB), Y3
+	VMULPS       Y3, Y0, Y0
+	VMOVUPS      Y0, 71840(AX)
+	VBROADCASTSS bits_38000000<>+0(SB), Y0
+	VMULPS       Y0, Y1, Y0
+	VBROADCASTSS bits_0da24260<>+0(SB), Y1
+	VADDPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 71904(AX)
+	VBROADCASTSS bits_40400000<>+0(SB), Y0
+	VMULPS       39968(AX), Y0, Y0
+	VMOVUPS      Y0, 40032(AX)
+	VMOVUPS      Y2, 40352(AX)
+	VXORPS       Y1, Y1, Y1
+	VCMPPS       $0x1e, Y1, Y0, Y1
 	VBROADCASTSS bits_48f42400<>+0(SB), Y3
-	VMULPS       Y3, Y1, Y1
-	VCMPPS       $0x1e, Y1, Y0, Y0
-	VPAND        Y2, Y0, Y0
+	VMULPS       Y3, Y0, Y0
+	VCMPPS       $0x1e, Y0, Y2, Y0
+	VPAND        Y1, Y0, Y0
 	VMOVMSKPS    Y0, AX
 	ORL          AX, CX
 	VZEROUPPER
@@ -5910,7 +7104,7 @@ TEXT ·codes32AVX2(SB), NOSPLIT, $0-16
 	XORQ         DX, DX
 	MOVQ         AX, BX
 
-run47:
+run53:
 	VMOVUPS (BX), Y2
 	VMOVUPS 32(BX), Y3
 	VMOVUPS 64(BX), Y4
@@ -5919,7 +7113,7 @@ run47:
 	LEAQ    (AX)(DX*4), DI
 	MOVQ    CX, R8
 
-trial48:
+trial54:
 	VBROADCASTSS (SI), Y6
 	VMULPS       Y6, Y2, Y6
 	VCMPPS       $0x1e, Y0, Y6, Y7
@@ -5955,18 +7149,19 @@ trial48:
 	ADDQ         $0x40, SI
 	ADDQ         $0x40, DI
 	DECQ         R8
-	JNZ          trial48
+	JNZ          trial54
 	ADDQ         $0x00000080, BX
 	INCQ         DX
 	CMPQ         DX, $0x10
-	JL           run47
+	JL           run53
 	VMOVUPS      numbers<>+0(SB), Y0
 	VBROADCASTSS bits_000f000f<>+0(SB), Y1
 	VBROADCASTSS bits_00510051<>+0(SB), Y2
 	MOVQ         AX, DX
-	IMUL3Q       $0x04, CX, CX
+	MOVQ         AX, BX
+	IMUL3Q       $0x04, CX, SI
 
-numbers49:
+numbers55:
 	VPMOVZXBW 27136(DX), Y3
 	VPSRLW    $0x04, Y3, Y4
 	VPAND     Y1, Y3, Y3
@@ -5981,11 +7176,54 @@ numbers49:
 	VPADDW    Y6, Y4, Y4
 	VPMULLW   Y2, Y4, Y4
 	VPADDW    Y4, Y3, Y3
-	VMOVDQU   Y3, 29696(AX)
+	VMOVDQU   Y3, 29696(BX)
 	ADDQ      $0x10, DX
-	ADDQ      $0x20, AX
-	DECQ      CX
-	JNZ       numbers49
+	ADDQ      $0x20, BX
+	DECQ      SI
+	JNZ       numbers55
+	VPCMPEQD  Y0, Y0, Y0
+	VMOVDQU   Y0, 27136(AX)
+	VMOVDQU   Y0, 27168(AX)
+	VMOVDQU   Y0, 27200(AX)
+	VMOVDQU   Y0, 27232(AX)
+	LEAQ      -1(CX), CX
+	TESTQ     CX, CX
+	JZ        done57
+
+ends56:
+	ADDQ     $0x00000080, AX
+	VMOVUPS  29696(AX), Y1
+	VPCMPEQW 29568(AX), Y1, Y2
+	VPCMPEQW 29824(AX), Y1, Y1
+	VPAND    Y1, Y2, Y2
+	VPXOR    Y0, Y2, Y2
+	VMOVDQU  Y2, 27136(AX)
+	VMOVUPS  29728(AX), Y1
+	VPCMPEQW 29600(AX), Y1, Y2
+	VPCMPEQW 29856(AX), Y1, Y1
+	VPAND    Y1, Y2, Y2
+	VPXOR    Y0, Y2, Y2
+	VMOVDQU  Y2, 27168(AX)
+	VMOVUPS  29760(AX), Y1
+	VPCMPEQW 29632(AX), Y1, Y2
+	VPCMPEQW 29888(AX), Y1, Y1
+	VPAND    Y1, Y2, Y2
+	VPXOR    Y0, Y2, Y2
+	VMOVDQU  Y2, 27200(AX)
+	VMOVUPS  29792(AX), Y1
+	VPCMPEQW 29664(AX), Y1, Y2
+	VPCMPEQW 29920(AX), Y1, Y1
+	VPAND    Y1, Y2, Y2
+	VPXOR    Y0, Y2, Y2
+	VMOVDQU  Y2, 27232(AX)
+	DECQ     CX
+	JNZ      ends56
+	VMOVDQU  Y0, 27136(AX)
+	VMOVDQU  Y0, 27168(AX)
+	VMOVDQU  Y0, 27200(AX)
+	VMOVDQU  Y0, 27232(AX)
+
+done57:
 	VZEROUPPER
 	RET
 
@@ -6002,178 +7240,194 @@ TEXT ·choose32AVX2(SB), NOSPLIT, $0-16
 	MOVQ         AX, DX
 	MOVQ         CX, BX
 
-trial50:
+trial58:
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
 	VMOVUPS      32256(DX), Y7
-	VPERMPS      Y0, Y7, Y8
-	VMULPS       4096(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4160(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x04, Y7, Y8
+	VMOVUPS      32288(DX), Y8
+	VMOVUPS      32320(DX), Y9
+	VMOVUPS      32352(DX), Y10
+	VSHUFPD      $0x00, Y8, Y7, Y11
+	VPERMPD      $0xd8, Y11, Y11
+	VSHUFPD      $0x0f, Y8, Y7, Y7
+	VPERMPD      $0xd8, Y7, Y7
+	VSHUFPD      $0x00, Y10, Y9, Y8
+	VPERMPD      $0xd8, Y8, Y8
+	VSHUFPD      $0x0f, Y10, Y9, Y9
+	VPERMPD      $0xd8, Y9, Y9
+	VSHUFPS      $0x88, Y8, Y11, Y10
+	VPERMPD      $0xd8, Y10, Y10
+	VSHUFPS      $0xdd, Y8, Y11, Y8
+	VPERMPD      $0xd8, Y8, Y8
+	VSHUFPS      $0x88, Y9, Y7, Y11
+	VPERMPD      $0xd8, Y11, Y11
+	VSHUFPS      $0xdd, Y9, Y7, Y7
+	VPERMPD      $0xd8, Y7, Y7
+	VPERMPS      Y0, Y10, Y9
+	VMULPS       4096(AX), Y9, Y12
+	VADDPS       Y12, Y5, Y5
+	VMULPS       4160(AX), Y9, Y12
+	VMULPS       Y9, Y12, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x04, Y10, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       4224(AX), Y9, Y12
+	VADDPS       Y12, Y5, Y5
+	VMULPS       4288(AX), Y9, Y12
+	VMULPS       Y9, Y12, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x08, Y10, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       4352(AX), Y9, Y12
+	VADDPS       Y12, Y5, Y5
+	VMULPS       4416(AX), Y9, Y12
+	VMULPS       Y9, Y12, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x0c, Y10, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       4480(AX), Y9, Y12
+	VADDPS       Y12, Y5, Y5
+	VMULPS       4544(AX), Y9, Y12
+	VMULPS       Y9, Y12, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x10, Y10, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       4608(AX), Y9, Y12
+	VADDPS       Y12, Y5, Y5
+	VMULPS       4672(AX), Y9, Y12
+	VMULPS       Y9, Y12, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x14, Y10, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       4736(AX), Y9, Y12
+	VADDPS       Y12, Y5, Y5
+	VMULPS       4800(AX), Y9, Y12
+	VMULPS       Y9, Y12, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x18, Y10, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       4864(AX), Y9, Y12
+	VADDPS       Y12, Y5, Y5
+	VMULPS       4928(AX), Y9, Y12
+	VMULPS       Y9, Y12, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x1c, Y10, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       4992(AX), Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       5056(AX), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VADDPS       Y9, Y6, Y6
+	VPERMPS      Y0, Y8, Y9
+	VMULPS       5120(AX), Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       5184(AX), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x04, Y8, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       5248(AX), Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       5312(AX), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x08, Y8, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       5376(AX), Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       5440(AX), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x0c, Y8, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       5504(AX), Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       5568(AX), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x10, Y8, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       5632(AX), Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       5696(AX), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x14, Y8, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       5760(AX), Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       5824(AX), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x18, Y8, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       5888(AX), Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       5952(AX), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x1c, Y8, Y8
 	VPERMPS      Y0, Y8, Y8
-	VMULPS       4224(AX), Y8, Y9
+	VMULPS       6016(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
-	VMULPS       4288(AX), Y8, Y9
+	VMULPS       6080(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x08, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       4352(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4416(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x0c, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       4480(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4544(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x10, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       4608(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4672(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x14, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       4736(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4800(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x18, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       4864(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4928(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x1c, Y7, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       4992(AX), Y7, Y8
-	VADDPS       Y8, Y5, Y5
-	VMULPS       5056(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y6, Y6
-	VMOVUPS      32320(DX), Y7
-	VPERMPS      Y0, Y7, Y8
-	VMULPS       5120(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       5184(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x04, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       5248(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       5312(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x08, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       5376(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       5440(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x0c, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       5504(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       5568(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x10, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       5632(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       5696(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x14, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       5760(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       5824(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x18, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       5888(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       5952(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x1c, Y7, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       6016(AX), Y7, Y8
-	VADDPS       Y8, Y5, Y5
-	VMULPS       6080(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y6, Y6
-	VMOVUPS      32384(DX), Y7
-	VPERMPS      Y0, Y7, Y8
+	VPERMPS      Y0, Y11, Y8
 	VMULPS       6144(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
 	VMULPS       6208(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x04, Y7, Y8
+	VPSRLD       $0x04, Y11, Y8
 	VPERMPS      Y0, Y8, Y8
 	VMULPS       6272(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
 	VMULPS       6336(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x08, Y7, Y8
+	VPSRLD       $0x08, Y11, Y8
 	VPERMPS      Y0, Y8, Y8
 	VMULPS       6400(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
 	VMULPS       6464(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x0c, Y7, Y8
+	VPSRLD       $0x0c, Y11, Y8
 	VPERMPS      Y0, Y8, Y8
 	VMULPS       6528(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
 	VMULPS       6592(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x10, Y7, Y8
+	VPSRLD       $0x10, Y11, Y8
 	VPERMPS      Y0, Y8, Y8
 	VMULPS       6656(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
 	VMULPS       6720(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x14, Y7, Y8
+	VPSRLD       $0x14, Y11, Y8
 	VPERMPS      Y0, Y8, Y8
 	VMULPS       6784(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
 	VMULPS       6848(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x18, Y7, Y8
+	VPSRLD       $0x18, Y11, Y8
 	VPERMPS      Y0, Y8, Y8
 	VMULPS       6912(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
 	VMULPS       6976(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x1c, Y7, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       7040(AX), Y7, Y8
-	VADDPS       Y8, Y5, Y5
-	VMULPS       7104(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y6, Y6
-	VMOVUPS      32448(DX), Y7
+	VPSRLD       $0x1c, Y11, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       7040(AX), Y8, Y9
+	VADDPS       Y9, Y5, Y5
+	VMULPS       7104(AX), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y6, Y6
 	VPERMPS      Y0, Y7, Y8
 	VMULPS       7168(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
@@ -6244,30 +7498,30 @@ trial50:
 	VPADDD       Y5, Y4, Y4
 	ADDQ         $0x00000100, DX
 	DECQ         BX
-	JNZ          trial50
+	JNZ          trial58
 	VMOVUPS      Y2, 39936(AX)
-	VMOVUPS      wordsAVX200<>+0(SB), Y1
+	VMOVUPS      wordsAVX23200<>+0(SB), Y1
 	VPADDD       Y1, Y3, Y1
 	VXORPS       Y4, Y4, Y4
 	VPCMPEQD     Y5, Y5, Y5
 	VPCMPGTD     Y5, Y3, Y5
 	VPGATHERDD   Y5, 32256(AX)(Y1*4), Y4
 	VMOVUPS      Y4, 40064(AX)
-	VMOVUPS      wordsAVX210<>+0(SB), Y1
+	VMOVUPS      wordsAVX23210<>+0(SB), Y1
 	VPADDD       Y1, Y3, Y1
 	VXORPS       Y4, Y4, Y4
 	VPCMPEQD     Y5, Y5, Y5
 	VPCMPGTD     Y5, Y3, Y5
 	VPGATHERDD   Y5, 32256(AX)(Y1*4), Y4
 	VMOVUPS      Y4, 40128(AX)
-	VMOVUPS      wordsAVX220<>+0(SB), Y1
+	VMOVUPS      wordsAVX23220<>+0(SB), Y1
 	VPADDD       Y1, Y3, Y1
 	VXORPS       Y4, Y4, Y4
 	VPCMPEQD     Y5, Y5, Y5
 	VPCMPGTD     Y5, Y3, Y5
 	VPGATHERDD   Y5, 32256(AX)(Y1*4), Y4
 	VMOVUPS      Y4, 40192(AX)
-	VMOVUPS      wordsAVX230<>+0(SB), Y1
+	VMOVUPS      wordsAVX23230<>+0(SB), Y1
 	VPADDD       Y1, Y3, Y1
 	VXORPS       Y4, Y4, Y4
 	VPCMPEQD     Y5, Y5, Y5
@@ -6284,178 +7538,194 @@ trial50:
 	VXORPS       Y4, Y4, Y4
 	MOVQ         AX, DX
 
-trial51:
+trial59:
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
-	VMOVUPS      32288(DX), Y7
-	VPERMPS      Y0, Y7, Y8
-	VMULPS       4128(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4192(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x04, Y7, Y8
+	VMOVUPS      32384(DX), Y7
+	VMOVUPS      32416(DX), Y8
+	VMOVUPS      32448(DX), Y9
+	VMOVUPS      32480(DX), Y10
+	VSHUFPD      $0x00, Y8, Y7, Y11
+	VPERMPD      $0xd8, Y11, Y11
+	VSHUFPD      $0x0f, Y8, Y7, Y7
+	VPERMPD      $0xd8, Y7, Y7
+	VSHUFPD      $0x00, Y10, Y9, Y8
+	VPERMPD      $0xd8, Y8, Y8
+	VSHUFPD      $0x0f, Y10, Y9, Y9
+	VPERMPD      $0xd8, Y9, Y9
+	VSHUFPS      $0x88, Y8, Y11, Y10
+	VPERMPD      $0xd8, Y10, Y10
+	VSHUFPS      $0xdd, Y8, Y11, Y8
+	VPERMPD      $0xd8, Y8, Y8
+	VSHUFPS      $0x88, Y9, Y7, Y11
+	VPERMPD      $0xd8, Y11, Y11
+	VSHUFPS      $0xdd, Y9, Y7, Y7
+	VPERMPD      $0xd8, Y7, Y7
+	VPERMPS      Y0, Y10, Y9
+	VMULPS       4128(AX), Y9, Y12
+	VADDPS       Y12, Y5, Y5
+	VMULPS       4192(AX), Y9, Y12
+	VMULPS       Y9, Y12, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x04, Y10, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       4256(AX), Y9, Y12
+	VADDPS       Y12, Y5, Y5
+	VMULPS       4320(AX), Y9, Y12
+	VMULPS       Y9, Y12, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x08, Y10, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       4384(AX), Y9, Y12
+	VADDPS       Y12, Y5, Y5
+	VMULPS       4448(AX), Y9, Y12
+	VMULPS       Y9, Y12, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x0c, Y10, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       4512(AX), Y9, Y12
+	VADDPS       Y12, Y5, Y5
+	VMULPS       4576(AX), Y9, Y12
+	VMULPS       Y9, Y12, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x10, Y10, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       4640(AX), Y9, Y12
+	VADDPS       Y12, Y5, Y5
+	VMULPS       4704(AX), Y9, Y12
+	VMULPS       Y9, Y12, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x14, Y10, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       4768(AX), Y9, Y12
+	VADDPS       Y12, Y5, Y5
+	VMULPS       4832(AX), Y9, Y12
+	VMULPS       Y9, Y12, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x18, Y10, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       4896(AX), Y9, Y12
+	VADDPS       Y12, Y5, Y5
+	VMULPS       4960(AX), Y9, Y12
+	VMULPS       Y9, Y12, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x1c, Y10, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       5024(AX), Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       5088(AX), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VADDPS       Y9, Y6, Y6
+	VPERMPS      Y0, Y8, Y9
+	VMULPS       5152(AX), Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       5216(AX), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x04, Y8, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       5280(AX), Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       5344(AX), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x08, Y8, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       5408(AX), Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       5472(AX), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x0c, Y8, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       5536(AX), Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       5600(AX), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x10, Y8, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       5664(AX), Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       5728(AX), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x14, Y8, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       5792(AX), Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       5856(AX), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x18, Y8, Y9
+	VPERMPS      Y0, Y9, Y9
+	VMULPS       5920(AX), Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VMULPS       5984(AX), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VADDPS       Y9, Y6, Y6
+	VPSRLD       $0x1c, Y8, Y8
 	VPERMPS      Y0, Y8, Y8
-	VMULPS       4256(AX), Y8, Y9
+	VMULPS       6048(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
-	VMULPS       4320(AX), Y8, Y9
+	VMULPS       6112(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x08, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       4384(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4448(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x0c, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       4512(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4576(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x10, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       4640(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4704(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x14, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       4768(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4832(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x18, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       4896(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       4960(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x1c, Y7, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       5024(AX), Y7, Y8
-	VADDPS       Y8, Y5, Y5
-	VMULPS       5088(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y6, Y6
-	VMOVUPS      32352(DX), Y7
-	VPERMPS      Y0, Y7, Y8
-	VMULPS       5152(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       5216(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x04, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       5280(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       5344(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x08, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       5408(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       5472(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x0c, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       5536(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       5600(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x10, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       5664(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       5728(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x14, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       5792(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       5856(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x18, Y7, Y8
-	VPERMPS      Y0, Y8, Y8
-	VMULPS       5920(AX), Y8, Y9
-	VADDPS       Y9, Y5, Y5
-	VMULPS       5984(AX), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x1c, Y7, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       6048(AX), Y7, Y8
-	VADDPS       Y8, Y5, Y5
-	VMULPS       6112(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y6, Y6
-	VMOVUPS      32416(DX), Y7
-	VPERMPS      Y0, Y7, Y8
+	VPERMPS      Y0, Y11, Y8
 	VMULPS       6176(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
 	VMULPS       6240(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x04, Y7, Y8
+	VPSRLD       $0x04, Y11, Y8
 	VPERMPS      Y0, Y8, Y8
 	VMULPS       6304(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
 	VMULPS       6368(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x08, Y7, Y8
+	VPSRLD       $0x08, Y11, Y8
 	VPERMPS      Y0, Y8, Y8
 	VMULPS       6432(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
 	VMULPS       6496(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x0c, Y7, Y8
+	VPSRLD       $0x0c, Y11, Y8
 	VPERMPS      Y0, Y8, Y8
 	VMULPS       6560(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
 	VMULPS       6624(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x10, Y7, Y8
+	VPSRLD       $0x10, Y11, Y8
 	VPERMPS      Y0, Y8, Y8
 	VMULPS       6688(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
 	VMULPS       6752(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x14, Y7, Y8
+	VPSRLD       $0x14, Y11, Y8
 	VPERMPS      Y0, Y8, Y8
 	VMULPS       6816(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
 	VMULPS       6880(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x18, Y7, Y8
+	VPSRLD       $0x18, Y11, Y8
 	VPERMPS      Y0, Y8, Y8
 	VMULPS       6944(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
 	VMULPS       7008(AX), Y8, Y9
 	VMULPS       Y8, Y9, Y8
 	VADDPS       Y8, Y6, Y6
-	VPSRLD       $0x1c, Y7, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       7072(AX), Y7, Y8
-	VADDPS       Y8, Y5, Y5
-	VMULPS       7136(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y6, Y6
-	VMOVUPS      32480(DX), Y7
+	VPSRLD       $0x1c, Y11, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       7072(AX), Y8, Y9
+	VADDPS       Y9, Y5, Y5
+	VMULPS       7136(AX), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y6, Y6
 	VPERMPS      Y0, Y7, Y8
 	VMULPS       7200(AX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
@@ -6526,30 +7796,30 @@ trial51:
 	VPADDD       Y5, Y4, Y4
 	ADDQ         $0x00000100, DX
 	DECQ         CX
-	JNZ          trial51
+	JNZ          trial59
 	VMOVUPS      Y2, 39968(AX)
-	VMOVUPS      wordsAVX201<>+0(SB), Y0
+	VMOVUPS      wordsAVX23201<>+0(SB), Y0
 	VPADDD       Y0, Y3, Y0
 	VXORPS       Y1, Y1, Y1
 	VPCMPEQD     Y4, Y4, Y4
 	VPCMPGTD     Y4, Y3, Y4
 	VPGATHERDD   Y4, 32256(AX)(Y0*4), Y1
 	VMOVUPS      Y1, 40096(AX)
-	VMOVUPS      wordsAVX211<>+0(SB), Y0
+	VMOVUPS      wordsAVX23211<>+0(SB), Y0
 	VPADDD       Y0, Y3, Y0
 	VXORPS       Y1, Y1, Y1
 	VPCMPEQD     Y4, Y4, Y4
 	VPCMPGTD     Y4, Y3, Y4
 	VPGATHERDD   Y4, 32256(AX)(Y0*4), Y1
 	VMOVUPS      Y1, 40160(AX)
-	VMOVUPS      wordsAVX221<>+0(SB), Y0
+	VMOVUPS      wordsAVX23221<>+0(SB), Y0
 	VPADDD       Y0, Y3, Y0
 	VXORPS       Y1, Y1, Y1
 	VPCMPEQD     Y4, Y4, Y4
 	VPCMPGTD     Y4, Y3, Y4
 	VPGATHERDD   Y4, 32256(AX)(Y0*4), Y1
 	VMOVUPS      Y1, 40224(AX)
-	VMOVUPS      wordsAVX231<>+0(SB), Y0
+	VMOVUPS      wordsAVX23231<>+0(SB), Y0
 	VPADDD       Y0, Y3, Y0
 	VXORPS       Y1, Y1, Y1
 	VPCMPEQD     Y4, Y4, Y4
@@ -6563,45 +7833,85 @@ trial51:
 	VZEROUPPER
 	RET
 
-DATA wordsAVX220<>+0(SB)/4, $0x00000020
-DATA wordsAVX220<>+4(SB)/4, $0x00000021
-DATA wordsAVX220<>+8(SB)/4, $0x00000022
-DATA wordsAVX220<>+12(SB)/4, $0x00000023
-DATA wordsAVX220<>+16(SB)/4, $0x00000024
-DATA wordsAVX220<>+20(SB)/4, $0x00000025
-DATA wordsAVX220<>+24(SB)/4, $0x00000026
-DATA wordsAVX220<>+28(SB)/4, $0x00000027
-GLOBL wordsAVX220<>(SB), RODATA|NOPTR, $32
+DATA wordsAVX23200<>+0(SB)/4, $0x00000000
+DATA wordsAVX23200<>+4(SB)/4, $0x00000004
+DATA wordsAVX23200<>+8(SB)/4, $0x00000008
+DATA wordsAVX23200<>+12(SB)/4, $0x0000000c
+DATA wordsAVX23200<>+16(SB)/4, $0x00000010
+DATA wordsAVX23200<>+20(SB)/4, $0x00000014
+DATA wordsAVX23200<>+24(SB)/4, $0x00000018
+DATA wordsAVX23200<>+28(SB)/4, $0x0000001c
+GLOBL wordsAVX23200<>(SB), RODATA|NOPTR, $32
 
-DATA wordsAVX230<>+0(SB)/4, $0x00000030
-DATA wordsAVX230<>+4(SB)/4, $0x00000031
-DATA wordsAVX230<>+8(SB)/4, $0x00000032
-DATA wordsAVX230<>+12(SB)/4, $0x00000033
-DATA wordsAVX230<>+16(SB)/4, $0x00000034
-DATA wordsAVX230<>+20(SB)/4, $0x00000035
-DATA wordsAVX230<>+24(SB)/4, $0x00000036
-DATA wordsAVX230<>+28(SB)/4, $0x00000037
-GLOBL wordsAVX230<>(SB), RODATA|NOPTR, $32
+DATA wordsAVX23210<>+0(SB)/4, $0x00000001
+DATA wordsAVX23210<>+4(SB)/4, $0x00000005
+DATA wordsAVX23210<>+8(SB)/4, $0x00000009
+DATA wordsAVX23210<>+12(SB)/4, $0x0000000d
+DATA wordsAVX23210<>+16(SB)/4, $0x00000011
+DATA wordsAVX23210<>+20(SB)/4, $0x00000015
+DATA wordsAVX23210<>+24(SB)/4, $0x00000019
+DATA wordsAVX23210<>+28(SB)/4, $0x0000001d
+GLOBL wordsAVX23210<>(SB), RODATA|NOPTR, $32
 
-DATA wordsAVX221<>+0(SB)/4, $0x00000028
-DATA wordsAVX221<>+4(SB)/4, $0x00000029
-DATA wordsAVX221<>+8(SB)/4, $0x0000002a
-DATA wordsAVX221<>+12(SB)/4, $0x0000002b
-DATA wordsAVX221<>+16(SB)/4, $0x0000002c
-DATA wordsAVX221<>+20(SB)/4, $0x0000002d
-DATA wordsAVX221<>+24(SB)/4, $0x0000002e
-DATA wordsAVX221<>+28(SB)/4, $0x0000002f
-GLOBL wordsAVX221<>(SB), RODATA|NOPTR, $32
+DATA wordsAVX23220<>+0(SB)/4, $0x00000002
+DATA wordsAVX23220<>+4(SB)/4, $0x00000006
+DATA wordsAVX23220<>+8(SB)/4, $0x0000000a
+DATA wordsAVX23220<>+12(SB)/4, $0x0000000e
+DATA wordsAVX23220<>+16(SB)/4, $0x00000012
+DATA wordsAVX23220<>+20(SB)/4, $0x00000016
+DATA wordsAVX23220<>+24(SB)/4, $0x0000001a
+DATA wordsAVX23220<>+28(SB)/4, $0x0000001e
+GLOBL wordsAVX23220<>(SB), RODATA|NOPTR, $32
 
-DATA wordsAVX231<>+0(SB)/4, $0x00000038
-DATA wordsAVX231<>+4(SB)/4, $0x00000039
-DATA wordsAVX231<>+8(SB)/4, $0x0000003a
-DATA wordsAVX231<>+12(SB)/4, $0x0000003b
-DATA wordsAVX231<>+16(SB)/4, $0x0000003c
-DATA wordsAVX231<>+20(SB)/4, $0x0000003d
-DATA wordsAVX231<>+24(SB)/4, $0x0000003e
-DATA wordsAVX231<>+28(SB)/4, $0x0000003f
-GLOBL wordsAVX231<>(SB), RODATA|NOPTR, $32
+DATA wordsAVX23230<>+0(SB)/4, $0x00000003
+DATA wordsAVX23230<>+4(SB)/4, $0x00000007
+DATA wordsAVX23230<>+8(SB)/4, $0x0000000b
+DATA wordsAVX23230<>+12(SB)/4, $0x0000000f
+DATA wordsAVX23230<>+16(SB)/4, $0x00000013
+DATA wordsAVX23230<>+20(SB)/4, $0x00000017
+DATA wordsAVX23230<>+24(SB)/4, $0x0000001b
+DATA wordsAVX23230<>+28(SB)/4, $0x0000001f
+GLOBL wordsAVX23230<>(SB), RODATA|NOPTR, $32
+
+DATA wordsAVX23201<>+0(SB)/4, $0x00000020
+DATA wordsAVX23201<>+4(SB)/4, $0x00000024
+DATA wordsAVX23201<>+8(SB)/4, $0x00000028
+DATA wordsAVX23201<>+12(SB)/4, $0x0000002c
+DATA wordsAVX23201<>+16(SB)/4, $0x00000030
+DATA wordsAVX23201<>+20(SB)/4, $0x00000034
+DATA wordsAVX23201<>+24(SB)/4, $0x00000038
+DATA wordsAVX23201<>+28(SB)/4, $0x0000003c
+GLOBL wordsAVX23201<>(SB), RODATA|NOPTR, $32
+
+DATA wordsAVX23211<>+0(SB)/4, $0x00000021
+DATA wordsAVX23211<>+4(SB)/4, $0x00000025
+DATA wordsAVX23211<>+8(SB)/4, $0x00000029
+DATA wordsAVX23211<>+12(SB)/4, $0x0000002d
+DATA wordsAVX23211<>+16(SB)/4, $0x00000031
+DATA wordsAVX23211<>+20(SB)/4, $0x00000035
+DATA wordsAVX23211<>+24(SB)/4, $0x00000039
+DATA wordsAVX23211<>+28(SB)/4, $0x0000003d
+GLOBL wordsAVX23211<>(SB), RODATA|NOPTR, $32
+
+DATA wordsAVX23221<>+0(SB)/4, $0x00000022
+DATA wordsAVX23221<>+4(SB)/4, $0x00000026
+DATA wordsAVX23221<>+8(SB)/4, $0x0000002a
+DATA wordsAVX23221<>+12(SB)/4, $0x0000002e
+DATA wordsAVX23221<>+16(SB)/4, $0x00000032
+DATA wordsAVX23221<>+20(SB)/4, $0x00000036
+DATA wordsAVX23221<>+24(SB)/4, $0x0000003a
+DATA wordsAVX23221<>+28(SB)/4, $0x0000003e
+GLOBL wordsAVX23221<>(SB), RODATA|NOPTR, $32
+
+DATA wordsAVX23231<>+0(SB)/4, $0x00000023
+DATA wordsAVX23231<>+4(SB)/4, $0x00000027
+DATA wordsAVX23231<>+8(SB)/4, $0x0000002b
+DATA wordsAVX23231<>+12(SB)/4, $0x0000002f
+DATA wordsAVX23231<>+16(SB)/4, $0x00000033
+DATA wordsAVX23231<>+20(SB)/4, $0x00000037
+DATA wordsAVX23231<>+24(SB)/4, $0x0000003b
+DATA wordsAVX23231<>+28(SB)/4, $0x0000003f
+GLOBL wordsAVX23231<>(SB), RODATA|NOPTR, $32
 
 // func refine32AVX2(scratch *float32) (bad int)
 // Requires: AVX, AVX2
@@ -6614,239 +7924,255 @@ TEXT ·refine32AVX2(SB), NOSPLIT, $0-16
 	VCMPPS       $0x1e, Y2, Y1, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
-	VMOVUPS      40064(AX), Y5
-	VMOVUPS      32256(AX), Y6
-	VBLENDVPS    Y2, Y6, Y5, Y5
-	VMOVUPS      Y5, 40064(AX)
-	VPERMPS      Y0, Y5, Y6
-	VMULPS       4096(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       4160(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x04, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       4224(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       4288(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x08, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       4352(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       4416(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x0c, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       4480(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       4544(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x10, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       4608(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       4672(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x14, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       4736(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       4800(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x18, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       4864(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       4928(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x1c, Y5, Y5
-	VPERMPS      Y0, Y5, Y5
-	VMULPS       4992(AX), Y5, Y6
+	VMOVUPS      32256(AX), Y5
+	VMOVUPS      32288(AX), Y6
+	VMOVUPS      32320(AX), Y7
+	VMOVUPS      32352(AX), Y8
+	VSHUFPD      $0x00, Y6, Y5, Y9
+	VPERMPD      $0xd8, Y9, Y9
+	VSHUFPD      $0x0f, Y6, Y5, Y5
+	VPERMPD      $0xd8, Y5, Y5
+	VSHUFPD      $0x00, Y8, Y7, Y6
+	VPERMPD      $0xd8, Y6, Y6
+	VSHUFPD      $0x0f, Y8, Y7, Y7
+	VPERMPD      $0xd8, Y7, Y7
+	VSHUFPS      $0x88, Y6, Y9, Y8
+	VPERMPD      $0xd8, Y8, Y8
+	VSHUFPS      $0xdd, Y6, Y9, Y6
+	VPERMPD      $0xd8, Y6, Y6
+	VSHUFPS      $0x88, Y7, Y5, Y9
+	VPERMPD      $0xd8, Y9, Y9
+	VSHUFPS      $0xdd, Y7, Y5, Y5
+	VPERMPD      $0xd8, Y5, Y5
+	VMOVUPS      40064(AX), Y7
+	VBLENDVPS    Y2, Y8, Y7, Y7
+	VMOVUPS      Y7, 40064(AX)
+	VPERMPS      Y0, Y7, Y8
+	VMULPS       4096(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       4160(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x04, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       4224(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       4288(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x08, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       4352(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       4416(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x0c, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       4480(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       4544(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x10, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       4608(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       4672(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x14, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       4736(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       4800(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x18, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       4864(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       4928(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x1c, Y7, Y7
+	VPERMPS      Y0, Y7, Y7
+	VMULPS       4992(AX), Y7, Y8
+	VADDPS       Y8, Y3, Y3
+	VMULPS       5056(AX), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VADDPS       Y7, Y4, Y4
+	VMOVUPS      40128(AX), Y7
+	VBLENDVPS    Y2, Y6, Y7, Y7
+	VMOVUPS      Y7, 40128(AX)
+	VPOR         Y2, Y2, Y6
+	VPERMPS      Y0, Y7, Y8
+	VMULPS       5120(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       5184(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x04, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       5248(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       5312(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x08, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       5376(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       5440(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x0c, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       5504(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       5568(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x10, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       5632(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       5696(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x14, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       5760(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       5824(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x18, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       5888(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       5952(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x1c, Y7, Y7
+	VPERMPS      Y0, Y7, Y7
+	VMULPS       6016(AX), Y7, Y8
+	VADDPS       Y8, Y3, Y3
+	VMULPS       6080(AX), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VADDPS       Y7, Y4, Y4
+	VMOVUPS      40192(AX), Y7
+	VBLENDVPS    Y2, Y9, Y7, Y7
+	VMOVUPS      Y7, 40192(AX)
+	VPOR         Y6, Y2, Y6
+	VPERMPS      Y0, Y7, Y8
+	VMULPS       6144(AX), Y8, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       6208(AX), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x04, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       6272(AX), Y8, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       6336(AX), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x08, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       6400(AX), Y8, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       6464(AX), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x0c, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       6528(AX), Y8, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       6592(AX), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x10, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       6656(AX), Y8, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       6720(AX), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x14, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       6784(AX), Y8, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       6848(AX), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x18, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       6912(AX), Y8, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       6976(AX), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x1c, Y7, Y7
+	VPERMPS      Y0, Y7, Y7
+	VMULPS       7040(AX), Y7, Y8
+	VADDPS       Y8, Y3, Y3
+	VMULPS       7104(AX), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VADDPS       Y7, Y4, Y4
+	VMOVUPS      40256(AX), Y7
+	VBLENDVPS    Y2, Y5, Y7, Y7
+	VMOVUPS      Y7, 40256(AX)
+	VPOR         Y6, Y2, Y2
+	VPERMPS      Y0, Y7, Y5
+	VMULPS       7168(AX), Y5, Y6
 	VADDPS       Y6, Y3, Y3
-	VMULPS       5056(AX), Y5, Y6
+	VMULPS       7232(AX), Y5, Y6
 	VMULPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-	VMOVUPS      40128(AX), Y5
-	VMOVUPS      32320(AX), Y6
-	VBLENDVPS    Y2, Y6, Y5, Y5
-	VMOVUPS      Y5, 40128(AX)
-	VPOR         Y2, Y2, Y6
-	VPERMPS      Y0, Y5, Y7
-	VMULPS       5120(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       5184(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x04, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       5248(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       5312(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x08, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       5376(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       5440(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x0c, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       5504(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       5568(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x10, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       5632(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       5696(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x14, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       5760(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       5824(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x18, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       5888(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       5952(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x1c, Y5, Y5
+	VPSRLD       $0x04, Y7, Y5
 	VPERMPS      Y0, Y5, Y5
-	VMULPS       6016(AX), Y5, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       6080(AX), Y5, Y7
-	VMULPS       Y5, Y7, Y5
+	VMULPS       7296(AX), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	VMULPS       7360(AX), Y5, Y6
+	VMULPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-	VMOVUPS      40192(AX), Y5
-	VMOVUPS      32384(AX), Y7
-	VBLENDVPS    Y2, Y7, Y5, Y5
-	VMOVUPS      Y5, 40192(AX)
-	VPOR         Y6, Y2, Y6
-	VPERMPS      Y0, Y5, Y7
-	VMULPS       6144(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       6208(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x04, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       6272(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       6336(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x08, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       6400(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       6464(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x0c, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       6528(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       6592(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x10, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       6656(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       6720(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x14, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       6784(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       6848(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x18, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       6912(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       6976(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x1c, Y5, Y5
+	VPSRLD       $0x08, Y7, Y5
 	VPERMPS      Y0, Y5, Y5
-	VMULPS       7040(AX), Y5, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       7104(AX), Y5, Y7
-	VMULPS       Y5, Y7, Y5
+	VMULPS       7424(AX), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	VMULPS       7488(AX), Y5, Y6
+	VMULPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-	VMOVUPS      40256(AX), Y5
-	VMOVUPS      32448(AX), Y7
-	VBLENDVPS    Y2, Y7, Y5, Y5
-	VMOVUPS      Y5, 40256(AX)
-	VPOR         Y6, Y2, Y2
-	VPERMPS      Y0, Y5, Y6
-	VMULPS       7168(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       7232(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x04, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       7296(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       7360(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x08, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       7424(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       7488(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x0c, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       7552(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       7616(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x10, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       7680(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       7744(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x14, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       7808(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       7872(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x18, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       7936(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       8000(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x1c, Y5, Y5
+	VPSRLD       $0x0c, Y7, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       7552(AX), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	VMULPS       7616(AX), Y5, Y6
+	VMULPS       Y5, Y6, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x10, Y7, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       7680(AX), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	VMULPS       7744(AX), Y5, Y6
+	VMULPS       Y5, Y6, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x14, Y7, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       7808(AX), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	VMULPS       7872(AX), Y5, Y6
+	VMULPS       Y5, Y6, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x18, Y7, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       7936(AX), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	VMULPS       8000(AX), Y5, Y6
+	VMULPS       Y5, Y6, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x1c, Y7, Y5
 	VPERMPS      Y0, Y5, Y5
 	VMULPS       8064(AX), Y5, Y6
 	VADDPS       Y6, Y3, Y3
@@ -6871,239 +8197,255 @@ TEXT ·refine32AVX2(SB), NOSPLIT, $0-16
 	VCMPPS       $0x1e, Y2, Y1, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
-	VMOVUPS      40096(AX), Y5
-	VMOVUPS      32288(AX), Y6
-	VBLENDVPS    Y2, Y6, Y5, Y5
-	VMOVUPS      Y5, 40096(AX)
-	VPERMPS      Y0, Y5, Y6
-	VMULPS       4128(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       4192(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x04, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       4256(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       4320(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x08, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       4384(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       4448(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x0c, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       4512(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       4576(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x10, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       4640(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       4704(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x14, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       4768(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       4832(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x18, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       4896(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       4960(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x1c, Y5, Y5
-	VPERMPS      Y0, Y5, Y5
-	VMULPS       5024(AX), Y5, Y6
+	VMOVUPS      32384(AX), Y5
+	VMOVUPS      32416(AX), Y6
+	VMOVUPS      32448(AX), Y7
+	VMOVUPS      32480(AX), Y8
+	VSHUFPD      $0x00, Y6, Y5, Y9
+	VPERMPD      $0xd8, Y9, Y9
+	VSHUFPD      $0x0f, Y6, Y5, Y5
+	VPERMPD      $0xd8, Y5, Y5
+	VSHUFPD      $0x00, Y8, Y7, Y6
+	VPERMPD      $0xd8, Y6, Y6
+	VSHUFPD      $0x0f, Y8, Y7, Y7
+	VPERMPD      $0xd8, Y7, Y7
+	VSHUFPS      $0x88, Y6, Y9, Y8
+	VPERMPD      $0xd8, Y8, Y8
+	VSHUFPS      $0xdd, Y6, Y9, Y6
+	VPERMPD      $0xd8, Y6, Y6
+	VSHUFPS      $0x88, Y7, Y5, Y9
+	VPERMPD      $0xd8, Y9, Y9
+	VSHUFPS      $0xdd, Y7, Y5, Y5
+	VPERMPD      $0xd8, Y5, Y5
+	VMOVUPS      40096(AX), Y7
+	VBLENDVPS    Y2, Y8, Y7, Y7
+	VMOVUPS      Y7, 40096(AX)
+	VPERMPS      Y0, Y7, Y8
+	VMULPS       4128(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       4192(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x04, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       4256(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       4320(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x08, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       4384(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       4448(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x0c, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       4512(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       4576(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x10, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       4640(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       4704(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x14, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       4768(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       4832(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x18, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       4896(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       4960(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x1c, Y7, Y7
+	VPERMPS      Y0, Y7, Y7
+	VMULPS       5024(AX), Y7, Y8
+	VADDPS       Y8, Y3, Y3
+	VMULPS       5088(AX), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VADDPS       Y7, Y4, Y4
+	VMOVUPS      40160(AX), Y7
+	VBLENDVPS    Y2, Y6, Y7, Y7
+	VMOVUPS      Y7, 40160(AX)
+	VPOR         Y2, Y2, Y6
+	VPERMPS      Y0, Y7, Y8
+	VMULPS       5152(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       5216(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x04, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       5280(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       5344(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x08, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       5408(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       5472(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x0c, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       5536(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       5600(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x10, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       5664(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       5728(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x14, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       5792(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       5856(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x18, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       5920(AX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VMULPS       5984(AX), Y8, Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x1c, Y7, Y7
+	VPERMPS      Y0, Y7, Y7
+	VMULPS       6048(AX), Y7, Y8
+	VADDPS       Y8, Y3, Y3
+	VMULPS       6112(AX), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VADDPS       Y7, Y4, Y4
+	VMOVUPS      40224(AX), Y7
+	VBLENDVPS    Y2, Y9, Y7, Y7
+	VMOVUPS      Y7, 40224(AX)
+	VPOR         Y6, Y2, Y6
+	VPERMPS      Y0, Y7, Y8
+	VMULPS       6176(AX), Y8, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       6240(AX), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x04, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       6304(AX), Y8, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       6368(AX), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x08, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       6432(AX), Y8, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       6496(AX), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x0c, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       6560(AX), Y8, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       6624(AX), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x10, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       6688(AX), Y8, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       6752(AX), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x14, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       6816(AX), Y8, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       6880(AX), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x18, Y7, Y8
+	VPERMPS      Y0, Y8, Y8
+	VMULPS       6944(AX), Y8, Y9
+	VADDPS       Y9, Y3, Y3
+	VMULPS       7008(AX), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VADDPS       Y8, Y4, Y4
+	VPSRLD       $0x1c, Y7, Y7
+	VPERMPS      Y0, Y7, Y7
+	VMULPS       7072(AX), Y7, Y8
+	VADDPS       Y8, Y3, Y3
+	VMULPS       7136(AX), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VADDPS       Y7, Y4, Y4
+	VMOVUPS      40288(AX), Y7
+	VBLENDVPS    Y2, Y5, Y7, Y7
+	VMOVUPS      Y7, 40288(AX)
+	VPOR         Y6, Y2, Y2
+	VPERMPS      Y0, Y7, Y5
+	VMULPS       7200(AX), Y5, Y6
 	VADDPS       Y6, Y3, Y3
-	VMULPS       5088(AX), Y5, Y6
+	VMULPS       7264(AX), Y5, Y6
 	VMULPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-	VMOVUPS      40160(AX), Y5
-	VMOVUPS      32352(AX), Y6
-	VBLENDVPS    Y2, Y6, Y5, Y5
-	VMOVUPS      Y5, 40160(AX)
-	VPOR         Y2, Y2, Y6
-	VPERMPS      Y0, Y5, Y7
-	VMULPS       5152(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       5216(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x04, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       5280(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       5344(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x08, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       5408(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       5472(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x0c, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       5536(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       5600(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x10, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       5664(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       5728(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x14, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       5792(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       5856(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x18, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       5920(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       5984(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x1c, Y5, Y5
+	VPSRLD       $0x04, Y7, Y5
 	VPERMPS      Y0, Y5, Y5
-	VMULPS       6048(AX), Y5, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       6112(AX), Y5, Y7
-	VMULPS       Y5, Y7, Y5
+	VMULPS       7328(AX), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	VMULPS       7392(AX), Y5, Y6
+	VMULPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-	VMOVUPS      40224(AX), Y5
-	VMOVUPS      32416(AX), Y7
-	VBLENDVPS    Y2, Y7, Y5, Y5
-	VMOVUPS      Y5, 40224(AX)
-	VPOR         Y6, Y2, Y6
-	VPERMPS      Y0, Y5, Y7
-	VMULPS       6176(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       6240(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x04, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       6304(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       6368(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x08, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       6432(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       6496(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x0c, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       6560(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       6624(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x10, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       6688(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       6752(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x14, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       6816(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       6880(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x18, Y5, Y7
-	VPERMPS      Y0, Y7, Y7
-	VMULPS       6944(AX), Y7, Y8
-	VADDPS       Y8, Y3, Y3
-	VMULPS       7008(AX), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VADDPS       Y7, Y4, Y4
-	VPSRLD       $0x1c, Y5, Y5
+	VPSRLD       $0x08, Y7, Y5
 	VPERMPS      Y0, Y5, Y5
-	VMULPS       7072(AX), Y5, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       7136(AX), Y5, Y7
-	VMULPS       Y5, Y7, Y5
+	VMULPS       7456(AX), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	VMULPS       7520(AX), Y5, Y6
+	VMULPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-	VMOVUPS      40288(AX), Y5
-	VMOVUPS      32480(AX), Y7
-	VBLENDVPS    Y2, Y7, Y5, Y5
-	VMOVUPS      Y5, 40288(AX)
-	VPOR         Y6, Y2, Y2
-	VPERMPS      Y0, Y5, Y6
-	VMULPS       7200(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       7264(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x04, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       7328(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       7392(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x08, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       7456(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       7520(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x0c, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       7584(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       7648(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x10, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       7712(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       7776(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x14, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       7840(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       7904(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x18, Y5, Y6
-	VPERMPS      Y0, Y6, Y6
-	VMULPS       7968(AX), Y6, Y7
-	VADDPS       Y7, Y3, Y3
-	VMULPS       8032(AX), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
-	VPSRLD       $0x1c, Y5, Y5
+	VPSRLD       $0x0c, Y7, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       7584(AX), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	VMULPS       7648(AX), Y5, Y6
+	VMULPS       Y5, Y6, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x10, Y7, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       7712(AX), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	VMULPS       7776(AX), Y5, Y6
+	VMULPS       Y5, Y6, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x14, Y7, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       7840(AX), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	VMULPS       7904(AX), Y5, Y6
+	VMULPS       Y5, Y6, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x18, Y7, Y5
+	VPERMPS      Y0, Y5, Y5
+	VMULPS       7968(AX), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	VMULPS       8032(AX), Y5, Y6
+	VMULPS       Y5, Y6, Y5
+	VADDPS       Y5, Y4, Y4
+	VPSRLD       $0x1c, Y7, Y5
 	VPERMPS      Y0, Y5, Y0
 	VMULPS       8096(AX), Y0, Y5
 	VADDPS       Y5, Y3, Y3
@@ -7134,22 +8476,31 @@ TEXT ·triesIQ2AVX2(SB), NOSPLIT, $0-24
 	MOVQ         factors+8(FP), CX
 	MOVQ         trials+16(FP), DX
 	VBROADCASTSS bits_3f800000<>+0(SB), Y0
+	LEAQ         71808(AX), BX
 	VMOVUPS      40000(AX), Y1
 	VMOVUPS      40032(AX), Y2
 
-trial52:
+trial60:
 	VBROADCASTSS (CX), Y3
 	VDIVPS       Y1, Y3, Y4
 	VMOVUPS      Y4, 24576(AX)
 	VDIVPS       Y4, Y0, Y4
 	VMOVUPS      Y4, 25856(AX)
+	VMULPS       Y4, Y4, Y4
+	VMULPS       (BX), Y4, Y4
+	VADDPS       64(BX), Y4, Y4
+	VMOVUPS      Y4, 70528(AX)
 	VDIVPS       Y2, Y3, Y3
 	VMOVUPS      Y3, 24608(AX)
 	VDIVPS       Y3, Y0, Y3
 	VMOVUPS      Y3, 25888(AX)
+	VMULPS       Y3, Y3, Y3
+	VMULPS       32(BX), Y3, Y3
+	VADDPS       96(BX), Y3, Y3
+	VMOVUPS      Y3, 70560(AX)
 	ADDQ         $0x04, CX
 	ADDQ         $0x40, AX
 	DECQ         DX
-	JNZ          trial52
+	JNZ          trial60
 	VZEROUPPER
 	RET

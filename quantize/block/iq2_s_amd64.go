@@ -2,11 +2,7 @@
 
 package block
 
-import (
-	"sync"
-
-	"github.com/moeconv/moeconv/gguf"
-)
+import "github.com/moeconv/moeconv/gguf"
 
 func init() {
 	c := iq2Codec{t: gguf.IQ2_S, n: 16, trials: trialsIQ2(18), words: wordsIQ2_S, meanSquare: meanSquareTwice, tiny: tinyIQ2_S, store: storeIQ2_S, portable: blockIQ2_S}
@@ -15,10 +11,11 @@ func init() {
 	c.accelerate(avx2)
 	c.iq2Form = formIQ2of16[avx512]
 	c.weigh, c.plain = weighSigned16AVX512, weighPlain16AVX512
+	c.search, c.words[avx512] = search16AVX2, c.words[avx2] // there are few neighbours
 	c.accelerate(avx512)
 }
 
-var wordsIQ2_S = sync.OnceValue(func() *words8 { return makeWords8(gridIQ2_S()) })
+var wordsIQ2_S = wordsOf(gridIQ2_S)
 
 func storeIQ2_S(y []byte, s *runScratch, t *words8, _ int) (bad float32) {
 	var l [16]uint8

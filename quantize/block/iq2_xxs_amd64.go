@@ -2,21 +2,17 @@
 
 package block
 
-import (
-	"sync"
-
-	"github.com/moeconv/moeconv/gguf"
-)
+import "github.com/moeconv/moeconv/gguf"
 
 func init() {
 	c := iq2Codec{t: gguf.IQ2_XXS, n: 32, trials: trialsIQ2(12), words: wordsIQ2_XXS, meanSquare: meanSquareOnce, store: storeIQ2_XXS, portable: blockIQ2_XXS}
-	c.iq2Form = iq2Form{weighEven32AVX2, nil, transposeAVX2, scale32AVX2, tops32AVX2, triesIQ2AVX2, codes32AVX2, lookRuns32, searchRuns32, choose32AVX2, refine32AVX2}
+	c.iq2Form = iq2Form{weighEven32AVX2, nil, transposeAVX2, scale32AVX2, tops32AVX2, triesIQ2AVX2, codes32AVX2, look32, search32AVX2, fill32, choose32AVX2, refine32AVX2}
 	c.accelerate(avx2)
-	c.iq2Form = iq2Form{weighEven32AVX512, nil, transposeAVX512, scale32AVX512, tops32AVX512, triesIQ2AVX512, codes32AVX512, lookRuns32, searchRuns32, choose32AVX512, refine32AVX512}
+	c.iq2Form = iq2Form{weighEven32AVX512, nil, transposeAVX512, scale32AVX512, tops32AVX512, triesIQ2AVX512, codes32AVX512, look32, search32AVX512, fill32, choose32AVX512, refine32AVX512}
 	c.accelerate(avx512)
 }
 
-var wordsIQ2_XXS = sync.OnceValue(func() *words8 { return makeWords8(gridIQ2_XXS()) })
+var wordsIQ2_XXS = wordsOf(gridIQ2_XXS)
 
 // meanSquareOnce is the mean square of a super-block.
 func meanSquareOnce(x *[len256]float32) float32 { return meanSquare(x[:], len256) }

@@ -4,702 +4,2586 @@
 
 #include "textflag.h"
 
-// func lookRuns16(scratch *float32, words *uint32, trials int) (n int)
-TEXT ·lookRuns16(SB), NOSPLIT, $0-32
+// func look16(scratch *float32, words *uint32, trials int) (n int)
+TEXT ·look16(SB), NOSPLIT, $0-32
 	MOVQ scratch+0(FP), AX
 	MOVQ words+8(FP), CX
 	MOVQ trials+16(FP), DX
-	LEAQ 29696(AX), BX
-	LEAQ 37376(AX), SI
-	XORQ DI, DI
+	LEAQ 37376(AX), BX
+	XORQ SI, SI
+	SHLQ $0x03, DX
 
-trial1:
-	MOVQ $0x00000010, R8
-
-run2:
-	MOVWLZX (BX), R9
-	MOVL    (CX)(R9*4), R9
-	MOVL    R9, 32256(AX)(DI*4)
-	LEAL    (DI), R10
-	MOVW    R10, (SI)
-	SHRL    $0x1f, R9
-	LEAQ    (SI)(R9*2), SI
-	MOVWLZX 2(BX), R9
-	MOVL    (CX)(R9*4), R9
-	MOVL    R9, 32320(AX)(DI*4)
-	LEAL    16(DI), R10
-	MOVW    R10, (SI)
-	SHRL    $0x1f, R9
-	LEAQ    (SI)(R9*2), SI
-	ADDQ    $0x04, BX
-	INCQ    DI
-	DECQ    R8
-	JNZ     run2
-	ADDQ    $0x00000010, DI
+four1:
+	MOVWLZX 29696(AX)(SI*2), DI
+	MOVL    (CX)(DI*4), DI
+	MOVL    DI, 32256(AX)(SI*4)
+	LEAL    (SI), R8
+	MOVW    R8, (BX)
+	SHRL    $0x1f, DI
+	ANDW    27136(AX)(SI*2), DI
+	LEAQ    (BX)(DI*2), BX
+	MOVWLZX 29698(AX)(SI*2), DI
+	MOVL    (CX)(DI*4), DI
+	MOVL    DI, 32260(AX)(SI*4)
+	LEAL    1(SI), R8
+	MOVW    R8, (BX)
+	SHRL    $0x1f, DI
+	ANDW    27138(AX)(SI*2), DI
+	LEAQ    (BX)(DI*2), BX
+	MOVWLZX 29700(AX)(SI*2), DI
+	MOVL    (CX)(DI*4), DI
+	MOVL    DI, 32264(AX)(SI*4)
+	LEAL    2(SI), R8
+	MOVW    R8, (BX)
+	SHRL    $0x1f, DI
+	ANDW    27140(AX)(SI*2), DI
+	LEAQ    (BX)(DI*2), BX
+	MOVWLZX 29702(AX)(SI*2), DI
+	MOVL    (CX)(DI*4), DI
+	MOVL    DI, 32268(AX)(SI*4)
+	LEAL    3(SI), R8
+	MOVW    R8, (BX)
+	SHRL    $0x1f, DI
+	ANDW    27142(AX)(SI*2), DI
+	LEAQ    (BX)(DI*2), BX
+	ADDQ    $0x04, SI
 	DECQ    DX
-	JNZ     trial1
+	JNZ     four1
 	ADDQ    $0x00009200, AX
-	SUBQ    AX, SI
-	SHRQ    $0x01, SI
-	MOVQ    SI, n+24(FP)
+	SUBQ    AX, BX
+	SHRQ    $0x01, BX
+	MOVQ    BX, n+24(FP)
 	RET
 
-// func searchRuns16(scratch *float32, near *uint32, n int)
+// func fill16(scratch *float32, trials int) (n int)
 // Requires: AVX, AVX2, BMI
-TEXT ·searchRuns16(SB), NOSPLIT, $0-24
-	MOVQ    scratch+0(FP), AX
-	MOVQ    near+8(FP), CX
-	MOVQ    n+16(FP), DX
-	LEAQ    37376(AX), BX
-	VMOVUPS levelsIQ2<>+0(SB), Y0
-	VMOVUPS positions<>+0(SB), Y1
+TEXT ·fill16(SB), NOSPLIT, $0-24
+	MOVQ scratch+0(FP), AX
+	MOVQ trials+8(FP), CX
+	LEAQ 37376(AX), DX
+	XORQ BX, BX
 
-word3:
-	MOVWLZX      (BX), SI
-	MOVL         32256(AX)(SI*4), DI
-	MOVL         SI, R8
-	MOVL         SI, R9
-	ANDL         $0x1f, R8
-	SHLL         $0x08, R8
-	MOVL         SI, R10
-	ANDL         $0x0f, R10
-	SHRL         $0x05, R9
-	SHLL         $0x04, R9
-	ORL          R10, R9
-	MOVBLZX      DI, R10
-	ANDL         $0x7fffff00, DI
-	SHRL         $0x03, DI
-	LEAQ         (CX)(DI*1), DI
-	VBROADCASTSS 25856(AX)(R9*4), Y2
-	VMULPS       Y2, Y0, Y2
-	VSUBPS       8192(AX)(R8*1), Y2, Y3
-	VMULPS       8320(AX)(R8*1), Y3, Y4
-	VMULPS       Y3, Y4, Y4
-	VSUBPS       8224(AX)(R8*1), Y2, Y3
-	VMULPS       8352(AX)(R8*1), Y3, Y5
-	VMULPS       Y3, Y5, Y5
-	VSUBPS       8256(AX)(R8*1), Y2, Y3
-	VMULPS       8384(AX)(R8*1), Y3, Y6
-	VMULPS       Y3, Y6, Y6
-	VSUBPS       8288(AX)(R8*1), Y2, Y2
-	VMULPS       8416(AX)(R8*1), Y2, Y3
-	VMULPS       Y2, Y3, Y3
-	VMOVDQU      (DI), Y7
-	VPERMPS      Y4, Y7, Y2
-	VPSRLD       $0x04, Y7, Y8
-	VPERMPS      Y4, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x08, Y7, Y8
-	VPERMPS      Y5, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x0c, Y7, Y8
-	VPERMPS      Y5, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x10, Y7, Y8
-	VPERMPS      Y6, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x14, Y7, Y8
-	VPERMPS      Y6, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x18, Y7, Y8
-	VPERMPS      Y3, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x1c, Y7, Y7
-	VPERMPS      Y3, Y7, Y7
-	VADDPS       Y7, Y2, Y2
-	CMPL         R10, $0x01
-	JNE          many5
-	VPERM2F128   $0x01, Y2, Y2, Y3
-	VMINPS       Y3, Y2, Y4
-	VPERMILPS    $0x4e, Y4, Y3
-	VMINPS       Y3, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y3
-	VMINPS       Y3, Y4, Y4
-	VCMPPS       $0x00, Y4, Y2, Y2
-	VMOVMSKPS    Y2, R8
-	TZCNTL       R8, R9
+column2:
+	VXORPS Y0, Y0, Y0
+	MOVQ   CX, DI
+	IMUL3Q $0x00000020, DI, SI
+	ADDQ   BX, SI
 
-next4:
-	MOVL (DI)(R9*4), DI
-	MOVL DI, 32256(AX)(SI*4)
-	ADDQ $0x02, BX
-	DECQ DX
-	JNZ  word3
+back3:
+	SUBQ      $0x00000020, SI
+	VPMOVSXWD 27136(AX)(SI*2), Y1
+	VBLENDVPS Y1, 32256(AX)(SI*4), Y0, Y0
+	VMOVDQU   Y0, 44928(AX)(SI*4)
+	DECQ      DI
+	JNZ       back3
+	MOVQ      CX, DI
+
+forth4:
+	VMOVUPS   32256(AX)(SI*4), Y2
+	VPMOVSXWD 27136(AX)(SI*2), Y1
+	VBLENDVPS Y1, Y2, Y0, Y0
+	VPCMPEQD  44928(AX)(SI*4), Y0, Y3
+	VPADDD    Y0, Y0, Y4
+	VPAND     Y4, Y3, Y3
+	VPOR      Y1, Y3, Y3
+	VBLENDVPS Y3, Y0, Y2, Y1
+	VMOVDQU   Y1, 32256(AX)(SI*4)
+	VPANDN    Y2, Y3, Y2
+	VMOVMSKPS Y2, R8
+	TESTL     R8, R8
+	JNZ       push6
+
+next5:
+	ADDQ $0x00000020, SI
+	DECQ DI
+	JNZ  forth4
+	ADDQ $0x08, BX
+	CMPQ BX, $0x20
+	JL   column2
+	ADDQ $0x00009200, AX
+	SUBQ AX, DX
+	SHRQ $0x01, DX
+	VZEROUPPER
+	MOVQ DX, n+16(FP)
+	RET
+
+push6:
+	TZCNTL R8, R9
+	ADDL   SI, R9
+	MOVW   R9, (DX)
+	ADDQ   $0x02, DX
+	BLSRL  R8, R8
+	JNZ    push6
+	JMP    next5
+
+// func search16AVX512(scratch *float32, near *uint32, n int)
+// Requires: AVX, AVX512BW, AVX512F, BMI, CMOV
+TEXT ·search16AVX512(SB), NOSPLIT, $0-24
+	MOVQ         scratch+0(FP), AX
+	MOVQ         near+8(FP), CX
+	MOVQ         n+16(FP), DX
+	LEAQ         37376(AX), BX
+	VMOVUPS      levelsAVX512<>+0(SB), Z0
+	VBROADCASTSS bits_7f61b1e6<>+0(SB), Z1
+	VMOVUPS      lanesAVX5120<>+0(SB), Z2
+	LEAQ         threeWords<>+0(SB), SI
+
+batch7:
+	MOVQ    $0x00000040, DI
+	CMPQ    DX, DI
+	CMOVQLT DX, DI
+	XORQ    R8, R8
+	MOVQ    AX, R9
+
+errors8:
+	MOVWLZX      (BX)(R8*2), R10
+	MOVL         32256(AX)(R10*4), R11
+	MOVL         R10, R12
+	ANDL         $0x1f, R12
+	SHRL         $0x01, R10
+	VBROADCASTSS 25856(AX)(R10*4), Z3
+	VMULPS       Z3, Z0, Z3
+	SHLL         $0x08, R12
+	VSUBPS       8192(AX)(R12*1), Z3, Z4
+	VMULPS       8320(AX)(R12*1), Z4, Z5
+	VMULPS       Z4, Z5, Z5
+	VSUBPS       8256(AX)(R12*1), Z3, Z3
+	VMULPS       8384(AX)(R12*1), Z3, Z4
+	VMULPS       Z3, Z4, Z4
+	VMOVUPS      threes00<>+0(SB), Z3
+	VPERMPS      Z5, Z3, Z3
+	VMOVUPS      threes01<>+0(SB), Z6
+	VPERMPS      Z5, Z6, Z6
+	VADDPS       Z6, Z3, Z3
+	VMOVUPS      threes02<>+0(SB), Z6
+	VPERMPS      Z5, Z6, Z6
+	VADDPS       Z6, Z3, Z3
+	VMOVUPS      threes10<>+0(SB), Z6
+	VPERMPS      Z5, Z6, Z6
+	VMOVUPS      threes11<>+0(SB), Z7
+	VPERMPS      Z5, Z7, Z7
+	VADDPS       Z7, Z6, Z6
+	VMOVUPS      threes12<>+0(SB), Z7
+	VPERMPS      Z5, Z7, Z7
+	VADDPS       Z7, Z6, Z6
+	MOVL         R11, R10
+	ANDL         $0x01ffffff, R10
+	LEAQ         (CX)(R10*4), R10
+	VMOVAPS      Z1, Z8
+	VMOVAPS      Z2, Z9
+	SHRL         $0x19, R11
+	CMPL         R11, $0x41
+	JNE          many10
+	VMOVUPS      (R10), Z7
+	VMOVAPS      Z7, Z10
+	VPERMI2PS    Z6, Z3, Z10
+	VPMADDWD     everyAVX512_10000<>+0(SB), Z7, Z3
+	VPMULHUW     everyAVX512_100<>+0(SB), Z7, Z6
+	VPERMPS      Z5, Z6, Z5
+	VADDPS       Z5, Z10, Z10
+	VPMULHUW     everyAVX512_10<>+0(SB), Z7, Z5
+	VPERMPS      Z4, Z5, Z5
+	VADDPS       Z5, Z10, Z10
+	VPERMPS      Z4, Z3, Z5
+	VADDPS       Z5, Z10, Z10
+	VPMULHUW     everyAVX512_1000<>+0(SB), Z3, Z5
+	VPERMPS      Z4, Z5, Z5
+	VADDPS       Z5, Z10, Z10
+	VPMULHUW     everyAVX512_100<>+0(SB), Z3, Z3
+	VPERMPS      Z4, Z3, Z3
+	VADDPS       Z3, Z10, Z10
+	VMOVAPS      Z10, Z7
+
+done11:
+	VMOVUPS Z7, 71936(R9)
+	VMOVUPS Z9, 80128(R9)
+	VMOVUPS Z8, 76032(R9)
+	JMP     after12
+
+many10:
+	SUBL         $0x40, R11
+	VBROADCASTSS bits_00000010<>+0(SB), Z11
+	VMOVAPS      Z9, Z10
+	VMOVUPS      (R10), Z7
+	VMOVAPS      Z7, Z12
+	VPERMI2PS    Z6, Z3, Z12
+	VPMADDWD     everyAVX512_10000<>+0(SB), Z7, Z13
+	VPMULHUW     everyAVX512_100<>+0(SB), Z7, Z14
+	VPERMPS      Z5, Z14, Z14
+	VADDPS       Z14, Z12, Z12
+	VPMULHUW     everyAVX512_10<>+0(SB), Z7, Z7
+	VPERMPS      Z4, Z7, Z7
+	VADDPS       Z7, Z12, Z12
+	VPERMPS      Z4, Z13, Z7
+	VADDPS       Z7, Z12, Z12
+	VPMULHUW     everyAVX512_1000<>+0(SB), Z13, Z7
+	VPERMPS      Z4, Z7, Z7
+	VADDPS       Z7, Z12, Z12
+	VPMULHUW     everyAVX512_100<>+0(SB), Z13, Z7
+	VPERMPS      Z4, Z7, Z7
+	VADDPS       Z7, Z12, Z12
+	VMOVAPS      Z12, Z7
+
+more13:
+	ADDQ      $0x40, R10
+	VMOVUPS   (R10), Z12
+	VMOVAPS   Z12, Z13
+	VPERMI2PS Z6, Z3, Z13
+	VPMADDWD  everyAVX512_10000<>+0(SB), Z12, Z14
+	VPMULHUW  everyAVX512_100<>+0(SB), Z12, Z15
+	VPERMPS   Z5, Z15, Z15
+	VADDPS    Z15, Z13, Z13
+	VPMULHUW  everyAVX512_10<>+0(SB), Z12, Z12
+	VPERMPS   Z4, Z12, Z12
+	VADDPS    Z12, Z13, Z13
+	VPERMPS   Z4, Z14, Z12
+	VADDPS    Z12, Z13, Z13
+	VPMULHUW  everyAVX512_1000<>+0(SB), Z14, Z12
+	VPERMPS   Z4, Z12, Z12
+	VADDPS    Z12, Z13, Z13
+	VPMULHUW  everyAVX512_100<>+0(SB), Z14, Z12
+	VPERMPS   Z4, Z12, Z12
+	VADDPS    Z12, Z13, Z13
+	VPADDD    Z11, Z10, Z10
+	VCMPPS    $0x11, Z7, Z13, K1
+	VMOVAPS   Z10, K1, Z9
+	VMAXPS    Z7, Z13, Z12
+	VMINPS    Z8, Z12, Z8
+	VMINPS    Z7, Z13, Z7
+	DECL      R11
+	CMPL      R11, $0x01
+	JNE       more13
+	JMP       done11
+
+after12:
+	ADDQ $0x40, R9
+	INCQ R8
+	CMPQ R8, DI
+	JL   errors8
+	MOVQ AX, R8
+	MOVQ AX, R9
+	MOVQ DI, R10
+
+reduce14:
+	VMOVUPS    71936(R8), Z3
+	VMOVUPS    72000(R8), Z4
+	VUNPCKLPS  Z4, Z3, Z5
+	VUNPCKHPS  Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VMOVUPS    72064(R8), Z4
+	VMOVUPS    72128(R8), Z5
+	VUNPCKLPS  Z5, Z4, Z6
+	VUNPCKHPS  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VUNPCKLPD  Z4, Z3, Z5
+	VUNPCKHPD  Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VMOVUPS    72192(R8), Z4
+	VMOVUPS    72256(R8), Z5
+	VUNPCKLPS  Z5, Z4, Z6
+	VUNPCKHPS  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VMOVUPS    72320(R8), Z5
+	VMOVUPS    72384(R8), Z6
+	VUNPCKLPS  Z6, Z5, Z7
+	VUNPCKHPS  Z6, Z5, Z5
+	VMINPS     Z5, Z7, Z5
+	VUNPCKLPD  Z5, Z4, Z6
+	VUNPCKHPD  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VSHUFF32X4 $0x88, Z4, Z3, Z5
+	VSHUFF32X4 $0xdd, Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VMOVUPS    72448(R8), Z4
+	VMOVUPS    72512(R8), Z5
+	VUNPCKLPS  Z5, Z4, Z6
+	VUNPCKHPS  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VMOVUPS    72576(R8), Z5
+	VMOVUPS    72640(R8), Z6
+	VUNPCKLPS  Z6, Z5, Z7
+	VUNPCKHPS  Z6, Z5, Z5
+	VMINPS     Z5, Z7, Z5
+	VUNPCKLPD  Z5, Z4, Z6
+	VUNPCKHPD  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VMOVUPS    72704(R8), Z5
+	VMOVUPS    72768(R8), Z6
+	VUNPCKLPS  Z6, Z5, Z7
+	VUNPCKHPS  Z6, Z5, Z5
+	VMINPS     Z5, Z7, Z5
+	VMOVUPS    72832(R8), Z6
+	VMOVUPS    72896(R8), Z7
+	VUNPCKLPS  Z7, Z6, Z8
+	VUNPCKHPS  Z7, Z6, Z6
+	VMINPS     Z6, Z8, Z6
+	VUNPCKLPD  Z6, Z5, Z7
+	VUNPCKHPD  Z6, Z5, Z5
+	VMINPS     Z5, Z7, Z5
+	VSHUFF32X4 $0x88, Z5, Z4, Z6
+	VSHUFF32X4 $0xdd, Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VSHUFF32X4 $0x88, Z4, Z3, Z5
+	VSHUFF32X4 $0xdd, Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VMOVUPS    Z3, 84224(R9)
+	ADDQ       $0x00000400, R8
+	ADDQ       $0x40, R9
+	SUBQ       $0x10, R10
+	JG         reduce14
+	XORQ       R8, R8
+	MOVQ       AX, R9
+
+results9:
+	VMOVUPS      71936(R9), Z3
+	VBROADCASTSS 84224(AX)(R8*4), Z4
+	VCMPPS       $0x00, Z4, Z3, K1
+	KMOVW        K1, R10
+	MOVWLZX      (BX)(R8*2), R12
+	TZCNTL       R10, R11
+	MOVL         80128(R9)(R11*4), R11
+	BLSRL        R10, R10
+	JNZ          tie15
+
+back16:
+	MOVL         32256(AX)(R12*4), R10
+	ANDL         $0x01ffffff, R10
+	ADDL         R10, R11
+	MOVBLZX      (CX)(R11*4), R13
+	MOVL         (CX)(R11*4), R10
+	SHRL         $0x08, R10
+	SHLL         $0x0c, R10
+	ORL          (SI)(R13*4), R10
+	MOVL         R12, R11
+	SHRL         $0x01, R11
+	VBROADCASTSS 70528(AX)(R11*4), Z5
+	VADDPS       Z5, Z4, Z4
+	VCMPPS       $0x1a, Z4, Z3, K1
+	KMOVW        K1, R11
+	VMOVUPS      76032(R9), Z3
+	VCMPPS       $0x1a, Z4, Z3, K1
+	KMOVW        K1, R13
+	SHLL         $0x10, R13
+	ORL          R11, R13
+	BLSRL        R13, R13
+	NEGL         R13
+	SBBL         R13, R13
+	ANDL         $0x40000000, R13
+	NOTL         R13
+	ANDL         R13, R10
+	MOVL         R10, 32256(AX)(R12*4)
+	ADDQ         $0x40, R9
+	INCQ         R8
+	CMPQ         R8, DI
+	JL           results9
+	LEAQ         (BX)(DI*2), BX
+	SUBQ         DI, DX
+	JNZ          batch7
 	VZEROUPPER
 	RET
 
-many5:
-	VMOVDQU Y1, Y8
-	VMOVDQU Y1, Y7
-	MOVQ    DI, R8
+tie15:
+	TZCNTL  R10, R13
+	MOVL    80128(R9)(R13*4), R13
+	CMPL    R13, R11
+	CMOVLLT R13, R11
+	BLSRL   R10, R10
+	JNZ     tie15
+	JMP     back16
 
-eight6:
-	ADDQ         $0x20, DI
-	VMOVDQU      (DI), Y10
-	VPERMPS      Y4, Y10, Y9
-	VPSRLD       $0x04, Y10, Y11
-	VPERMPS      Y4, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x08, Y10, Y11
-	VPERMPS      Y5, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x0c, Y10, Y11
-	VPERMPS      Y5, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x10, Y10, Y11
-	VPERMPS      Y6, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x14, Y10, Y11
-	VPERMPS      Y6, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x18, Y10, Y11
-	VPERMPS      Y3, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x1c, Y10, Y10
-	VPERMPS      Y3, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VBROADCASTSS bits_00000008<>+0(SB), Y10
-	VPADDD       Y10, Y8, Y8
-	VCMPPS       $0x11, Y2, Y9, Y10
-	VMINPS       Y2, Y9, Y2
-	VBLENDVPS    Y10, Y8, Y7, Y7
-	DECL         R10
-	CMPL         R10, $0x01
-	JNE          eight6
-	VPERM2F128   $0x01, Y2, Y2, Y3
-	VMINPS       Y3, Y2, Y4
-	VPERMILPS    $0x4e, Y4, Y3
-	VMINPS       Y3, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y3
-	VMINPS       Y3, Y4, Y4
-	VCMPPS       $0x0c, Y4, Y2, Y2
-	VPOR         Y7, Y2, Y2
-	VBROADCASTSS bits_00007fff<>+0(SB), Y3
-	VPMINUD      Y3, Y2, Y2
-	VEXTRACTI128 $0x01, Y2, X3
-	VPACKUSDW    X3, X2, X3
-	VPHMINPOSUW  X3, X3
-	VPEXTRW      $0x00, X3, R9
-	MOVQ         R8, DI
-	JMP          next4
+DATA levelsAVX512<>+0(SB)/4, $0x3f800000
+DATA levelsAVX512<>+4(SB)/4, $0x40400000
+DATA levelsAVX512<>+8(SB)/4, $0x40a00000
+DATA levelsAVX512<>+12(SB)/4, $0x4e6e6b28
+DATA levelsAVX512<>+16(SB)/4, $0x3f800000
+DATA levelsAVX512<>+20(SB)/4, $0x40400000
+DATA levelsAVX512<>+24(SB)/4, $0x40a00000
+DATA levelsAVX512<>+28(SB)/4, $0x4e6e6b28
+DATA levelsAVX512<>+32(SB)/4, $0x3f800000
+DATA levelsAVX512<>+36(SB)/4, $0x40400000
+DATA levelsAVX512<>+40(SB)/4, $0x40a00000
+DATA levelsAVX512<>+44(SB)/4, $0x4e6e6b28
+DATA levelsAVX512<>+48(SB)/4, $0x3f800000
+DATA levelsAVX512<>+52(SB)/4, $0x40400000
+DATA levelsAVX512<>+56(SB)/4, $0x40a00000
+DATA levelsAVX512<>+60(SB)/4, $0x4e6e6b28
+GLOBL levelsAVX512<>(SB), RODATA|NOPTR, $64
 
-DATA levelsIQ2<>+0(SB)/4, $0x3f800000
-DATA levelsIQ2<>+4(SB)/4, $0x40400000
-DATA levelsIQ2<>+8(SB)/4, $0x40a00000
-DATA levelsIQ2<>+12(SB)/4, $0x00000000
-DATA levelsIQ2<>+16(SB)/4, $0x3f800000
-DATA levelsIQ2<>+20(SB)/4, $0x40400000
-DATA levelsIQ2<>+24(SB)/4, $0x40a00000
-DATA levelsIQ2<>+28(SB)/4, $0x00000000
-GLOBL levelsIQ2<>(SB), RODATA|NOPTR, $32
+DATA bits_7f61b1e6<>+0(SB)/4, $0x7f61b1e6
+GLOBL bits_7f61b1e6<>(SB), RODATA|NOPTR, $4
 
-DATA positions<>+0(SB)/4, $0x00000000
-DATA positions<>+4(SB)/4, $0x00000001
-DATA positions<>+8(SB)/4, $0x00000002
-DATA positions<>+12(SB)/4, $0x00000003
-DATA positions<>+16(SB)/4, $0x00000004
-DATA positions<>+20(SB)/4, $0x00000005
-DATA positions<>+24(SB)/4, $0x00000006
-DATA positions<>+28(SB)/4, $0x00000007
-GLOBL positions<>(SB), RODATA|NOPTR, $32
+DATA lanesAVX5120<>+0(SB)/4, $0x00000000
+DATA lanesAVX5120<>+4(SB)/4, $0x00000001
+DATA lanesAVX5120<>+8(SB)/4, $0x00000002
+DATA lanesAVX5120<>+12(SB)/4, $0x00000003
+DATA lanesAVX5120<>+16(SB)/4, $0x00000004
+DATA lanesAVX5120<>+20(SB)/4, $0x00000005
+DATA lanesAVX5120<>+24(SB)/4, $0x00000006
+DATA lanesAVX5120<>+28(SB)/4, $0x00000007
+DATA lanesAVX5120<>+32(SB)/4, $0x00000008
+DATA lanesAVX5120<>+36(SB)/4, $0x00000009
+DATA lanesAVX5120<>+40(SB)/4, $0x0000000a
+DATA lanesAVX5120<>+44(SB)/4, $0x0000000b
+DATA lanesAVX5120<>+48(SB)/4, $0x0000000c
+DATA lanesAVX5120<>+52(SB)/4, $0x0000000d
+DATA lanesAVX5120<>+56(SB)/4, $0x0000000e
+DATA lanesAVX5120<>+60(SB)/4, $0x0000000f
+GLOBL lanesAVX5120<>(SB), RODATA|NOPTR, $64
 
-DATA bits_00000008<>+0(SB)/4, $0x00000008
-GLOBL bits_00000008<>(SB), RODATA|NOPTR, $4
+DATA threeWords<>+0(SB)/4, $0x00000840
+DATA threeWords<>+4(SB)/4, $0x00000841
+DATA threeWords<>+8(SB)/4, $0x00000842
+DATA threeWords<>+12(SB)/4, $0x00000850
+DATA threeWords<>+16(SB)/4, $0x00000851
+DATA threeWords<>+20(SB)/4, $0x00000852
+DATA threeWords<>+24(SB)/4, $0x00000860
+DATA threeWords<>+28(SB)/4, $0x00000861
+DATA threeWords<>+32(SB)/4, $0x00000862
+DATA threeWords<>+36(SB)/4, $0x00000940
+DATA threeWords<>+40(SB)/4, $0x00000941
+DATA threeWords<>+44(SB)/4, $0x00000942
+DATA threeWords<>+48(SB)/4, $0x00000950
+DATA threeWords<>+52(SB)/4, $0x00000951
+DATA threeWords<>+56(SB)/4, $0x00000952
+DATA threeWords<>+60(SB)/4, $0x00000960
+DATA threeWords<>+64(SB)/4, $0x00000961
+DATA threeWords<>+68(SB)/4, $0x00000962
+DATA threeWords<>+72(SB)/4, $0x00000a40
+DATA threeWords<>+76(SB)/4, $0x00000a41
+DATA threeWords<>+80(SB)/4, $0x00000a42
+DATA threeWords<>+84(SB)/4, $0x00000a50
+DATA threeWords<>+88(SB)/4, $0x00000a51
+DATA threeWords<>+92(SB)/4, $0x00000a52
+DATA threeWords<>+96(SB)/4, $0x00000a60
+DATA threeWords<>+100(SB)/4, $0x00000a61
+DATA threeWords<>+104(SB)/4, $0x00000a62
+GLOBL threeWords<>(SB), RODATA|NOPTR, $108
 
-DATA bits_00007fff<>+0(SB)/4, $0x00007fff
-GLOBL bits_00007fff<>(SB), RODATA|NOPTR, $4
+DATA threes00<>+0(SB)/4, $0x00000000
+DATA threes00<>+4(SB)/4, $0x00000001
+DATA threes00<>+8(SB)/4, $0x00000002
+DATA threes00<>+12(SB)/4, $0x00000000
+DATA threes00<>+16(SB)/4, $0x00000001
+DATA threes00<>+20(SB)/4, $0x00000002
+DATA threes00<>+24(SB)/4, $0x00000000
+DATA threes00<>+28(SB)/4, $0x00000001
+DATA threes00<>+32(SB)/4, $0x00000002
+DATA threes00<>+36(SB)/4, $0x00000000
+DATA threes00<>+40(SB)/4, $0x00000001
+DATA threes00<>+44(SB)/4, $0x00000002
+DATA threes00<>+48(SB)/4, $0x00000000
+DATA threes00<>+52(SB)/4, $0x00000001
+DATA threes00<>+56(SB)/4, $0x00000002
+DATA threes00<>+60(SB)/4, $0x00000000
+GLOBL threes00<>(SB), RODATA|NOPTR, $64
 
-// func searchShifted16(scratch *float32, near *uint32, n int)
-// Requires: AVX, AVX2, BMI
-TEXT ·searchShifted16(SB), NOSPLIT, $0-24
-	MOVQ    scratch+0(FP), AX
-	MOVQ    near+8(FP), CX
-	MOVQ    n+16(FP), DX
-	LEAQ    37376(AX), BX
-	VMOVUPS levelsIQ2<>+0(SB), Y0
-	LEAQ    levelsIQ1<>+0(SB), SI
-	VMOVUPS positions<>+0(SB), Y0
+DATA threes01<>+0(SB)/4, $0x00000004
+DATA threes01<>+4(SB)/4, $0x00000004
+DATA threes01<>+8(SB)/4, $0x00000004
+DATA threes01<>+12(SB)/4, $0x00000005
+DATA threes01<>+16(SB)/4, $0x00000005
+DATA threes01<>+20(SB)/4, $0x00000005
+DATA threes01<>+24(SB)/4, $0x00000006
+DATA threes01<>+28(SB)/4, $0x00000006
+DATA threes01<>+32(SB)/4, $0x00000006
+DATA threes01<>+36(SB)/4, $0x00000004
+DATA threes01<>+40(SB)/4, $0x00000004
+DATA threes01<>+44(SB)/4, $0x00000004
+DATA threes01<>+48(SB)/4, $0x00000005
+DATA threes01<>+52(SB)/4, $0x00000005
+DATA threes01<>+56(SB)/4, $0x00000005
+DATA threes01<>+60(SB)/4, $0x00000006
+GLOBL threes01<>(SB), RODATA|NOPTR, $64
 
-word7:
-	MOVWLZX      (BX), DI
-	MOVL         32256(AX)(DI*4), R8
-	MOVL         DI, R9
-	MOVL         DI, R10
-	ANDL         $0x1f, R9
-	MOVL         40448(AX)(R9*4), R11
-	VMOVUPS      (SI)(R11*1), Y1
-	SHLL         $0x08, R9
-	MOVL         DI, R11
-	ANDL         $0x0f, R11
-	SHRL         $0x05, R10
-	SHLL         $0x04, R10
-	ORL          R11, R10
-	MOVBLZX      R8, R11
-	ANDL         $0x7fffff00, R8
-	SHRL         $0x03, R8
-	LEAQ         (CX)(R8*1), R8
-	VBROADCASTSS 25856(AX)(R10*4), Y2
-	VMULPS       Y2, Y1, Y1
-	VSUBPS       8192(AX)(R9*1), Y1, Y2
-	VMULPS       8320(AX)(R9*1), Y2, Y3
-	VMULPS       Y2, Y3, Y3
-	VSUBPS       8224(AX)(R9*1), Y1, Y2
-	VMULPS       8352(AX)(R9*1), Y2, Y4
-	VMULPS       Y2, Y4, Y4
-	VSUBPS       8256(AX)(R9*1), Y1, Y2
-	VMULPS       8384(AX)(R9*1), Y2, Y5
-	VMULPS       Y2, Y5, Y5
-	VSUBPS       8288(AX)(R9*1), Y1, Y1
-	VMULPS       8416(AX)(R9*1), Y1, Y2
-	VMULPS       Y1, Y2, Y2
-	VMOVDQU      (R8), Y6
-	VPERMPS      Y3, Y6, Y1
-	VPSRLD       $0x04, Y6, Y7
-	VPERMPS      Y3, Y7, Y7
-	VADDPS       Y7, Y1, Y1
-	VPSRLD       $0x08, Y6, Y7
-	VPERMPS      Y4, Y7, Y7
-	VADDPS       Y7, Y1, Y1
-	VPSRLD       $0x0c, Y6, Y7
-	VPERMPS      Y4, Y7, Y7
-	VADDPS       Y7, Y1, Y1
-	VPSRLD       $0x10, Y6, Y7
-	VPERMPS      Y5, Y7, Y7
-	VADDPS       Y7, Y1, Y1
-	VPSRLD       $0x14, Y6, Y7
-	VPERMPS      Y5, Y7, Y7
-	VADDPS       Y7, Y1, Y1
-	VPSRLD       $0x18, Y6, Y7
-	VPERMPS      Y2, Y7, Y7
-	VADDPS       Y7, Y1, Y1
-	VPSRLD       $0x1c, Y6, Y6
-	VPERMPS      Y2, Y6, Y6
-	VADDPS       Y6, Y1, Y1
-	CMPL         R11, $0x01
-	JNE          many9
-	VPERM2F128   $0x01, Y1, Y1, Y2
-	VMINPS       Y2, Y1, Y3
-	VPERMILPS    $0x4e, Y3, Y2
-	VMINPS       Y2, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y2
-	VMINPS       Y2, Y3, Y3
-	VCMPPS       $0x00, Y3, Y1, Y1
-	VMOVMSKPS    Y1, R9
-	TZCNTL       R9, R10
+DATA threes02<>+0(SB)/4, $0x00000008
+DATA threes02<>+4(SB)/4, $0x00000008
+DATA threes02<>+8(SB)/4, $0x00000008
+DATA threes02<>+12(SB)/4, $0x00000008
+DATA threes02<>+16(SB)/4, $0x00000008
+DATA threes02<>+20(SB)/4, $0x00000008
+DATA threes02<>+24(SB)/4, $0x00000008
+DATA threes02<>+28(SB)/4, $0x00000008
+DATA threes02<>+32(SB)/4, $0x00000008
+DATA threes02<>+36(SB)/4, $0x00000009
+DATA threes02<>+40(SB)/4, $0x00000009
+DATA threes02<>+44(SB)/4, $0x00000009
+DATA threes02<>+48(SB)/4, $0x00000009
+DATA threes02<>+52(SB)/4, $0x00000009
+DATA threes02<>+56(SB)/4, $0x00000009
+DATA threes02<>+60(SB)/4, $0x00000009
+GLOBL threes02<>(SB), RODATA|NOPTR, $64
 
-next8:
-	MOVL (R8)(R10*4), R8
-	MOVL R8, 32256(AX)(DI*4)
-	ADDQ $0x02, BX
-	DECQ DX
-	JNZ  word7
+DATA threes10<>+0(SB)/4, $0x00000001
+DATA threes10<>+4(SB)/4, $0x00000002
+DATA threes10<>+8(SB)/4, $0x00000000
+DATA threes10<>+12(SB)/4, $0x00000001
+DATA threes10<>+16(SB)/4, $0x00000002
+DATA threes10<>+20(SB)/4, $0x00000000
+DATA threes10<>+24(SB)/4, $0x00000001
+DATA threes10<>+28(SB)/4, $0x00000002
+DATA threes10<>+32(SB)/4, $0x00000000
+DATA threes10<>+36(SB)/4, $0x00000001
+DATA threes10<>+40(SB)/4, $0x00000002
+DATA threes10<>+44(SB)/4, $0x00000003
+DATA threes10<>+48(SB)/4, $0x00000003
+DATA threes10<>+52(SB)/4, $0x00000003
+DATA threes10<>+56(SB)/4, $0x00000003
+DATA threes10<>+60(SB)/4, $0x00000003
+GLOBL threes10<>(SB), RODATA|NOPTR, $64
+
+DATA threes11<>+0(SB)/4, $0x00000006
+DATA threes11<>+4(SB)/4, $0x00000006
+DATA threes11<>+8(SB)/4, $0x00000004
+DATA threes11<>+12(SB)/4, $0x00000004
+DATA threes11<>+16(SB)/4, $0x00000004
+DATA threes11<>+20(SB)/4, $0x00000005
+DATA threes11<>+24(SB)/4, $0x00000005
+DATA threes11<>+28(SB)/4, $0x00000005
+DATA threes11<>+32(SB)/4, $0x00000006
+DATA threes11<>+36(SB)/4, $0x00000006
+DATA threes11<>+40(SB)/4, $0x00000006
+DATA threes11<>+44(SB)/4, $0x00000007
+DATA threes11<>+48(SB)/4, $0x00000007
+DATA threes11<>+52(SB)/4, $0x00000007
+DATA threes11<>+56(SB)/4, $0x00000007
+DATA threes11<>+60(SB)/4, $0x00000007
+GLOBL threes11<>(SB), RODATA|NOPTR, $64
+
+DATA threes12<>+0(SB)/4, $0x00000009
+DATA threes12<>+4(SB)/4, $0x00000009
+DATA threes12<>+8(SB)/4, $0x0000000a
+DATA threes12<>+12(SB)/4, $0x0000000a
+DATA threes12<>+16(SB)/4, $0x0000000a
+DATA threes12<>+20(SB)/4, $0x0000000a
+DATA threes12<>+24(SB)/4, $0x0000000a
+DATA threes12<>+28(SB)/4, $0x0000000a
+DATA threes12<>+32(SB)/4, $0x0000000a
+DATA threes12<>+36(SB)/4, $0x0000000a
+DATA threes12<>+40(SB)/4, $0x0000000a
+DATA threes12<>+44(SB)/4, $0x0000000b
+DATA threes12<>+48(SB)/4, $0x0000000b
+DATA threes12<>+52(SB)/4, $0x0000000b
+DATA threes12<>+56(SB)/4, $0x0000000b
+DATA threes12<>+60(SB)/4, $0x0000000b
+GLOBL threes12<>(SB), RODATA|NOPTR, $64
+
+DATA everyAVX512_10000<>+0(SB)/4, $0x00010000
+DATA everyAVX512_10000<>+4(SB)/4, $0x00010000
+DATA everyAVX512_10000<>+8(SB)/4, $0x00010000
+DATA everyAVX512_10000<>+12(SB)/4, $0x00010000
+DATA everyAVX512_10000<>+16(SB)/4, $0x00010000
+DATA everyAVX512_10000<>+20(SB)/4, $0x00010000
+DATA everyAVX512_10000<>+24(SB)/4, $0x00010000
+DATA everyAVX512_10000<>+28(SB)/4, $0x00010000
+DATA everyAVX512_10000<>+32(SB)/4, $0x00010000
+DATA everyAVX512_10000<>+36(SB)/4, $0x00010000
+DATA everyAVX512_10000<>+40(SB)/4, $0x00010000
+DATA everyAVX512_10000<>+44(SB)/4, $0x00010000
+DATA everyAVX512_10000<>+48(SB)/4, $0x00010000
+DATA everyAVX512_10000<>+52(SB)/4, $0x00010000
+DATA everyAVX512_10000<>+56(SB)/4, $0x00010000
+DATA everyAVX512_10000<>+60(SB)/4, $0x00010000
+GLOBL everyAVX512_10000<>(SB), RODATA|NOPTR, $64
+
+DATA everyAVX512_100<>+0(SB)/4, $0x00000100
+DATA everyAVX512_100<>+4(SB)/4, $0x00000100
+DATA everyAVX512_100<>+8(SB)/4, $0x00000100
+DATA everyAVX512_100<>+12(SB)/4, $0x00000100
+DATA everyAVX512_100<>+16(SB)/4, $0x00000100
+DATA everyAVX512_100<>+20(SB)/4, $0x00000100
+DATA everyAVX512_100<>+24(SB)/4, $0x00000100
+DATA everyAVX512_100<>+28(SB)/4, $0x00000100
+DATA everyAVX512_100<>+32(SB)/4, $0x00000100
+DATA everyAVX512_100<>+36(SB)/4, $0x00000100
+DATA everyAVX512_100<>+40(SB)/4, $0x00000100
+DATA everyAVX512_100<>+44(SB)/4, $0x00000100
+DATA everyAVX512_100<>+48(SB)/4, $0x00000100
+DATA everyAVX512_100<>+52(SB)/4, $0x00000100
+DATA everyAVX512_100<>+56(SB)/4, $0x00000100
+DATA everyAVX512_100<>+60(SB)/4, $0x00000100
+GLOBL everyAVX512_100<>(SB), RODATA|NOPTR, $64
+
+DATA everyAVX512_10<>+0(SB)/4, $0x00000010
+DATA everyAVX512_10<>+4(SB)/4, $0x00000010
+DATA everyAVX512_10<>+8(SB)/4, $0x00000010
+DATA everyAVX512_10<>+12(SB)/4, $0x00000010
+DATA everyAVX512_10<>+16(SB)/4, $0x00000010
+DATA everyAVX512_10<>+20(SB)/4, $0x00000010
+DATA everyAVX512_10<>+24(SB)/4, $0x00000010
+DATA everyAVX512_10<>+28(SB)/4, $0x00000010
+DATA everyAVX512_10<>+32(SB)/4, $0x00000010
+DATA everyAVX512_10<>+36(SB)/4, $0x00000010
+DATA everyAVX512_10<>+40(SB)/4, $0x00000010
+DATA everyAVX512_10<>+44(SB)/4, $0x00000010
+DATA everyAVX512_10<>+48(SB)/4, $0x00000010
+DATA everyAVX512_10<>+52(SB)/4, $0x00000010
+DATA everyAVX512_10<>+56(SB)/4, $0x00000010
+DATA everyAVX512_10<>+60(SB)/4, $0x00000010
+GLOBL everyAVX512_10<>(SB), RODATA|NOPTR, $64
+
+DATA everyAVX512_1000<>+0(SB)/4, $0x00001000
+DATA everyAVX512_1000<>+4(SB)/4, $0x00001000
+DATA everyAVX512_1000<>+8(SB)/4, $0x00001000
+DATA everyAVX512_1000<>+12(SB)/4, $0x00001000
+DATA everyAVX512_1000<>+16(SB)/4, $0x00001000
+DATA everyAVX512_1000<>+20(SB)/4, $0x00001000
+DATA everyAVX512_1000<>+24(SB)/4, $0x00001000
+DATA everyAVX512_1000<>+28(SB)/4, $0x00001000
+DATA everyAVX512_1000<>+32(SB)/4, $0x00001000
+DATA everyAVX512_1000<>+36(SB)/4, $0x00001000
+DATA everyAVX512_1000<>+40(SB)/4, $0x00001000
+DATA everyAVX512_1000<>+44(SB)/4, $0x00001000
+DATA everyAVX512_1000<>+48(SB)/4, $0x00001000
+DATA everyAVX512_1000<>+52(SB)/4, $0x00001000
+DATA everyAVX512_1000<>+56(SB)/4, $0x00001000
+DATA everyAVX512_1000<>+60(SB)/4, $0x00001000
+GLOBL everyAVX512_1000<>(SB), RODATA|NOPTR, $64
+
+DATA bits_00000010<>+0(SB)/4, $0x00000010
+GLOBL bits_00000010<>(SB), RODATA|NOPTR, $4
+
+// func searchShifted16AVX512(scratch *float32, near *uint32, n int)
+// Requires: AVX, AVX512BW, AVX512F, BMI, CMOV
+TEXT ·searchShifted16AVX512(SB), NOSPLIT, $0-24
+	MOVQ         scratch+0(FP), AX
+	MOVQ         near+8(FP), CX
+	MOVQ         n+16(FP), DX
+	LEAQ         37376(AX), BX
+	LEAQ         levelsIQ1<>+0(SB), SI
+	VBROADCASTSS bits_7f61b1e6<>+0(SB), Z0
+	VMOVUPS      lanesAVX5120<>+0(SB), Z1
+	LEAQ         threeWords<>+0(SB), DI
+
+batch17:
+	MOVQ    $0x00000040, R8
+	CMPQ    DX, R8
+	CMOVQLT DX, R8
+	XORQ    R9, R9
+	MOVQ    AX, R10
+
+errors18:
+	MOVWLZX         (BX)(R9*2), R11
+	MOVL            32256(AX)(R11*4), R12
+	MOVL            R11, R13
+	ANDL            $0x1f, R13
+	SHRL            $0x01, R11
+	MOVL            R13, R14
+	SHRL            $0x01, R14
+	MOVL            R13, R15
+	ANDL            $0x01, R15
+	SHLL            $0x04, R15
+	ORL             R14, R15
+	MOVL            40448(AX)(R15*4), R15
+	VBROADCASTF32X4 (SI)(R15*1), Z2
+	VBROADCASTSS    25856(AX)(R11*4), Z3
+	VMULPS          Z3, Z2, Z2
+	SHLL            $0x08, R13
+	VSUBPS          8192(AX)(R13*1), Z2, Z3
+	VMULPS          8320(AX)(R13*1), Z3, Z4
+	VMULPS          Z3, Z4, Z4
+	VSUBPS          8256(AX)(R13*1), Z2, Z2
+	VMULPS          8384(AX)(R13*1), Z2, Z3
+	VMULPS          Z2, Z3, Z3
+	VMOVUPS         threes00<>+0(SB), Z2
+	VPERMPS         Z4, Z2, Z2
+	VMOVUPS         threes01<>+0(SB), Z5
+	VPERMPS         Z4, Z5, Z5
+	VADDPS          Z5, Z2, Z2
+	VMOVUPS         threes02<>+0(SB), Z5
+	VPERMPS         Z4, Z5, Z5
+	VADDPS          Z5, Z2, Z2
+	VMOVUPS         threes10<>+0(SB), Z5
+	VPERMPS         Z4, Z5, Z5
+	VMOVUPS         threes11<>+0(SB), Z6
+	VPERMPS         Z4, Z6, Z6
+	VADDPS          Z6, Z5, Z5
+	VMOVUPS         threes12<>+0(SB), Z6
+	VPERMPS         Z4, Z6, Z6
+	VADDPS          Z6, Z5, Z5
+	MOVL            R12, R11
+	ANDL            $0x01ffffff, R11
+	LEAQ            (CX)(R11*4), R11
+	VMOVAPS         Z0, Z6
+	VMOVAPS         Z1, Z7
+	SHRL            $0x19, R12
+	CMPL            R12, $0x41
+	JNE             many20
+	VMOVUPS         (R11), Z6
+	VMOVAPS         Z6, Z8
+	VPERMI2PS       Z5, Z2, Z8
+	VPMADDWD        everyAVX512_10000<>+0(SB), Z6, Z2
+	VPMULHUW        everyAVX512_100<>+0(SB), Z6, Z5
+	VPERMPS         Z4, Z5, Z4
+	VADDPS          Z4, Z8, Z8
+	VPMULHUW        everyAVX512_10<>+0(SB), Z6, Z4
+	VPERMPS         Z3, Z4, Z4
+	VADDPS          Z4, Z8, Z8
+	VPERMPS         Z3, Z2, Z4
+	VADDPS          Z4, Z8, Z8
+	VPMULHUW        everyAVX512_1000<>+0(SB), Z2, Z4
+	VPERMPS         Z3, Z4, Z4
+	VADDPS          Z4, Z8, Z8
+	VPMULHUW        everyAVX512_100<>+0(SB), Z2, Z2
+	VPERMPS         Z3, Z2, Z2
+	VADDPS          Z2, Z8, Z8
+	VMOVAPS         Z8, Z6
+
+done21:
+	VMOVUPS Z6, 71936(R10)
+	VMOVUPS Z7, 80128(R10)
+	JMP     after22
+
+many20:
+	SUBL         $0x40, R12
+	VBROADCASTSS bits_00000010<>+0(SB), Z9
+	VMOVAPS      Z7, Z8
+	VMOVUPS      (R11), Z6
+	VMOVAPS      Z6, Z10
+	VPERMI2PS    Z5, Z2, Z10
+	VPMADDWD     everyAVX512_10000<>+0(SB), Z6, Z11
+	VPMULHUW     everyAVX512_100<>+0(SB), Z6, Z12
+	VPERMPS      Z4, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	VPMULHUW     everyAVX512_10<>+0(SB), Z6, Z6
+	VPERMPS      Z3, Z6, Z6
+	VADDPS       Z6, Z10, Z10
+	VPERMPS      Z3, Z11, Z6
+	VADDPS       Z6, Z10, Z10
+	VPMULHUW     everyAVX512_1000<>+0(SB), Z11, Z6
+	VPERMPS      Z3, Z6, Z6
+	VADDPS       Z6, Z10, Z10
+	VPMULHUW     everyAVX512_100<>+0(SB), Z11, Z6
+	VPERMPS      Z3, Z6, Z6
+	VADDPS       Z6, Z10, Z10
+	VMOVAPS      Z10, Z6
+
+more23:
+	ADDQ      $0x40, R11
+	VMOVUPS   (R11), Z10
+	VMOVAPS   Z10, Z11
+	VPERMI2PS Z5, Z2, Z11
+	VPMADDWD  everyAVX512_10000<>+0(SB), Z10, Z12
+	VPMULHUW  everyAVX512_100<>+0(SB), Z10, Z13
+	VPERMPS   Z4, Z13, Z13
+	VADDPS    Z13, Z11, Z11
+	VPMULHUW  everyAVX512_10<>+0(SB), Z10, Z10
+	VPERMPS   Z3, Z10, Z10
+	VADDPS    Z10, Z11, Z11
+	VPERMPS   Z3, Z12, Z10
+	VADDPS    Z10, Z11, Z11
+	VPMULHUW  everyAVX512_1000<>+0(SB), Z12, Z10
+	VPERMPS   Z3, Z10, Z10
+	VADDPS    Z10, Z11, Z11
+	VPMULHUW  everyAVX512_100<>+0(SB), Z12, Z10
+	VPERMPS   Z3, Z10, Z10
+	VADDPS    Z10, Z11, Z11
+	VPADDD    Z9, Z8, Z8
+	VCMPPS    $0x11, Z6, Z11, K1
+	VMOVAPS   Z8, K1, Z7
+	VMINPS    Z6, Z11, Z6
+	DECL      R12
+	CMPL      R12, $0x01
+	JNE       more23
+	JMP       done21
+
+after22:
+	ADDQ $0x40, R10
+	INCQ R9
+	CMPQ R9, R8
+	JL   errors18
+	MOVQ AX, R9
+	MOVQ AX, R10
+	MOVQ R8, R11
+
+reduce24:
+	VMOVUPS    71936(R9), Z2
+	VMOVUPS    72000(R9), Z3
+	VUNPCKLPS  Z3, Z2, Z4
+	VUNPCKHPS  Z3, Z2, Z2
+	VMINPS     Z2, Z4, Z2
+	VMOVUPS    72064(R9), Z3
+	VMOVUPS    72128(R9), Z4
+	VUNPCKLPS  Z4, Z3, Z5
+	VUNPCKHPS  Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VUNPCKLPD  Z3, Z2, Z4
+	VUNPCKHPD  Z3, Z2, Z2
+	VMINPS     Z2, Z4, Z2
+	VMOVUPS    72192(R9), Z3
+	VMOVUPS    72256(R9), Z4
+	VUNPCKLPS  Z4, Z3, Z5
+	VUNPCKHPS  Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VMOVUPS    72320(R9), Z4
+	VMOVUPS    72384(R9), Z5
+	VUNPCKLPS  Z5, Z4, Z6
+	VUNPCKHPS  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VUNPCKLPD  Z4, Z3, Z5
+	VUNPCKHPD  Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VSHUFF32X4 $0x88, Z3, Z2, Z4
+	VSHUFF32X4 $0xdd, Z3, Z2, Z2
+	VMINPS     Z2, Z4, Z2
+	VMOVUPS    72448(R9), Z3
+	VMOVUPS    72512(R9), Z4
+	VUNPCKLPS  Z4, Z3, Z5
+	VUNPCKHPS  Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VMOVUPS    72576(R9), Z4
+	VMOVUPS    72640(R9), Z5
+	VUNPCKLPS  Z5, Z4, Z6
+	VUNPCKHPS  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VUNPCKLPD  Z4, Z3, Z5
+	VUNPCKHPD  Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VMOVUPS    72704(R9), Z4
+	VMOVUPS    72768(R9), Z5
+	VUNPCKLPS  Z5, Z4, Z6
+	VUNPCKHPS  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VMOVUPS    72832(R9), Z5
+	VMOVUPS    72896(R9), Z6
+	VUNPCKLPS  Z6, Z5, Z7
+	VUNPCKHPS  Z6, Z5, Z5
+	VMINPS     Z5, Z7, Z5
+	VUNPCKLPD  Z5, Z4, Z6
+	VUNPCKHPD  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VSHUFF32X4 $0x88, Z4, Z3, Z5
+	VSHUFF32X4 $0xdd, Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VSHUFF32X4 $0x88, Z3, Z2, Z4
+	VSHUFF32X4 $0xdd, Z3, Z2, Z2
+	VMINPS     Z2, Z4, Z2
+	VMOVUPS    Z2, 84224(R10)
+	ADDQ       $0x00000400, R9
+	ADDQ       $0x40, R10
+	SUBQ       $0x10, R11
+	JG         reduce24
+	XORQ       R9, R9
+	MOVQ       AX, R10
+
+results19:
+	VMOVUPS      71936(R10), Z2
+	VBROADCASTSS 84224(AX)(R9*4), Z3
+	VCMPPS       $0x00, Z3, Z2, K1
+	KMOVW        K1, R11
+	MOVWLZX      (BX)(R9*2), R13
+	TZCNTL       R11, R12
+	MOVL         80128(R10)(R12*4), R12
+	BLSRL        R11, R11
+	JNZ          tie25
+
+back26:
+	MOVL    32256(AX)(R13*4), R11
+	ANDL    $0x01ffffff, R11
+	ADDL    R11, R12
+	MOVBLZX (CX)(R12*4), R14
+	MOVL    (CX)(R12*4), R11
+	SHRL    $0x08, R11
+	SHLL    $0x0c, R11
+	ORL     (DI)(R14*4), R11
+	MOVL    R11, 32256(AX)(R13*4)
+	ADDQ    $0x40, R10
+	INCQ    R9
+	CMPQ    R9, R8
+	JL      results19
+	LEAQ    (BX)(R8*2), BX
+	SUBQ    R8, DX
+	JNZ     batch17
 	VZEROUPPER
 	RET
 
-many9:
-	VMOVDQU Y0, Y7
-	VMOVDQU Y0, Y6
-	MOVQ    R8, R9
-
-eight10:
-	ADDQ         $0x20, R8
-	VMOVDQU      (R8), Y9
-	VPERMPS      Y3, Y9, Y8
-	VPSRLD       $0x04, Y9, Y10
-	VPERMPS      Y3, Y10, Y10
-	VADDPS       Y10, Y8, Y8
-	VPSRLD       $0x08, Y9, Y10
-	VPERMPS      Y4, Y10, Y10
-	VADDPS       Y10, Y8, Y8
-	VPSRLD       $0x0c, Y9, Y10
-	VPERMPS      Y4, Y10, Y10
-	VADDPS       Y10, Y8, Y8
-	VPSRLD       $0x10, Y9, Y10
-	VPERMPS      Y5, Y10, Y10
-	VADDPS       Y10, Y8, Y8
-	VPSRLD       $0x14, Y9, Y10
-	VPERMPS      Y5, Y10, Y10
-	VADDPS       Y10, Y8, Y8
-	VPSRLD       $0x18, Y9, Y10
-	VPERMPS      Y2, Y10, Y10
-	VADDPS       Y10, Y8, Y8
-	VPSRLD       $0x1c, Y9, Y9
-	VPERMPS      Y2, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VBROADCASTSS bits_00000008<>+0(SB), Y9
-	VPADDD       Y9, Y7, Y7
-	VCMPPS       $0x11, Y1, Y8, Y9
-	VMINPS       Y1, Y8, Y1
-	VBLENDVPS    Y9, Y7, Y6, Y6
-	DECL         R11
-	CMPL         R11, $0x01
-	JNE          eight10
-	VPERM2F128   $0x01, Y1, Y1, Y2
-	VMINPS       Y2, Y1, Y3
-	VPERMILPS    $0x4e, Y3, Y2
-	VMINPS       Y2, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y2
-	VMINPS       Y2, Y3, Y3
-	VCMPPS       $0x0c, Y3, Y1, Y1
-	VPOR         Y6, Y1, Y1
-	VBROADCASTSS bits_00007fff<>+0(SB), Y2
-	VPMINUD      Y2, Y1, Y1
-	VEXTRACTI128 $0x01, Y1, X2
-	VPACKUSDW    X2, X1, X2
-	VPHMINPOSUW  X2, X2
-	VPEXTRW      $0x00, X2, R10
-	MOVQ         R9, R8
-	JMP          next8
+tie25:
+	TZCNTL  R11, R14
+	MOVL    80128(R10)(R14*4), R14
+	CMPL    R14, R12
+	CMOVLLT R14, R12
+	BLSRL   R11, R11
+	JNZ     tie25
+	JMP     back26
 
 DATA levelsIQ1<>+0(SB)/4, $0xbf600000
 DATA levelsIQ1<>+4(SB)/4, $0x3e000000
 DATA levelsIQ1<>+8(SB)/4, $0x3f900000
-DATA levelsIQ1<>+12(SB)/4, $0x00000000
-DATA levelsIQ1<>+16(SB)/4, $0xbf600000
-DATA levelsIQ1<>+20(SB)/4, $0x3e000000
-DATA levelsIQ1<>+24(SB)/4, $0x3f900000
-DATA levelsIQ1<>+28(SB)/4, $0x00000000
-DATA levelsIQ1<>+32(SB)/4, $0xbf900000
-DATA levelsIQ1<>+36(SB)/4, $0xbe000000
-DATA levelsIQ1<>+40(SB)/4, $0x3f600000
-DATA levelsIQ1<>+44(SB)/4, $0x00000000
-DATA levelsIQ1<>+48(SB)/4, $0xbf900000
-DATA levelsIQ1<>+52(SB)/4, $0xbe000000
-DATA levelsIQ1<>+56(SB)/4, $0x3f600000
-DATA levelsIQ1<>+60(SB)/4, $0x00000000
-GLOBL levelsIQ1<>(SB), RODATA|NOPTR, $64
+DATA levelsIQ1<>+12(SB)/4, $0x4e6e6b28
+DATA levelsIQ1<>+16(SB)/4, $0xbf900000
+DATA levelsIQ1<>+20(SB)/4, $0xbe000000
+DATA levelsIQ1<>+24(SB)/4, $0x3f600000
+DATA levelsIQ1<>+28(SB)/4, $0x4e6e6b28
+GLOBL levelsIQ1<>(SB), RODATA|NOPTR, $32
 
-// func lookRuns32(scratch *float32, words *uint32, trials int) (n int)
-TEXT ·lookRuns32(SB), NOSPLIT, $0-32
+// func search16AVX2(scratch *float32, near *uint32, n int)
+// Requires: AVX, AVX2, BMI, CMOV
+TEXT ·search16AVX2(SB), NOSPLIT, $0-24
+	MOVQ         scratch+0(FP), AX
+	MOVQ         near+8(FP), CX
+	MOVQ         n+16(FP), DX
+	LEAQ         37376(AX), BX
+	VMOVUPS      levelsAVX2<>+0(SB), Y0
+	VBROADCASTSS bits_7f61b1e6<>+0(SB), Y1
+	VMOVUPS      lanesAVX20<>+0(SB), Y2
+
+batch27:
+	MOVQ    $0x00000040, SI
+	CMPQ    DX, SI
+	CMOVQLT DX, SI
+	XORQ    DI, DI
+	MOVQ    AX, R8
+
+errors28:
+	MOVWLZX      (BX)(DI*2), R9
+	MOVL         32256(AX)(R9*4), R10
+	MOVL         R9, R11
+	ANDL         $0x1f, R11
+	SHRL         $0x01, R9
+	VBROADCASTSS 25856(AX)(R9*4), Y3
+	VMULPS       Y3, Y0, Y3
+	SHLL         $0x08, R11
+	VSUBPS       8192(AX)(R11*1), Y3, Y4
+	VMULPS       8320(AX)(R11*1), Y4, Y5
+	VMULPS       Y4, Y5, Y5
+	VSUBPS       8224(AX)(R11*1), Y3, Y4
+	VMULPS       8352(AX)(R11*1), Y4, Y6
+	VMULPS       Y4, Y6, Y6
+	VSUBPS       8256(AX)(R11*1), Y3, Y4
+	VMULPS       8384(AX)(R11*1), Y4, Y7
+	VMULPS       Y4, Y7, Y7
+	VSUBPS       8288(AX)(R11*1), Y3, Y3
+	VMULPS       8416(AX)(R11*1), Y3, Y4
+	VMULPS       Y3, Y4, Y4
+	MOVL         R10, R9
+	ANDL         $0x01ffffff, R9
+	LEAQ         (CX)(R9*4), R9
+	VMOVAPS      Y1, Y8
+	VMOVAPS      Y2, Y9
+	SHRL         $0x19, R10
+	CMPL         R10, $0x41
+	JNE          many30
+	VMOVUPS      (R9), Y3
+	VPERMPS      Y5, Y3, Y10
+	VPMULHUW     everyAVX2_1000<>+0(SB), Y3, Y11
+	VPERMPS      Y5, Y11, Y5
+	VADDPS       Y5, Y10, Y10
+	VPMULHUW     everyAVX2_100<>+0(SB), Y3, Y5
+	VPERMPS      Y6, Y5, Y5
+	VADDPS       Y5, Y10, Y10
+	VPMULHUW     everyAVX2_10<>+0(SB), Y3, Y5
+	VPERMPS      Y6, Y5, Y5
+	VADDPS       Y5, Y10, Y10
+	VPMADDWD     everyAVX2_10000<>+0(SB), Y3, Y3
+	VPERMPS      Y7, Y3, Y5
+	VADDPS       Y5, Y10, Y10
+	VPMULHUW     everyAVX2_1000<>+0(SB), Y3, Y5
+	VPERMPS      Y7, Y5, Y5
+	VADDPS       Y5, Y10, Y10
+	VPMULHUW     everyAVX2_100<>+0(SB), Y3, Y5
+	VPERMPS      Y4, Y5, Y5
+	VADDPS       Y5, Y10, Y10
+	VPMULHUW     everyAVX2_10<>+0(SB), Y3, Y5
+	VPERMPS      Y4, Y5, Y4
+	VADDPS       Y4, Y10, Y10
+	VPMADDWD     everyAVX2_10000<>+0(SB), Y3, Y3
+	VMOVAPS      Y10, Y3
+
+done31:
+	VMOVUPS Y3, 71936(R8)
+	VMOVUPS Y9, 80128(R8)
+	VMOVUPS Y8, 76032(R8)
+	JMP     after32
+
+many30:
+	SUBL         $0x40, R10
+	VBROADCASTSS bits_00000008<>+0(SB), Y11
+	VMOVAPS      Y9, Y10
+	VMOVUPS      (R9), Y3
+	VPERMPS      Y5, Y3, Y12
+	VPMULHUW     everyAVX2_1000<>+0(SB), Y3, Y13
+	VPERMPS      Y5, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VPMULHUW     everyAVX2_100<>+0(SB), Y3, Y13
+	VPERMPS      Y6, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VPMULHUW     everyAVX2_10<>+0(SB), Y3, Y13
+	VPERMPS      Y6, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VPMADDWD     everyAVX2_10000<>+0(SB), Y3, Y3
+	VPERMPS      Y7, Y3, Y13
+	VADDPS       Y13, Y12, Y12
+	VPMULHUW     everyAVX2_1000<>+0(SB), Y3, Y13
+	VPERMPS      Y7, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VPMULHUW     everyAVX2_100<>+0(SB), Y3, Y13
+	VPERMPS      Y4, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VPMULHUW     everyAVX2_10<>+0(SB), Y3, Y13
+	VPERMPS      Y4, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VPMADDWD     everyAVX2_10000<>+0(SB), Y3, Y3
+	VMOVAPS      Y12, Y3
+
+more33:
+	ADDQ      $0x20, R9
+	VMOVUPS   (R9), Y12
+	VPERMPS   Y5, Y12, Y13
+	VPMULHUW  everyAVX2_1000<>+0(SB), Y12, Y14
+	VPERMPS   Y5, Y14, Y14
+	VADDPS    Y14, Y13, Y13
+	VPMULHUW  everyAVX2_100<>+0(SB), Y12, Y14
+	VPERMPS   Y6, Y14, Y14
+	VADDPS    Y14, Y13, Y13
+	VPMULHUW  everyAVX2_10<>+0(SB), Y12, Y14
+	VPERMPS   Y6, Y14, Y14
+	VADDPS    Y14, Y13, Y13
+	VPMADDWD  everyAVX2_10000<>+0(SB), Y12, Y12
+	VPERMPS   Y7, Y12, Y14
+	VADDPS    Y14, Y13, Y13
+	VPMULHUW  everyAVX2_1000<>+0(SB), Y12, Y14
+	VPERMPS   Y7, Y14, Y14
+	VADDPS    Y14, Y13, Y13
+	VPMULHUW  everyAVX2_100<>+0(SB), Y12, Y14
+	VPERMPS   Y4, Y14, Y14
+	VADDPS    Y14, Y13, Y13
+	VPMULHUW  everyAVX2_10<>+0(SB), Y12, Y14
+	VPERMPS   Y4, Y14, Y14
+	VADDPS    Y14, Y13, Y13
+	VPMADDWD  everyAVX2_10000<>+0(SB), Y12, Y12
+	VPADDD    Y11, Y10, Y10
+	VCMPPS    $0x11, Y3, Y13, Y12
+	VBLENDVPS Y12, Y10, Y9, Y9
+	VMAXPS    Y3, Y13, Y12
+	VMINPS    Y8, Y12, Y8
+	VMINPS    Y3, Y13, Y3
+	DECL      R10
+	CMPL      R10, $0x01
+	JNE       more33
+	JMP       done31
+
+after32:
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, SI
+	JL   errors28
+	MOVQ AX, DI
+	MOVQ AX, R8
+	MOVQ SI, R9
+
+reduce34:
+	VMOVUPS    71936(DI), Y3
+	VMOVUPS    71968(DI), Y4
+	VUNPCKLPS  Y4, Y3, Y5
+	VUNPCKHPS  Y4, Y3, Y3
+	VMINPS     Y3, Y5, Y3
+	VMOVUPS    72000(DI), Y4
+	VMOVUPS    72032(DI), Y5
+	VUNPCKLPS  Y5, Y4, Y6
+	VUNPCKHPS  Y5, Y4, Y4
+	VMINPS     Y4, Y6, Y4
+	VUNPCKLPD  Y4, Y3, Y5
+	VUNPCKHPD  Y4, Y3, Y3
+	VMINPS     Y3, Y5, Y3
+	VMOVUPS    72064(DI), Y4
+	VMOVUPS    72096(DI), Y5
+	VUNPCKLPS  Y5, Y4, Y6
+	VUNPCKHPS  Y5, Y4, Y4
+	VMINPS     Y4, Y6, Y4
+	VMOVUPS    72128(DI), Y5
+	VMOVUPS    72160(DI), Y6
+	VUNPCKLPS  Y6, Y5, Y7
+	VUNPCKHPS  Y6, Y5, Y5
+	VMINPS     Y5, Y7, Y5
+	VUNPCKLPD  Y5, Y4, Y6
+	VUNPCKHPD  Y5, Y4, Y4
+	VMINPS     Y4, Y6, Y4
+	VPERM2F128 $0x20, Y4, Y3, Y5
+	VPERM2F128 $0x31, Y4, Y3, Y3
+	VMINPS     Y3, Y5, Y3
+	VMOVUPS    Y3, 84224(R8)
+	ADDQ       $0x00000100, DI
+	ADDQ       $0x20, R8
+	SUBQ       $0x08, R9
+	JG         reduce34
+	XORQ       DI, DI
+	MOVQ       AX, R8
+
+results29:
+	VMOVUPS      71936(R8), Y3
+	VBROADCASTSS 84224(AX)(DI*4), Y4
+	VCMPPS       $0x00, Y4, Y3, Y5
+	VMOVMSKPS    Y5, R9
+	MOVWLZX      (BX)(DI*2), R11
+	TZCNTL       R9, R10
+	MOVL         80128(R8)(R10*4), R10
+	BLSRL        R9, R9
+	JNZ          tie35
+
+back36:
+	MOVL         32256(AX)(R11*4), R9
+	ANDL         $0x01ffffff, R9
+	ADDL         R9, R10
+	MOVL         (CX)(R10*4), R9
+	MOVL         R11, R10
+	SHRL         $0x01, R10
+	VBROADCASTSS 70528(AX)(R10*4), Y5
+	VADDPS       Y5, Y4, Y4
+	VCMPPS       $0x1a, Y4, Y3, Y3
+	VMOVMSKPS    Y3, R10
+	VMOVUPS      76032(R8), Y3
+	VCMPPS       $0x1a, Y4, Y3, Y3
+	VMOVMSKPS    Y3, R12
+	SHLL         $0x10, R12
+	ORL          R10, R12
+	BLSRL        R12, R12
+	NEGL         R12
+	SBBL         R12, R12
+	ANDL         $0x40000000, R12
+	NOTL         R12
+	ANDL         R12, R9
+	MOVL         R9, 32256(AX)(R11*4)
+	ADDQ         $0x20, R8
+	INCQ         DI
+	CMPQ         DI, SI
+	JL           results29
+	LEAQ         (BX)(SI*2), BX
+	SUBQ         SI, DX
+	JNZ          batch27
+	VZEROUPPER
+	RET
+
+tie35:
+	TZCNTL  R9, R12
+	MOVL    80128(R8)(R12*4), R12
+	CMPL    R12, R10
+	CMOVLLT R12, R10
+	BLSRL   R9, R9
+	JNZ     tie35
+	JMP     back36
+
+DATA levelsAVX2<>+0(SB)/4, $0x3f800000
+DATA levelsAVX2<>+4(SB)/4, $0x40400000
+DATA levelsAVX2<>+8(SB)/4, $0x40a00000
+DATA levelsAVX2<>+12(SB)/4, $0x4e6e6b28
+DATA levelsAVX2<>+16(SB)/4, $0x3f800000
+DATA levelsAVX2<>+20(SB)/4, $0x40400000
+DATA levelsAVX2<>+24(SB)/4, $0x40a00000
+DATA levelsAVX2<>+28(SB)/4, $0x4e6e6b28
+GLOBL levelsAVX2<>(SB), RODATA|NOPTR, $32
+
+DATA lanesAVX20<>+0(SB)/4, $0x00000000
+DATA lanesAVX20<>+4(SB)/4, $0x00000001
+DATA lanesAVX20<>+8(SB)/4, $0x00000002
+DATA lanesAVX20<>+12(SB)/4, $0x00000003
+DATA lanesAVX20<>+16(SB)/4, $0x00000004
+DATA lanesAVX20<>+20(SB)/4, $0x00000005
+DATA lanesAVX20<>+24(SB)/4, $0x00000006
+DATA lanesAVX20<>+28(SB)/4, $0x00000007
+GLOBL lanesAVX20<>(SB), RODATA|NOPTR, $32
+
+DATA everyAVX2_1000<>+0(SB)/4, $0x00001000
+DATA everyAVX2_1000<>+4(SB)/4, $0x00001000
+DATA everyAVX2_1000<>+8(SB)/4, $0x00001000
+DATA everyAVX2_1000<>+12(SB)/4, $0x00001000
+DATA everyAVX2_1000<>+16(SB)/4, $0x00001000
+DATA everyAVX2_1000<>+20(SB)/4, $0x00001000
+DATA everyAVX2_1000<>+24(SB)/4, $0x00001000
+DATA everyAVX2_1000<>+28(SB)/4, $0x00001000
+GLOBL everyAVX2_1000<>(SB), RODATA|NOPTR, $32
+
+DATA everyAVX2_100<>+0(SB)/4, $0x00000100
+DATA everyAVX2_100<>+4(SB)/4, $0x00000100
+DATA everyAVX2_100<>+8(SB)/4, $0x00000100
+DATA everyAVX2_100<>+12(SB)/4, $0x00000100
+DATA everyAVX2_100<>+16(SB)/4, $0x00000100
+DATA everyAVX2_100<>+20(SB)/4, $0x00000100
+DATA everyAVX2_100<>+24(SB)/4, $0x00000100
+DATA everyAVX2_100<>+28(SB)/4, $0x00000100
+GLOBL everyAVX2_100<>(SB), RODATA|NOPTR, $32
+
+DATA everyAVX2_10<>+0(SB)/4, $0x00000010
+DATA everyAVX2_10<>+4(SB)/4, $0x00000010
+DATA everyAVX2_10<>+8(SB)/4, $0x00000010
+DATA everyAVX2_10<>+12(SB)/4, $0x00000010
+DATA everyAVX2_10<>+16(SB)/4, $0x00000010
+DATA everyAVX2_10<>+20(SB)/4, $0x00000010
+DATA everyAVX2_10<>+24(SB)/4, $0x00000010
+DATA everyAVX2_10<>+28(SB)/4, $0x00000010
+GLOBL everyAVX2_10<>(SB), RODATA|NOPTR, $32
+
+DATA everyAVX2_10000<>+0(SB)/4, $0x00010000
+DATA everyAVX2_10000<>+4(SB)/4, $0x00010000
+DATA everyAVX2_10000<>+8(SB)/4, $0x00010000
+DATA everyAVX2_10000<>+12(SB)/4, $0x00010000
+DATA everyAVX2_10000<>+16(SB)/4, $0x00010000
+DATA everyAVX2_10000<>+20(SB)/4, $0x00010000
+DATA everyAVX2_10000<>+24(SB)/4, $0x00010000
+DATA everyAVX2_10000<>+28(SB)/4, $0x00010000
+GLOBL everyAVX2_10000<>(SB), RODATA|NOPTR, $32
+
+DATA bits_00000008<>+0(SB)/4, $0x00000008
+GLOBL bits_00000008<>(SB), RODATA|NOPTR, $4
+
+// func searchShifted16AVX2(scratch *float32, near *uint32, n int)
+// Requires: AVX, AVX2, BMI, CMOV
+TEXT ·searchShifted16AVX2(SB), NOSPLIT, $0-24
+	MOVQ         scratch+0(FP), AX
+	MOVQ         near+8(FP), CX
+	MOVQ         n+16(FP), DX
+	LEAQ         37376(AX), BX
+	LEAQ         levelsIQ1<>+0(SB), SI
+	VBROADCASTSS bits_7f61b1e6<>+0(SB), Y0
+	VMOVUPS      lanesAVX20<>+0(SB), Y1
+
+batch37:
+	MOVQ    $0x00000040, DI
+	CMPQ    DX, DI
+	CMOVQLT DX, DI
+	XORQ    R8, R8
+	MOVQ    AX, R9
+
+errors38:
+	MOVWLZX        (BX)(R8*2), R10
+	MOVL           32256(AX)(R10*4), R11
+	MOVL           R10, R12
+	ANDL           $0x1f, R12
+	SHRL           $0x01, R10
+	MOVL           R12, R13
+	SHRL           $0x01, R13
+	MOVL           R12, R14
+	ANDL           $0x01, R14
+	SHLL           $0x04, R14
+	ORL            R13, R14
+	MOVL           40448(AX)(R14*4), R14
+	VBROADCASTF128 (SI)(R14*1), Y2
+	VBROADCASTSS   25856(AX)(R10*4), Y3
+	VMULPS         Y3, Y2, Y2
+	SHLL           $0x08, R12
+	VSUBPS         8192(AX)(R12*1), Y2, Y3
+	VMULPS         8320(AX)(R12*1), Y3, Y4
+	VMULPS         Y3, Y4, Y4
+	VSUBPS         8224(AX)(R12*1), Y2, Y3
+	VMULPS         8352(AX)(R12*1), Y3, Y5
+	VMULPS         Y3, Y5, Y5
+	VSUBPS         8256(AX)(R12*1), Y2, Y3
+	VMULPS         8384(AX)(R12*1), Y3, Y6
+	VMULPS         Y3, Y6, Y6
+	VSUBPS         8288(AX)(R12*1), Y2, Y2
+	VMULPS         8416(AX)(R12*1), Y2, Y3
+	VMULPS         Y2, Y3, Y3
+	MOVL           R11, R10
+	ANDL           $0x01ffffff, R10
+	LEAQ           (CX)(R10*4), R10
+	VMOVAPS        Y0, Y2
+	VMOVAPS        Y1, Y7
+	SHRL           $0x19, R11
+	CMPL           R11, $0x41
+	JNE            many40
+	VMOVUPS        (R10), Y2
+	VPERMPS        Y4, Y2, Y8
+	VPMULHUW       everyAVX2_1000<>+0(SB), Y2, Y9
+	VPERMPS        Y4, Y9, Y4
+	VADDPS         Y4, Y8, Y8
+	VPMULHUW       everyAVX2_100<>+0(SB), Y2, Y4
+	VPERMPS        Y5, Y4, Y4
+	VADDPS         Y4, Y8, Y8
+	VPMULHUW       everyAVX2_10<>+0(SB), Y2, Y4
+	VPERMPS        Y5, Y4, Y4
+	VADDPS         Y4, Y8, Y8
+	VPMADDWD       everyAVX2_10000<>+0(SB), Y2, Y2
+	VPERMPS        Y6, Y2, Y4
+	VADDPS         Y4, Y8, Y8
+	VPMULHUW       everyAVX2_1000<>+0(SB), Y2, Y4
+	VPERMPS        Y6, Y4, Y4
+	VADDPS         Y4, Y8, Y8
+	VPMULHUW       everyAVX2_100<>+0(SB), Y2, Y4
+	VPERMPS        Y3, Y4, Y4
+	VADDPS         Y4, Y8, Y8
+	VPMULHUW       everyAVX2_10<>+0(SB), Y2, Y4
+	VPERMPS        Y3, Y4, Y3
+	VADDPS         Y3, Y8, Y8
+	VPMADDWD       everyAVX2_10000<>+0(SB), Y2, Y2
+	VMOVAPS        Y8, Y2
+
+done41:
+	VMOVUPS Y2, 71936(R9)
+	VMOVUPS Y7, 80128(R9)
+	JMP     after42
+
+many40:
+	SUBL         $0x40, R11
+	VBROADCASTSS bits_00000008<>+0(SB), Y9
+	VMOVAPS      Y7, Y8
+	VMOVUPS      (R10), Y2
+	VPERMPS      Y4, Y2, Y10
+	VPMULHUW     everyAVX2_1000<>+0(SB), Y2, Y11
+	VPERMPS      Y4, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VPMULHUW     everyAVX2_100<>+0(SB), Y2, Y11
+	VPERMPS      Y5, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VPMULHUW     everyAVX2_10<>+0(SB), Y2, Y11
+	VPERMPS      Y5, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VPMADDWD     everyAVX2_10000<>+0(SB), Y2, Y2
+	VPERMPS      Y6, Y2, Y11
+	VADDPS       Y11, Y10, Y10
+	VPMULHUW     everyAVX2_1000<>+0(SB), Y2, Y11
+	VPERMPS      Y6, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VPMULHUW     everyAVX2_100<>+0(SB), Y2, Y11
+	VPERMPS      Y3, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VPMULHUW     everyAVX2_10<>+0(SB), Y2, Y11
+	VPERMPS      Y3, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VPMADDWD     everyAVX2_10000<>+0(SB), Y2, Y2
+	VMOVAPS      Y10, Y2
+
+more43:
+	ADDQ      $0x20, R10
+	VMOVUPS   (R10), Y10
+	VPERMPS   Y4, Y10, Y11
+	VPMULHUW  everyAVX2_1000<>+0(SB), Y10, Y12
+	VPERMPS   Y4, Y12, Y12
+	VADDPS    Y12, Y11, Y11
+	VPMULHUW  everyAVX2_100<>+0(SB), Y10, Y12
+	VPERMPS   Y5, Y12, Y12
+	VADDPS    Y12, Y11, Y11
+	VPMULHUW  everyAVX2_10<>+0(SB), Y10, Y12
+	VPERMPS   Y5, Y12, Y12
+	VADDPS    Y12, Y11, Y11
+	VPMADDWD  everyAVX2_10000<>+0(SB), Y10, Y10
+	VPERMPS   Y6, Y10, Y12
+	VADDPS    Y12, Y11, Y11
+	VPMULHUW  everyAVX2_1000<>+0(SB), Y10, Y12
+	VPERMPS   Y6, Y12, Y12
+	VADDPS    Y12, Y11, Y11
+	VPMULHUW  everyAVX2_100<>+0(SB), Y10, Y12
+	VPERMPS   Y3, Y12, Y12
+	VADDPS    Y12, Y11, Y11
+	VPMULHUW  everyAVX2_10<>+0(SB), Y10, Y12
+	VPERMPS   Y3, Y12, Y12
+	VADDPS    Y12, Y11, Y11
+	VPMADDWD  everyAVX2_10000<>+0(SB), Y10, Y10
+	VPADDD    Y9, Y8, Y8
+	VCMPPS    $0x11, Y2, Y11, Y10
+	VBLENDVPS Y10, Y8, Y7, Y7
+	VMINPS    Y2, Y11, Y2
+	DECL      R11
+	CMPL      R11, $0x01
+	JNE       more43
+	JMP       done41
+
+after42:
+	ADDQ $0x20, R9
+	INCQ R8
+	CMPQ R8, DI
+	JL   errors38
+	MOVQ AX, R8
+	MOVQ AX, R9
+	MOVQ DI, R10
+
+reduce44:
+	VMOVUPS    71936(R8), Y2
+	VMOVUPS    71968(R8), Y3
+	VUNPCKLPS  Y3, Y2, Y4
+	VUNPCKHPS  Y3, Y2, Y2
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    72000(R8), Y3
+	VMOVUPS    72032(R8), Y4
+	VUNPCKLPS  Y4, Y3, Y5
+	VUNPCKHPS  Y4, Y3, Y3
+	VMINPS     Y3, Y5, Y3
+	VUNPCKLPD  Y3, Y2, Y4
+	VUNPCKHPD  Y3, Y2, Y2
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    72064(R8), Y3
+	VMOVUPS    72096(R8), Y4
+	VUNPCKLPS  Y4, Y3, Y5
+	VUNPCKHPS  Y4, Y3, Y3
+	VMINPS     Y3, Y5, Y3
+	VMOVUPS    72128(R8), Y4
+	VMOVUPS    72160(R8), Y5
+	VUNPCKLPS  Y5, Y4, Y6
+	VUNPCKHPS  Y5, Y4, Y4
+	VMINPS     Y4, Y6, Y4
+	VUNPCKLPD  Y4, Y3, Y5
+	VUNPCKHPD  Y4, Y3, Y3
+	VMINPS     Y3, Y5, Y3
+	VPERM2F128 $0x20, Y3, Y2, Y4
+	VPERM2F128 $0x31, Y3, Y2, Y2
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    Y2, 84224(R9)
+	ADDQ       $0x00000100, R8
+	ADDQ       $0x20, R9
+	SUBQ       $0x08, R10
+	JG         reduce44
+	XORQ       R8, R8
+	MOVQ       AX, R9
+
+results39:
+	VMOVUPS      71936(R9), Y2
+	VBROADCASTSS 84224(AX)(R8*4), Y3
+	VCMPPS       $0x00, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	MOVWLZX      (BX)(R8*2), R12
+	TZCNTL       R10, R11
+	MOVL         80128(R9)(R11*4), R11
+	BLSRL        R10, R10
+	JNZ          tie45
+
+back46:
+	MOVL 32256(AX)(R12*4), R10
+	ANDL $0x01ffffff, R10
+	ADDL R10, R11
+	MOVL (CX)(R11*4), R10
+	MOVL R10, 32256(AX)(R12*4)
+	ADDQ $0x20, R9
+	INCQ R8
+	CMPQ R8, DI
+	JL   results39
+	LEAQ (BX)(DI*2), BX
+	SUBQ DI, DX
+	JNZ  batch37
+	VZEROUPPER
+	RET
+
+tie45:
+	TZCNTL  R10, R13
+	MOVL    80128(R9)(R13*4), R13
+	CMPL    R13, R11
+	CMOVLLT R13, R11
+	BLSRL   R10, R10
+	JNZ     tie45
+	JMP     back46
+
+// func look32(scratch *float32, words *uint32, trials int) (n int)
+TEXT ·look32(SB), NOSPLIT, $0-32
 	MOVQ scratch+0(FP), AX
 	MOVQ words+8(FP), CX
 	MOVQ trials+16(FP), DX
-	LEAQ 29696(AX), BX
-	LEAQ 37376(AX), SI
-	XORQ DI, DI
+	LEAQ 37376(AX), BX
+	XORQ SI, SI
+	SHLQ $0x04, DX
 
-trial11:
-	MOVQ $0x00000010, R8
-
-run12:
-	MOVWLZX (BX), R9
-	MOVL    (CX)(R9*4), R9
-	MOVL    R9, 32256(AX)(DI*4)
-	LEAL    (DI), R10
-	MOVW    R10, (SI)
-	SHRL    $0x1f, R9
-	LEAQ    (SI)(R9*2), SI
-	MOVWLZX 2(BX), R9
-	MOVL    (CX)(R9*4), R9
-	MOVL    R9, 32320(AX)(DI*4)
-	LEAL    16(DI), R10
-	MOVW    R10, (SI)
-	SHRL    $0x1f, R9
-	LEAQ    (SI)(R9*2), SI
-	MOVWLZX 4(BX), R9
-	MOVL    (CX)(R9*4), R9
-	MOVL    R9, 32384(AX)(DI*4)
-	LEAL    32(DI), R10
-	MOVW    R10, (SI)
-	SHRL    $0x1f, R9
-	LEAQ    (SI)(R9*2), SI
-	MOVWLZX 6(BX), R9
-	MOVL    (CX)(R9*4), R9
-	MOVL    R9, 32448(AX)(DI*4)
-	LEAL    48(DI), R10
-	MOVW    R10, (SI)
-	SHRL    $0x1f, R9
-	LEAQ    (SI)(R9*2), SI
-	ADDQ    $0x08, BX
-	INCQ    DI
-	DECQ    R8
-	JNZ     run12
-	ADDQ    $0x00000030, DI
+four47:
+	MOVWLZX 29696(AX)(SI*2), DI
+	MOVL    (CX)(DI*4), DI
+	MOVL    DI, 32256(AX)(SI*4)
+	LEAL    (SI), R8
+	MOVW    R8, (BX)
+	SHRL    $0x1f, DI
+	ANDW    27136(AX)(SI*2), DI
+	LEAQ    (BX)(DI*2), BX
+	MOVWLZX 29698(AX)(SI*2), DI
+	MOVL    (CX)(DI*4), DI
+	MOVL    DI, 32260(AX)(SI*4)
+	LEAL    1(SI), R8
+	MOVW    R8, (BX)
+	SHRL    $0x1f, DI
+	ANDW    27138(AX)(SI*2), DI
+	LEAQ    (BX)(DI*2), BX
+	MOVWLZX 29700(AX)(SI*2), DI
+	MOVL    (CX)(DI*4), DI
+	MOVL    DI, 32264(AX)(SI*4)
+	LEAL    2(SI), R8
+	MOVW    R8, (BX)
+	SHRL    $0x1f, DI
+	ANDW    27140(AX)(SI*2), DI
+	LEAQ    (BX)(DI*2), BX
+	MOVWLZX 29702(AX)(SI*2), DI
+	MOVL    (CX)(DI*4), DI
+	MOVL    DI, 32268(AX)(SI*4)
+	LEAL    3(SI), R8
+	MOVW    R8, (BX)
+	SHRL    $0x1f, DI
+	ANDW    27142(AX)(SI*2), DI
+	LEAQ    (BX)(DI*2), BX
+	ADDQ    $0x04, SI
 	DECQ    DX
-	JNZ     trial11
+	JNZ     four47
 	ADDQ    $0x00009200, AX
-	SUBQ    AX, SI
-	SHRQ    $0x01, SI
-	MOVQ    SI, n+24(FP)
+	SUBQ    AX, BX
+	SHRQ    $0x01, BX
+	MOVQ    BX, n+24(FP)
 	RET
 
-// func searchRuns32(scratch *float32, near *uint32, n int)
+// func fill32(scratch *float32, trials int) (n int)
 // Requires: AVX, AVX2, BMI
-TEXT ·searchRuns32(SB), NOSPLIT, $0-24
-	MOVQ    scratch+0(FP), AX
-	MOVQ    near+8(FP), CX
-	MOVQ    n+16(FP), DX
-	LEAQ    37376(AX), BX
-	VMOVUPS levelsIQ2<>+0(SB), Y0
-	VMOVUPS positions<>+0(SB), Y1
+TEXT ·fill32(SB), NOSPLIT, $0-24
+	MOVQ scratch+0(FP), AX
+	MOVQ trials+8(FP), CX
+	LEAQ 37376(AX), DX
+	XORQ BX, BX
 
-word13:
-	MOVWLZX      (BX), SI
-	MOVL         32256(AX)(SI*4), DI
-	MOVL         SI, R8
-	MOVL         SI, R9
-	ANDL         $0x3f, R8
-	SHLL         $0x08, R8
-	MOVL         SI, R10
-	ANDL         $0x0f, R10
-	SHRL         $0x06, R9
-	SHLL         $0x04, R9
-	ORL          R10, R9
-	MOVBLZX      DI, R10
-	ANDL         $0x7fffff00, DI
-	SHRL         $0x03, DI
-	LEAQ         (CX)(DI*1), DI
-	VBROADCASTSS 25856(AX)(R9*4), Y2
-	VMULPS       Y2, Y0, Y2
-	VSUBPS       8192(AX)(R8*1), Y2, Y3
-	VMULPS       8320(AX)(R8*1), Y3, Y4
+column48:
+	VXORPS Y0, Y0, Y0
+	MOVQ   CX, DI
+	IMUL3Q $0x00000040, DI, SI
+	ADDQ   BX, SI
+
+back49:
+	SUBQ      $0x00000040, SI
+	VPMOVSXWD 27136(AX)(SI*2), Y1
+	VBLENDVPS Y1, 32256(AX)(SI*4), Y0, Y0
+	VMOVDQU   Y0, 44928(AX)(SI*4)
+	DECQ      DI
+	JNZ       back49
+	MOVQ      CX, DI
+
+forth50:
+	VMOVUPS   32256(AX)(SI*4), Y2
+	VPMOVSXWD 27136(AX)(SI*2), Y1
+	VBLENDVPS Y1, Y2, Y0, Y0
+	VPCMPEQD  44928(AX)(SI*4), Y0, Y3
+	VPADDD    Y0, Y0, Y4
+	VPAND     Y4, Y3, Y3
+	VPOR      Y1, Y3, Y3
+	VBLENDVPS Y3, Y0, Y2, Y1
+	VMOVDQU   Y1, 32256(AX)(SI*4)
+	VPANDN    Y2, Y3, Y2
+	VMOVMSKPS Y2, R8
+	TESTL     R8, R8
+	JNZ       push52
+
+next51:
+	ADDQ $0x00000040, SI
+	DECQ DI
+	JNZ  forth50
+	ADDQ $0x08, BX
+	CMPQ BX, $0x40
+	JL   column48
+	ADDQ $0x00009200, AX
+	SUBQ AX, DX
+	SHRQ $0x01, DX
+	VZEROUPPER
+	MOVQ DX, n+16(FP)
+	RET
+
+push52:
+	TZCNTL R8, R9
+	ADDL   SI, R9
+	MOVW   R9, (DX)
+	ADDQ   $0x02, DX
+	BLSRL  R8, R8
+	JNZ    push52
+	JMP    next51
+
+// func search32AVX512(scratch *float32, near *uint32, n int)
+// Requires: AVX, AVX512BW, AVX512F, BMI, CMOV
+TEXT ·search32AVX512(SB), NOSPLIT, $0-24
+	MOVQ         scratch+0(FP), AX
+	MOVQ         near+8(FP), CX
+	MOVQ         n+16(FP), DX
+	LEAQ         37376(AX), BX
+	VMOVUPS      levelsAVX512<>+0(SB), Z0
+	VBROADCASTSS bits_7f61b1e6<>+0(SB), Z1
+	VMOVUPS      lanesAVX5120<>+0(SB), Z2
+	LEAQ         threeWords<>+0(SB), SI
+
+batch53:
+	MOVQ    $0x00000040, DI
+	CMPQ    DX, DI
+	CMOVQLT DX, DI
+	XORQ    R8, R8
+	MOVQ    AX, R9
+
+errors54:
+	MOVWLZX      (BX)(R8*2), R10
+	MOVL         32256(AX)(R10*4), R11
+	MOVL         R10, R12
+	ANDL         $0x3f, R12
+	SHRL         $0x02, R10
+	VBROADCASTSS 25856(AX)(R10*4), Z3
+	VMULPS       Z3, Z0, Z3
+	SHLL         $0x08, R12
+	VSUBPS       8192(AX)(R12*1), Z3, Z4
+	VMULPS       8320(AX)(R12*1), Z4, Z5
+	VMULPS       Z4, Z5, Z5
+	VSUBPS       8256(AX)(R12*1), Z3, Z3
+	VMULPS       8384(AX)(R12*1), Z3, Z4
+	VMULPS       Z3, Z4, Z4
+	VMOVUPS      threes00<>+0(SB), Z3
+	VPERMPS      Z5, Z3, Z3
+	VMOVUPS      threes01<>+0(SB), Z6
+	VPERMPS      Z5, Z6, Z6
+	VADDPS       Z6, Z3, Z3
+	VMOVUPS      threes02<>+0(SB), Z6
+	VPERMPS      Z5, Z6, Z6
+	VADDPS       Z6, Z3, Z3
+	VMOVUPS      threes10<>+0(SB), Z6
+	VPERMPS      Z5, Z6, Z6
+	VMOVUPS      threes11<>+0(SB), Z7
+	VPERMPS      Z5, Z7, Z7
+	VADDPS       Z7, Z6, Z6
+	VMOVUPS      threes12<>+0(SB), Z7
+	VPERMPS      Z5, Z7, Z7
+	VADDPS       Z7, Z6, Z6
+	MOVL         R11, R10
+	ANDL         $0x01ffffff, R10
+	LEAQ         (CX)(R10*4), R10
+	VMOVAPS      Z1, Z8
+	VMOVAPS      Z2, Z9
+	SHRL         $0x19, R11
+	CMPL         R11, $0x41
+	JNE          many56
+	VMOVUPS      (R10), Z7
+	VMOVAPS      Z7, Z10
+	VPERMI2PS    Z6, Z3, Z10
+	VPMADDWD     everyAVX512_10000<>+0(SB), Z7, Z3
+	VPMULHUW     everyAVX512_100<>+0(SB), Z7, Z6
+	VPERMPS      Z5, Z6, Z5
+	VADDPS       Z5, Z10, Z10
+	VPMULHUW     everyAVX512_10<>+0(SB), Z7, Z5
+	VPERMPS      Z4, Z5, Z5
+	VADDPS       Z5, Z10, Z10
+	VPERMPS      Z4, Z3, Z5
+	VADDPS       Z5, Z10, Z10
+	VPMULHUW     everyAVX512_1000<>+0(SB), Z3, Z5
+	VPERMPS      Z4, Z5, Z5
+	VADDPS       Z5, Z10, Z10
+	VPMULHUW     everyAVX512_100<>+0(SB), Z3, Z3
+	VPERMPS      Z4, Z3, Z3
+	VADDPS       Z3, Z10, Z10
+	VMOVAPS      Z10, Z7
+
+done57:
+	VMOVUPS Z7, 71936(R9)
+	VMOVUPS Z9, 80128(R9)
+	VMOVUPS Z8, 76032(R9)
+	JMP     after58
+
+many56:
+	SUBL         $0x40, R11
+	VBROADCASTSS bits_00000010<>+0(SB), Z11
+	VMOVAPS      Z9, Z10
+	VMOVUPS      (R10), Z7
+	VMOVAPS      Z7, Z12
+	VPERMI2PS    Z6, Z3, Z12
+	VPMADDWD     everyAVX512_10000<>+0(SB), Z7, Z13
+	VPMULHUW     everyAVX512_100<>+0(SB), Z7, Z14
+	VPERMPS      Z5, Z14, Z14
+	VADDPS       Z14, Z12, Z12
+	VPMULHUW     everyAVX512_10<>+0(SB), Z7, Z7
+	VPERMPS      Z4, Z7, Z7
+	VADDPS       Z7, Z12, Z12
+	VPERMPS      Z4, Z13, Z7
+	VADDPS       Z7, Z12, Z12
+	VPMULHUW     everyAVX512_1000<>+0(SB), Z13, Z7
+	VPERMPS      Z4, Z7, Z7
+	VADDPS       Z7, Z12, Z12
+	VPMULHUW     everyAVX512_100<>+0(SB), Z13, Z7
+	VPERMPS      Z4, Z7, Z7
+	VADDPS       Z7, Z12, Z12
+	VMOVAPS      Z12, Z7
+
+more59:
+	ADDQ      $0x40, R10
+	VMOVUPS   (R10), Z12
+	VMOVAPS   Z12, Z13
+	VPERMI2PS Z6, Z3, Z13
+	VPMADDWD  everyAVX512_10000<>+0(SB), Z12, Z14
+	VPMULHUW  everyAVX512_100<>+0(SB), Z12, Z15
+	VPERMPS   Z5, Z15, Z15
+	VADDPS    Z15, Z13, Z13
+	VPMULHUW  everyAVX512_10<>+0(SB), Z12, Z12
+	VPERMPS   Z4, Z12, Z12
+	VADDPS    Z12, Z13, Z13
+	VPERMPS   Z4, Z14, Z12
+	VADDPS    Z12, Z13, Z13
+	VPMULHUW  everyAVX512_1000<>+0(SB), Z14, Z12
+	VPERMPS   Z4, Z12, Z12
+	VADDPS    Z12, Z13, Z13
+	VPMULHUW  everyAVX512_100<>+0(SB), Z14, Z12
+	VPERMPS   Z4, Z12, Z12
+	VADDPS    Z12, Z13, Z13
+	VPADDD    Z11, Z10, Z10
+	VCMPPS    $0x11, Z7, Z13, K1
+	VMOVAPS   Z10, K1, Z9
+	VMAXPS    Z7, Z13, Z12
+	VMINPS    Z8, Z12, Z8
+	VMINPS    Z7, Z13, Z7
+	DECL      R11
+	CMPL      R11, $0x01
+	JNE       more59
+	JMP       done57
+
+after58:
+	ADDQ $0x40, R9
+	INCQ R8
+	CMPQ R8, DI
+	JL   errors54
+	MOVQ AX, R8
+	MOVQ AX, R9
+	MOVQ DI, R10
+
+reduce60:
+	VMOVUPS    71936(R8), Z3
+	VMOVUPS    72000(R8), Z4
+	VUNPCKLPS  Z4, Z3, Z5
+	VUNPCKHPS  Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VMOVUPS    72064(R8), Z4
+	VMOVUPS    72128(R8), Z5
+	VUNPCKLPS  Z5, Z4, Z6
+	VUNPCKHPS  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VUNPCKLPD  Z4, Z3, Z5
+	VUNPCKHPD  Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VMOVUPS    72192(R8), Z4
+	VMOVUPS    72256(R8), Z5
+	VUNPCKLPS  Z5, Z4, Z6
+	VUNPCKHPS  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VMOVUPS    72320(R8), Z5
+	VMOVUPS    72384(R8), Z6
+	VUNPCKLPS  Z6, Z5, Z7
+	VUNPCKHPS  Z6, Z5, Z5
+	VMINPS     Z5, Z7, Z5
+	VUNPCKLPD  Z5, Z4, Z6
+	VUNPCKHPD  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VSHUFF32X4 $0x88, Z4, Z3, Z5
+	VSHUFF32X4 $0xdd, Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VMOVUPS    72448(R8), Z4
+	VMOVUPS    72512(R8), Z5
+	VUNPCKLPS  Z5, Z4, Z6
+	VUNPCKHPS  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VMOVUPS    72576(R8), Z5
+	VMOVUPS    72640(R8), Z6
+	VUNPCKLPS  Z6, Z5, Z7
+	VUNPCKHPS  Z6, Z5, Z5
+	VMINPS     Z5, Z7, Z5
+	VUNPCKLPD  Z5, Z4, Z6
+	VUNPCKHPD  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VMOVUPS    72704(R8), Z5
+	VMOVUPS    72768(R8), Z6
+	VUNPCKLPS  Z6, Z5, Z7
+	VUNPCKHPS  Z6, Z5, Z5
+	VMINPS     Z5, Z7, Z5
+	VMOVUPS    72832(R8), Z6
+	VMOVUPS    72896(R8), Z7
+	VUNPCKLPS  Z7, Z6, Z8
+	VUNPCKHPS  Z7, Z6, Z6
+	VMINPS     Z6, Z8, Z6
+	VUNPCKLPD  Z6, Z5, Z7
+	VUNPCKHPD  Z6, Z5, Z5
+	VMINPS     Z5, Z7, Z5
+	VSHUFF32X4 $0x88, Z5, Z4, Z6
+	VSHUFF32X4 $0xdd, Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VSHUFF32X4 $0x88, Z4, Z3, Z5
+	VSHUFF32X4 $0xdd, Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VMOVUPS    Z3, 84224(R9)
+	ADDQ       $0x00000400, R8
+	ADDQ       $0x40, R9
+	SUBQ       $0x10, R10
+	JG         reduce60
+	XORQ       R8, R8
+	MOVQ       AX, R9
+
+results55:
+	VMOVUPS      71936(R9), Z3
+	VBROADCASTSS 84224(AX)(R8*4), Z4
+	VCMPPS       $0x00, Z4, Z3, K1
+	KMOVW        K1, R10
+	MOVWLZX      (BX)(R8*2), R12
+	TZCNTL       R10, R11
+	MOVL         80128(R9)(R11*4), R11
+	BLSRL        R10, R10
+	JNZ          tie61
+
+back62:
+	MOVL         32256(AX)(R12*4), R10
+	ANDL         $0x01ffffff, R10
+	ADDL         R10, R11
+	MOVBLZX      (CX)(R11*4), R13
+	MOVL         (CX)(R11*4), R10
+	SHRL         $0x08, R10
+	SHLL         $0x0c, R10
+	ORL          (SI)(R13*4), R10
+	MOVL         R12, R11
+	SHRL         $0x02, R11
+	VBROADCASTSS 70528(AX)(R11*4), Z5
+	VADDPS       Z5, Z4, Z4
+	VCMPPS       $0x1a, Z4, Z3, K1
+	KMOVW        K1, R11
+	VMOVUPS      76032(R9), Z3
+	VCMPPS       $0x1a, Z4, Z3, K1
+	KMOVW        K1, R13
+	SHLL         $0x10, R13
+	ORL          R11, R13
+	BLSRL        R13, R13
+	NEGL         R13
+	SBBL         R13, R13
+	ANDL         $0x40000000, R13
+	NOTL         R13
+	ANDL         R13, R10
+	MOVL         R10, 32256(AX)(R12*4)
+	ADDQ         $0x40, R9
+	INCQ         R8
+	CMPQ         R8, DI
+	JL           results55
+	LEAQ         (BX)(DI*2), BX
+	SUBQ         DI, DX
+	JNZ          batch53
+	VZEROUPPER
+	RET
+
+tie61:
+	TZCNTL  R10, R13
+	MOVL    80128(R9)(R13*4), R13
+	CMPL    R13, R11
+	CMOVLLT R13, R11
+	BLSRL   R10, R10
+	JNZ     tie61
+	JMP     back62
+
+// func searchShifted32AVX512(scratch *float32, near *uint32, n int)
+// Requires: AVX, AVX512BW, AVX512F, BMI, CMOV
+TEXT ·searchShifted32AVX512(SB), NOSPLIT, $0-24
+	MOVQ         scratch+0(FP), AX
+	MOVQ         near+8(FP), CX
+	MOVQ         n+16(FP), DX
+	LEAQ         37376(AX), BX
+	LEAQ         levelsIQ1<>+0(SB), SI
+	VBROADCASTSS bits_7f61b1e6<>+0(SB), Z0
+	VMOVUPS      lanesAVX5120<>+0(SB), Z1
+	LEAQ         threeWords<>+0(SB), DI
+
+batch63:
+	MOVQ    $0x00000040, R8
+	CMPQ    DX, R8
+	CMOVQLT DX, R8
+	XORQ    R9, R9
+	MOVQ    AX, R10
+
+errors64:
+	MOVWLZX         (BX)(R9*2), R11
+	MOVL            32256(AX)(R11*4), R12
+	MOVL            R11, R13
+	ANDL            $0x3f, R13
+	SHRL            $0x02, R11
+	MOVL            R13, R14
+	SHRL            $0x02, R14
+	MOVL            R13, R15
+	ANDL            $0x03, R15
+	SHLL            $0x04, R15
+	ORL             R14, R15
+	MOVL            40448(AX)(R15*4), R15
+	VBROADCASTF32X4 (SI)(R15*1), Z2
+	VBROADCASTSS    25856(AX)(R11*4), Z3
+	VMULPS          Z3, Z2, Z2
+	SHLL            $0x08, R13
+	VSUBPS          8192(AX)(R13*1), Z2, Z3
+	VMULPS          8320(AX)(R13*1), Z3, Z4
+	VMULPS          Z3, Z4, Z4
+	VSUBPS          8256(AX)(R13*1), Z2, Z2
+	VMULPS          8384(AX)(R13*1), Z2, Z3
+	VMULPS          Z2, Z3, Z3
+	VMOVUPS         threes00<>+0(SB), Z2
+	VPERMPS         Z4, Z2, Z2
+	VMOVUPS         threes01<>+0(SB), Z5
+	VPERMPS         Z4, Z5, Z5
+	VADDPS          Z5, Z2, Z2
+	VMOVUPS         threes02<>+0(SB), Z5
+	VPERMPS         Z4, Z5, Z5
+	VADDPS          Z5, Z2, Z2
+	VMOVUPS         threes10<>+0(SB), Z5
+	VPERMPS         Z4, Z5, Z5
+	VMOVUPS         threes11<>+0(SB), Z6
+	VPERMPS         Z4, Z6, Z6
+	VADDPS          Z6, Z5, Z5
+	VMOVUPS         threes12<>+0(SB), Z6
+	VPERMPS         Z4, Z6, Z6
+	VADDPS          Z6, Z5, Z5
+	MOVL            R12, R11
+	ANDL            $0x01ffffff, R11
+	LEAQ            (CX)(R11*4), R11
+	VMOVAPS         Z0, Z6
+	VMOVAPS         Z1, Z7
+	SHRL            $0x19, R12
+	CMPL            R12, $0x41
+	JNE             many66
+	VMOVUPS         (R11), Z6
+	VMOVAPS         Z6, Z8
+	VPERMI2PS       Z5, Z2, Z8
+	VPMADDWD        everyAVX512_10000<>+0(SB), Z6, Z2
+	VPMULHUW        everyAVX512_100<>+0(SB), Z6, Z5
+	VPERMPS         Z4, Z5, Z4
+	VADDPS          Z4, Z8, Z8
+	VPMULHUW        everyAVX512_10<>+0(SB), Z6, Z4
+	VPERMPS         Z3, Z4, Z4
+	VADDPS          Z4, Z8, Z8
+	VPERMPS         Z3, Z2, Z4
+	VADDPS          Z4, Z8, Z8
+	VPMULHUW        everyAVX512_1000<>+0(SB), Z2, Z4
+	VPERMPS         Z3, Z4, Z4
+	VADDPS          Z4, Z8, Z8
+	VPMULHUW        everyAVX512_100<>+0(SB), Z2, Z2
+	VPERMPS         Z3, Z2, Z2
+	VADDPS          Z2, Z8, Z8
+	VMOVAPS         Z8, Z6
+
+done67:
+	VMOVUPS Z6, 71936(R10)
+	VMOVUPS Z7, 80128(R10)
+	JMP     after68
+
+many66:
+	SUBL         $0x40, R12
+	VBROADCASTSS bits_00000010<>+0(SB), Z9
+	VMOVAPS      Z7, Z8
+	VMOVUPS      (R11), Z6
+	VMOVAPS      Z6, Z10
+	VPERMI2PS    Z5, Z2, Z10
+	VPMADDWD     everyAVX512_10000<>+0(SB), Z6, Z11
+	VPMULHUW     everyAVX512_100<>+0(SB), Z6, Z12
+	VPERMPS      Z4, Z12, Z12
+	VADDPS       Z12, Z10, Z10
+	VPMULHUW     everyAVX512_10<>+0(SB), Z6, Z6
+	VPERMPS      Z3, Z6, Z6
+	VADDPS       Z6, Z10, Z10
+	VPERMPS      Z3, Z11, Z6
+	VADDPS       Z6, Z10, Z10
+	VPMULHUW     everyAVX512_1000<>+0(SB), Z11, Z6
+	VPERMPS      Z3, Z6, Z6
+	VADDPS       Z6, Z10, Z10
+	VPMULHUW     everyAVX512_100<>+0(SB), Z11, Z6
+	VPERMPS      Z3, Z6, Z6
+	VADDPS       Z6, Z10, Z10
+	VMOVAPS      Z10, Z6
+
+more69:
+	ADDQ      $0x40, R11
+	VMOVUPS   (R11), Z10
+	VMOVAPS   Z10, Z11
+	VPERMI2PS Z5, Z2, Z11
+	VPMADDWD  everyAVX512_10000<>+0(SB), Z10, Z12
+	VPMULHUW  everyAVX512_100<>+0(SB), Z10, Z13
+	VPERMPS   Z4, Z13, Z13
+	VADDPS    Z13, Z11, Z11
+	VPMULHUW  everyAVX512_10<>+0(SB), Z10, Z10
+	VPERMPS   Z3, Z10, Z10
+	VADDPS    Z10, Z11, Z11
+	VPERMPS   Z3, Z12, Z10
+	VADDPS    Z10, Z11, Z11
+	VPMULHUW  everyAVX512_1000<>+0(SB), Z12, Z10
+	VPERMPS   Z3, Z10, Z10
+	VADDPS    Z10, Z11, Z11
+	VPMULHUW  everyAVX512_100<>+0(SB), Z12, Z10
+	VPERMPS   Z3, Z10, Z10
+	VADDPS    Z10, Z11, Z11
+	VPADDD    Z9, Z8, Z8
+	VCMPPS    $0x11, Z6, Z11, K1
+	VMOVAPS   Z8, K1, Z7
+	VMINPS    Z6, Z11, Z6
+	DECL      R12
+	CMPL      R12, $0x01
+	JNE       more69
+	JMP       done67
+
+after68:
+	ADDQ $0x40, R10
+	INCQ R9
+	CMPQ R9, R8
+	JL   errors64
+	MOVQ AX, R9
+	MOVQ AX, R10
+	MOVQ R8, R11
+
+reduce70:
+	VMOVUPS    71936(R9), Z2
+	VMOVUPS    72000(R9), Z3
+	VUNPCKLPS  Z3, Z2, Z4
+	VUNPCKHPS  Z3, Z2, Z2
+	VMINPS     Z2, Z4, Z2
+	VMOVUPS    72064(R9), Z3
+	VMOVUPS    72128(R9), Z4
+	VUNPCKLPS  Z4, Z3, Z5
+	VUNPCKHPS  Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VUNPCKLPD  Z3, Z2, Z4
+	VUNPCKHPD  Z3, Z2, Z2
+	VMINPS     Z2, Z4, Z2
+	VMOVUPS    72192(R9), Z3
+	VMOVUPS    72256(R9), Z4
+	VUNPCKLPS  Z4, Z3, Z5
+	VUNPCKHPS  Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VMOVUPS    72320(R9), Z4
+	VMOVUPS    72384(R9), Z5
+	VUNPCKLPS  Z5, Z4, Z6
+	VUNPCKHPS  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VUNPCKLPD  Z4, Z3, Z5
+	VUNPCKHPD  Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VSHUFF32X4 $0x88, Z3, Z2, Z4
+	VSHUFF32X4 $0xdd, Z3, Z2, Z2
+	VMINPS     Z2, Z4, Z2
+	VMOVUPS    72448(R9), Z3
+	VMOVUPS    72512(R9), Z4
+	VUNPCKLPS  Z4, Z3, Z5
+	VUNPCKHPS  Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VMOVUPS    72576(R9), Z4
+	VMOVUPS    72640(R9), Z5
+	VUNPCKLPS  Z5, Z4, Z6
+	VUNPCKHPS  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VUNPCKLPD  Z4, Z3, Z5
+	VUNPCKHPD  Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VMOVUPS    72704(R9), Z4
+	VMOVUPS    72768(R9), Z5
+	VUNPCKLPS  Z5, Z4, Z6
+	VUNPCKHPS  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VMOVUPS    72832(R9), Z5
+	VMOVUPS    72896(R9), Z6
+	VUNPCKLPS  Z6, Z5, Z7
+	VUNPCKHPS  Z6, Z5, Z5
+	VMINPS     Z5, Z7, Z5
+	VUNPCKLPD  Z5, Z4, Z6
+	VUNPCKHPD  Z5, Z4, Z4
+	VMINPS     Z4, Z6, Z4
+	VSHUFF32X4 $0x88, Z4, Z3, Z5
+	VSHUFF32X4 $0xdd, Z4, Z3, Z3
+	VMINPS     Z3, Z5, Z3
+	VSHUFF32X4 $0x88, Z3, Z2, Z4
+	VSHUFF32X4 $0xdd, Z3, Z2, Z2
+	VMINPS     Z2, Z4, Z2
+	VMOVUPS    Z2, 84224(R10)
+	ADDQ       $0x00000400, R9
+	ADDQ       $0x40, R10
+	SUBQ       $0x10, R11
+	JG         reduce70
+	XORQ       R9, R9
+	MOVQ       AX, R10
+
+results65:
+	VMOVUPS      71936(R10), Z2
+	VBROADCASTSS 84224(AX)(R9*4), Z3
+	VCMPPS       $0x00, Z3, Z2, K1
+	KMOVW        K1, R11
+	MOVWLZX      (BX)(R9*2), R13
+	TZCNTL       R11, R12
+	MOVL         80128(R10)(R12*4), R12
+	BLSRL        R11, R11
+	JNZ          tie71
+
+back72:
+	MOVL    32256(AX)(R13*4), R11
+	ANDL    $0x01ffffff, R11
+	ADDL    R11, R12
+	MOVBLZX (CX)(R12*4), R14
+	MOVL    (CX)(R12*4), R11
+	SHRL    $0x08, R11
+	SHLL    $0x0c, R11
+	ORL     (DI)(R14*4), R11
+	MOVL    R11, 32256(AX)(R13*4)
+	ADDQ    $0x40, R10
+	INCQ    R9
+	CMPQ    R9, R8
+	JL      results65
+	LEAQ    (BX)(R8*2), BX
+	SUBQ    R8, DX
+	JNZ     batch63
+	VZEROUPPER
+	RET
+
+tie71:
+	TZCNTL  R11, R14
+	MOVL    80128(R10)(R14*4), R14
+	CMPL    R14, R12
+	CMOVLLT R14, R12
+	BLSRL   R11, R11
+	JNZ     tie71
+	JMP     back72
+
+// func search32AVX2(scratch *float32, near *uint32, n int)
+// Requires: AVX, AVX2, BMI, CMOV
+TEXT ·search32AVX2(SB), NOSPLIT, $0-24
+	MOVQ         scratch+0(FP), AX
+	MOVQ         near+8(FP), CX
+	MOVQ         n+16(FP), DX
+	LEAQ         37376(AX), BX
+	VMOVUPS      levelsAVX2<>+0(SB), Y0
+	VBROADCASTSS bits_7f61b1e6<>+0(SB), Y1
+	VMOVUPS      lanesAVX20<>+0(SB), Y2
+
+batch73:
+	MOVQ    $0x00000040, SI
+	CMPQ    DX, SI
+	CMOVQLT DX, SI
+	XORQ    DI, DI
+	MOVQ    AX, R8
+
+errors74:
+	MOVWLZX      (BX)(DI*2), R9
+	MOVL         32256(AX)(R9*4), R10
+	MOVL         R9, R11
+	ANDL         $0x3f, R11
+	SHRL         $0x02, R9
+	VBROADCASTSS 25856(AX)(R9*4), Y3
+	VMULPS       Y3, Y0, Y3
+	SHLL         $0x08, R11
+	VSUBPS       8192(AX)(R11*1), Y3, Y4
+	VMULPS       8320(AX)(R11*1), Y4, Y5
+	VMULPS       Y4, Y5, Y5
+	VSUBPS       8224(AX)(R11*1), Y3, Y4
+	VMULPS       8352(AX)(R11*1), Y4, Y6
+	VMULPS       Y4, Y6, Y6
+	VSUBPS       8256(AX)(R11*1), Y3, Y4
+	VMULPS       8384(AX)(R11*1), Y4, Y7
+	VMULPS       Y4, Y7, Y7
+	VSUBPS       8288(AX)(R11*1), Y3, Y3
+	VMULPS       8416(AX)(R11*1), Y3, Y4
 	VMULPS       Y3, Y4, Y4
-	VSUBPS       8224(AX)(R8*1), Y2, Y3
-	VMULPS       8352(AX)(R8*1), Y3, Y5
-	VMULPS       Y3, Y5, Y5
-	VSUBPS       8256(AX)(R8*1), Y2, Y3
-	VMULPS       8384(AX)(R8*1), Y3, Y6
-	VMULPS       Y3, Y6, Y6
-	VSUBPS       8288(AX)(R8*1), Y2, Y2
-	VMULPS       8416(AX)(R8*1), Y2, Y3
-	VMULPS       Y2, Y3, Y3
-	VMOVDQU      (DI), Y7
-	VPERMPS      Y4, Y7, Y2
-	VPSRLD       $0x04, Y7, Y8
-	VPERMPS      Y4, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x08, Y7, Y8
-	VPERMPS      Y5, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x0c, Y7, Y8
-	VPERMPS      Y5, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x10, Y7, Y8
-	VPERMPS      Y6, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x14, Y7, Y8
-	VPERMPS      Y6, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x18, Y7, Y8
-	VPERMPS      Y3, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPSRLD       $0x1c, Y7, Y7
-	VPERMPS      Y3, Y7, Y7
-	VADDPS       Y7, Y2, Y2
-	CMPL         R10, $0x01
-	JNE          many15
-	VPERM2F128   $0x01, Y2, Y2, Y3
-	VMINPS       Y3, Y2, Y4
-	VPERMILPS    $0x4e, Y4, Y3
-	VMINPS       Y3, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y3
-	VMINPS       Y3, Y4, Y4
-	VCMPPS       $0x00, Y4, Y2, Y2
-	VMOVMSKPS    Y2, R8
-	TZCNTL       R8, R9
+	MOVL         R10, R9
+	ANDL         $0x01ffffff, R9
+	LEAQ         (CX)(R9*4), R9
+	VMOVAPS      Y1, Y8
+	VMOVAPS      Y2, Y9
+	SHRL         $0x19, R10
+	CMPL         R10, $0x41
+	JNE          many76
+	VMOVUPS      (R9), Y3
+	VPERMPS      Y5, Y3, Y10
+	VPMULHUW     everyAVX2_1000<>+0(SB), Y3, Y11
+	VPERMPS      Y5, Y11, Y5
+	VADDPS       Y5, Y10, Y10
+	VPMULHUW     everyAVX2_100<>+0(SB), Y3, Y5
+	VPERMPS      Y6, Y5, Y5
+	VADDPS       Y5, Y10, Y10
+	VPMULHUW     everyAVX2_10<>+0(SB), Y3, Y5
+	VPERMPS      Y6, Y5, Y5
+	VADDPS       Y5, Y10, Y10
+	VPMADDWD     everyAVX2_10000<>+0(SB), Y3, Y3
+	VPERMPS      Y7, Y3, Y5
+	VADDPS       Y5, Y10, Y10
+	VPMULHUW     everyAVX2_1000<>+0(SB), Y3, Y5
+	VPERMPS      Y7, Y5, Y5
+	VADDPS       Y5, Y10, Y10
+	VPMULHUW     everyAVX2_100<>+0(SB), Y3, Y5
+	VPERMPS      Y4, Y5, Y5
+	VADDPS       Y5, Y10, Y10
+	VPMULHUW     everyAVX2_10<>+0(SB), Y3, Y5
+	VPERMPS      Y4, Y5, Y4
+	VADDPS       Y4, Y10, Y10
+	VPMADDWD     everyAVX2_10000<>+0(SB), Y3, Y3
+	VMOVAPS      Y10, Y3
 
-next14:
-	MOVL (DI)(R9*4), DI
-	MOVL DI, 32256(AX)(SI*4)
-	ADDQ $0x02, BX
-	DECQ DX
-	JNZ  word13
-	VZEROUPPER
-	RET
+done77:
+	VMOVUPS Y3, 71936(R8)
+	VMOVUPS Y9, 80128(R8)
+	VMOVUPS Y8, 76032(R8)
+	JMP     after78
 
-many15:
-	VMOVDQU Y1, Y8
-	VMOVDQU Y1, Y7
-	MOVQ    DI, R8
+many76:
+	SUBL         $0x40, R10
+	VBROADCASTSS bits_00000008<>+0(SB), Y11
+	VMOVAPS      Y9, Y10
+	VMOVUPS      (R9), Y3
+	VPERMPS      Y5, Y3, Y12
+	VPMULHUW     everyAVX2_1000<>+0(SB), Y3, Y13
+	VPERMPS      Y5, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VPMULHUW     everyAVX2_100<>+0(SB), Y3, Y13
+	VPERMPS      Y6, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VPMULHUW     everyAVX2_10<>+0(SB), Y3, Y13
+	VPERMPS      Y6, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VPMADDWD     everyAVX2_10000<>+0(SB), Y3, Y3
+	VPERMPS      Y7, Y3, Y13
+	VADDPS       Y13, Y12, Y12
+	VPMULHUW     everyAVX2_1000<>+0(SB), Y3, Y13
+	VPERMPS      Y7, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VPMULHUW     everyAVX2_100<>+0(SB), Y3, Y13
+	VPERMPS      Y4, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VPMULHUW     everyAVX2_10<>+0(SB), Y3, Y13
+	VPERMPS      Y4, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VPMADDWD     everyAVX2_10000<>+0(SB), Y3, Y3
+	VMOVAPS      Y12, Y3
 
-eight16:
-	ADDQ         $0x20, DI
-	VMOVDQU      (DI), Y10
-	VPERMPS      Y4, Y10, Y9
-	VPSRLD       $0x04, Y10, Y11
-	VPERMPS      Y4, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x08, Y10, Y11
-	VPERMPS      Y5, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x0c, Y10, Y11
-	VPERMPS      Y5, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x10, Y10, Y11
-	VPERMPS      Y6, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x14, Y10, Y11
-	VPERMPS      Y6, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x18, Y10, Y11
-	VPERMPS      Y3, Y11, Y11
-	VADDPS       Y11, Y9, Y9
-	VPSRLD       $0x1c, Y10, Y10
-	VPERMPS      Y3, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VBROADCASTSS bits_00000008<>+0(SB), Y10
-	VPADDD       Y10, Y8, Y8
-	VCMPPS       $0x11, Y2, Y9, Y10
-	VMINPS       Y2, Y9, Y2
-	VBLENDVPS    Y10, Y8, Y7, Y7
-	DECL         R10
-	CMPL         R10, $0x01
-	JNE          eight16
-	VPERM2F128   $0x01, Y2, Y2, Y3
-	VMINPS       Y3, Y2, Y4
-	VPERMILPS    $0x4e, Y4, Y3
-	VMINPS       Y3, Y4, Y4
-	VPERMILPS    $0xb1, Y4, Y3
-	VMINPS       Y3, Y4, Y4
-	VCMPPS       $0x0c, Y4, Y2, Y2
-	VPOR         Y7, Y2, Y2
-	VBROADCASTSS bits_00007fff<>+0(SB), Y3
-	VPMINUD      Y3, Y2, Y2
-	VEXTRACTI128 $0x01, Y2, X3
-	VPACKUSDW    X3, X2, X3
-	VPHMINPOSUW  X3, X3
-	VPEXTRW      $0x00, X3, R9
-	MOVQ         R8, DI
-	JMP          next14
+more79:
+	ADDQ      $0x20, R9
+	VMOVUPS   (R9), Y12
+	VPERMPS   Y5, Y12, Y13
+	VPMULHUW  everyAVX2_1000<>+0(SB), Y12, Y14
+	VPERMPS   Y5, Y14, Y14
+	VADDPS    Y14, Y13, Y13
+	VPMULHUW  everyAVX2_100<>+0(SB), Y12, Y14
+	VPERMPS   Y6, Y14, Y14
+	VADDPS    Y14, Y13, Y13
+	VPMULHUW  everyAVX2_10<>+0(SB), Y12, Y14
+	VPERMPS   Y6, Y14, Y14
+	VADDPS    Y14, Y13, Y13
+	VPMADDWD  everyAVX2_10000<>+0(SB), Y12, Y12
+	VPERMPS   Y7, Y12, Y14
+	VADDPS    Y14, Y13, Y13
+	VPMULHUW  everyAVX2_1000<>+0(SB), Y12, Y14
+	VPERMPS   Y7, Y14, Y14
+	VADDPS    Y14, Y13, Y13
+	VPMULHUW  everyAVX2_100<>+0(SB), Y12, Y14
+	VPERMPS   Y4, Y14, Y14
+	VADDPS    Y14, Y13, Y13
+	VPMULHUW  everyAVX2_10<>+0(SB), Y12, Y14
+	VPERMPS   Y4, Y14, Y14
+	VADDPS    Y14, Y13, Y13
+	VPMADDWD  everyAVX2_10000<>+0(SB), Y12, Y12
+	VPADDD    Y11, Y10, Y10
+	VCMPPS    $0x11, Y3, Y13, Y12
+	VBLENDVPS Y12, Y10, Y9, Y9
+	VMAXPS    Y3, Y13, Y12
+	VMINPS    Y8, Y12, Y8
+	VMINPS    Y3, Y13, Y3
+	DECL      R10
+	CMPL      R10, $0x01
+	JNE       more79
+	JMP       done77
 
-// func searchShifted32(scratch *float32, near *uint32, n int)
-// Requires: AVX, AVX2, BMI
-TEXT ·searchShifted32(SB), NOSPLIT, $0-24
-	MOVQ    scratch+0(FP), AX
-	MOVQ    near+8(FP), CX
-	MOVQ    n+16(FP), DX
-	LEAQ    37376(AX), BX
-	VMOVUPS levelsIQ2<>+0(SB), Y0
-	LEAQ    levelsIQ1<>+0(SB), SI
-	VMOVUPS positions<>+0(SB), Y0
+after78:
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, SI
+	JL   errors74
+	MOVQ AX, DI
+	MOVQ AX, R8
+	MOVQ SI, R9
 
-word17:
-	MOVWLZX      (BX), DI
-	MOVL         32256(AX)(DI*4), R8
-	MOVL         DI, R9
-	MOVL         DI, R10
-	ANDL         $0x3f, R9
-	MOVL         40448(AX)(R9*4), R11
-	VMOVUPS      (SI)(R11*1), Y1
-	SHLL         $0x08, R9
-	MOVL         DI, R11
-	ANDL         $0x0f, R11
-	SHRL         $0x06, R10
-	SHLL         $0x04, R10
-	ORL          R11, R10
-	MOVBLZX      R8, R11
-	ANDL         $0x7fffff00, R8
-	SHRL         $0x03, R8
-	LEAQ         (CX)(R8*1), R8
-	VBROADCASTSS 25856(AX)(R10*4), Y2
-	VMULPS       Y2, Y1, Y1
-	VSUBPS       8192(AX)(R9*1), Y1, Y2
-	VMULPS       8320(AX)(R9*1), Y2, Y3
-	VMULPS       Y2, Y3, Y3
-	VSUBPS       8224(AX)(R9*1), Y1, Y2
-	VMULPS       8352(AX)(R9*1), Y2, Y4
-	VMULPS       Y2, Y4, Y4
-	VSUBPS       8256(AX)(R9*1), Y1, Y2
-	VMULPS       8384(AX)(R9*1), Y2, Y5
-	VMULPS       Y2, Y5, Y5
-	VSUBPS       8288(AX)(R9*1), Y1, Y1
-	VMULPS       8416(AX)(R9*1), Y1, Y2
-	VMULPS       Y1, Y2, Y2
-	VMOVDQU      (R8), Y6
-	VPERMPS      Y3, Y6, Y1
-	VPSRLD       $0x04, Y6, Y7
-	VPERMPS      Y3, Y7, Y7
-	VADDPS       Y7, Y1, Y1
-	VPSRLD       $0x08, Y6, Y7
-	VPERMPS      Y4, Y7, Y7
-	VADDPS       Y7, Y1, Y1
-	VPSRLD       $0x0c, Y6, Y7
-	VPERMPS      Y4, Y7, Y7
-	VADDPS       Y7, Y1, Y1
-	VPSRLD       $0x10, Y6, Y7
-	VPERMPS      Y5, Y7, Y7
-	VADDPS       Y7, Y1, Y1
-	VPSRLD       $0x14, Y6, Y7
-	VPERMPS      Y5, Y7, Y7
-	VADDPS       Y7, Y1, Y1
-	VPSRLD       $0x18, Y6, Y7
-	VPERMPS      Y2, Y7, Y7
-	VADDPS       Y7, Y1, Y1
-	VPSRLD       $0x1c, Y6, Y6
-	VPERMPS      Y2, Y6, Y6
-	VADDPS       Y6, Y1, Y1
-	CMPL         R11, $0x01
-	JNE          many19
-	VPERM2F128   $0x01, Y1, Y1, Y2
-	VMINPS       Y2, Y1, Y3
-	VPERMILPS    $0x4e, Y3, Y2
-	VMINPS       Y2, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y2
-	VMINPS       Y2, Y3, Y3
-	VCMPPS       $0x00, Y3, Y1, Y1
-	VMOVMSKPS    Y1, R9
+reduce80:
+	VMOVUPS    71936(DI), Y3
+	VMOVUPS    71968(DI), Y4
+	VUNPCKLPS  Y4, Y3, Y5
+	VUNPCKHPS  Y4, Y3, Y3
+	VMINPS     Y3, Y5, Y3
+	VMOVUPS    72000(DI), Y4
+	VMOVUPS    72032(DI), Y5
+	VUNPCKLPS  Y5, Y4, Y6
+	VUNPCKHPS  Y5, Y4, Y4
+	VMINPS     Y4, Y6, Y4
+	VUNPCKLPD  Y4, Y3, Y5
+	VUNPCKHPD  Y4, Y3, Y3
+	VMINPS     Y3, Y5, Y3
+	VMOVUPS    72064(DI), Y4
+	VMOVUPS    72096(DI), Y5
+	VUNPCKLPS  Y5, Y4, Y6
+	VUNPCKHPS  Y5, Y4, Y4
+	VMINPS     Y4, Y6, Y4
+	VMOVUPS    72128(DI), Y5
+	VMOVUPS    72160(DI), Y6
+	VUNPCKLPS  Y6, Y5, Y7
+	VUNPCKHPS  Y6, Y5, Y5
+	VMINPS     Y5, Y7, Y5
+	VUNPCKLPD  Y5, Y4, Y6
+	VUNPCKHPD  Y5, Y4, Y4
+	VMINPS     Y4, Y6, Y4
+	VPERM2F128 $0x20, Y4, Y3, Y5
+	VPERM2F128 $0x31, Y4, Y3, Y3
+	VMINPS     Y3, Y5, Y3
+	VMOVUPS    Y3, 84224(R8)
+	ADDQ       $0x00000100, DI
+	ADDQ       $0x20, R8
+	SUBQ       $0x08, R9
+	JG         reduce80
+	XORQ       DI, DI
+	MOVQ       AX, R8
+
+results75:
+	VMOVUPS      71936(R8), Y3
+	VBROADCASTSS 84224(AX)(DI*4), Y4
+	VCMPPS       $0x00, Y4, Y3, Y5
+	VMOVMSKPS    Y5, R9
+	MOVWLZX      (BX)(DI*2), R11
 	TZCNTL       R9, R10
+	MOVL         80128(R8)(R10*4), R10
+	BLSRL        R9, R9
+	JNZ          tie81
 
-next18:
-	MOVL (R8)(R10*4), R8
-	MOVL R8, 32256(AX)(DI*4)
-	ADDQ $0x02, BX
-	DECQ DX
-	JNZ  word17
+back82:
+	MOVL         32256(AX)(R11*4), R9
+	ANDL         $0x01ffffff, R9
+	ADDL         R9, R10
+	MOVL         (CX)(R10*4), R9
+	MOVL         R11, R10
+	SHRL         $0x02, R10
+	VBROADCASTSS 70528(AX)(R10*4), Y5
+	VADDPS       Y5, Y4, Y4
+	VCMPPS       $0x1a, Y4, Y3, Y3
+	VMOVMSKPS    Y3, R10
+	VMOVUPS      76032(R8), Y3
+	VCMPPS       $0x1a, Y4, Y3, Y3
+	VMOVMSKPS    Y3, R12
+	SHLL         $0x10, R12
+	ORL          R10, R12
+	BLSRL        R12, R12
+	NEGL         R12
+	SBBL         R12, R12
+	ANDL         $0x40000000, R12
+	NOTL         R12
+	ANDL         R12, R9
+	MOVL         R9, 32256(AX)(R11*4)
+	ADDQ         $0x20, R8
+	INCQ         DI
+	CMPQ         DI, SI
+	JL           results75
+	LEAQ         (BX)(SI*2), BX
+	SUBQ         SI, DX
+	JNZ          batch73
 	VZEROUPPER
 	RET
 
-many19:
-	VMOVDQU Y0, Y7
-	VMOVDQU Y0, Y6
-	MOVQ    R8, R9
+tie81:
+	TZCNTL  R9, R12
+	MOVL    80128(R8)(R12*4), R12
+	CMPL    R12, R10
+	CMOVLLT R12, R10
+	BLSRL   R9, R9
+	JNZ     tie81
+	JMP     back82
 
-eight20:
-	ADDQ         $0x20, R8
-	VMOVDQU      (R8), Y9
-	VPERMPS      Y3, Y9, Y8
-	VPSRLD       $0x04, Y9, Y10
-	VPERMPS      Y3, Y10, Y10
-	VADDPS       Y10, Y8, Y8
-	VPSRLD       $0x08, Y9, Y10
-	VPERMPS      Y4, Y10, Y10
-	VADDPS       Y10, Y8, Y8
-	VPSRLD       $0x0c, Y9, Y10
-	VPERMPS      Y4, Y10, Y10
-	VADDPS       Y10, Y8, Y8
-	VPSRLD       $0x10, Y9, Y10
-	VPERMPS      Y5, Y10, Y10
-	VADDPS       Y10, Y8, Y8
-	VPSRLD       $0x14, Y9, Y10
-	VPERMPS      Y5, Y10, Y10
-	VADDPS       Y10, Y8, Y8
-	VPSRLD       $0x18, Y9, Y10
-	VPERMPS      Y2, Y10, Y10
-	VADDPS       Y10, Y8, Y8
-	VPSRLD       $0x1c, Y9, Y9
-	VPERMPS      Y2, Y9, Y9
-	VADDPS       Y9, Y8, Y8
+// func searchShifted32AVX2(scratch *float32, near *uint32, n int)
+// Requires: AVX, AVX2, BMI, CMOV
+TEXT ·searchShifted32AVX2(SB), NOSPLIT, $0-24
+	MOVQ         scratch+0(FP), AX
+	MOVQ         near+8(FP), CX
+	MOVQ         n+16(FP), DX
+	LEAQ         37376(AX), BX
+	LEAQ         levelsIQ1<>+0(SB), SI
+	VBROADCASTSS bits_7f61b1e6<>+0(SB), Y0
+	VMOVUPS      lanesAVX20<>+0(SB), Y1
+
+batch83:
+	MOVQ    $0x00000040, DI
+	CMPQ    DX, DI
+	CMOVQLT DX, DI
+	XORQ    R8, R8
+	MOVQ    AX, R9
+
+errors84:
+	MOVWLZX        (BX)(R8*2), R10
+	MOVL           32256(AX)(R10*4), R11
+	MOVL           R10, R12
+	ANDL           $0x3f, R12
+	SHRL           $0x02, R10
+	MOVL           R12, R13
+	SHRL           $0x02, R13
+	MOVL           R12, R14
+	ANDL           $0x03, R14
+	SHLL           $0x04, R14
+	ORL            R13, R14
+	MOVL           40448(AX)(R14*4), R14
+	VBROADCASTF128 (SI)(R14*1), Y2
+	VBROADCASTSS   25856(AX)(R10*4), Y3
+	VMULPS         Y3, Y2, Y2
+	SHLL           $0x08, R12
+	VSUBPS         8192(AX)(R12*1), Y2, Y3
+	VMULPS         8320(AX)(R12*1), Y3, Y4
+	VMULPS         Y3, Y4, Y4
+	VSUBPS         8224(AX)(R12*1), Y2, Y3
+	VMULPS         8352(AX)(R12*1), Y3, Y5
+	VMULPS         Y3, Y5, Y5
+	VSUBPS         8256(AX)(R12*1), Y2, Y3
+	VMULPS         8384(AX)(R12*1), Y3, Y6
+	VMULPS         Y3, Y6, Y6
+	VSUBPS         8288(AX)(R12*1), Y2, Y2
+	VMULPS         8416(AX)(R12*1), Y2, Y3
+	VMULPS         Y2, Y3, Y3
+	MOVL           R11, R10
+	ANDL           $0x01ffffff, R10
+	LEAQ           (CX)(R10*4), R10
+	VMOVAPS        Y0, Y2
+	VMOVAPS        Y1, Y7
+	SHRL           $0x19, R11
+	CMPL           R11, $0x41
+	JNE            many86
+	VMOVUPS        (R10), Y2
+	VPERMPS        Y4, Y2, Y8
+	VPMULHUW       everyAVX2_1000<>+0(SB), Y2, Y9
+	VPERMPS        Y4, Y9, Y4
+	VADDPS         Y4, Y8, Y8
+	VPMULHUW       everyAVX2_100<>+0(SB), Y2, Y4
+	VPERMPS        Y5, Y4, Y4
+	VADDPS         Y4, Y8, Y8
+	VPMULHUW       everyAVX2_10<>+0(SB), Y2, Y4
+	VPERMPS        Y5, Y4, Y4
+	VADDPS         Y4, Y8, Y8
+	VPMADDWD       everyAVX2_10000<>+0(SB), Y2, Y2
+	VPERMPS        Y6, Y2, Y4
+	VADDPS         Y4, Y8, Y8
+	VPMULHUW       everyAVX2_1000<>+0(SB), Y2, Y4
+	VPERMPS        Y6, Y4, Y4
+	VADDPS         Y4, Y8, Y8
+	VPMULHUW       everyAVX2_100<>+0(SB), Y2, Y4
+	VPERMPS        Y3, Y4, Y4
+	VADDPS         Y4, Y8, Y8
+	VPMULHUW       everyAVX2_10<>+0(SB), Y2, Y4
+	VPERMPS        Y3, Y4, Y3
+	VADDPS         Y3, Y8, Y8
+	VPMADDWD       everyAVX2_10000<>+0(SB), Y2, Y2
+	VMOVAPS        Y8, Y2
+
+done87:
+	VMOVUPS Y2, 71936(R9)
+	VMOVUPS Y7, 80128(R9)
+	JMP     after88
+
+many86:
+	SUBL         $0x40, R11
 	VBROADCASTSS bits_00000008<>+0(SB), Y9
-	VPADDD       Y9, Y7, Y7
-	VCMPPS       $0x11, Y1, Y8, Y9
-	VMINPS       Y1, Y8, Y1
-	VBLENDVPS    Y9, Y7, Y6, Y6
-	DECL         R11
-	CMPL         R11, $0x01
-	JNE          eight20
-	VPERM2F128   $0x01, Y1, Y1, Y2
-	VMINPS       Y2, Y1, Y3
-	VPERMILPS    $0x4e, Y3, Y2
-	VMINPS       Y2, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y2
-	VMINPS       Y2, Y3, Y3
-	VCMPPS       $0x0c, Y3, Y1, Y1
-	VPOR         Y6, Y1, Y1
-	VBROADCASTSS bits_00007fff<>+0(SB), Y2
-	VPMINUD      Y2, Y1, Y1
-	VEXTRACTI128 $0x01, Y1, X2
-	VPACKUSDW    X2, X1, X2
-	VPHMINPOSUW  X2, X2
-	VPEXTRW      $0x00, X2, R10
-	MOVQ         R9, R8
-	JMP          next18
+	VMOVAPS      Y7, Y8
+	VMOVUPS      (R10), Y2
+	VPERMPS      Y4, Y2, Y10
+	VPMULHUW     everyAVX2_1000<>+0(SB), Y2, Y11
+	VPERMPS      Y4, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VPMULHUW     everyAVX2_100<>+0(SB), Y2, Y11
+	VPERMPS      Y5, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VPMULHUW     everyAVX2_10<>+0(SB), Y2, Y11
+	VPERMPS      Y5, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VPMADDWD     everyAVX2_10000<>+0(SB), Y2, Y2
+	VPERMPS      Y6, Y2, Y11
+	VADDPS       Y11, Y10, Y10
+	VPMULHUW     everyAVX2_1000<>+0(SB), Y2, Y11
+	VPERMPS      Y6, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VPMULHUW     everyAVX2_100<>+0(SB), Y2, Y11
+	VPERMPS      Y3, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VPMULHUW     everyAVX2_10<>+0(SB), Y2, Y11
+	VPERMPS      Y3, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VPMADDWD     everyAVX2_10000<>+0(SB), Y2, Y2
+	VMOVAPS      Y10, Y2
+
+more89:
+	ADDQ      $0x20, R10
+	VMOVUPS   (R10), Y10
+	VPERMPS   Y4, Y10, Y11
+	VPMULHUW  everyAVX2_1000<>+0(SB), Y10, Y12
+	VPERMPS   Y4, Y12, Y12
+	VADDPS    Y12, Y11, Y11
+	VPMULHUW  everyAVX2_100<>+0(SB), Y10, Y12
+	VPERMPS   Y5, Y12, Y12
+	VADDPS    Y12, Y11, Y11
+	VPMULHUW  everyAVX2_10<>+0(SB), Y10, Y12
+	VPERMPS   Y5, Y12, Y12
+	VADDPS    Y12, Y11, Y11
+	VPMADDWD  everyAVX2_10000<>+0(SB), Y10, Y10
+	VPERMPS   Y6, Y10, Y12
+	VADDPS    Y12, Y11, Y11
+	VPMULHUW  everyAVX2_1000<>+0(SB), Y10, Y12
+	VPERMPS   Y6, Y12, Y12
+	VADDPS    Y12, Y11, Y11
+	VPMULHUW  everyAVX2_100<>+0(SB), Y10, Y12
+	VPERMPS   Y3, Y12, Y12
+	VADDPS    Y12, Y11, Y11
+	VPMULHUW  everyAVX2_10<>+0(SB), Y10, Y12
+	VPERMPS   Y3, Y12, Y12
+	VADDPS    Y12, Y11, Y11
+	VPMADDWD  everyAVX2_10000<>+0(SB), Y10, Y10
+	VPADDD    Y9, Y8, Y8
+	VCMPPS    $0x11, Y2, Y11, Y10
+	VBLENDVPS Y10, Y8, Y7, Y7
+	VMINPS    Y2, Y11, Y2
+	DECL      R11
+	CMPL      R11, $0x01
+	JNE       more89
+	JMP       done87
+
+after88:
+	ADDQ $0x20, R9
+	INCQ R8
+	CMPQ R8, DI
+	JL   errors84
+	MOVQ AX, R8
+	MOVQ AX, R9
+	MOVQ DI, R10
+
+reduce90:
+	VMOVUPS    71936(R8), Y2
+	VMOVUPS    71968(R8), Y3
+	VUNPCKLPS  Y3, Y2, Y4
+	VUNPCKHPS  Y3, Y2, Y2
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    72000(R8), Y3
+	VMOVUPS    72032(R8), Y4
+	VUNPCKLPS  Y4, Y3, Y5
+	VUNPCKHPS  Y4, Y3, Y3
+	VMINPS     Y3, Y5, Y3
+	VUNPCKLPD  Y3, Y2, Y4
+	VUNPCKHPD  Y3, Y2, Y2
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    72064(R8), Y3
+	VMOVUPS    72096(R8), Y4
+	VUNPCKLPS  Y4, Y3, Y5
+	VUNPCKHPS  Y4, Y3, Y3
+	VMINPS     Y3, Y5, Y3
+	VMOVUPS    72128(R8), Y4
+	VMOVUPS    72160(R8), Y5
+	VUNPCKLPS  Y5, Y4, Y6
+	VUNPCKHPS  Y5, Y4, Y4
+	VMINPS     Y4, Y6, Y4
+	VUNPCKLPD  Y4, Y3, Y5
+	VUNPCKHPD  Y4, Y3, Y3
+	VMINPS     Y3, Y5, Y3
+	VPERM2F128 $0x20, Y3, Y2, Y4
+	VPERM2F128 $0x31, Y3, Y2, Y2
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    Y2, 84224(R9)
+	ADDQ       $0x00000100, R8
+	ADDQ       $0x20, R9
+	SUBQ       $0x08, R10
+	JG         reduce90
+	XORQ       R8, R8
+	MOVQ       AX, R9
+
+results85:
+	VMOVUPS      71936(R9), Y2
+	VBROADCASTSS 84224(AX)(R8*4), Y3
+	VCMPPS       $0x00, Y3, Y2, Y2
+	VMOVMSKPS    Y2, R10
+	MOVWLZX      (BX)(R8*2), R12
+	TZCNTL       R10, R11
+	MOVL         80128(R9)(R11*4), R11
+	BLSRL        R10, R10
+	JNZ          tie91
+
+back92:
+	MOVL 32256(AX)(R12*4), R10
+	ANDL $0x01ffffff, R10
+	ADDL R10, R11
+	MOVL (CX)(R11*4), R10
+	MOVL R10, 32256(AX)(R12*4)
+	ADDQ $0x20, R9
+	INCQ R8
+	CMPQ R8, DI
+	JL   results85
+	LEAQ (BX)(DI*2), BX
+	SUBQ DI, DX
+	JNZ  batch83
+	VZEROUPPER
+	RET
+
+tie91:
+	TZCNTL  R10, R13
+	MOVL    80128(R9)(R13*4), R13
+	CMPL    R13, R11
+	CMOVLLT R13, R11
+	BLSRL   R10, R10
+	JNZ     tie91
+	JMP     back92

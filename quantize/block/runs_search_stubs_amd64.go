@@ -4,32 +4,62 @@
 
 package block
 
-// look translates numbers of points into words and lists those that are to be searched.
+// look16 translates numbers of points into words and lists those that are to be searched first.
 //
 //go:noescape
-func lookRuns16(scratch *float32, words *uint32, trials int) (n int)
+func look16(scratch *float32, words *uint32, trials int) (n int)
 
-// searchRuns16 replaces the listed words by those of the neighbours with the least error.
+// fill16 sets the words between those that agree, and lists the others.
 //
 //go:noescape
-func searchRuns16(scratch *float32, near *uint32, n int)
+func fill16(scratch *float32, trials int) (n int)
 
-// searchShifted16 replaces the listed words by those of the neighbours with the least error.
+// search16AVX512 replaces the listed words by those of the neighbours with the least error.
 //
 //go:noescape
-func searchShifted16(scratch *float32, near *uint32, n int)
+func search16AVX512(scratch *float32, near *uint32, n int)
 
-// look translates numbers of points into words and lists those that are to be searched.
+// searchShifted16AVX512 replaces the listed words by those of the neighbours with the least error.
 //
 //go:noescape
-func lookRuns32(scratch *float32, words *uint32, trials int) (n int)
+func searchShifted16AVX512(scratch *float32, near *uint32, n int)
 
-// searchRuns32 replaces the listed words by those of the neighbours with the least error.
+// search16AVX2 replaces the listed words by those of the neighbours with the least error.
 //
 //go:noescape
-func searchRuns32(scratch *float32, near *uint32, n int)
+func search16AVX2(scratch *float32, near *uint32, n int)
 
-// searchShifted32 replaces the listed words by those of the neighbours with the least error.
+// searchShifted16AVX2 replaces the listed words by those of the neighbours with the least error.
 //
 //go:noescape
-func searchShifted32(scratch *float32, near *uint32, n int)
+func searchShifted16AVX2(scratch *float32, near *uint32, n int)
+
+// look32 translates numbers of points into words and lists those that are to be searched first.
+//
+//go:noescape
+func look32(scratch *float32, words *uint32, trials int) (n int)
+
+// fill32 sets the words between those that agree, and lists the others.
+//
+//go:noescape
+func fill32(scratch *float32, trials int) (n int)
+
+// search32AVX512 replaces the listed words by those of the neighbours with the least error.
+//
+//go:noescape
+func search32AVX512(scratch *float32, near *uint32, n int)
+
+// searchShifted32AVX512 replaces the listed words by those of the neighbours with the least error.
+//
+//go:noescape
+func searchShifted32AVX512(scratch *float32, near *uint32, n int)
+
+// search32AVX2 replaces the listed words by those of the neighbours with the least error.
+//
+//go:noescape
+func search32AVX2(scratch *float32, near *uint32, n int)
+
+// searchShifted32AVX2 replaces the listed words by those of the neighbours with the least error.
+//
+//go:noescape
+func searchShifted32AVX2(scratch *float32, near *uint32, n int)

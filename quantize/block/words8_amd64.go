@@ -2,15 +2,24 @@
 
 package block
 
-// words8 is a grid as the kernels want it: see _asm/iq2_search.go. A word holds a point, digit i in the lower two bits of
-// nibble i, and i%4 in its upper ones.
+import "sync"
+
+// words8 is a grid as the kernels of a form want it: see _asm/runs_search.go. A word holds a point, digit i in the lower two bits
+// of nibble i, and i%4 in its upper ones.
 type words8 struct {
-	word [points8]uint32 // by number: the point, or with the highest bit set where its neighbours are and how many eights
-	near []uint32        // neighbours, filled up to eights
+	word [points8]uint32 // by number: the point or, with the highest bit set, where its neighbours are
+	near []uint32        // neighbours, filled up to vectors, in the form that the search wants
 	at   *[points8]int16 // position by number
 }
 
-func makeWords8(g *grid8) *words8 {
+// wordsOf makes the words of a grid at first use, for each form.
+func wordsOf(grid func() *grid8) (byForm [forms]func() *words8) {
+	byForm[avx2] = sync.OnceValue(func() *words8 { return makeWords8(grid(), 8) })
+	byForm[avx512] = sync.OnceValue(func() *words8 { return makeWords8(grid(), 16) })
+	return byForm
+}
+
+func makeWords8(g *grid8, lanes int) *words8 {
 	t := &words8{at: &g.at}
 	near := g.neighbours()
 	for n := range t.word {
@@ -20,18 +29,26 @@ func makeWords8(g *grid8) *words8 {
 		}
 		first := len(t.near)
 		for _, p := range near.positions[near.start[n]:near.start[n+1]] {
-			t.near = append(t.near, wordOf(g.digits[p]))
+			t.near = append(t.near, nearOf(g.digits[p], lanes))
 		}
-		// What fills up the last eight is the same as eight places before, hence never the first with the least error.
-		for i := max(first, len(t.near)-8); (len(t.near)-first)%8 != 0; i++ {
-			t.near = append(t.near, t.near[i])
+		for (len(t.near)-first)%lanes != 0 {
+			t.near = append(t.near, nearOf([8]uint8{3, 3, 3, 3, 3, 3, 3, 3}, lanes))
 		}
-		t.word[n] = 1<<31 | uint32(first/8)<<8 | uint32(len(t.near)-first)/8
+		t.word[n] = uint32(1<<31 | (len(t.near)-first)/lanes<<25 | first)
 	}
 	return t
 }
 
-// wordOf is the point with these digits; the highest bit says that it comes from a search.
+// nearOf is a neighbour; for vectors of 16 lanes with the number of its first three digits.
+func nearOf(digits [8]uint8, lanes int) uint32 {
+	w := wordOf(digits)
+	if lanes == 16 {
+		w = min(31, w&3+3*(w>>4&3)+9*(w>>8&3)) | w>>12<<8
+	}
+	return w
+}
+
+// wordOf is the point with these digits; the highest bits say that it comes from a search, with no other neighbour in sight.
 func wordOf(digits [8]uint8) (w uint32) {
 	for i, d := range digits {
 		w |= uint32(d|uint8(i%4)<<2) << (4 * i)

@@ -27,6 +27,9 @@ func init() {
 // digits generates the numbers of the points of the best divisions. Where the scale is negative, digits and shifts are turned round.
 func (q iq1) digits() {
 	q.function("digits", "", "writes the numbers of the points of the divisions, and makes scales positive.")
+	for i := 0; i < 32*q.k(); i += q.bytes() { // there is one trial
+		q.store(q.each32(0xffffffff), q.at(runEnds+i))
+	}
 	for first := 0; first < 16; first += q.lanes {
 		split := q.load(q.at(runSplit + 4*first))
 		from, to := q.end(split, 0, first), q.end(split, 8, first)
@@ -138,12 +141,12 @@ func (q iq1) shifts(split reg.VecVirtual, turned mask, first int) {
 		shift := q.vec()
 		switch {
 		case q.halves() == 1:
-			VPSLLD(U8(5), bits, shift)
+			VPSLLD(U8(4), bits, shift)
 		case k == 0:
 			VPSRLD(U8(1), bits, shift)
-			VPSLLD(U8(5), shift, shift)
+			VPSLLD(U8(4), shift, shift)
 		default:
-			VPSLLD(U8(5), q.and(bits, q.each32(1)), shift)
+			VPSLLD(U8(4), q.and(bits, q.each32(1)), shift)
 		}
 		q.store(shift, q.at(runShifts+64*k+4*first))
 	}
@@ -160,8 +163,7 @@ func (q iq1) refit() {
 	for first := 0; first < 16; first += q.lanes {
 		qx, q2 := q.zero(), q.zero()
 		var searched mask
-		for k := range q.k() {
-			points := q.load(q.at(runWords + 64*k + 4*first))
+		for k, points := range q.words(q.base, first) {
 			q.store(points, q.at(runChosen+64*k+4*first))
 			if m := q.negative(points); k == 0 {
 				searched = m
@@ -169,7 +171,7 @@ func (q iq1) refit() {
 				searched = q.either(searched, m)
 			}
 			delta := q.load(q.at(runShifts + 64*k + 4*first))
-			VPSLLD(U8(26), delta, delta) // the sign, for what is shifted down
+			VPSLLD(U8(27), delta, delta) // the sign, for what is shifted down
 			delta = q.or(delta, q.eachF32(0.125))
 			q.add8(qx, q2, levels, delta, points, k, first)
 		}

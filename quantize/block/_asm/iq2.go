@@ -41,6 +41,7 @@ func (q iq2) tops() {
 	XORQ(bad, bad)
 	for first := 0; first < 16; first += q.lanes {
 		var top, far reg.VecVirtual
+		roots, squares := q.zero(), q.zero()
 		for i := range q.n {
 			v := q.load(q.at(runLanes + i*row + 4*first))
 			if i == 0 {
@@ -48,8 +49,17 @@ func (q iq2) tops() {
 			} else {
 				top, far = q.max(v, top), q.max(q.abs(v), far)
 			}
-			q.store(q.mul(v, q.at(runLanes+i*row+64+4*first)), q.at(runLanes+i*row+4*first))
+			w, root := q.load(q.at(runLanes+i*row+64+4*first)), q.vec()
+			VSQRTPS(w, root)
+			VADDPS(root, roots, roots)
+			VADDPS(q.mul(q.mul(root, v), v), squares, squares)
+			q.store(q.mul(v, w), q.at(runLanes+i*row+4*first))
 		}
+		// No two errors of points under a scale s are in doubt that differ by more than 2^-15 times the sum of
+		// root*(25*s^2 + x^2), which is 128 times what rounding may amount to.
+		const share = 1.0 / (1 << 15)
+		q.store(q.mul(roots, q.eachF32(25*share)), q.at(runShares+4*first))
+		q.store(q.add(q.mul(squares, q.eachF32(share)), q.eachF32(1e-30)), q.at(runShares+64+4*first))
 		if q.n == 16 {
 			q.store(q.div(top, q.eachF32(5)), q.at(runScale+4*first))
 		} else {
@@ -71,7 +81,8 @@ func (s isa) tries() {
 	Pragma("noescape")
 	Doc("triesIQ2" + s.name + " divides the trials' factors by the tops, which gives inverse scales, and inverts these.")
 	p, factors, left := param("scratch"), param("factors"), param("trials")
-	one := s.eachF32(1)
+	one, shares := s.eachF32(1), GP64()
+	LEAQ(at(p, runShares), shares)
 	var tops []reg.VecVirtual
 	for first := 0; first < 16; first += s.lanes {
 		tops = append(tops, s.load(at(p, runTop+4*first)))
@@ -82,7 +93,10 @@ func (s isa) tries() {
 	for i, top := range tops {
 		id := s.div(f, top)
 		s.store(id, at(p, runIDs+i*s.bytes()))
-		s.store(s.div(one, id), at(p, runScales+i*s.bytes()))
+		scale := s.div(one, id)
+		s.store(scale, at(p, runScales+i*s.bytes()))
+		slack := s.mul(s.mul(scale, scale), at(shares, i*s.bytes()))
+		s.store(s.add(slack, at(shares, 64+i*s.bytes())), at(p, runSlacks+i*s.bytes()))
 	}
 	ADDQ(U8(4), factors)
 	ADDQ(U8(64), p)
@@ -181,4 +195,38 @@ func (q iq2) numbers(trials reg.GPVirtual) {
 	ADDQ(U8(32), to)
 	DECQ(left)
 	JNZ(LabelRef(l))
+	q.ends(trials)
+}
+
+// ends marks the points that trials before or after them have not.
+func (q iq2) ends(trials reg.GPVirtual) {
+	y := isas[1]
+	size := 32 * q.k() // of a trial's numbers
+	p, left := GP64(), GP64()
+	MOVQ(q.base, p)
+	all := y.vec()
+	VPCMPEQD(all, all, all)
+	for i := 0; i < size; i += 32 { // the first trial
+		VMOVDQU(all, at(p, runEnds+i))
+	}
+	LEAQ(Mem{Base: trials, Disp: -1}, left)
+	l, done := label("ends"), label("done")
+	TESTQ(left, left)
+	JZ(LabelRef(done))
+	Label(l)
+	ADDQ(U32(size), p)
+	for i := 0; i < size; i += 32 {
+		v, same, next := y.load(at(p, runNumbers+i)), y.vec(), y.vec()
+		VPCMPEQW(at(p, runNumbers+i-size), v, same)
+		VPCMPEQW(at(p, runNumbers+i+size), v, next)
+		VPAND(next, same, same)
+		VPXOR(all, same, same)
+		VMOVDQU(same, at(p, runEnds+i))
+	}
+	DECQ(left)
+	JNZ(LabelRef(l))
+	for i := 0; i < size; i += 32 { // the last trial
+		VMOVDQU(all, at(p, runEnds+i))
+	}
+	Label(done)
 }

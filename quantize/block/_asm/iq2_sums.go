@@ -1,19 +1,12 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
-
-// levels picks 1, 3 or 5 by the lowest bits of words.
-func (q iq2) levels() reg.VecVirtual {
-	var words []uint32
-	for range q.lanes / 4 {
-		words = append(words, 0x3f800000, 0x40400000, 0x40a00000, 0)
-	}
-	return q.load(table("levels"+q.name, words...))
-}
 
 // add8 adds to qx and q2 the terms of group k, whose points words are.
 func (q iq2) add8(qx, q2, levels, words reg.VecVirtual, k, first int) {
@@ -45,8 +38,8 @@ func (q iq2) sums() {
 		l := label("trial")
 		Label(l)
 		qx, q2 := q.zero(), q.zero()
-		for k := range q.k() {
-			q.add8(qx, q2, levels, q.load(at(p, runWords+64*k+4*first)), k, first)
+		for k, words := range q.words(p, first) {
+			q.add8(qx, q2, levels, words, k, first)
 		}
 		better := q.both(q.compare(cmpGT, q2, q.zero()), q.compare(cmpGT, q.mul(qx, qx), q.mul(best, q2)))
 		fit := q.div(qx, q2)
@@ -80,10 +73,10 @@ func (q iq2) gather(chosen reg.VecVirtual, first int) {
 	for k := range q.k() {
 		words := make([]uint32, q.lanes)
 		for i := range words {
-			words[i] = uint32(16*k + first + i)
+			words[i] = uint32((first+i)*q.k() + k)
 		}
 		index := q.vec()
-		VPADDD(q.load(table("words"+q.name+string(rune('0'+k))+string(rune('0'+first/8)), words...)), chosen, index)
+		VPADDD(q.load(table(fmt.Sprintf("words%s%d%d", q.name, q.n, k)+string(rune('0'+first/8)), words...)), chosen, index)
 		v := q.zero()
 		m := Mem{Base: q.base, Index: index, Scale: 4, Disp: runWords}
 		if q.wide() {
@@ -112,14 +105,14 @@ func (q iq2) refine() {
 		positive := q.compare(cmpGT, scale, q.zero())
 		qx, q2 := q.zero(), q.zero()
 		var any mask
-		for k := range q.k() {
+		for k, words := range q.words(q.base, first) {
 			at := q.at(runChosen + 64*k + 4*first)
 			old := q.load(at)
 			searched := positive
 			if q.n == 16 { // runs of 32 are rounded once more in any case
 				searched = q.both(positive, q.negative(old))
 			}
-			q.update(searched, q.load(q.at(runWords+64*k+4*first)), old)
+			q.update(searched, words, old)
 			q.store(old, at)
 			if k == 0 {
 				any = searched

@@ -11,6 +11,7 @@ import (
 // Predicates of VCMPPS that hold for NaN.
 const (
 	cmpNGE       = 0x19
+	cmpNGT       = 0x1a
 	cmpNLE       = 0x16
 	cmpUnordered = 0x03
 	cmpUnequal   = 0x04

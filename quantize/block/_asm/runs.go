@@ -21,27 +21,38 @@ const (
 	runV       = 0     // magnitudes, run by run
 	runW       = 2048  // their weights
 	runLanes   = 4096  // rows of 32: an element of the 16 runs, then its weights
-	runSpread  = 8192  // groups, first those of each run: every magnitude four times, then every root of a weight
+	runSpread  = 8192  // by run and group: every magnitude four times, then every root of a weight
 	runIDs     = 24576 // inverse scales of the trials, each of the 16 runs
 	runScales  = 25856 // and the scales
 	runMore    = 27136 // a bit for digits of at least 1, by trial, run and group
 	runMost    = 28416 // for digits of 2
+	runEnds    = 27136 // later in their place: all ones for points that the trial before or the next one has not
 	runNumbers = 29696 // in the same order
-	runWords   = 32256 // points, by trial, group and run
+	runWords   = 32256 // points, in the same order
 	runList    = 37376 // indices of words to search
 	runScale   = 39936 // of each run
 	runTop     = 40000
-	runChosen  = 40064 // points, by group and run
-	runFar     = 40320 // largest magnitudes
-	runSigns   = 40384 // by run and group
-	runShifts  = 40448 // by group and run: 0 for values shifted up, 32 down
-	runSplit   = 40704 // of each run
-	runKeys    = 40768 // rows of 16: values as ordered integers with their places in the lowest bits
-	runSorted  = 42816 // in ascending order, with one more that is above all
-	runSums    = 44928 // rows of sums, see iq1_divide.go
+	runChosen  = 40064                      // points, by group and run
+	runFar     = 40320                      // largest magnitudes
+	runSigns   = 40384                      // by run and group
+	runShifts  = 40448                      // by group and run: 0 for values shifted up, 16 down
+	runSplit   = 40704                      // of each run
+	runKeys    = 40768                      // rows of 16: values as ordered integers with their places in the lowest bits
+	runSorted  = 42816                      // in ascending order, with one more that is above all
+	runSums    = 44928                      // rows of sums, see iq1_divide.go
+	runBack    = 44928                      // words that follow, see fill
+	runSlacks  = 70528                      // by trial: what the errors of each of the 16 runs must differ by
+	runShares  = 71808                      // of each of the 16 runs, what slacks are made of
+	runBest    = 71936                      // of a batch of searches, each lane's least errors
+	runSecond  = runBest + searchBatch*64   // and second least ones
+	runWhere   = runSecond + searchBatch*64 // and the places of the least ones
+	runLeast   = runWhere + searchBatch*64  // the least errors
 )
 
-const spreadBytes = 256
+const (
+	spreadBytes = 256
+	searchBatch = 64
+)
 
 func (q runs) k() int { return q.n / 8 }
 
@@ -91,14 +102,14 @@ func (q runs) weigh(h runWeights) {
 	VBROADCASTSS(NewParamAddr("sigma2", 40), sigma)
 	spread, signs := GP64(), GP64()
 	v := GP64()
-	MOVQ(first, spread)
-	SHLQ(U8(8), spread)
-	LEAQ(Mem{Base: q.base, Index: spread, Scale: 1, Disp: runSpread}, spread)
 	MOVQ(first, v)
 	IMUL3Q(U32(4*q.n), v, v)
 	ADDQ(q.base, v)
 	IMUL3Q(U8(q.k()), first, first)
 	LEAQ(Mem{Base: q.base, Index: first, Scale: 1, Disp: runSigns}, signs)
+	MOVQ(first, spread)
+	SHLQ(U8(8), spread)
+	LEAQ(Mem{Base: q.base, Index: spread, Scale: 1, Disp: runSpread}, spread)
 	bad := GP64()
 	XORQ(bad, bad)
 	if h.weight == quarterWeight {
@@ -122,7 +133,7 @@ func (q runs) weigh(h runWeights) {
 			VSQRTPS(weight, weight)
 		}
 		for g := range q.lanes / 8 {
-			to := at(spread, (i/8+g)*16*spreadBytes)
+			to := at(spread, (i/8+g)*spreadBytes)
 			q.spreadGroup(value, g, to)
 			q.spreadGroup(weight, g, to.Offset(128))
 		}
@@ -133,7 +144,7 @@ func (q runs) weigh(h runWeights) {
 	}
 	ADDQ(U32(4*q.n), v)
 	ADDQ(U8(q.k()), signs)
-	ADDQ(U32(spreadBytes), spread)
+	ADDQ(U32(q.k()*spreadBytes), spread)
 	DECQ(left)
 	JNZ(LabelRef(l))
 	VZEROUPPER()
@@ -171,23 +182,7 @@ func (q runs) magnitude(f, weight reg.VecVirtual, even bool, signs Mem) reg.VecV
 
 // flips are the lanes to flip: the first of least error of each eight of which an odd number is negative.
 func (q runs) flips(e reg.VecVirtual, negative reg.GPVirtual) reg.GPVirtual {
-	least := e
-	for _, swap := range []func(v, out reg.VecVirtual){
-		func(v, out reg.VecVirtual) { VPERMILPS(U8(0xb1), v, out) },
-		func(v, out reg.VecVirtual) { VPERMILPS(U8(0x4e), v, out) },
-		func(v, out reg.VecVirtual) {
-			if q.wide() {
-				VSHUFF32X4(U8(0xb1), v, v, out)
-			} else {
-				VPERM2F128(U8(1), v, v, out)
-			}
-		},
-	} {
-		other := q.vec()
-		swap(least, other)
-		least = q.min(other, least)
-	}
-	equal := q.bits(q.compare(cmpEQ, e, least))
+	equal := q.bits(q.compare(cmpEQ, e, q.eights(e, q.min)))
 	all := GP32()
 	for g := range q.lanes / 8 {
 		eight, n, first := GP32(), GP32(), GP32()
@@ -207,6 +202,26 @@ func (q runs) flips(e reg.VecVirtual, negative reg.GPVirtual) reg.GPVirtual {
 		}
 	}
 	return all
+}
+
+// eights has op over each eight lanes in all of these.
+func (q runs) eights(v reg.VecVirtual, op func(a, b reg.VecVirtual) reg.VecVirtual) reg.VecVirtual {
+	for _, swap := range []func(v, out reg.VecVirtual){
+		func(v, out reg.VecVirtual) { VPERMILPS(U8(0xb1), v, out) },
+		func(v, out reg.VecVirtual) { VPERMILPS(U8(0x4e), v, out) },
+		func(v, out reg.VecVirtual) {
+			if q.wide() {
+				VSHUFF32X4(U8(0xb1), v, v, out)
+			} else {
+				VPERM2F128(U8(1), v, v, out)
+			}
+		},
+	} {
+		other := q.vec()
+		swap(v, other)
+		v = op(other, v)
+	}
+	return v
 }
 
 // signMask has the sign bit in lanes whose bit is set.

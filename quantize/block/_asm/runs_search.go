@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"math"
+	"math/bits"
 
 	"github.com/mmcloughlin/avo/attr"
 	. "github.com/mmcloughlin/avo/build"
@@ -9,53 +11,67 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// A word holds a point: digit i in the lower two bits of nibble i, i%4 in the upper ones, so that nibbles pick from
-// vectors of four values of three, or two from eight lanes. The highest bit is clear for points that need no search.
-// Words to search hold that bit, the place of the neighbours in units of eight, and in the lowest 8 bits how many eights.
-
 func init() {
 	generators["runs_search"] = func() {
 		for _, n := range []int{16, 32} {
 			q := runs{isa: isas[1], n: n}
 			q.look()
-			q.search("searchRuns", false)
-			q.search("searchShifted", true)
+			q.fill()
+			for _, s := range isas {
+				q.isa = s
+				q.search("search", false)
+				q.search("searchShifted", true)
+			}
 		}
 	}
 }
 
-// look generates the translation of numbers into words, with a list of those to search.
+// A word holds a point: digit i in the lower two bits of nibble i, i%4 in the upper ones, so that nibbles pick from vectors of
+// four values of three, or two, digits. The highest bit is clear for points that need no search; the next one is set for
+// these, and for points found by a search with no other one in sight.
+// Neighbours are given to AVX-512 in another form: the number of the first three digits, and from the second byte on nibbles of
+// the others.
+// Words to search hold the highest bit, the number of vectors of neighbours, and in the lowest bits where these are. Vectors are
+// filled up with digits of 3, which stand for a value that gives large errors.
+const (
+	wordCount = 6
+	wordPlace = 31 - wordCount
+	noDigit   = 1e9
+)
+
+// byRun is a kernel's name.
+func (q runs) byRun(name string) string { return fmt.Sprintf("%s%d", name, q.n) }
+
+// groupBits is the binary logarithm of the number of groups of a run.
+func (q runs) groupBits() uint64 { return uint64(bits.Len(uint(q.k())) - 1) }
+
+// look generates the translation of numbers into words, with a list of those to search: the first and the last ones of the
+// trials that round a group the same.
 func (q runs) look() {
-	TEXT("lookRuns"+map[int]string{16: "16", 32: "32"}[q.n], attr.NOSPLIT, "func(scratch *float32, words *uint32, trials int) (n int)")
+	TEXT(q.byRun("look"), attr.NOSPLIT, "func(scratch *float32, words *uint32, trials int) (n int)")
 	Pragma("noescape")
-	Doc("look translates numbers of points into words and lists those that are to be searched.")
+	Doc(q.byRun("look") + " translates numbers of points into words and lists those that are to be searched first.")
 	p, words, left := param("scratch"), param("words"), param("trials")
-	numbers, list, word, run := GP64(), GP64(), GP64(), GP64()
-	LEAQ(at(p, runNumbers), numbers)
+	list, i := GP64(), GP64()
 	LEAQ(at(p, runList), list)
-	XORQ(word, word)
-	trial := label("trial")
-	Label(trial)
-	MOVQ(U32(16), run)
-	l := label("run")
+	XORQ(i, i)
+	SHLQ(U8(2+q.groupBits()), left) // by fours
+	l := label("four")
 	Label(l)
-	for k := range q.k() {
+	for j := range 4 {
 		number, w, index := GP32(), GP32(), GP32()
-		MOVWLZX(at(numbers, 2*k), number)
+		MOVWLZX(Mem{Base: p, Index: i, Scale: 2, Disp: runNumbers + 2*j}, number)
 		MOVL(Mem{Base: words, Index: number.As64(), Scale: 4}, w)
-		MOVL(w, Mem{Base: p, Index: word, Scale: 4, Disp: runWords + 64*k})
-		LEAL(Mem{Base: word, Disp: 16 * k}, index)
+		MOVL(w, Mem{Base: p, Index: i, Scale: 4, Disp: runWords + 4*j})
+		LEAL(Mem{Base: i, Disp: j}, index)
 		MOVW(index.As16(), Mem{Base: list})
 		SHRL(U8(31), w)
+		ANDW(Mem{Base: p, Index: i, Scale: 2, Disp: runEnds + 2*j}, w.As16())
 		LEAQ(Mem{Base: list, Index: w.As64(), Scale: 2}, list)
 	}
-	ADDQ(U8(2*q.k()), numbers)
-	INCQ(word)
-	DECQ(run)
-	JNZ(LabelRef(l))
-	ADDQ(U32(16*(q.k()-1)), word)
+	ADDQ(U8(4), i)
 	DECQ(left)
-	JNZ(LabelRef(trial))
+	JNZ(LabelRef(l))
 	ADDQ(U32(runList), p)
 	SUBQ(p, list)
 	SHRQ(U8(1), list)
@@ -63,149 +79,161 @@ func (q runs) look() {
 	RET()
 }
 
+// fill generates the second half of look, after the search. Of two scales, with the same nearest digits and neighbours, let one
+// neighbour be the nearest to both with no other one in sight. Then so it is to all scales between: the differences between its
+// error and those of others, divided by the scale, are linear in the scale.
+func (q runs) fill() {
+	TEXT(q.byRun("fill"), attr.NOSPLIT, "func(scratch *float32, trials int) (n int)")
+	Pragma("noescape")
+	Doc(q.byRun("fill") + " sets the words between those that agree, and lists the others.")
+	p, trials := param("scratch"), param("trials")
+	groups := 16 * q.k()
+	list, column := GP64(), GP64()
+	LEAQ(at(p, runList), list)
+	XORQ(column, column)
+	columns := label("column")
+	Label(columns)
+	i, left, last := GP64(), GP64(), q.zero()
+	MOVQ(trials, left)
+	IMUL3Q(U32(groups), left, i)
+	ADDQ(column, i)
+	m := func(off, bytes int) Mem { return Mem{Base: p, Index: i, Scale: uint8(bytes), Disp: off} }
+	ends := q.vec()
+	back := label("back")
+	Label(back)
+	SUBQ(U32(groups), i)
+	VPMOVSXWD(m(runEnds, 2), ends)
+	VBLENDVPS(ends, m(runWords, 4), last, last)
+	VMOVDQU(last, m(runBack, 4))
+	DECQ(left)
+	JNZ(LabelRef(back))
+
+	MOVQ(trials, left)
+	forth, next, push := label("forth"), label("next"), label("push")
+	Label(forth)
+	word, agree, sure := q.load(m(runWords, 4)), q.vec(), q.vec()
+	VPMOVSXWD(m(runEnds, 2), ends)
+	VBLENDVPS(ends, word, last, last)
+	VPCMPEQD(m(runBack, 4), last, agree)
+	VPADDD(last, last, sure) // the bit next to the highest
+	VPAND(sure, agree, agree)
+	VPOR(ends, agree, agree)
+	now := q.vec()
+	VBLENDVPS(agree, last, word, now)
+	VMOVDQU(now, m(runWords, 4))
+	VPANDN(word, agree, word)
+	open := GP32()
+	VMOVMSKPS(word, open)
+	TESTL(open, open)
+	JNZ(LabelRef(push))
+	Label(next)
+	ADDQ(U32(groups), i)
+	DECQ(left)
+	JNZ(LabelRef(forth))
+	ADDQ(U8(8), column)
+	CMPQ(column, U8(groups))
+	JL(LabelRef(columns))
+	ADDQ(U32(runList), p)
+	SUBQ(p, list)
+	SHRQ(U8(1), list)
+	VZEROUPPER()
+	Store(list, ReturnIndex(0))
+	RET()
+
+	Label(push)
+	lane := GP32()
+	TZCNTL(open, lane)
+	ADDL(i.As32(), lane)
+	MOVW(lane.As16(), Mem{Base: list})
+	ADDQ(U8(2), list)
+	BLSRL(open, open)
+	JNZ(LabelRef(push))
+	JMP(LabelRef(next))
+}
+
 // search generates the search of the listed words. The values of digits are 1, 3, 5, or -1, 0, 1 that are shifted.
 func (q runs) search(name string, shifted bool) {
-	name += map[int]string{16: "16", 32: "32"}[q.n]
+	name = q.byRun(name) + q.name
 	TEXT(name, attr.NOSPLIT, "func(scratch *float32, near *uint32, n int)")
 	Pragma("noescape")
 	Doc(name + " replaces the listed words by those of the neighbours with the least error.")
 	p, near, left := param("scratch"), param("near"), param("n")
-	list := GP64()
+	list, levelTable := GP64(), GP64()
 	LEAQ(at(p, runList), list)
-	levels, levelTable := q.load(levelsTable("levelsIQ2", 1, 3, 5)), GP64()
+	var levels reg.VecVirtual
 	if shifted {
-		LEAQ(levelsTable("levelsIQ1", -0.875, 0.125, 1.125, 0, -0.875, 0.125, 1.125, 0, -1.125, -0.125, 0.875), levelTable)
+		LEAQ(levelsTable("levelsIQ1", -0.875, 0.125, 1.125, noDigit, -1.125, -0.125, 0.875, noDigit), levelTable)
+	} else {
+		levels = q.levels()
 	}
-	positions := q.load(table("positions", 0, 1, 2, 3, 4, 5, 6, 7))
-	l, next := label("word"), label("next")
-	Label(l)
-	index, entry, group, scale := GP32(), GP32(), GP32(), GP32()
-	MOVWLZX(Mem{Base: list}, index)
-	MOVL(Mem{Base: p, Index: index.As64(), Scale: 4, Disp: runWords}, entry)
-	MOVL(index, group)
-	MOVL(index, scale)
-	ANDL(U8(16*q.k()-1), group)
-	if shifted {
-		shift := GP32()
-		MOVL(Mem{Base: p, Index: group.As64(), Scale: 4, Disp: runShifts}, shift)
-		levels = q.load(Mem{Base: levelTable, Index: shift.As64(), Scale: 1})
+	w := search{runs: q, p: p, near: near, levels: levels, levelTable: levelTable, shifted: shifted, none: q.eachF32(3e38), lanesOf: q.lane(0)}
+	if q.wide() {
+		w.wordTable = GP64()
+		LEAQ(threeWords(), w.wordTable)
 	}
-	SHLL(U8(8), group)
-	// Scales come in rows of 16 runs, words in k rows of these.
-	run := GP32()
-	MOVL(index, run)
-	ANDL(U8(15), run)
-	SHRL(U8(map[int]int{2: 5, 4: 6}[q.k()]), scale)
-	SHLL(U8(4), scale)
-	ORL(run, scale)
-	count, place := GP32(), GP64()
-	MOVBLZX(entry.As8(), count)
-	ANDL(U32(0x7fffff00), entry)
-	SHRL(U8(8-5), entry) // eights of four bytes
-	LEAQ(Mem{Base: near, Index: entry.As64(), Scale: 1}, place)
-	terms := q.terms(p, scale, group, levels)
-
-	e := q.errors(terms, place)
-	many := label("many")
-	CMPL(count, U8(1))
-	JNE(LabelRef(many))
-	first := GP32()
-	TZCNTL(q.bits(q.compare(cmpEQ, e, q.least(e))), first)
-	Label(next)
-	MOVL(Mem{Base: place, Index: first.As64(), Scale: 4}, entry)
-	MOVL(entry, Mem{Base: p, Index: index.As64(), Scale: 4, Disp: runWords})
-	ADDQ(U8(2), list)
-	DECQ(left)
-	JNZ(LabelRef(l))
+	batch, errors, results, n, slot, slots := label("batch"), label("errors"), label("results"), GP64(), GP64(), GP64()
+	Label(batch)
+	MOVQ(U32(searchBatch), n)
+	CMPQ(left, n)
+	CMOVQLT(left, n)
+	XORQ(slot, slot)
+	MOVQ(p, slots)
+	Label(errors)
+	w.errorsOf(list, slot, slots)
+	ADDQ(U8(q.bytes()), slots)
+	INCQ(slot)
+	CMPQ(slot, n)
+	JL(LabelRef(errors))
+	w.reduceAll(n)
+	XORQ(slot, slot)
+	MOVQ(p, slots)
+	Label(results)
+	w.result(list, slot, slots)
+	ADDQ(U8(q.bytes()), slots)
+	INCQ(slot)
+	CMPQ(slot, n)
+	JL(LabelRef(results))
+	LEAQ(Mem{Base: list, Index: n, Scale: 2}, list)
+	SUBQ(n, left)
+	JNZ(LabelRef(batch))
 	VZEROUPPER()
 	RET()
-
-	Label(many)
-	best, best2, at, from := e, q.vec(), q.vec(), GP64()
-	VMOVDQU(positions, at)
-	VMOVDQU(positions, best2)
-	MOVQ(place, from)
-	eight := label("eight")
-	Label(eight)
-	ADDQ(U8(32), place)
-	e = q.errors(terms, place)
-	VPADDD(q.each32(8), at, at)
-	less := q.compare(cmpLT, e, best)
-	VMINPS(best, e, best)
-	VBLENDVPS(less, at, best2, best2)
-	DECL(count)
-	CMPL(count, U8(1))
-	JNE(LabelRef(eight))
-	// The first of the lanes with the least error, as 16-bit numbers.
-	unequal := q.vec()
-	VCMPPS(U8(cmpNEQ), q.least(best), best, unequal)
-	VPOR(best2, unequal, unequal)
-	VPMINUD(q.each32(0x7fff), unequal, unequal)
-	half := XMM()
-	VEXTRACTI128(U8(1), unequal, half)
-	VPACKUSDW(half, unequal.AsX(), half)
-	VPHMINPOSUW(half, half)
-	VPEXTRW(U8(0), half, first)
-	MOVQ(from, place)
-	JMP(LabelRef(next))
+	w.ties()
 }
 
-// levelsTable has floats, and the first four of eight once more.
+// levels picks 1, 3 or 5 by the lowest bits of words.
+func (s isa) levels() reg.VecVirtual {
+	var words []uint32
+	for range s.lanes / 4 {
+		words = append(words, math.Float32bits(1), math.Float32bits(3), math.Float32bits(5), math.Float32bits(noDigit))
+	}
+	return s.load(table("levels"+s.name, words...))
+}
+
 func levelsTable(name string, floats ...float32) Mem {
 	var words []uint32
-	for len(floats)%4 != 0 {
-		floats = append(floats, 0)
-	}
 	for _, f := range floats {
 		words = append(words, math.Float32bits(f))
-	}
-	if len(words)%8 != 0 {
-		words = append(words, words[len(words)-4:]...)
 	}
 	return table(name, words...)
 }
 
-// terms are the errors of a group by digit, of two digits in each vector.
-func (q runs) terms(p reg.GPVirtual, scale, group reg.GPVirtual, levels reg.VecVirtual) (terms [4]reg.VecVirtual) {
-	scaled := q.mul(levels, q.broadcast(Mem{Base: p, Index: scale.As64(), Scale: 4, Disp: runScales}))
-	for j := range terms {
-		diff := q.sub(scaled, Mem{Base: p, Index: group.As64(), Scale: 1, Disp: runSpread + 32*j})
-		terms[j] = q.mul(diff, Mem{Base: p, Index: group.As64(), Scale: 1, Disp: runSpread + 128 + 32*j})
-		VMULPS(diff, terms[j], terms[j])
+// shiftedLevels are those of the group's shift.
+func (q runs) shiftedLevels(p, group, levelTable reg.GPVirtual) reg.VecVirtual {
+	run, shift := GP32(), GP32()
+	MOVL(group, run)
+	SHRL(U8(q.groupBits()), run)
+	MOVL(group, shift)
+	ANDL(U8(q.k()-1), shift)
+	SHLL(U8(4), shift)
+	ORL(run, shift)
+	MOVL(Mem{Base: p, Index: shift.As64(), Scale: 4, Disp: runShifts}, shift)
+	v := q.vec()
+	m := Mem{Base: levelTable, Index: shift.As64(), Scale: 1}
+	if q.wide() {
+		VBROADCASTF32X4(m, v)
+	} else {
+		VBROADCASTF128(m, v)
 	}
-	return terms
-}
-
-// errors are those of the eight points at place.
-func (q runs) errors(terms [4]reg.VecVirtual, place reg.GPVirtual) reg.VecVirtual {
-	sum := q.vec()
-	words := q.vec()
-	VMOVDQU(Mem{Base: place}, words)
-	for i := range 8 {
-		index := words
-		if i > 0 {
-			index = q.vec()
-			VPSRLD(U8(4*i), words, index)
-		}
-		if i == 0 {
-			VPERMPS(terms[0], index, sum)
-			continue
-		}
-		t := q.vec()
-		VPERMPS(terms[i/2], index, t)
-		VADDPS(t, sum, sum)
-	}
-	return sum
-}
-
-// least has the least lane in all lanes.
-func (q runs) least(v reg.VecVirtual) reg.VecVirtual {
-	other, least := q.vec(), q.vec()
-	VPERM2F128(U8(1), v, v, other)
-	VMINPS(other, v, least)
-	VPERMILPS(U8(0x4e), least, other)
-	VMINPS(other, least, least)
-	VPERMILPS(U8(0xb1), least, other)
-	VMINPS(other, least, least)
-	return least
+	return v
 }

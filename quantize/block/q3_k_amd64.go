@@ -24,15 +24,20 @@ func init() {
 		avx2:   {stillQ3KAVX2, refineQ3KAVX2, fitSignedAVX2, false},
 		avx512: {stillQ3KAVX512, refineQ3KAVX512, fitSignedAVX512, true},
 	} {
-		accelerate(gguf.Q3_K, f, kernels{encode: func(dst []byte, src, importance []float32) error {
-			s := scratchesQ3K.Get().(*scratchQ3K)
-			defer scratchesQ3K.Put(s)
-			if importance == nil {
-				return batches256(gguf.Q3_K, len(s.found), dst, src, nil, func(y []byte, x, _ []float32) uint { return k.plain(s, y, x) }, blockQ3_K)
-			}
-			return batches256(gguf.Q3_K, 16, dst, src, importance, func(y []byte, x, w []float32) uint { return k.weighted(s, y, x, w) }, blockQ3_K)
+		accelerate(gguf.Q3_K, f, kernels{rows: k.rows, encode: func(dst []byte, src, importance []float32) error {
+			return k.rows(dst, src, len(src), importance)
 		}})
 	}
+}
+
+func (k *kernelsQ3K) rows(dst []byte, src []float32, ne0 int, importance []float32) error {
+	s := scratchesQ3K.Get().(*scratchQ3K)
+	defer scratchesQ3K.Put(s)
+	encode, n := func(y []byte, x, w []float32, column int) uint { return k.weighted(s, y, x, w, column) }, 16
+	if importance == nil {
+		encode, n = func(y []byte, x, _ []float32, _ int) uint { return k.plain(s, y, x) }, len(s.found)
+	}
+	return batches256(gguf.Q3_K, n, dst, src, ne0, importance, encode, blockQ3_K)
 }
 
 // scratchQ3K is what some super-blocks need while they are encoded together.
@@ -84,7 +89,7 @@ func (k *kernelsQ3K) refineGroups(s *scratchQ3K, x []float32, offsets []int) {
 }
 
 // weighted encodes up to 16 super-blocks, and returns a bit for each that it leaves.
-func (k *kernelsQ3K) weighted(s *scratchQ3K, y []byte, x, w []float32) (left uint) {
+func (k *kernelsQ3K) weighted(s *scratchQ3K, y []byte, x, w []float32, column int) (left uint) {
 	blocks, g := len(x)/len256, &s.groups.x[0][0]
 	var sums [16]float32
 	runSums(sums[:], x, len256, k.wide)
@@ -93,7 +98,7 @@ func (k *kernelsQ3K) weighted(s *scratchQ3K, y []byte, x, w []float32) (left uin
 		if sigma2-sigma2 != 0 {
 			left |= 1 << b
 		}
-		loadImportant(g, &x[b*len256], &w[b*len256], groupsOf16, 16, sigma2)
+		loadImportant(g, &x[b*len256], &w[(column+b*len256)%len(w)], groupsOf16, 16, sigma2)
 		k.fit(g, &trials4[0], 1)
 		s.found[b].of(s.groups)
 		s.scales[0][b], s.scales[1][b] = s.groups.scale, s.groups.sum

@@ -13,10 +13,8 @@ import (
 func init() {
 	for f := avx2; f <= avx512; f++ {
 		k := kernelsQ6K{fitSignedForms[f]}
-		accelerate(gguf.Q6_K, f, kernels{encode: func(dst []byte, src, importance []float32) error {
-			s := scratchesQ6K.Get().(*scratchQ6K)
-			defer scratchesQ6K.Put(s)
-			return batches256(gguf.Q6_K, len(s.found), dst, src, importance, func(y []byte, x, w []float32) uint { return k.encode(s, y, x, w) }, blockQ6_K)
+		accelerate(gguf.Q6_K, f, kernels{rows: k.rows, encode: func(dst []byte, src, importance []float32) error {
+			return k.rows(dst, src, len(src), importance)
 		}})
 	}
 }
@@ -34,14 +32,22 @@ type scratchQ6K struct {
 
 var scratchesQ6K = sync.Pool{New: func() any { return &scratchQ6K{groups: aligned[signedGroups]()} }}
 
+func (k *kernelsQ6K) rows(dst []byte, src []float32, ne0 int, importance []float32) error {
+	s := scratchesQ6K.Get().(*scratchQ6K)
+	defer scratchesQ6K.Put(s)
+	return batches256(gguf.Q6_K, len(s.found), dst, src, ne0, importance, func(y []byte, x, w []float32, column int) uint {
+		return k.encode(s, y, x, w, column)
+	}, blockQ6_K)
+}
+
 // encode encodes up to 16 super-blocks, and returns a bit for each that it leaves.
-func (k *kernelsQ6K) encode(s *scratchQ6K, y []byte, x, w []float32) (left uint) {
+func (k *kernelsQ6K) encode(s *scratchQ6K, y []byte, x, w []float32, column int) (left uint) {
 	blocks, g := len(x)/len256, &s.groups.x[0][0]
 	for b := range blocks {
 		if w == nil {
 			loadPlain(g, &x[b*len256], groupsOf16, 16)
 		} else {
-			loadWeighted(g, &x[b*len256], &w[b*len256], groupsOf16, 16)
+			loadWeighted(g, &x[b*len256], &w[(column+b*len256)%len(w)], groupsOf16, 16)
 		}
 		k.fit(g, &trials32[0], 1)
 		s.found[b].of(s.groups)

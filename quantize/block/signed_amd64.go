@@ -69,27 +69,32 @@ func strided(size, groups int) *[16]int {
 	return &o
 }
 
-// batches256 encodes up to n super-blocks at a time. encode returns a bit for each that it leaves to portable.
-func batches256(t gguf.Type, n int, dst []byte, src, importance []float32, encode func(y []byte, x, w []float32) (left uint), portable func(y []byte, x, w *[len256]float32) float32) error {
+// batches256 encodes rows of ne0, up to n super-blocks at a time. encode gets the column of the first one, and returns a bit for
+// each that it leaves to portable.
+func batches256(t gguf.Type, n int, dst []byte, src []float32, ne0 int, importance []float32,
+	encode func(y []byte, x, importance []float32, column int) (left uint), portable func(y []byte, x, w *[len256]float32) float32) error {
 	size := t.BlockSize()
 	for at := 0; at < len(src); at += n * len256 {
 		end := min(at+n*len256, len(src))
-		x, y := src[at:end], dst[at/len256*size:end/len256*size]
-		var w []float32
-		if importance != nil {
-			w = importance[at:end]
-		}
-		for left := encode(y, x, w); left != 0; left &= left - 1 {
+		x, y, column := src[at:end], dst[at/len256*size:end/len256*size], at%ne0
+		for left := encode(y, x, importance, column); left != 0; left &= left - 1 {
 			b := bits.TrailingZeros(left)
 			xb := (*[len256]float32)(x[b*len256:])
 			var wb *[len256]float32
-			if w != nil {
-				wb = (*[len256]float32)(w[b*len256:])
+			if importance != nil {
+				wb = (*[len256]float32)(importance[(column+b*len256)%ne0:])
 			}
 			if bad := portable(y[b*size:(b+1)*size], xb, wb); bad != 0 {
-				return badScale(t, xb[:], at+b*len256, bad)
+				err := badScale(t, xb[:], at+b*len256, bad)
+				return inRow(err.Column/ne0, ne0, err)
 			}
 		}
 	}
 	return nil
+}
+
+// inRow gives an error its row. Its column may count those of rows before.
+func inRow(r, ne0 int, err *ValueError) error {
+	err.Row, err.Column = r, err.Column%ne0
+	return err
 }

@@ -60,7 +60,7 @@ func (c weighted32) rows(dst []byte, src []float32, ne0 int, importance []float3
 
 func (c weighted32) row(dst []byte, src, importance []float32, sigma2 float32, r int) error {
 	if sigma2-sigma2 != 0 { // no block of the row would be encoded
-		return inRow(r, badScale(c.t, src, 0, sigma2))
+		return inRow(r, len(src), badScale(c.t, src, 0, sigma2))
 	}
 	const together = 32 * len32
 	size := c.t.BlockSize()
@@ -74,17 +74,11 @@ func (c weighted32) row(dst []byte, src, importance []float32, sigma2 float32, r
 			xb := (*[len32]float32)(x[b*len32:])
 			weigh(weights[:], xb[:], w[b*len32:(b+1)*len32], sigma2)
 			if bad := c.portable(y[b*size:(b+1)*size], xb, &weights); bad != 0 {
-				return inRow(r, badScale(c.t, xb[:], at+b*len32, bad))
+				return inRow(r, len(src), badScale(c.t, xb[:], at+b*len32, bad))
 			}
 		}
 	}
 	return nil
-}
-
-// inRow tells an error of a row's encoding which row that was.
-func inRow(r int, err *ValueError) error {
-	err.Row = r
-	return err
 }
 
 // signed32 are the kernels of a type with scales alone.

@@ -1,8 +1,10 @@
 package gguf
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
+	"sync"
 )
 
 // pass writes outputs that are not complete, in one pass over the source.
@@ -33,12 +35,21 @@ func (r *run) pass(ctx context.Context, outs []*output) error {
 	if err := newPipeline(streams, read, unitsOf(srcs[0]), r.WriteOptions).run(ctx); err != nil {
 		return r.full(err)
 	}
-	for _, o := range outs {
-		if err := o.finish(ctx); err != nil {
-			return r.full(err)
-		}
+	if err := finishAll(ctx, outs); err != nil {
+		return r.full(err)
 	}
 	return ctx.Err()
+}
+
+// finishAll finishes outputs side by side: they wait for the disk, or read back.
+func finishAll(ctx context.Context, outs []*output) error {
+	errs := make([]error, len(outs))
+	var wg sync.WaitGroup
+	for i, o := range outs {
+		wg.Go(func() { errs[i] = o.finish(ctx) })
+	}
+	wg.Wait()
+	return cmp.Or(errs...)
 }
 
 // spread is the job's Rows for some of its outputs.

@@ -77,23 +77,26 @@ var noisyBytes = func() []byte {
 	return b
 }()
 
-// slowModel has 130 MB of weights.
+// slowModel has 63 MB of weights.
 var slowModel = realModel{
 	config: `{"architectures": ["DeepseekForCausalLM"], "attention_bias": false, "bos_token_id": 900, "eos_token_id": 901, "first_k_dense_replace": 1,
 		"hidden_act": "silu", "hidden_size": 1024, "intermediate_size": 2048, "max_position_embeddings": 4096, "model_type": "deepseek",
 		"moe_intermediate_size": 512, "moe_layer_freq": 1, "n_routed_experts": 8, "n_shared_experts": 2, "norm_topk_prob": false,
-		"num_attention_heads": 16, "num_experts_per_tok": 2, "num_hidden_layers": 4, "num_key_value_heads": 16, "rms_norm_eps": 1e-06,
+		"num_attention_heads": 16, "num_experts_per_tok": 2, "num_hidden_layers": 2, "num_key_value_heads": 16, "rms_norm_eps": 1e-06,
 		"rope_scaling": null, "rope_theta": 10000, "scoring_func": "softmax", "tie_word_embeddings": false, "torch_dtype": "bfloat16", "vocab_size": 960}`,
 	shards: 2,
 	tensors: func(add func(name, dtype string, shape ...int64)) {
-		addDeepseekDims(dims{hidden: 1024, ff: 2048, moe: 512, vocab: 960}, 4, 8, add)
+		addDeepseekDims(dims{hidden: 1024, ff: 2048, moe: 512, vocab: 960}, 2, 8, add)
 	},
 }
 
-// TestSlowSource: behind a reader of 200 MB/s three outputs in one pass read what one reads, and take at most 1.3 times
-// as long as the slowest of them alone.
+// slowRate is that of a slow disk, 200 MB/s, less what this machine may have to do for others meanwhile.
+const slowRate = 60e6
+
+// TestSlowSource: behind a slow reader three outputs in one pass read what one reads, and take at most 1.3 times as long
+// as the slowest of them alone.
 func TestSlowSource(t *testing.T) {
-	schemes := []string{"Q8_0", "Q4_0", "F16"}
+	schemes := []string{"Q8_0", "Q4_0", "Q5_1"}
 	rounds := 5
 	if testing.Short() { // times are left to the full test
 		rounds, schemes = 1, schemes[:2]
@@ -127,7 +130,7 @@ func TestSlowSource(t *testing.T) {
 // writeSlowly writes the model in these schemes in one pass, and tells how many bytes of weights were read.
 func writeSlowly(t *testing.T, schemes []string) (time.Duration, int64) {
 	t.Helper()
-	fsys := &slowFS{virtualFS: virtualCheckpoint(t, slowModel).(virtualFS), rate: 200e6}
+	fsys := &slowFS{virtualFS: virtualCheckpoint(t, slowModel).(virtualFS), rate: slowRate}
 	p, err := convert.NewPlan(fsys, convert.Options{OutType: "auto", Pre: "deepseek-llm"})
 	if err != nil {
 		t.Fatal(err)

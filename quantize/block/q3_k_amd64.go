@@ -81,8 +81,8 @@ func (k *kernelsQ3K) refineGroups(s *scratchQ3K, x []float32, offsets []int) {
 	k.refine(&s.refined[0].x[0][0])
 	for i := range s.refined {
 		for j, scale := range s.refined[i].scale {
-			o := offsets[16*i+j]
-			f, g := &s.found[o/(4*len256)], o/(4*16)%16
+			group := uint(offsets[16*i+j]) / (4 * 16)
+			f, g := &s.found[group/16], group%16
 			f.scale[g], f.inverse[g] = scale, nan32 // the quants are not those of inverse
 		}
 	}

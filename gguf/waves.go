@@ -66,6 +66,9 @@ func (r *run) wave(ctx context.Context, left []*output, first bool) (wave, rest 
 			return wave, rest, r.checkRoom(wave)
 		}
 		if first || time.Now().After(end) {
+			if err := r.checkRoom(left[:1]); err != nil {
+				return nil, nil, err
+			}
 			free := r.Disk - r.occupied()
 			return nil, nil, &SpaceError{Dir: filepath.Dir(left[0].Name), Need: left[0].size(), Free: max(0, free), Bound: true}
 		}

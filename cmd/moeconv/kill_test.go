@@ -195,3 +195,29 @@ func TestInterrupt(t *testing.T) {
 		}
 	}
 }
+
+// TestLocked: what another process writes is left alone, with status 5.
+func TestLocked(t *testing.T) {
+	k := newKilled(t)
+	dir := t.TempDir()
+	f, err := os.Create(filepath.Join(dir, "q4-00001-of-00002.gguf.part"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString("theirs"); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	locked := sums(t, dir)
+	c := k.command(dir)
+	out, _ := c.CombinedOutput() // its status counts
+	if code := c.ProcessState.ExitCode(); code != 5 || !strings.Contains(string(out), "being written by another process") {
+		t.Errorf("status %d: %s", code, out)
+	}
+	if got := sums(t, dir); fmt.Sprint(got) != fmt.Sprint(locked) {
+		t.Errorf("files %v, want %v", got, locked)
+	}
+}

@@ -1291,8 +1291,7 @@ chunk11:
 	VCMPPS       $0x1e, Z13, Z7, K1
 	VMULPS       Z6, Z6, Z13
 	VMULPS       Z7, Z4, Z14
-	VCMPPS       $0x1e, Z14, Z13, K2
-	KANDW        K2, K1, K1
+	VCMPPS       $0x1e, Z14, Z13, K1, K1
 	VDIVPS       Z7, Z6, Z7
 	VMOVAPS      Z7, K1, Z2
 	VMOVAPS      Z11, K1, Z3
@@ -1302,8 +1301,7 @@ chunk11:
 	VCMPPS       $0x1e, Z6, Z10, K1
 	VMULPS       Z9, Z9, Z6
 	VMULPS       Z10, Z4, Z7
-	VCMPPS       $0x1e, Z7, Z6, K2
-	KANDW        K2, K1, K1
+	VCMPPS       $0x1e, Z7, Z6, K1, K1
 	VDIVPS       Z10, Z9, Z6
 	VMOVAPS      Z6, K1, Z2
 	VMOVAPS      Z12, K1, Z3
@@ -1608,8 +1606,7 @@ chunk13:
 	VCMPPS       $0x1e, Z13, Z7, K1
 	VMULPS       Z6, Z6, Z13
 	VMULPS       Z7, Z4, Z14
-	VCMPPS       $0x1e, Z14, Z13, K2
-	KANDW        K2, K1, K1
+	VCMPPS       $0x1e, Z14, Z13, K1, K1
 	VDIVPS       Z7, Z6, Z7
 	VMOVAPS      Z7, K1, Z2
 	VMOVAPS      Z11, K1, Z3
@@ -1619,8 +1616,7 @@ chunk13:
 	VCMPPS       $0x1e, Z6, Z10, K1
 	VMULPS       Z9, Z9, Z6
 	VMULPS       Z10, Z4, Z7
-	VCMPPS       $0x1e, Z7, Z6, K2
-	KANDW        K2, K1, K1
+	VCMPPS       $0x1e, Z7, Z6, K1, K1
 	VDIVPS       Z10, Z9, Z6
 	VMOVAPS      Z6, K1, Z2
 	VMOVAPS      Z12, K1, Z3
@@ -1957,8 +1953,7 @@ chunk15:
 	VCMPPS       $0x1e, Z13, Z7, K1
 	VMULPS       Z6, Z6, Z13
 	VMULPS       Z7, Z4, Z14
-	VCMPPS       $0x1e, Z14, Z13, K2
-	KANDW        K2, K1, K1
+	VCMPPS       $0x1e, Z14, Z13, K1, K1
 	VDIVPS       Z7, Z6, Z7
 	VMOVAPS      Z7, K1, Z2
 	VMOVAPS      Z11, K1, Z3
@@ -1968,8 +1963,7 @@ chunk15:
 	VCMPPS       $0x1e, Z6, Z10, K1
 	VMULPS       Z9, Z9, Z6
 	VMULPS       Z10, Z4, Z7
-	VCMPPS       $0x1e, Z7, Z6, K2
-	KANDW        K2, K1, K1
+	VCMPPS       $0x1e, Z7, Z6, K1, K1
 	VDIVPS       Z10, Z9, Z6
 	VMOVAPS      Z6, K1, Z2
 	VMOVAPS      Z12, K1, Z3

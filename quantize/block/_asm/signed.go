@@ -140,7 +140,7 @@ func (f *signedFit) sums(top, bottom bool, trials ...signedTrial) {
 // update keeps a trial that is better than the best before.
 func (f *signedFit) update(inverse reg.VecVirtual, t signedTrial) {
 	better := f.compare(cmpGT, t.suml2, f.zero())
-	better = f.both(better, f.compare(cmpGT, f.mul(t.sumlx, t.sumlx), f.mul(f.best, t.suml2)))
+	better = f.compareIn(better, cmpGT, f.mul(t.sumlx, t.sumlx), f.mul(f.best, t.suml2))
 	scale := f.div(t.sumlx, t.suml2)
 	f.set(better, scale, f.scale)
 	f.set(better, inverse, f.inverse)

@@ -781,9 +781,9 @@ part4:
 	VMOVUPS      57344(AX), Z2
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z2, Z2
-	VBROADCASTSS bits_3f400000<>+0(SB), Z3
-	VMULPS       Z3, Z1, Z3
-	VADDPS       Z3, Z2, Z2
+	VBROADCASTSS bits_3f400000<>+0(SB), Z4
+	VMULPS       Z4, Z1, Z4
+	VADDPS       Z4, Z2, Z2
 	VMOVUPS      Z2, 45184(DX)
 	VBROADCASTSS bits_bfa00000<>+0(SB), Z2
 	VMULPS       Z2, Z1, Z1
@@ -795,9 +795,9 @@ part4:
 	VMOVUPS      57408(AX), Z2
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z2, Z2
-	VBROADCASTSS bits_3f400000<>+0(SB), Z3
-	VMULPS       Z3, Z1, Z3
-	VADDPS       Z3, Z2, Z2
+	VBROADCASTSS bits_3f400000<>+0(SB), Z4
+	VMULPS       Z4, Z1, Z4
+	VADDPS       Z4, Z2, Z2
 	VMOVUPS      Z2, 45248(DX)
 	VBROADCASTSS bits_bfa00000<>+0(SB), Z2
 	VMULPS       Z2, Z1, Z1
@@ -810,9 +810,9 @@ part4:
 	VMOVUPS      57344(AX), Z2
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z2, Z2
-	VBROADCASTSS bits_3fa00000<>+0(SB), Z3
-	VMULPS       Z3, Z1, Z3
-	VADDPS       Z3, Z2, Z2
+	VBROADCASTSS bits_3fa00000<>+0(SB), Z4
+	VMULPS       Z4, Z1, Z4
+	VADDPS       Z4, Z2, Z2
 	VMOVUPS      Z2, 45312(DX)
 	VBROADCASTSS bits_bf400000<>+0(SB), Z2
 	VMULPS       Z2, Z1, Z1
@@ -824,9 +824,9 @@ part4:
 	VMOVUPS      57408(AX), Z2
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z2, Z2
-	VBROADCASTSS bits_3fa00000<>+0(SB), Z3
-	VMULPS       Z3, Z1, Z3
-	VADDPS       Z3, Z2, Z2
+	VBROADCASTSS bits_3fa00000<>+0(SB), Z4
+	VMULPS       Z4, Z1, Z4
+	VADDPS       Z4, Z2, Z2
 	VMOVUPS      Z2, 45376(DX)
 	VBROADCASTSS bits_bf400000<>+0(SB), Z2
 	VMULPS       Z2, Z1, Z1
@@ -847,26 +847,84 @@ part4:
 	KANDW        K2, K1, K1
 	KMOVW        K1, DX
 	ORL          DX, CX
-	VBROADCASTSS bits_ff7fffff<>+0(SB), Z0
-	VXORPS       Z1, Z1, Z1
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z2
-	XORL         SI, SI
-	MOVQ         AX, DX
 	LEAQ         12288(AX), R8
+	VXORPS       Z0, Z0, Z0
+	MOVQ         AX, DX
 
 from5:
 	MOVQ DX, BX
-	MOVL SI, DI
 
 to6:
-	VMOVUPS  44928(DX), Z3
-	VADDPS   44928(BX), Z3, Z3
+	VMOVUPS      44928(DX), Z1
+	VADDPS       44928(BX), Z1, Z1
+	VMOVUPS      70272(AX), Z2
+	VSUBPS       Z1, Z2, Z2
+	VMOVUPS      45184(DX), Z4
+	VADDPS       45440(BX), Z4, Z4
+	VMOVUPS      70400(AX), Z5
+	VSUBPS       Z1, Z5, Z1
+	VMOVUPS      45312(DX), Z5
+	VADDPS       45568(BX), Z5, Z5
+	VMOVUPS      44992(DX), Z6
+	VADDPS       44992(BX), Z6, Z6
+	VMOVUPS      70336(AX), Z7
+	VSUBPS       Z6, Z7, Z7
+	VMOVUPS      45248(DX), Z8
+	VADDPS       45504(BX), Z8, Z8
+	VMOVUPS      70464(AX), Z9
+	VSUBPS       Z6, Z9, Z6
+	VMOVUPS      45376(DX), Z9
+	VADDPS       45632(BX), Z9, Z9
+	VADDPS       Z7, Z2, Z10
+	VADDPS       Z8, Z4, Z11
+	VMULPS       Z10, Z10, Z10
+	VDIVPS       Z11, Z10, Z10
+	VMAXPS       Z0, Z10, Z0
+	VADDPS       Z6, Z2, Z2
+	VADDPS       Z9, Z4, Z4
+	VMULPS       Z2, Z2, Z2
+	VDIVPS       Z4, Z2, Z2
+	VMAXPS       Z0, Z2, Z0
+	VADDPS       Z7, Z1, Z2
+	VADDPS       Z8, Z5, Z4
+	VMULPS       Z2, Z2, Z2
+	VDIVPS       Z4, Z2, Z2
+	VMAXPS       Z0, Z2, Z0
+	VADDPS       Z6, Z1, Z1
+	VADDPS       Z9, Z5, Z2
+	VMULPS       Z1, Z1, Z1
+	VDIVPS       Z2, Z1, Z1
+	VMAXPS       Z0, Z1, Z0
+	ADDQ         $0x00000c00, BX
+	CMPQ         BX, R8
+	JLE          to6
+	ADDQ         $0x00000c00, DX
+	CMPQ         DX, R8
+	JLE          from5
+	VBROADCASTSS bits_15f79688<>+0(SB), Z1
+	VCMPPS       $0x1e, Z1, Z0, K1
+	VBROADCASTSS bits_3f7fbe77<>+0(SB), Z1
+	VMULPS       Z1, Z0, Z0
+	VBROADCASTSS bits_ff7fffff<>+0(SB), Z1
+	VBLENDMPS    Z0, Z1, K1, Z3
+	VXORPS       Z0, Z0, Z0
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
+	XORL         SI, SI
+	MOVQ         AX, DX
+
+from7:
+	MOVQ DX, BX
+	MOVL SI, DI
+
+to8:
+	VMOVUPS  44928(DX), Z2
+	VADDPS   44928(BX), Z2, Z2
 	VMOVUPS  70272(AX), Z4
-	VSUBPS   Z3, Z4, Z4
+	VSUBPS   Z2, Z4, Z4
 	VMOVUPS  45184(DX), Z5
 	VADDPS   45440(BX), Z5, Z5
 	VMOVUPS  70400(AX), Z6
-	VSUBPS   Z3, Z6, Z3
+	VSUBPS   Z2, Z6, Z2
 	VMOVUPS  45312(DX), Z6
 	VADDPS   45568(BX), Z6, Z6
 	VMOVUPS  44992(DX), Z7
@@ -882,94 +940,94 @@ to6:
 	VADDPS   Z8, Z4, Z11
 	VADDPS   Z9, Z5, Z12
 	VMULPS   Z11, Z11, Z11
-	VMULPS   Z12, Z0, Z12
+	VMULPS   Z12, Z3, Z12
 	VCMPPS   $0x1e, Z12, Z11, K1
 	VADDPS   Z7, Z4, Z11
 	VADDPS   Z10, Z5, Z12
 	VMULPS   Z11, Z11, Z11
-	VMULPS   Z12, Z0, Z12
+	VMULPS   Z12, Z3, Z12
 	VCMPPS   $0x1e, Z12, Z11, K2
 	KORW     K2, K1, K1
-	VADDPS   Z8, Z3, Z11
+	VADDPS   Z8, Z2, Z11
 	VADDPS   Z9, Z6, Z12
 	VMULPS   Z11, Z11, Z11
-	VMULPS   Z12, Z0, Z12
+	VMULPS   Z12, Z3, Z12
 	VCMPPS   $0x1e, Z12, Z11, K2
 	KORW     K2, K1, K1
-	VADDPS   Z7, Z3, Z11
+	VADDPS   Z7, Z2, Z11
 	VADDPS   Z10, Z6, Z12
 	VMULPS   Z11, Z11, Z11
-	VMULPS   Z12, Z0, Z12
+	VMULPS   Z12, Z3, Z12
 	VCMPPS   $0x1e, Z12, Z11, K2
 	KORW     K2, K1, K1
 	KORTESTW K1, K1
-	JNE      update7
+	JNE      update9
 
-next8:
+next10:
 	ADDL    $0x00000100, DI
 	ADDQ    $0x00000300, BX
 	CMPQ    BX, R8
-	JLE     to6
+	JLE     to8
 	ADDL    $0x00000101, SI
 	ADDQ    $0x00000300, DX
 	CMPQ    DX, R8
-	JLE     from5
-	VMOVUPS Z1, 39936(AX)
-	VMOVUPS Z2, 40704(AX)
-	JMP     done9
+	JLE     from7
+	VMOVUPS Z0, 39936(AX)
+	VMOVUPS Z1, 40704(AX)
+	JMP     done11
 
-update7:
+update9:
 	VADDPS       Z8, Z4, Z11
 	VADDPS       Z9, Z5, Z12
 	VMULPS       Z11, Z11, Z13
-	VMULPS       Z12, Z0, Z14
+	VMULPS       Z12, Z3, Z14
 	VCMPPS       $0x1e, Z14, Z13, K1
 	VDIVPS       Z12, Z11, Z12
-	VMOVAPS      Z12, K1, Z1
+	VMOVAPS      Z12, K1, Z0
 	VMULPS       Z11, Z12, Z11
-	VMOVAPS      Z11, K1, Z0
+	VMOVAPS      Z11, K1, Z3
 	LEAL         (DI), R9
 	VPBROADCASTD R9, Z11
-	VMOVAPS      Z11, K1, Z2
+	VMOVAPS      Z11, K1, Z1
 	VADDPS       Z7, Z4, Z4
 	VADDPS       Z10, Z5, Z5
 	VMULPS       Z4, Z4, Z11
-	VMULPS       Z5, Z0, Z12
+	VMULPS       Z5, Z3, Z12
 	VCMPPS       $0x1e, Z12, Z11, K1
 	VDIVPS       Z5, Z4, Z5
-	VMOVAPS      Z5, K1, Z1
+	VMOVAPS      Z5, K1, Z0
 	VMULPS       Z4, Z5, Z4
-	VMOVAPS      Z4, K1, Z0
+	VMOVAPS      Z4, K1, Z3
 	LEAL         65536(DI), R9
 	VPBROADCASTD R9, Z4
-	VMOVAPS      Z4, K1, Z2
-	VADDPS       Z8, Z3, Z4
+	VMOVAPS      Z4, K1, Z1
+	VADDPS       Z8, Z2, Z4
 	VADDPS       Z9, Z6, Z5
 	VMULPS       Z4, Z4, Z8
-	VMULPS       Z5, Z0, Z9
+	VMULPS       Z5, Z3, Z9
 	VCMPPS       $0x1e, Z9, Z8, K1
 	VDIVPS       Z5, Z4, Z5
-	VMOVAPS      Z5, K1, Z1
+	VMOVAPS      Z5, K1, Z0
 	VMULPS       Z4, Z5, Z4
-	VMOVAPS      Z4, K1, Z0
+	VMOVAPS      Z4, K1, Z3
 	LEAL         131072(DI), R9
 	VPBROADCASTD R9, Z4
-	VMOVAPS      Z4, K1, Z2
-	VADDPS       Z7, Z3, Z3
-	VADDPS       Z10, Z6, Z4
-	VMULPS       Z3, Z3, Z5
-	VMULPS       Z4, Z0, Z6
-	VCMPPS       $0x1e, Z6, Z5, K1
-	VDIVPS       Z4, Z3, Z4
 	VMOVAPS      Z4, K1, Z1
-	VMULPS       Z3, Z4, Z3
-	VMOVAPS      Z3, K1, Z0
+	VADDPS       Z7, Z2, Z2
+	VADDPS       Z10, Z6, Z4
+	VMULPS       Z2, Z2, Z5
+	VMULPS       Z4, Z3, Z6
+	VCMPPS       $0x1e, Z6, Z5, K1
+	VDIVPS       Z4, Z2, Z4
+	VMOVAPS      Z4, K1, Z0
+	VMULPS       Z2, Z4, Z2
+	VMOVAPS      Z2, K1, Z3
 	LEAL         196608(DI), R9
-	VPBROADCASTD R9, Z3
-	VMOVAPS      Z3, K1, Z2
-	JMP          next8
+	VPBROADCASTD R9, Z2
+	VMOVAPS      Z2, K1, Z1
+	JMP          next10
 
-done9:
+done11:
 	VZEROUPPER
 	MOVQ CX, bad+8(FP)
 	RET
@@ -994,6 +1052,12 @@ GLOBL bits_bf400000<>(SB), RODATA|NOPTR, $4
 
 DATA bits_1e3ce508<>+0(SB)/4, $0x1e3ce508
 GLOBL bits_1e3ce508<>(SB), RODATA|NOPTR, $4
+
+DATA bits_15f79688<>+0(SB)/4, $0x15f79688
+GLOBL bits_15f79688<>(SB), RODATA|NOPTR, $4
+
+DATA bits_3f7fbe77<>+0(SB)/4, $0x3f7fbe77
+GLOBL bits_3f7fbe77<>(SB), RODATA|NOPTR, $4
 
 DATA bits_ff7fffff<>+0(SB)/4, $0xff7fffff
 GLOBL bits_ff7fffff<>(SB), RODATA|NOPTR, $4
@@ -1489,7 +1553,7 @@ TEXT ·weighValues32AVX512(SB), NOSPLIT, $0-56
 	LEAQ         8192(AX)(BX*1), BX
 	XORQ         AX, AX
 
-run10:
+run12:
 	VMOVUPS      (CX), Z1
 	VMULPS       Z1, Z1, Z2
 	VADDPS       Z0, Z2, Z2
@@ -1582,7 +1646,7 @@ run10:
 	ADDQ         $0x04, DI
 	ADDQ         $0x00000400, BX
 	DECQ         SI
-	JNZ          run10
+	JNZ          run12
 	VZEROUPPER
 	MOVQ         AX, bad+48(FP)
 	RET
@@ -2657,7 +2721,7 @@ TEXT ·sort32AVX512(SB), NOSPLIT, $0-16
 	VBROADCASTSS bits_fe967699<>+0(SB), Z3
 	VXORPS       Z4, Z4, Z4
 
-element11:
+element13:
 	VMOVUPS      42816(DX), Z5
 	VBROADCASTSS bits_0000001f<>+0(SB), Z6
 	VPANDD       Z5, Z6, Z5
@@ -2681,7 +2745,7 @@ element11:
 	ADDQ         $0x40, DX
 	ADDQ         $0x00000300, BX
 	DECQ         SI
-	JNZ          element11
+	JNZ          element13
 	VXORPS       Z0, Z0, Z0
 	VCMPPS       $0x0c, Z0, Z4, K1
 	KMOVW        K1, AX
@@ -2746,7 +2810,7 @@ TEXT ·divide32AVX512(SB), NOSPLIT, $0-16
 	MOVQ AX, DX
 	MOVQ $0x00000021, BX
 
-part12:
+part14:
 	VMOVUPS      44928(DX), Z0
 	VMOVUPS      45056(DX), Z1
 	VBROADCASTSS bits_bf600000<>+0(SB), Z2
@@ -2785,7 +2849,7 @@ part12:
 	VMOVUPS      Z0, 45376(DX)
 	ADDQ         $0x00000300, DX
 	DECQ         BX
-	JNZ          part12
+	JNZ          part14
 	VMOVUPS      69632(AX), Z0
 	VXORPS       Z1, Z1, Z1
 	VCMPPS       $0x1e, Z1, Z0, K1
@@ -2794,83 +2858,125 @@ part12:
 	KANDW        K2, K1, K1
 	KMOVW        K1, DX
 	ORL          DX, CX
-	VBROADCASTSS bits_ff7fffff<>+0(SB), Z0
-	VXORPS       Z1, Z1, Z1
-	VBROADCASTSS bits_ffffffff<>+0(SB), Z2
+	LEAQ         24576(AX), R8
+	VXORPS       Z0, Z0, Z0
+	MOVQ         AX, DX
+
+from15:
+	MOVQ DX, BX
+
+to16:
+	VBROADCASTSS bits_3e000000<>+0(SB), Z1
+	VMOVUPS      44928(BX), Z2
+	VSUBPS       44928(DX), Z2, Z2
+	VMULPS       Z1, Z2, Z2
+	VMOVUPS      45056(BX), Z3
+	VSUBPS       45056(DX), Z3, Z3
+	VMULPS       Z1, Z3, Z3
+	VMULPS       Z1, Z3, Z3
+	VMOVUPS      45440(DX), Z1
+	VADDPS       Z2, Z1, Z1
+	VADDPS       45184(BX), Z1, Z1
+	VADDPS       45568(DX), Z3, Z4
+	VADDPS       45312(BX), Z4, Z4
+	VMOVUPS      45504(DX), Z6
+	VSUBPS       Z2, Z6, Z6
+	VADDPS       45248(BX), Z6, Z6
+	VADDPS       45632(DX), Z3, Z2
+	VADDPS       45376(BX), Z2, Z2
+	VMULPS       Z1, Z1, Z1
+	VDIVPS       Z4, Z1, Z1
+	VMAXPS       Z0, Z1, Z0
+	VMULPS       Z6, Z6, Z6
+	VDIVPS       Z2, Z6, Z1
+	VMAXPS       Z0, Z1, Z0
+	ADDQ         $0x00000c00, BX
+	CMPQ         BX, R8
+	JLE          to16
+	ADDQ         $0x00000c00, DX
+	CMPQ         DX, R8
+	JLE          from15
+	VBROADCASTSS bits_15f79688<>+0(SB), Z1
+	VCMPPS       $0x1e, Z1, Z0, K1
+	VBROADCASTSS bits_3f7fbe77<>+0(SB), Z1
+	VMULPS       Z1, Z0, Z0
+	VBROADCASTSS bits_ff7fffff<>+0(SB), Z1
+	VBLENDMPS    Z0, Z1, K1, Z5
+	VXORPS       Z0, Z0, Z0
+	VBROADCASTSS bits_ffffffff<>+0(SB), Z1
 	XORL         SI, SI
 	MOVQ         AX, DX
-	LEAQ         24576(AX), R8
 
-from13:
+from17:
 	MOVQ DX, BX
 	MOVL SI, DI
 
-to14:
-	VBROADCASTSS bits_3e000000<>+0(SB), Z3
-	VMOVUPS      44928(BX), Z4
-	VSUBPS       44928(DX), Z4, Z4
-	VMULPS       Z3, Z4, Z4
-	VMOVUPS      45056(BX), Z5
-	VSUBPS       45056(DX), Z5, Z5
-	VMULPS       Z3, Z5, Z5
-	VMULPS       Z3, Z5, Z5
-	VMOVUPS      45440(DX), Z3
-	VADDPS       Z4, Z3, Z3
-	VADDPS       45184(BX), Z3, Z3
-	VADDPS       45568(DX), Z5, Z6
+to18:
+	VBROADCASTSS bits_3e000000<>+0(SB), Z2
+	VMOVUPS      44928(BX), Z3
+	VSUBPS       44928(DX), Z3, Z3
+	VMULPS       Z2, Z3, Z3
+	VMOVUPS      45056(BX), Z4
+	VSUBPS       45056(DX), Z4, Z4
+	VMULPS       Z2, Z4, Z4
+	VMULPS       Z2, Z4, Z4
+	VMOVUPS      45440(DX), Z2
+	VADDPS       Z3, Z2, Z2
+	VADDPS       45184(BX), Z2, Z2
+	VADDPS       45568(DX), Z4, Z6
 	VADDPS       45312(BX), Z6, Z6
 	VMOVUPS      45504(DX), Z7
-	VSUBPS       Z4, Z7, Z7
+	VSUBPS       Z3, Z7, Z7
 	VADDPS       45248(BX), Z7, Z7
-	VADDPS       45632(DX), Z5, Z4
-	VADDPS       45376(BX), Z4, Z4
-	VMULPS       Z3, Z3, Z5
-	VMULPS       Z6, Z0, Z8
-	VCMPPS       $0x1e, Z8, Z5, K1
-	VMULPS       Z7, Z7, Z5
-	VMULPS       Z4, Z0, Z8
-	VCMPPS       $0x1e, Z8, Z5, K2
+	VADDPS       45632(DX), Z4, Z3
+	VADDPS       45376(BX), Z3, Z3
+	VMULPS       Z2, Z2, Z4
+	VMULPS       Z6, Z5, Z8
+	VCMPPS       $0x1e, Z8, Z4, K1
+	VMULPS       Z7, Z7, Z4
+	VMULPS       Z3, Z5, Z8
+	VCMPPS       $0x1e, Z8, Z4, K2
 	KORW         K2, K1, K1
 	KORTESTW     K1, K1
-	JNE          update15
+	JNE          update19
 
-next16:
+next20:
 	ADDL    $0x00000100, DI
 	ADDQ    $0x00000300, BX
 	CMPQ    BX, R8
-	JLE     to14
+	JLE     to18
 	ADDL    $0x00000101, SI
 	ADDQ    $0x00000300, DX
 	CMPQ    DX, R8
-	JLE     from13
-	VMOVUPS Z1, 39936(AX)
-	VMOVUPS Z2, 40704(AX)
-	JMP     done17
+	JLE     from17
+	VMOVUPS Z0, 39936(AX)
+	VMOVUPS Z1, 40704(AX)
+	JMP     done21
 
-update15:
-	VMULPS       Z3, Z3, Z5
-	VMULPS       Z6, Z0, Z8
-	VCMPPS       $0x1e, Z8, Z5, K1
-	VDIVPS       Z6, Z3, Z5
-	VMOVAPS      Z5, K1, Z1
-	VMULPS       Z3, Z5, Z3
-	VMOVAPS      Z3, K1, Z0
+update19:
+	VMULPS       Z2, Z2, Z4
+	VMULPS       Z6, Z5, Z8
+	VCMPPS       $0x1e, Z8, Z4, K1
+	VDIVPS       Z6, Z2, Z4
+	VMOVAPS      Z4, K1, Z0
+	VMULPS       Z2, Z4, Z2
+	VMOVAPS      Z2, K1, Z5
 	LEAL         (DI), R9
-	VPBROADCASTD R9, Z3
-	VMOVAPS      Z3, K1, Z2
-	VMULPS       Z7, Z7, Z3
-	VMULPS       Z4, Z0, Z5
-	VCMPPS       $0x1e, Z5, Z3, K1
-	VDIVPS       Z4, Z7, Z3
-	VMOVAPS      Z3, K1, Z1
-	VMULPS       Z7, Z3, Z3
-	VMOVAPS      Z3, K1, Z0
+	VPBROADCASTD R9, Z2
+	VMOVAPS      Z2, K1, Z1
+	VMULPS       Z7, Z7, Z2
+	VMULPS       Z3, Z5, Z4
+	VCMPPS       $0x1e, Z4, Z2, K1
+	VDIVPS       Z3, Z7, Z2
+	VMOVAPS      Z2, K1, Z0
+	VMULPS       Z7, Z2, Z2
+	VMOVAPS      Z2, K1, Z5
 	LEAL         65536(DI), R9
-	VPBROADCASTD R9, Z3
-	VMOVAPS      Z3, K1, Z2
-	JMP          next16
+	VPBROADCASTD R9, Z2
+	VMOVAPS      Z2, K1, Z1
+	JMP          next20
 
-done17:
+done21:
 	VZEROUPPER
 	MOVQ CX, bad+8(FP)
 	RET
@@ -3704,7 +3810,7 @@ TEXT ·weighValues16AVX2(SB), NOSPLIT, $0-56
 	LEAQ         8192(AX)(BX*1), BX
 	XORQ         AX, AX
 
-run18:
+run22:
 	VMOVUPS      (CX), Y1
 	VMULPS       Y1, Y1, Y2
 	VADDPS       Y0, Y2, Y2
@@ -3797,7 +3903,7 @@ run18:
 	ADDQ         $0x02, DI
 	ADDQ         $0x00000200, BX
 	DECQ         SI
-	JNZ          run18
+	JNZ          run22
 	VZEROUPPER
 	MOVQ         AX, bad+48(FP)
 	RET
@@ -3860,7 +3966,7 @@ TEXT ·weighSquares16AVX2(SB), NOSPLIT, $0-56
 	LEAQ         8192(AX)(DX*1), DX
 	XORQ         AX, AX
 
-run19:
+run23:
 	VMOVUPS      (CX), Y0
 	VMULPS       Y0, Y0, Y1
 	VMOVUPS      Y1, 2048(DI)
@@ -3946,7 +4052,7 @@ run19:
 	ADDQ         $0x02, SI
 	ADDQ         $0x00000200, DX
 	DECQ         BX
-	JNZ          run19
+	JNZ          run23
 	VZEROUPPER
 	MOVQ         AX, bad+48(FP)
 	RET
@@ -4591,7 +4697,7 @@ TEXT ·sort16AVX2(SB), NOSPLIT, $0-16
 	VBROADCASTSS bits_fe967699<>+0(SB), Y5
 	VXORPS       Y6, Y6, Y6
 
-element20:
+element24:
 	VMOVUPS      42816(DX), Y7
 	VBROADCASTSS bits_0000000f<>+0(SB), Y8
 	VPAND        Y7, Y8, Y7
@@ -4625,7 +4731,7 @@ element20:
 	ADDQ         $0x40, DX
 	ADDQ         $0x00000300, BX
 	DECQ         SI
-	JNZ          element20
+	JNZ          element24
 	VXORPS       Y0, Y0, Y0
 	VCMPPS       $0x0c, Y0, Y6, Y0
 	VMOVMSKPS    Y0, DX
@@ -5265,7 +5371,7 @@ element20:
 	VBROADCASTSS bits_fe967699<>+0(SB), Y5
 	VXORPS       Y6, Y6, Y6
 
-element21:
+element25:
 	VMOVUPS      42848(DX), Y7
 	VBROADCASTSS bits_0000000f<>+0(SB), Y8
 	VPAND        Y7, Y8, Y7
@@ -5299,7 +5405,7 @@ element21:
 	ADDQ         $0x40, DX
 	ADDQ         $0x00000300, BX
 	DECQ         SI
-	JNZ          element21
+	JNZ          element25
 	VXORPS       Y0, Y0, Y0
 	VCMPPS       $0x0c, Y0, Y6, Y0
 	VMOVMSKPS    Y0, AX
@@ -5337,7 +5443,7 @@ TEXT ·divide16AVX2(SB), NOSPLIT, $0-16
 	MOVQ AX, DX
 	MOVQ $0x00000011, BX
 
-part22:
+part26:
 	VBROADCASTSS bits_3f900000<>+0(SB), Y0
 	VMOVUPS      45056(DX), Y1
 	VMOVUPS      57344(AX), Y2
@@ -5398,7 +5504,7 @@ part22:
 	VMOVUPS      Y0, 70464(AX)
 	ADDQ         $0x00000300, DX
 	DECQ         BX
-	JNZ          part22
+	JNZ          part26
 	VMOVUPS      57344(AX), Y0
 	VMOVUPS      57408(AX), Y1
 	VADDPS       Y1, Y0, Y0
@@ -5409,18 +5515,76 @@ part22:
 	VPAND        Y1, Y0, Y0
 	VMOVMSKPS    Y0, DX
 	ORL          DX, CX
-	VBROADCASTSS bits_ff7fffff<>+0(SB), Y0
+	LEAQ         12288(AX), R8
+	VXORPS       Y0, Y0, Y0
+	MOVQ         AX, DX
+
+from27:
+	MOVQ DX, BX
+
+to28:
+	VMOVUPS      44928(DX), Y1
+	VADDPS       44928(BX), Y1, Y1
+	VMOVUPS      70272(AX), Y2
+	VSUBPS       Y1, Y2, Y2
+	VMOVUPS      45184(DX), Y3
+	VADDPS       45440(BX), Y3, Y3
+	VMOVUPS      70400(AX), Y4
+	VSUBPS       Y1, Y4, Y1
+	VMOVUPS      45312(DX), Y4
+	VADDPS       45568(BX), Y4, Y4
+	VMOVUPS      44992(DX), Y5
+	VADDPS       44992(BX), Y5, Y5
+	VMOVUPS      70336(AX), Y6
+	VSUBPS       Y5, Y6, Y6
+	VMOVUPS      45248(DX), Y7
+	VADDPS       45504(BX), Y7, Y7
+	VMOVUPS      70464(AX), Y8
+	VSUBPS       Y5, Y8, Y5
+	VMOVUPS      45376(DX), Y8
+	VADDPS       45632(BX), Y8, Y8
+	VADDPS       Y6, Y2, Y9
+	VADDPS       Y7, Y3, Y10
+	VMULPS       Y9, Y9, Y9
+	VDIVPS       Y10, Y9, Y9
+	VMAXPS       Y0, Y9, Y0
+	VADDPS       Y5, Y2, Y2
+	VADDPS       Y8, Y3, Y3
+	VMULPS       Y2, Y2, Y2
+	VDIVPS       Y3, Y2, Y2
+	VMAXPS       Y0, Y2, Y0
+	VADDPS       Y6, Y1, Y2
+	VADDPS       Y7, Y4, Y3
+	VMULPS       Y2, Y2, Y2
+	VDIVPS       Y3, Y2, Y2
+	VMAXPS       Y0, Y2, Y0
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y8, Y4, Y2
+	VMULPS       Y1, Y1, Y1
+	VDIVPS       Y2, Y1, Y1
+	VMAXPS       Y0, Y1, Y0
+	ADDQ         $0x00000c00, BX
+	CMPQ         BX, R8
+	JLE          to28
+	ADDQ         $0x00000c00, DX
+	CMPQ         DX, R8
+	JLE          from27
+	VBROADCASTSS bits_15f79688<>+0(SB), Y1
+	VCMPPS       $0x1e, Y1, Y0, Y1
+	VBROADCASTSS bits_3f7fbe77<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VBROADCASTSS bits_ff7fffff<>+0(SB), Y2
+	VBLENDVPS    Y1, Y0, Y2, Y0
 	VXORPS       Y1, Y1, Y1
 	VBROADCASTSS bits_ffffffff<>+0(SB), Y2
 	XORL         SI, SI
 	MOVQ         AX, DX
-	LEAQ         12288(AX), R8
 
-from23:
+from29:
 	MOVQ DX, BX
 	MOVL SI, DI
 
-to24:
+to30:
 	VMOVUPS   44928(DX), Y3
 	VADDPS    44928(BX), Y3, Y3
 	VMOVUPS   70272(AX), Y4
@@ -5466,22 +5630,22 @@ to24:
 	VPOR      Y11, Y12, Y11
 	VMOVMSKPS Y11, R9
 	TESTL     R9, R9
-	JNE       update25
+	JNE       update31
 
-next26:
+next32:
 	ADDL    $0x00000100, DI
 	ADDQ    $0x00000300, BX
 	CMPQ    BX, R8
-	JLE     to24
+	JLE     to30
 	ADDL    $0x00000101, SI
 	ADDQ    $0x00000300, DX
 	CMPQ    DX, R8
-	JLE     from23
+	JLE     from29
 	VMOVUPS Y1, 39936(AX)
 	VMOVUPS Y2, 40704(AX)
-	JMP     done27
+	JMP     done33
 
-update25:
+update31:
 	VADDPS       Y8, Y4, Y11
 	VADDPS       Y9, Y5, Y12
 	VMULPS       Y11, Y11, Y13
@@ -5534,13 +5698,13 @@ update25:
 	VMOVD        R9, X3
 	VPBROADCASTD X3, Y3
 	VBLENDVPS    Y5, Y3, Y2, Y2
-	JMP          next26
+	JMP          next32
 
-done27:
+done33:
 	MOVQ AX, DX
 	MOVQ $0x00000011, BX
 
-part28:
+part34:
 	VBROADCASTSS bits_3f900000<>+0(SB), Y0
 	VMOVUPS      45088(DX), Y1
 	VMOVUPS      57376(AX), Y2
@@ -5601,7 +5765,7 @@ part28:
 	VMOVUPS      Y0, 70496(AX)
 	ADDQ         $0x00000300, DX
 	DECQ         BX
-	JNZ          part28
+	JNZ          part34
 	VMOVUPS      57376(AX), Y0
 	VMOVUPS      57440(AX), Y1
 	VADDPS       Y1, Y0, Y0
@@ -5613,18 +5777,76 @@ part28:
 	VMOVMSKPS    Y0, DX
 	SHLL         $0x08, DX
 	ORL          DX, CX
-	VBROADCASTSS bits_ff7fffff<>+0(SB), Y0
+	LEAQ         12288(AX), R8
+	VXORPS       Y0, Y0, Y0
+	MOVQ         AX, DX
+
+from35:
+	MOVQ DX, BX
+
+to36:
+	VMOVUPS      44960(DX), Y1
+	VADDPS       44960(BX), Y1, Y1
+	VMOVUPS      70304(AX), Y2
+	VSUBPS       Y1, Y2, Y2
+	VMOVUPS      45216(DX), Y3
+	VADDPS       45472(BX), Y3, Y3
+	VMOVUPS      70432(AX), Y4
+	VSUBPS       Y1, Y4, Y1
+	VMOVUPS      45344(DX), Y4
+	VADDPS       45600(BX), Y4, Y4
+	VMOVUPS      45024(DX), Y5
+	VADDPS       45024(BX), Y5, Y5
+	VMOVUPS      70368(AX), Y6
+	VSUBPS       Y5, Y6, Y6
+	VMOVUPS      45280(DX), Y7
+	VADDPS       45536(BX), Y7, Y7
+	VMOVUPS      70496(AX), Y8
+	VSUBPS       Y5, Y8, Y5
+	VMOVUPS      45408(DX), Y8
+	VADDPS       45664(BX), Y8, Y8
+	VADDPS       Y6, Y2, Y9
+	VADDPS       Y7, Y3, Y10
+	VMULPS       Y9, Y9, Y9
+	VDIVPS       Y10, Y9, Y9
+	VMAXPS       Y0, Y9, Y0
+	VADDPS       Y5, Y2, Y2
+	VADDPS       Y8, Y3, Y3
+	VMULPS       Y2, Y2, Y2
+	VDIVPS       Y3, Y2, Y2
+	VMAXPS       Y0, Y2, Y0
+	VADDPS       Y6, Y1, Y2
+	VADDPS       Y7, Y4, Y3
+	VMULPS       Y2, Y2, Y2
+	VDIVPS       Y3, Y2, Y2
+	VMAXPS       Y0, Y2, Y0
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y8, Y4, Y2
+	VMULPS       Y1, Y1, Y1
+	VDIVPS       Y2, Y1, Y1
+	VMAXPS       Y0, Y1, Y0
+	ADDQ         $0x00000c00, BX
+	CMPQ         BX, R8
+	JLE          to36
+	ADDQ         $0x00000c00, DX
+	CMPQ         DX, R8
+	JLE          from35
+	VBROADCASTSS bits_15f79688<>+0(SB), Y1
+	VCMPPS       $0x1e, Y1, Y0, Y1
+	VBROADCASTSS bits_3f7fbe77<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VBROADCASTSS bits_ff7fffff<>+0(SB), Y2
+	VBLENDVPS    Y1, Y0, Y2, Y0
 	VXORPS       Y1, Y1, Y1
 	VBROADCASTSS bits_ffffffff<>+0(SB), Y2
 	XORL         SI, SI
 	MOVQ         AX, DX
-	LEAQ         12288(AX), R8
 
-from29:
+from37:
 	MOVQ DX, BX
 	MOVL SI, DI
 
-to30:
+to38:
 	VMOVUPS   44960(DX), Y3
 	VADDPS    44960(BX), Y3, Y3
 	VMOVUPS   70304(AX), Y4
@@ -5670,22 +5892,22 @@ to30:
 	VPOR      Y11, Y12, Y11
 	VMOVMSKPS Y11, R9
 	TESTL     R9, R9
-	JNE       update31
+	JNE       update39
 
-next32:
+next40:
 	ADDL    $0x00000100, DI
 	ADDQ    $0x00000300, BX
 	CMPQ    BX, R8
-	JLE     to30
+	JLE     to38
 	ADDL    $0x00000101, SI
 	ADDQ    $0x00000300, DX
 	CMPQ    DX, R8
-	JLE     from29
+	JLE     from37
 	VMOVUPS Y1, 39968(AX)
 	VMOVUPS Y2, 40736(AX)
-	JMP     done33
+	JMP     done41
 
-update31:
+update39:
 	VADDPS       Y8, Y4, Y11
 	VADDPS       Y9, Y5, Y12
 	VMULPS       Y11, Y11, Y13
@@ -5738,9 +5960,9 @@ update31:
 	VMOVD        R9, X3
 	VPBROADCASTD X3, Y3
 	VBLENDVPS    Y5, Y3, Y2, Y2
-	JMP          next32
+	JMP          next40
 
-done33:
+done41:
 	VZEROUPPER
 	MOVQ CX, bad+8(FP)
 	RET
@@ -6498,7 +6720,7 @@ TEXT ·weighValues32AVX2(SB), NOSPLIT, $0-56
 	LEAQ         8192(AX)(BX*1), BX
 	XORQ         AX, AX
 
-run34:
+run42:
 	VMOVUPS      (CX), Y1
 	VMULPS       Y1, Y1, Y2
 	VADDPS       Y0, Y2, Y2
@@ -6677,7 +6899,7 @@ run34:
 	ADDQ         $0x04, DI
 	ADDQ         $0x00000400, BX
 	DECQ         SI
-	JNZ          run34
+	JNZ          run42
 	VZEROUPPER
 	MOVQ         AX, bad+48(FP)
 	RET
@@ -8416,7 +8638,7 @@ TEXT ·sort32AVX2(SB), NOSPLIT, $0-16
 	VBROADCASTSS bits_fe967699<>+0(SB), Y3
 	VXORPS       Y4, Y4, Y4
 
-element35:
+element43:
 	VMOVUPS      42816(DX), Y5
 	VBROADCASTSS bits_0000001f<>+0(SB), Y6
 	VPAND        Y5, Y6, Y5
@@ -8440,7 +8662,7 @@ element35:
 	ADDQ         $0x40, DX
 	ADDQ         $0x00000300, BX
 	DECQ         SI
-	JNZ          element35
+	JNZ          element43
 	VXORPS       Y0, Y0, Y0
 	VCMPPS       $0x0c, Y0, Y4, Y0
 	VMOVMSKPS    Y0, DX
@@ -10174,7 +10396,7 @@ element35:
 	VBROADCASTSS bits_fe967699<>+0(SB), Y3
 	VXORPS       Y4, Y4, Y4
 
-element36:
+element44:
 	VMOVUPS      42848(DX), Y5
 	VBROADCASTSS bits_0000001f<>+0(SB), Y6
 	VPAND        Y5, Y6, Y5
@@ -10198,7 +10420,7 @@ element36:
 	ADDQ         $0x40, DX
 	ADDQ         $0x00000300, BX
 	DECQ         SI
-	JNZ          element36
+	JNZ          element44
 	VXORPS       Y0, Y0, Y0
 	VCMPPS       $0x0c, Y0, Y4, Y0
 	VMOVMSKPS    Y0, AX
@@ -10216,7 +10438,7 @@ TEXT ·divide32AVX2(SB), NOSPLIT, $0-16
 	MOVQ AX, DX
 	MOVQ $0x00000021, BX
 
-part37:
+part45:
 	VMOVUPS      44928(DX), Y0
 	VMOVUPS      45056(DX), Y1
 	VBROADCASTSS bits_bf600000<>+0(SB), Y2
@@ -10255,7 +10477,7 @@ part37:
 	VMOVUPS      Y0, 45376(DX)
 	ADDQ         $0x00000300, DX
 	DECQ         BX
-	JNZ          part37
+	JNZ          part45
 	VMOVUPS      69632(AX), Y0
 	VXORPS       Y1, Y1, Y1
 	VCMPPS       $0x1e, Y1, Y0, Y1
@@ -10264,18 +10486,60 @@ part37:
 	VPAND        Y1, Y0, Y0
 	VMOVMSKPS    Y0, DX
 	ORL          DX, CX
-	VBROADCASTSS bits_ff7fffff<>+0(SB), Y0
+	LEAQ         24576(AX), R8
+	VXORPS       Y0, Y0, Y0
+	MOVQ         AX, DX
+
+from46:
+	MOVQ DX, BX
+
+to47:
+	VBROADCASTSS bits_3e000000<>+0(SB), Y1
+	VMOVUPS      44928(BX), Y2
+	VSUBPS       44928(DX), Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VMOVUPS      45056(BX), Y3
+	VSUBPS       45056(DX), Y3, Y3
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y3, Y3
+	VMOVUPS      45440(DX), Y1
+	VADDPS       Y2, Y1, Y1
+	VADDPS       45184(BX), Y1, Y1
+	VADDPS       45568(DX), Y3, Y4
+	VADDPS       45312(BX), Y4, Y4
+	VMOVUPS      45504(DX), Y5
+	VSUBPS       Y2, Y5, Y5
+	VADDPS       45248(BX), Y5, Y5
+	VADDPS       45632(DX), Y3, Y2
+	VADDPS       45376(BX), Y2, Y2
+	VMULPS       Y1, Y1, Y1
+	VDIVPS       Y4, Y1, Y1
+	VMAXPS       Y0, Y1, Y0
+	VMULPS       Y5, Y5, Y5
+	VDIVPS       Y2, Y5, Y1
+	VMAXPS       Y0, Y1, Y0
+	ADDQ         $0x00000c00, BX
+	CMPQ         BX, R8
+	JLE          to47
+	ADDQ         $0x00000c00, DX
+	CMPQ         DX, R8
+	JLE          from46
+	VBROADCASTSS bits_15f79688<>+0(SB), Y1
+	VCMPPS       $0x1e, Y1, Y0, Y1
+	VBROADCASTSS bits_3f7fbe77<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VBROADCASTSS bits_ff7fffff<>+0(SB), Y2
+	VBLENDVPS    Y1, Y0, Y2, Y0
 	VXORPS       Y1, Y1, Y1
 	VBROADCASTSS bits_ffffffff<>+0(SB), Y2
 	XORL         SI, SI
 	MOVQ         AX, DX
-	LEAQ         24576(AX), R8
 
-from38:
+from48:
 	MOVQ DX, BX
 	MOVL SI, DI
 
-to39:
+to49:
 	VBROADCASTSS bits_3e000000<>+0(SB), Y3
 	VMOVUPS      44928(BX), Y4
 	VSUBPS       44928(DX), Y4, Y4
@@ -10303,22 +10567,22 @@ to39:
 	VPOR         Y5, Y8, Y5
 	VMOVMSKPS    Y5, R9
 	TESTL        R9, R9
-	JNE          update40
+	JNE          update50
 
-next41:
+next51:
 	ADDL    $0x00000100, DI
 	ADDQ    $0x00000300, BX
 	CMPQ    BX, R8
-	JLE     to39
+	JLE     to49
 	ADDL    $0x00000101, SI
 	ADDQ    $0x00000300, DX
 	CMPQ    DX, R8
-	JLE     from38
+	JLE     from48
 	VMOVUPS Y1, 39936(AX)
 	VMOVUPS Y2, 40704(AX)
-	JMP     done42
+	JMP     done52
 
-update40:
+update50:
 	VMULPS       Y3, Y3, Y5
 	VMULPS       Y6, Y0, Y8
 	VCMPPS       $0x1e, Y8, Y5, Y5
@@ -10341,13 +10605,13 @@ update40:
 	VMOVD        R9, X4
 	VPBROADCASTD X4, Y4
 	VBLENDVPS    Y3, Y4, Y2, Y2
-	JMP          next41
+	JMP          next51
 
-done42:
+done52:
 	MOVQ AX, DX
 	MOVQ $0x00000021, BX
 
-part43:
+part53:
 	VMOVUPS      44960(DX), Y0
 	VMOVUPS      45088(DX), Y1
 	VBROADCASTSS bits_bf600000<>+0(SB), Y2
@@ -10386,7 +10650,7 @@ part43:
 	VMOVUPS      Y0, 45408(DX)
 	ADDQ         $0x00000300, DX
 	DECQ         BX
-	JNZ          part43
+	JNZ          part53
 	VMOVUPS      69664(AX), Y0
 	VXORPS       Y1, Y1, Y1
 	VCMPPS       $0x1e, Y1, Y0, Y1
@@ -10396,18 +10660,60 @@ part43:
 	VMOVMSKPS    Y0, DX
 	SHLL         $0x08, DX
 	ORL          DX, CX
-	VBROADCASTSS bits_ff7fffff<>+0(SB), Y0
+	LEAQ         24576(AX), R8
+	VXORPS       Y0, Y0, Y0
+	MOVQ         AX, DX
+
+from54:
+	MOVQ DX, BX
+
+to55:
+	VBROADCASTSS bits_3e000000<>+0(SB), Y1
+	VMOVUPS      44960(BX), Y2
+	VSUBPS       44960(DX), Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VMOVUPS      45088(BX), Y3
+	VSUBPS       45088(DX), Y3, Y3
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y3, Y3
+	VMOVUPS      45472(DX), Y1
+	VADDPS       Y2, Y1, Y1
+	VADDPS       45216(BX), Y1, Y1
+	VADDPS       45600(DX), Y3, Y4
+	VADDPS       45344(BX), Y4, Y4
+	VMOVUPS      45536(DX), Y5
+	VSUBPS       Y2, Y5, Y5
+	VADDPS       45280(BX), Y5, Y5
+	VADDPS       45664(DX), Y3, Y2
+	VADDPS       45408(BX), Y2, Y2
+	VMULPS       Y1, Y1, Y1
+	VDIVPS       Y4, Y1, Y1
+	VMAXPS       Y0, Y1, Y0
+	VMULPS       Y5, Y5, Y5
+	VDIVPS       Y2, Y5, Y1
+	VMAXPS       Y0, Y1, Y0
+	ADDQ         $0x00000c00, BX
+	CMPQ         BX, R8
+	JLE          to55
+	ADDQ         $0x00000c00, DX
+	CMPQ         DX, R8
+	JLE          from54
+	VBROADCASTSS bits_15f79688<>+0(SB), Y1
+	VCMPPS       $0x1e, Y1, Y0, Y1
+	VBROADCASTSS bits_3f7fbe77<>+0(SB), Y2
+	VMULPS       Y2, Y0, Y0
+	VBROADCASTSS bits_ff7fffff<>+0(SB), Y2
+	VBLENDVPS    Y1, Y0, Y2, Y0
 	VXORPS       Y1, Y1, Y1
 	VBROADCASTSS bits_ffffffff<>+0(SB), Y2
 	XORL         SI, SI
 	MOVQ         AX, DX
-	LEAQ         24576(AX), R8
 
-from44:
+from56:
 	MOVQ DX, BX
 	MOVL SI, DI
 
-to45:
+to57:
 	VBROADCASTSS bits_3e000000<>+0(SB), Y3
 	VMOVUPS      44960(BX), Y4
 	VSUBPS       44960(DX), Y4, Y4
@@ -10435,22 +10741,22 @@ to45:
 	VPOR         Y5, Y8, Y5
 	VMOVMSKPS    Y5, R9
 	TESTL        R9, R9
-	JNE          update46
+	JNE          update58
 
-next47:
+next59:
 	ADDL    $0x00000100, DI
 	ADDQ    $0x00000300, BX
 	CMPQ    BX, R8
-	JLE     to45
+	JLE     to57
 	ADDL    $0x00000101, SI
 	ADDQ    $0x00000300, DX
 	CMPQ    DX, R8
-	JLE     from44
+	JLE     from56
 	VMOVUPS Y1, 39968(AX)
 	VMOVUPS Y2, 40736(AX)
-	JMP     done48
+	JMP     done60
 
-update46:
+update58:
 	VMULPS       Y3, Y3, Y5
 	VMULPS       Y6, Y0, Y8
 	VCMPPS       $0x1e, Y8, Y5, Y5
@@ -10473,9 +10779,9 @@ update46:
 	VMOVD        R9, X4
 	VPBROADCASTD X4, Y4
 	VBLENDVPS    Y3, Y4, Y2, Y2
-	JMP          next47
+	JMP          next59
 
-done48:
+done60:
 	VZEROUPPER
 	MOVQ CX, bad+8(FP)
 	RET

@@ -5,10 +5,13 @@ package block
 import "github.com/moeconv/moeconv/gguf"
 
 func init() {
-	c := iq1Codec{t: gguf.IQ1_M, n: 16, tiny: tinyIQ1_M, redo: redoIQ1_M, store: storeIQ1_M, portable: blockIQ1_M}
-	c.iq1Form = iq1Form{weighValues16AVX2, weighSquares16AVX2, transposeAVX2, sort16AVX2, divide16AVX2, digits16AVX2, look16, searchShifted16AVX2, refit16AVX2}
+	c := runCodec{t: gguf.IQ1_M, n: 16, words: wordsIQ1, twice: true, store: storeIQ1_M, portable: blockIQ1_M}
+	f := iq1Fit{tiny: tinyIQ1_M, redo: redoIQ1_M}
+	f.iq1Form = iq1Form{sort16AVX2, divide16AVX2, digits16AVX2, look16, searchShifted16AVX2, refit16AVX2}
+	c.weigh, c.plain, c.transpose, c.fit = weighValues16AVX2, weighSquares16AVX2, transposeAVX2, f.fit
 	c.accelerate(avx2)
-	c.iq1Form = iq1Form{weighValues16AVX512, weighSquares16AVX512, transposeAVX512, sort16AVX512, divide16AVX512, digits16AVX512, look16, searchShifted16AVX512, refit16AVX512}
+	f.iq1Form = iq1Form{sort16AVX512, divide16AVX512, digits16AVX512, look16, searchShifted16AVX512, refit16AVX512}
+	c.weigh, c.plain, c.transpose, c.fit = weighValues16AVX512, weighSquares16AVX512, transposeAVX512, f.fit
 	c.accelerate(avx512)
 }
 

@@ -5,10 +5,13 @@ package block
 import "github.com/moeconv/moeconv/gguf"
 
 func init() {
-	c := iq1Codec{t: gguf.IQ1_S, n: 32, tiny: tinyIQ1_S, redo: redoIQ1_S, store: storeIQ1_S, portable: blockIQ1_S}
-	c.iq1Form = iq1Form{weighValues32AVX2, nil, transposeAVX2, sort32AVX2, divide32AVX2, digits32AVX2, look32, searchShifted32AVX2, refit32AVX2}
+	c := runCodec{t: gguf.IQ1_S, n: 32, words: wordsIQ1, twice: true, store: storeIQ1_S, portable: blockIQ1_S}
+	f := iq1Fit{tiny: tinyIQ1_S, redo: redoIQ1_S}
+	f.iq1Form = iq1Form{sort32AVX2, divide32AVX2, digits32AVX2, look32, searchShifted32AVX2, refit32AVX2}
+	c.weigh, c.transpose, c.fit = weighValues32AVX2, transposeAVX2, f.fit
 	c.accelerate(avx2)
-	c.iq1Form = iq1Form{weighValues32AVX512, nil, transposeAVX512, sort32AVX512, divide32AVX512, digits32AVX512, look32, searchShifted32AVX512, refit32AVX512}
+	f.iq1Form = iq1Form{sort32AVX512, divide32AVX512, digits32AVX512, look32, searchShifted32AVX512, refit32AVX512}
+	c.weigh, c.transpose, c.fit = weighValues32AVX512, transposeAVX512, f.fit
 	c.accelerate(avx512)
 }
 

@@ -5,17 +5,16 @@ package block
 import "github.com/moeconv/moeconv/gguf"
 
 func init() {
-	c := iq2Codec{t: gguf.IQ2_S, n: 16, trials: trialsIQ2(18), words: wordsIQ2_S, meanSquare: meanSquareTwice, tiny: tinyIQ2_S, store: storeIQ2_S, portable: blockIQ2_S}
-	c.iq2Form = formIQ2of16[avx2]
-	c.weigh, c.plain = weighSigned16AVX2, weighPlain16AVX2
+	c := runCodec{t: gguf.IQ2_S, n: 16, words: wordsOf(gridIQ2_S), twice: true, store: storeIQ2_S, portable: blockIQ2_S}
+	f := iq2Fit{groups: 2, trials: trialsIQ2(18), tiny: tinyIQ2_S}
+	f.iq2Form = formIQ2of16[avx2]
+	c.weigh, c.plain, c.transpose, c.fit = weighSigned16AVX2, weighPlain16AVX2, transposeAVX2, f.fit
 	c.accelerate(avx2)
-	c.iq2Form = formIQ2of16[avx512]
-	c.weigh, c.plain = weighSigned16AVX512, weighPlain16AVX512
-	c.search, c.words[avx512] = search16AVX2, c.words[avx2] // there are few neighbours
+	f.iq2Form = formIQ2of16[avx512]
+	f.search, c.words[avx512] = search16AVX2, c.words[avx2] // there are few neighbours
+	c.weigh, c.plain, c.transpose, c.fit = weighSigned16AVX512, weighPlain16AVX512, transposeAVX512, f.fit
 	c.accelerate(avx512)
 }
-
-var wordsIQ2_S = wordsOf(gridIQ2_S)
 
 func storeIQ2_S(y []byte, s *runScratch, t *words8, _ int) (bad float32) {
 	var l [16]uint8

@@ -5,17 +5,15 @@ package block
 import "github.com/moeconv/moeconv/gguf"
 
 func init() {
-	c := iq2Codec{t: gguf.IQ2_XXS, n: 32, trials: trialsIQ2(12), words: wordsIQ2_XXS, meanSquare: meanSquareOnce, store: storeIQ2_XXS, portable: blockIQ2_XXS}
-	c.iq2Form = iq2Form{weighEven32AVX2, nil, transposeAVX2, scale32AVX2, tops32AVX2, triesIQ2AVX2, codes32AVX2, look32, search32AVX2, fill32, choose32AVX2, refine32AVX2}
+	c := runCodec{t: gguf.IQ2_XXS, n: 32, words: wordsOf(gridIQ2_XXS), store: storeIQ2_XXS, portable: blockIQ2_XXS}
+	f := iq2Fit{groups: 4, trials: trialsIQ2(12)}
+	f.iq2Form = iq2Form{scale32AVX2, tops32AVX2, triesIQ2AVX2, codes32AVX2, look32, search32AVX2, fill32, choose32AVX2, refine32AVX2}
+	c.weigh, c.transpose, c.fit = weighEven32AVX2, transposeAVX2, f.fit
 	c.accelerate(avx2)
-	c.iq2Form = iq2Form{weighEven32AVX512, nil, transposeAVX512, scale32AVX512, tops32AVX512, triesIQ2AVX512, codes32AVX512, look32, search32AVX512, fill32, choose32AVX512, refine32AVX512}
+	f.iq2Form = iq2Form{scale32AVX512, tops32AVX512, triesIQ2AVX512, codes32AVX512, look32, search32AVX512, fill32, choose32AVX512, refine32AVX512}
+	c.weigh, c.transpose, c.fit = weighEven32AVX512, transposeAVX512, f.fit
 	c.accelerate(avx512)
 }
-
-var wordsIQ2_XXS = wordsOf(gridIQ2_XXS)
-
-// meanSquareOnce is the mean square of a super-block.
-func meanSquareOnce(x *[len256]float32) float32 { return meanSquare(x[:], len256) }
 
 func storeIQ2_XXS(y []byte, s *runScratch, t *words8, first int) (bad float32) {
 	var l [8]uint8

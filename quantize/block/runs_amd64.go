@@ -2,7 +2,11 @@
 
 package block
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/moeconv/moeconv/gguf"
+)
 
 //go:generate go run -C _asm . -gen runs_search -out ../runs_search_amd64.s -stubs ../runs_search_stubs_amd64.go -pkg block
 
@@ -30,18 +34,111 @@ type runScratch struct {
 	_          [2][16]float32
 	_          [3][64][16]float32 // of a batch of searches
 	_          [64]float32
+	squares    [16]float32 // mean squares of super-blocks
 }
 
 var runScratches = sync.Pool{New: func() any { return new(runScratch) }}
 
-// runOffsets are the places of runs of n weights.
-func runOffsets(n int) *[16]int {
-	offsets := new([16]int)
-	for i := range offsets {
-		offsets[i] = 4 * n * i
-	}
-	return offsets
-}
-
 // weighRuns computes values, signs and weights of runs from the first; bad is not 0 where errors may overflow.
 type weighRuns = func(s, x, importance *float32, first, runs int, sigma2 float32) (bad int)
+
+// runCodec encodes a type by 16 runs of n weights at a time.
+type runCodec struct {
+	t            gguf.Type
+	n            int
+	weigh, plain weighRuns // under importance and without
+	transpose    func(dst, src *float32, offsets *[16]int, n int)
+	twice        bool // weights take twice the mean square of a super-block
+	words        [forms]func() *words8
+	// fit fits the runs. It is not ok where the portable form must do it.
+	fit func(s *runScratch, t *words8) (ok bool)
+	// store writes a super-block whose first run is number first.
+	store    func(y []byte, s *runScratch, t *words8, first int) (bad float32)
+	portable func(y []byte, x, importance *[len256]float32) (bad float32)
+
+	form    form
+	offsets [16]int // of runs
+}
+
+func (c runCodec) accelerate(f form) {
+	c.form = f
+	for i := range c.offsets {
+		c.offsets[i] = 4 * c.n * i
+	}
+	accelerate(c.t, f, kernels{encode: c.encode})
+}
+
+func (c *runCodec) encode(dst []byte, src, importance []float32) error {
+	s := runScratches.Get().(*runScratch)
+	defer runScratches.Put(s)
+	t, size, per := c.words[c.form](), c.t.BlockSize(), 16*c.n
+	for at := 0; at < len(src); at += per {
+		if at%(16*len256) == 0 {
+			c.meanSquares(s, src[at:min(at+16*len256, len(src))])
+		}
+		x := src[at:min(at+per, len(src))]
+		var w []float32
+		if importance != nil {
+			w = importance[at : at+len(x)]
+		}
+		ok := c.load(s, x, w, at/len256%16) && c.fit(s, t)
+		for b := 0; b < len(x)/len256; b++ {
+			xb, y := (*[len256]float32)(x[b*len256:]), dst[:size]
+			dst = dst[size:]
+			var bad float32
+			switch {
+			case ok:
+				bad = c.store(y, s, t, b*len256/c.n)
+			case w == nil:
+				bad = c.portable(y, xb, nil)
+			default:
+				bad = c.portable(y, xb, (*[len256]float32)(w[b*len256:]))
+			}
+			if bad != 0 {
+				return badScale(c.t, xb[:], at+b*len256, bad)
+			}
+		}
+	}
+	return nil
+}
+
+// meanSquares finds those of up to 16 super-blocks.
+func (c *runCodec) meanSquares(s *runScratch, x []float32) {
+	blocks, done := len(x)/len256, 0
+	switch {
+	case c.form == avx512 && blocks == 16:
+		sumSquaresAVX512(&s.squares[0], &x[0], len256, 1)
+		done = 16
+	case blocks >= 8:
+		sumSquaresAVX2(&s.squares[0], &x[0], len256, blocks/8)
+		done = blocks / 8 * 8
+	}
+	for b := done; b < blocks; b++ {
+		s.squares[b] = meanSquare(x[b*len256:(b+1)*len256], 1)
+	}
+	for b, sum := range s.squares[:blocks] {
+		if c.twice {
+			sum = float32(2 * sum)
+		}
+		s.squares[b] = sum / len256
+	}
+}
+
+// load weighs up to 16 runs; their super-blocks' mean squares begin with number first.
+func (c *runCodec) load(s *runScratch, x, importance []float32, first int) (ok bool) {
+	p, runs := &s.v[0], len256/c.n
+	for b := 0; b < len(x)/len256; b++ {
+		sigma2, weigh, w := s.squares[first+b], c.weigh, (*float32)(nil)
+		if importance == nil {
+			weigh = c.plain
+		} else {
+			w = &importance[b*len256]
+		}
+		if sigma2-sigma2 != 0 || weigh(p, &x[b*len256], w, b*runs, runs, sigma2) != 0 {
+			return false
+		}
+	}
+	c.transpose(&s.lanes[0][0], &s.v[0], &c.offsets, c.n)
+	c.transpose(&s.lanes[0][16], &s.w[0], &c.offsets, c.n)
+	return true
+}

@@ -110,12 +110,13 @@ func (d *division) parts16(p reg.GPVirtual, shift int, v [3]float32) {
 
 // search tries all divisions. place counts them: the ends in the lowest two bytes.
 func (d *division) search() {
-	d.best, d.scale, d.chosen = d.eachF32(-math.MaxFloat32), d.zero(), d.each32(0xffffffff)
 	d.from, d.to = GP64(), GP64()
 	start, place, last := GP32(), GP32(), GP64()
+	LEAQ(d.at(sumsRow*d.n), last)
+	d.guess(last)
+	d.scale, d.chosen = d.zero(), d.each32(0xffffffff)
 	XORL(start, start)
 	MOVQ(d.base, d.from)
-	LEAQ(d.at(sumsRow*d.n), last)
 	outer, inner, update, next, done := label("from"), label("to"), label("update"), label("next"), label("done")
 	Label(outer)
 	MOVQ(d.from, d.to)
@@ -155,6 +156,33 @@ func (d *division) search() {
 	}
 	JMP(LabelRef(next))
 	Label(done)
+}
+
+// guess sets best to a little less than what is best of some divisions. Searches of all that begin with this or with less end
+// the same: what they keep may differ as long as it is within rounding of the same score, which steps of that size cannot carry
+// from here to the best one; the first larger step is the same for both. But few divisions are better than the guess.
+func (d *division) guess(last reg.GPVirtual) {
+	const step = 4 * sumsRow
+	d.best = d.zero()
+	MOVQ(d.base, d.from)
+	outer, inner := label("from"), label("to")
+	Label(outer)
+	MOVQ(d.from, d.to)
+	Label(inner)
+	sums, shifts := d.sums()
+	for i := range shifts {
+		qx, q2 := sums(i)
+		VMULPS(qx, qx, qx)
+		VMAXPS(d.best, d.div(qx, q2), d.best) // NaN, of no weights, counts for nothing
+	}
+	ADDQ(U32(step), d.to)
+	CMPQ(d.to, last)
+	JLE(LabelRef(inner))
+	ADDQ(U32(step), d.from)
+	CMPQ(d.from, last)
+	JLE(LabelRef(outer))
+	some := d.compare(cmpGT, d.best, d.eachF32(1e-25))
+	d.best = d.choose(some, d.mul(d.best, d.eachF32(0.999)), d.eachF32(-math.MaxFloat32))
 }
 
 // better is the mask of lanes where sums are of a better division than the best one.

@@ -171,8 +171,12 @@ func TestInterrupt(t *testing.T) {
 			if err := c.Start(); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(k.took * 2 / 3)
-			_ = c.Process.Signal(signal)
+			for start := time.Now(); time.Since(start) < 10*k.took; time.Sleep(time.Millisecond) {
+				if _, err := os.Stat(filepath.Join(dir, "q2.gguf.part.journal")); err == nil {
+					break // it is at work
+				}
+			}
+			_ = c.Process.Signal(signal) // it may be done
 			err := c.Wait()
 			k.checkNames(t, dir)
 			if c.ProcessState.ExitCode() == 130 && strings.Contains(stderr.String(), "goes on from byte") {

@@ -26,6 +26,7 @@ type Plan struct {
 	quirks   []Quirk
 	warnings []string
 
+	original  family.Original
 	vocabOnly bool
 	general   *generalResult
 }
@@ -126,6 +127,9 @@ func (p *Plan) planModel(outType string, config family.Config, class string) (*g
 	if err != nil {
 		return nil, err
 	}
+	if p.Family.Original != nil {
+		p.original = p.Family.Original(config)
+	}
 	keys := &gguf.Metadata{}
 	keys.Set("general.architecture", p.Family.Arch)
 	if config.Object("quantization_config")["quant_method"] == "mxfp4" && ot.base != gguf.Q8_0 && !p.vocabOnly {
@@ -139,6 +143,9 @@ func (p *Plan) planModel(outType string, config family.Config, class string) (*g
 	}
 	return keys, p.planTensors(config, keys, ot)
 }
+
+// Original is what the checkpoint's model computes otherwise than llama.cpp does; false where the family knows without.
+func (p *Plan) Original() (family.Original, bool) { return p.original, p.Family.Original != nil }
 
 // infer completes the config by what the checkpoint's tensors tell.
 func (p *Plan) infer(config family.Config) family.Config {

@@ -2,11 +2,10 @@ package runtime
 
 import (
 	"encoding/json"
-	"io/fs"
 	"math"
 	"os"
 	"path"
-	"strings"
+	"path/filepath"
 	"testing"
 
 	"github.com/moeconv/moeconv/convert"
@@ -20,11 +19,11 @@ const (
 	deepseekDir = "families/deepseek-moe/deepseek-moe-16b-chat"
 )
 
-// plan is a fixture's checkpoint as a source.
+// plan is a checkpoint as a source: dir is its path, or that of a fixture.
 func plan(t testing.TB, dir, outType string) *convert.Plan {
 	t.Helper()
 	opts := convert.Options{OutType: outType, Name: path.Base(dir)}
-	p, err := convert.NewPlan(withTokenizer{os.DirFS(testdata.Path(dir))}, opts)
+	p, err := convert.NewPlan(os.DirFS(located(dir)), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,18 +31,11 @@ func plan(t testing.TB, dir, outType string) *convert.Plan {
 	return p
 }
 
-// withTokenizer is a checkpoint whose tokenizer, if it is of a kind that convert does not read, is another one of at
-// most as many tokens: the decoder only counts them.
-type withTokenizer struct{ fs.FS }
-
-func (f withTokenizer) Open(name string) (fs.File, error) {
-	if _, err := fs.Stat(f.FS, "tokenizer.model"); err == nil && strings.HasPrefix(name, "tokenizer") {
-		if name == "tokenizer.model" {
-			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-		}
-		return os.Open(testdata.Path(deepseekDir, name))
+func located(dir string) string {
+	if filepath.IsAbs(dir) {
+		return dir
 	}
-	return f.FS.Open(name)
+	return testdata.Path(dir)
 }
 
 func load(t testing.TB, src gguf.Source, opts Options) *Model {
@@ -66,13 +58,7 @@ func eval(t testing.TB, s *Session, ids []int32, want Want) *Output {
 
 func readJSON(t testing.TB, v any, elem ...string) {
 	t.Helper()
-	data, err := os.ReadFile(testdata.Path(elem...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(data, v); err != nil {
-		t.Fatal(err)
-	}
+	readFile(t, v, testdata.Path(elem...))
 }
 
 // maxDiff is the largest distance between two rows.
@@ -123,4 +109,15 @@ type torch struct {
 
 func encode(tok *token.Tokenizer, text string) ([]int32, error) {
 	return tok.Encode(text, token.Options{AddSpecial: true})
+}
+
+func readFile(t testing.TB, v any, name string) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -51,7 +51,7 @@ func Load(src gguf.Source, opts Options) (*Model, error) {
 	opts.log(ledger, m.context, params.Context)
 	m.decoder, err = nn.Load(context.Background(), src, nn.Options{
 		Workers: opts.threads(), Context: m.context, Rounded: opts.Activations == ActivationsRounded,
-		KV: opts.KV, WeightCache: opts.weightCache(),
+		KV: opts.KV, WeightCache: opts.weightCache(), Compat: opts.Compat,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)

@@ -5,6 +5,7 @@ import (
 	goruntime "runtime"
 
 	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/runtime/nn"
 	"github.com/moeconv/moeconv/runtime/offload"
 )
 
@@ -34,6 +35,7 @@ type Options struct {
 	Context     int         // positions that a session holds; 0: the model's context length
 	Activations Activations // precision of layer inputs
 	KV          gguf.Type   // of the KV cache: F32, F16 or Q8_0
+	Compat      nn.Compat   // llama.cpp's formulas, or the published model's where they differ
 	// WeightCache is the largest size in bytes of a decoded copy of the weights. A model whose matrices fit in it
 	// as float32 is decoded once, by Load; any other is kept encoded and decoded tile by tile, once a batch.
 	// 0: 512 MiB. Negative: never.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/runtime"
+	"github.com/moeconv/moeconv/runtime/nn"
 	"github.com/moeconv/moeconv/runtime/offload"
 )
 
@@ -17,6 +18,7 @@ type runFlags struct {
 	context        int
 	activations    string
 	kv             string
+	compat         string
 	cpuMoE         bool
 	nCPUMoE        int
 	overrides      []string
@@ -29,6 +31,7 @@ func (r *runFlags) register(f *pflag.FlagSet, activations, kv string) {
 	f.IntVarP(&r.context, "ctx", "c", 0, "positions of the context (default: the model's)")
 	f.StringVar(&r.activations, "activations", activations, "layer inputs: f32, or rounded as llama.cpp rounds them")
 	f.StringVar(&r.kv, "kv", kv, "type of the KV cache: f32, f16 or q8_0")
+	f.StringVar(&r.compat, "compat", "llama.cpp", "formulas where the published model's differ from llama.cpp's (Phi-3.5-MoE, GPT-OSS): llama.cpp, or hf")
 	f.BoolVar(&r.cpuMoE, "cpu-moe", false, "place all routed experts in host memory")
 	f.IntVar(&r.nCPUMoE, "n-cpu-moe", -1, "place the routed experts of the first `N` layers in host memory")
 	f.StringArrayVar(&r.overrides, "override-tensor", nil, "place tensors: `REGEX=PLACE` (CPU or device), repeatable")
@@ -45,6 +48,13 @@ func (r *runFlags) options(cmd *cobra.Command) (runtime.Options, error) {
 		opts.Activations = runtime.ActivationsRounded
 	default:
 		return opts, usageError{fmt.Errorf("--activations %s: want f32 or rounded", r.activations)}
+	}
+	switch r.compat {
+	case "llama.cpp":
+	case "hf":
+		opts.Compat = nn.CompatHF
+	default:
+		return opts, usageError{fmt.Errorf("--compat %s: want llama.cpp or hf", r.compat)}
 	}
 	kv, err := gguf.ParseType(r.kv)
 	if err != nil {

@@ -27,12 +27,16 @@ func logitsCmd(a *app) *cobra.Command {
 		Use:   "logits SRC --tokens 1,2,3",
 		Short: "Print the logits of the last position, or of all",
 		Long: `logits evaluates token ids and prints f32 logits, one row a position. Activations
-and the KV cache are f32 unless told otherwise.`,
+and the KV cache are f32 unless told otherwise; the context, by which some models choose
+between two sets of rotary frequencies, is as long as the tokens, 512 at least.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ids, err := parseIDs(list)
 			if err != nil {
 				return err
+			}
+			if run.context == 0 {
+				run.context = max(512, len(ids))
 			}
 			m, done, err := a.load(args[0], src, run, cmd)
 			if err != nil {

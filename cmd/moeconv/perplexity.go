@@ -54,11 +54,9 @@ positions with the same most likely token).`,
 			if err != nil {
 				return err
 			}
-			ctxLen := run.context
-			if ctxLen == 0 {
-				ctxLen = 512
+			if run.context == 0 {
+				run.context = 512
 			}
-			run.context = 0
 			m, done, err := a.load(args[0], src, run, cmd)
 			if err != nil {
 				return err
@@ -66,7 +64,7 @@ positions with the same most likely token).`,
 			defer done()
 			progress, end := a.track("perplexity", false)
 			defer end()
-			opts := verify.PerplexityOptions{Context: ctxLen, Chunks: chunks, Progress: progress}
+			opts := verify.PerplexityOptions{Context: run.context, Chunks: chunks, Progress: progress}
 			doc := perplexityDoc{envelope: a.envelope()}
 			if err := doc.measure(cmd, a, m, text, base, src, opts, run); err != nil {
 				return err

@@ -21,6 +21,7 @@ func init() {
 		Optional: []names.Role{names.OutputWeight},
 		Vocab:    []string{"llama"},
 		Pre:      []string{"afmoe"},
+		Graph:    &Graph{Rope: RopeNeox, NoRopeEvery: 4, EmbedScale: true, Windows: Windows{Kind: WindowSliding, Every: 4}, Gate: Sigmoid, FromFile: KeyedRouting},
 	})
 }
 

@@ -19,6 +19,7 @@ func init() {
 		Required: []string{"feed_forward_length", "expert_count", "expert_used_count"},
 		Optional: []names.Role{names.OutputWeight},
 		Vocab:    []string{"arctic"},
+		Graph:    &Graph{Rope: RopeNorm, Gate: Softmax, NormalizeWeights: true},
 	})
 }
 

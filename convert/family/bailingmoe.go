@@ -19,6 +19,7 @@ func init() {
 		Required: []string{"expert_count", "expert_used_count", "expert_feed_forward_length", "expert_shared_count"},
 		Vocab:    []string{"gpt2"},
 		Pre:      []string{"bailingmoe"},
+		Graph:    &Graph{Rope: RopeNorm, Gate: Softmax, FromFile: KeyedNorm | KeyedScale},
 	})
 }
 

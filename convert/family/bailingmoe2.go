@@ -23,6 +23,7 @@ func init() {
 		Reads:    []string{"partial_rotary_factor"},
 		Vocab:    []string{"gpt2"},
 		Pre:      []string{"bailingmoe2", "bailingmoe"},
+		Graph:    &Graph{Rope: RopeNeox, FromFile: KeyedRouting},
 	})
 }
 

@@ -22,6 +22,7 @@ func init() {
 		Pre:      []string{"dbrx"},
 
 		QuantizeRouter: true,
+		Graph:          &Graph{Rope: RopeNeox, Norm: LayerNorm, Gate: Softmax, NormalizeWeights: true},
 	})
 }
 

@@ -22,7 +22,7 @@ func init() {
 		Optional: []names.Role{names.OutputWeight},
 		Vocab:    []string{"sentencepiece", "gpt2"},
 		Pre:      []string{"deepseek-llm"},
-		Graph:    &Graph{Rope: RopeNorm, Act: SiLU, Gate: Softmax, NormalizeWeights: false},
+		Graph:    &Graph{Rope: RopeNorm, Gate: Softmax, FromFile: KeyedScale},
 	})
 }
 

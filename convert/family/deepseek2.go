@@ -22,6 +22,7 @@ func init() {
 		Optional: latentOptional,
 		Vocab:    []string{"gpt2", "kimi"},
 		Pre:      []string{"deepseek-v3", "deepseek-llm"},
+		Graph:    &Graph{Rope: RopeNorm, Tune: Tuning{FromFile: true}, Gate: Softmax, FromFile: KeyedRouting},
 	})
 }
 

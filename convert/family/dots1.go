@@ -22,6 +22,7 @@ func init() {
 		Required: []string{"feed_forward_length", "expert_count", "expert_used_count", "expert_feed_forward_length", "expert_shared_count", "expert_gating_func"},
 		Optional: []names.Role{"exp_probs_b.bias"},
 		Pre:      []string{"qwen2"},
+		Graph:    &Graph{Rope: RopeNeox, FromFile: KeyedRouting},
 	})
 }
 

@@ -23,6 +23,7 @@ func init() {
 		Required: []string{"feed_forward_length", "expert_count", "expert_used_count", "expert_feed_forward_length", "interleave_moe_layer_step"},
 		Optional: []names.Role{names.OutputWeight, "exp_probs_b.bias"},
 		Vocab:    []string{"ernie"},
+		Graph:    &Graph{Rope: RopeNorm, Gate: Softmax, NormalizeWeights: true},
 	})
 }
 

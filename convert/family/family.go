@@ -59,6 +59,8 @@ type Family struct {
 	// Pre are the family's pre-tokenizers, the likeliest first, where a tokenizer's structure fits several.
 	Pre []string
 
+	// Original is what a checkpoint's model computes otherwise than llama.cpp does; nil: Graph.Original for all.
+	Original func(Config) Original
 	// Graph is nil for an architecture that the runtime does not run.
 	Graph *Graph
 }
@@ -82,35 +84,6 @@ type Only struct {
 	Key   string
 	Value any    // bool, string, or a number as int64 or float64
 	Why   string // what another value would mean, for the message; may be empty
-}
-
-// RopePairing says which two elements of a head rotary embedding turns together.
-type RopePairing uint8
-
-// The pairings: neighbours (2i, 2i+1), or halves (i, i+n/2).
-const (
-	RopeNorm RopePairing = iota
-	RopeNeox
-)
-
-// Activation is the feed-forward network's nonlinearity.
-type Activation uint8
-
-// SiLU is x*sigmoid(x), applied to the gate.
-const SiLU Activation = iota
-
-// GatingFunc turns router logits into the weights of experts.
-type GatingFunc uint8
-
-// Softmax runs over all experts, before the top ones are taken.
-const Softmax GatingFunc = iota
-
-// Graph is what runtime needs to know of a family beyond its file.
-type Graph struct {
-	Rope             RopePairing
-	Act              Activation
-	Gate             GatingFunc
-	NormalizeWeights bool // the used experts' weights are divided by their sum
 }
 
 var (

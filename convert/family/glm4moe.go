@@ -25,6 +25,7 @@ func init() {
 		Reads:    []string{"partial_rotary_factor"},
 		Vocab:    []string{"glm"},
 		Pre:      []string{"glm4"},
+		Graph:    &Graph{Rope: RopeNeox, Gate: Sigmoid, FromFile: KeyedRouting},
 	})
 }
 

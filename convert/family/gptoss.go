@@ -24,6 +24,9 @@ func init() {
 		Optional: []names.Role{"attn_q.bias", "attn_k.bias", "attn_v.bias"},
 		Vocab:    []string{"gpt2"},
 		Pre:      []string{"gpt-4o"},
+		Original: func(c Config) Original { return Original{YarnUnrounded: gptossFilled(c).Rope().isFalse("truncate")} },
+		Graph: &Graph{Rope: RopeNeox, Windows: Windows{Kind: WindowSliding, Every: 2}, Act: SwiGLUOAI, Gate: SoftmaxUsed,
+			Original: &Original{YarnUnrounded: true}},
 	})
 }
 
@@ -38,7 +41,7 @@ func gptossFilled(c Config) Config {
 	c = defaults{"rms_norm_eps": "1e-05", "max_position_embeddings": "131072", "sliding_window": "128", "num_key_value_heads": "8", "head_dim": "64", "num_experts_per_tok": "4"}.fill(c)
 	if !c.Has("rope_scaling") && !c.Has("rope_parameters") {
 		n := func(s string) json.Number { return json.Number(s) }
-		c = c.With("rope_parameters", map[string]any{"rope_type": "yarn", "factor": n("32.0"), "beta_fast": n("32.0"), "beta_slow": n("1.0"), "original_max_position_embeddings": n("4096")})
+		c = c.With("rope_parameters", map[string]any{"rope_type": "yarn", "factor": n("32.0"), "beta_fast": n("32.0"), "beta_slow": n("1.0"), "original_max_position_embeddings": n("4096"), "truncate": false})
 	}
 	return c.withTheta("150000.0")
 }

@@ -24,6 +24,7 @@ func init() {
 		Optional: []names.Role{names.OutputWeight},
 		Vocab:    []string{"llama"},
 		Pre:      []string{"refact"},
+		Graph:    &Graph{Rope: RopeNorm, Gate: Softmax, NormalizeWeights: true},
 	})
 }
 

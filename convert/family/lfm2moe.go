@@ -23,6 +23,7 @@ func init() {
 		Optional: []names.Role{names.OutputWeight},
 		Vocab:    []string{"gpt2"},
 		Pre:      []string{"lfm2"},
+		Graph:    &Graph{Rope: RopeNeox, NormalizeWeights: true, FromFile: KeyedGate},
 	})
 }
 

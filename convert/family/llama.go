@@ -25,7 +25,7 @@ func init() {
 		Optional: []names.Role{names.OutputWeight, names.RopeFreqs, "attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.bias", "ffn_gate.bias", "ffn_up.bias", "ffn_down.bias"},
 		Vocab:    []string{"llama"},
 		Pre:      []string{"llama-bpe"},
-		Graph:    &Graph{Rope: RopeNorm, Act: SiLU, Gate: Softmax, NormalizeWeights: true},
+		Graph:    &Graph{Rope: RopeNorm, Gate: Softmax, NormalizeWeights: true},
 	})
 }
 

@@ -24,6 +24,7 @@ func init() {
 		Required: []string{"feed_forward_length", "expert_count", "expert_used_count", "expert_feed_forward_length", "rope.dimension_count", "expert_gating_func"},
 		Reads:    []string{"partial_rotary_factor"},
 		Pre:      []string{"minimax-m2"},
+		Graph:    &Graph{Rope: RopeNeox, NormalizeWeights: true, FromFile: KeyedGate},
 	})
 }
 

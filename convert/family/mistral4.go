@@ -23,6 +23,7 @@ func init() {
 		Optional: latentOptional,
 		Vocab:    []string{"gpt2", "kimi"},
 		Pre:      []string{"tekken"},
+		Graph:    &Graph{Rope: RopeNorm, Tune: Tuning{FromFile: true}, Gate: Softmax, FromFile: KeyedRouting},
 	})
 }
 

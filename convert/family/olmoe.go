@@ -23,6 +23,7 @@ func init() {
 		Contract: olmoeContract,
 		Required: []string{"feed_forward_length", "expert_count", "expert_used_count"},
 		Pre:      []string{"olmo", "dbrx"},
+		Graph:    &Graph{Rope: RopeNeox, Gate: Softmax},
 	})
 }
 

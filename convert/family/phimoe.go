@@ -25,6 +25,9 @@ func init() {
 		Required:  []string{"feed_forward_length", "expert_count", "expert_used_count"},
 		Optional:  []names.Role{"attn_q.bias", "attn_k.bias", "attn_v.bias", "rope_factors_long", "rope_factors_short"},
 		Vocab:     []string{"phi"},
+		Original:  phimoeOriginal,
+		Graph: &Graph{Rope: RopeNeox, Gate: Softmax, NormalizeWeights: true,
+			Original: &Original{LayerNorm: true, Jitter: 0.01, RopeScale: [2]float64{1.243163121016122, 1.243163121016122}}},
 	})
 }
 
@@ -97,6 +100,13 @@ func phimoeKeys(c Config, md *gguf.Metadata) error {
 	md.Set(md.ArchKey("expert_used_count"), uint32(c.Count("num_experts_per_tok")))
 	md.Set(md.ArchKey("expert_count"), uint32(c.Count("num_local_experts")))
 	return c.Err()
+}
+
+// phimoeOriginal is the model's norm and router, and its scales of rotary embedding where it has some.
+func phimoeOriginal(c Config) Original {
+	r := c.phimoeRope()
+	return Original{LayerNorm: true, Jitter: float32(defaults{"router_jitter_noise": "0.01"}.fill(c).Float("router_jitter_noise")),
+		RopeScale: [2]float64{r.floatOr("short_mscale", 0), r.floatOr("long_mscale", 0)}}
 }
 
 func phimoeRules(c Config) []Rule {

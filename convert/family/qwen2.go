@@ -23,6 +23,7 @@ func init() {
 		Optional: append([]names.Role{names.OutputWeight}, qkvBiases...),
 		Vocab:    []string{"sentencepiece", "gpt2"},
 		Pre:      []string{"qwen2"},
+		Graph:    &Graph{Rope: RopeNeox},
 	})
 }
 

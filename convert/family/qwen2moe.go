@@ -24,6 +24,7 @@ func init() {
 		Required: []string{"feed_forward_length", "expert_count", "expert_used_count", "expert_feed_forward_length"},
 		Optional: qkvBiases,
 		Pre:      []string{"qwen2"},
+		Graph:    &Graph{Rope: RopeNeox, Gate: Softmax},
 	})
 }
 

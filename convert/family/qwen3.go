@@ -23,6 +23,7 @@ func init() {
 		Optional: []names.Role{names.OutputWeight},
 		Vocab:    []string{"sentencepiece", "gpt2"},
 		Pre:      []string{"qwen2"},
+		Graph:    &Graph{Rope: RopeNeox},
 	})
 }
 

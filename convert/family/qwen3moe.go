@@ -22,6 +22,7 @@ func init() {
 		Required: []string{"feed_forward_length", "expert_count", "expert_used_count", "expert_feed_forward_length"},
 		Optional: []names.Role{names.OutputWeight},
 		Pre:      []string{"qwen2"},
+		Graph:    &Graph{Rope: RopeNeox, Gate: Softmax, NormalizeWeights: true},
 	})
 }
 

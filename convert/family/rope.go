@@ -68,6 +68,8 @@ func (r Rope) Type() string {
 // Has reports whether a field is there and not null.
 func (r Rope) Has(key string) bool { return r.fields[key] != nil }
 
+func (r Rope) isFalse(key string) bool { return r.fields[key] == false }
+
 // Float is a number field, which must be there.
 func (r Rope) Float(key string) float64 {
 	if !r.Has(key) {

@@ -4,19 +4,89 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/moeconv/moeconv/convert/family"
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/runtime/kernel"
 )
 
+// selfAttention is what the block's attention makes of in, in s.tmp.
+func (s *State) selfAttention(il int, l *layer, in *input) error {
+	p, n := s.d.Params, in.n
+	q, k, v := mat(&s.q, n, p.Heads*p.HeadDim), mat(&s.k, n, l.kvHeads*p.HeadDim), mat(&s.v, n, l.kvHeads*p.ValueDim)
+	b := batch{s: s}
+	b.add(l.q, in, q)
+	b.add(l.k, in, k)
+	b.add(l.v, in, v)
+	if l.gate != nil {
+		b.add(l.gate, in, mat(&s.gate, n, p.Heads*p.ValueDim))
+	}
+	if err := b.run(); err != nil {
+		return err
+	}
+	s.d.workers.rows(n, 4*(q.Stride+k.Stride), func(_, lo, hi int) {
+		addBias(q, l.qBias, lo, hi)
+		addBias(k, l.kBias, lo, hi)
+		addBias(v, l.vBias, lo, hi)
+		for _, m := range []kernel.Mat{q, k, v} {
+			clamp(m.Data[lo*m.Stride:hi*m.Stride], p.Clamp)
+		}
+		s.place(l, q, l.qNorm, p.Heads, lo, hi)
+		s.place(l, k, l.kNorm, l.kvHeads, lo, hi)
+		s.tune(l, q, lo, hi)
+	})
+	if err := s.attention(il, l, n); err != nil {
+		return err
+	}
+	out := kernel.Mat{Data: s.attn, Stride: p.Heads * p.ValueDim}
+	if l.gate != nil {
+		s.d.workers.rows(n, 4*out.Stride, func(_, lo, hi int) {
+			sigmoidTimes(out.Data[lo*out.Stride:hi*out.Stride], s.gate[lo*out.Stride:hi*out.Stride])
+		})
+	}
+	tmp := mat(&s.tmp, n, p.Embedding)
+	b.add(l.o, s.heads.set(out, n, out.Stride), tmp)
+	if err := b.run(); err != nil {
+		return err
+	}
+	addBias(tmp, l.oBias, 0, n)
+	return nil
+}
+
+// place normalises and rotates rows lo to hi of queries or keys, in the family's order.
+func (s *State) place(l *layer, x kernel.Mat, w vector, heads, lo, hi int) {
+	p := s.d.Params
+	if w != nil && p.Graph.QKNorm == family.QKNormFirst {
+		s.normHeads(x, w, heads, p.HeadDim, lo, hi)
+	}
+	if l.rotated {
+		s.rope(l).turn(x, heads, p.HeadDim, 0, s.n, lo, hi)
+	}
+	if w != nil && p.Graph.QKNorm == family.QKNormLast || l.rotated && p.Graph.QKNorm == family.QKNormPlain {
+		s.normHeads(x, w, heads, p.HeadDim, lo, hi)
+	}
+}
+
+// tune scales rows lo to hi of queries by their positions, where the family does.
+func (s *State) tune(l *layer, q kernel.Mat, lo, hi int) {
+	t := s.d.Params.Tune
+	if t.Scale == 0 || l.rotated && t.Unturned {
+		return
+	}
+	for r := lo; r < hi; r++ {
+		f := float32(1 + float64(t.Scale)*math.Log(1+math.Floor(float64(s.n+r+t.Offset)/float64(t.Length))))
+		scale(q.Row(r, q.Stride), f)
+	}
+}
+
 // attention computes s.attn from s.q, s.k and s.v of n tokens at positions s.n on, after storing keys and values.
-func (s *State) attention(il, n int) error {
+func (s *State) attention(il int, l *layer, n int) error {
 	p, c := s.d.Params, &s.caches[il]
 	c.reserve(s.n+n, s.n, s.d.opts.Context)
-	width := p.KVHeads * p.HeadDim
+	keys, values := c.heads*c.keyDim, c.heads*c.valueDim
 	errs := make([]error, n)
-	s.d.workers.rows(n, 4*width, func(worker, lo, hi int) {
+	s.d.workers.rows(n, 2*(keys+values), func(worker, lo, hi int) {
 		for t := lo; t < hi; t++ {
-			errs[t] = c.put(&s.rounders[worker], s.k[t*width:][:width], s.v[t*width:][:width], s.n+t)
+			errs[t] = c.put(&s.rounders[worker], s.k[t*keys:][:keys], s.v[t*values:][:values], s.n+t)
 		}
 	})
 	for t, err := range errs {
@@ -24,12 +94,13 @@ func (s *State) attention(il, n int) error {
 			return fmt.Errorf("nn: position %d: KV cache of block %d: %w", s.n+t, il, err)
 		}
 	}
-	group := p.Heads / p.KVHeads
+	mat(&s.attn, n, p.Heads*p.ValueDim)
+	group := p.Heads / c.heads
 	if c.kind != gguf.F32 { // a head's keys and values are decoded once for all that use them
-		s.d.workers.run(p.KVHeads, func(worker, h int) {
+		s.d.workers.run(c.heads, func(worker, h int) {
 			k, v := c.head(h, s.n+n, &s.kv[worker])
 			for i := range group {
-				s.attend(worker, h*group+i, 0, n, k, v)
+				s.attend(worker, l, h*group+i, 0, n, k, v)
 			}
 		})
 		return nil
@@ -40,7 +111,7 @@ func (s *State) attention(il, n int) error {
 	tasks.run(p.Heads*blocks, func(worker, i int) {
 		h, t := i/blocks, i%blocks*step
 		k, v := c.head(h/group, s.n+n, nil)
-		s.attend(worker, h, t, min(n, t+step), k, v)
+		s.attend(worker, l, h, t, min(n, t+step), k, v)
 	})
 	return nil
 }
@@ -48,25 +119,44 @@ func (s *State) attention(il, n int) error {
 // scoreElements bounds the attention weights computed together.
 const scoreElements = 1 << 17
 
-// attend computes head h of tokens lo to hi: softmax(q*k/sqrt(dim)) * v over the positions up to each token's own.
-func (s *State) attend(worker, h, lo, hi int, k, v kernel.Mat) {
+// attend computes head h of tokens lo to hi: softmax(scale*q*k) * v over the positions that each token sees.
+func (s *State) attend(worker int, l *layer, h, lo, hi int, k, v kernel.Mat) {
 	p := s.d.Params
-	scale := float32(1 / math.Sqrt(float64(p.HeadDim)))
-	width := p.Heads * p.HeadDim
-	q := kernel.Mat{Data: s.q[h*p.HeadDim:], Stride: width}
-	out := kernel.Mat{Data: s.attn[h*p.HeadDim:], Stride: width}
+	q := kernel.Mat{Data: s.q[h*p.HeadDim:], Stride: p.Heads * p.HeadDim}
+	out := kernel.Mat{Data: s.attn[h*p.ValueDim:], Stride: p.Heads * p.ValueDim}
 	for lo < hi {
 		step := min(hi-lo, max(1, scoreElements/(s.n+hi)))
-		positions := s.n + lo + step
-		scores := mat(&s.scores[worker], step, positions)
-		kernel.MatMul(scores, k, q.From(lo), positions, step, p.HeadDim)
+		// Sums run in eight lanes, so a first position that is a multiple of eight leaves them as they are.
+		first := p.seenFrom(l, s.n+lo) &^ 7
+		positions := s.n + lo + step - first
+		scores := mat(&s.scores[worker], step, positions+1) // one more for a sink
+		kernel.MatMul(scores, k.From(first), q.From(lo), positions, step, p.HeadDim)
 		for t := range step {
-			seen := s.n + lo + t + 1
-			row := scores.Row(t, positions)
-			kernel.Softmax(row[:seen], scale)
-			clear(row[seen:])
+			pos := s.n + lo + t
+			from, to := p.seenFrom(l, pos)-first, pos+1-first
+			row := scores.Row(t, positions+1)
+			if l.sinks != nil {
+				row[to] = l.sinks[h] / p.Scale
+				kernel.Softmax(row[from:to+1], p.Scale)
+			} else {
+				kernel.Softmax(row[from:to], p.Scale)
+			}
+			clear(row[:from])
+			clear(row[to:])
 		}
-		kernel.MatMul(out.From(lo), v, scores, p.HeadDim, step, positions)
+		seen := kernel.Mat{Data: v.Data[first:], Stride: v.Stride}
+		kernel.MatMul(out.From(lo), seen, scores, p.ValueDim, step, positions)
 		lo += step
 	}
+}
+
+// seenFrom is the first position that one at pos attends to.
+func (p *Params) seenFrom(l *layer, pos int) int {
+	switch {
+	case !l.windowed:
+		return 0
+	case p.Graph.Windows.Kind == family.WindowChunked:
+		return pos / p.Window * p.Window
+	}
+	return max(0, pos-p.Window+1)
 }

@@ -9,32 +9,6 @@ import (
 	"github.com/moeconv/moeconv/runtime/kernel"
 )
 
-// vector is a small float32 tensor: a norm or a bias. Nil where the model has none.
-type vector []float32
-
-// ffn is a gated feed-forward network: down(act(gate(x)) * up(x)).
-type ffn struct{ gate, up, down *matrix }
-
-// layer is the weights of one block.
-type layer struct {
-	attnNorm, ffnNorm          vector // [embedding]
-	q, k, v, o                 *matrix
-	qBias, kBias, vBias, oBias vector
-	router                     *matrix // nil: the block is dense
-	dense                      ffn     // of a dense block
-	experts                    ffn     // of the others, stacked
-	shared                     ffn     // beside experts; nil matrices where there are none
-}
-
-// weights is a whole model.
-type weights struct {
-	embedding  *matrix // [vocabulary][embedding]
-	outputNorm vector
-	output     *matrix // the embedding where tied
-	ropeFreqs  vector  // [rope dims/2] divisors of the frequencies
-	layers     []layer
-}
-
 // binder finds tensors by name, checks their shapes and remembers which were asked for.
 type binder struct {
 	tensors  []gguf.TensorInfo
@@ -103,6 +77,7 @@ func (b *binder) matrix(name string, required bool, shape ...int) *matrix {
 	t := b.tensors[i]
 	decode, _ := kernel.DecoderOf(t.Type)
 	m := &matrix{info: t, tensor: i, cols: int(t.Shape.NE(0)), rows: int(t.Shape.NE(1)), experts: int(t.Shape.NE(2)), decode: decode}
+	m.stack = m.rows
 	if b.rounded {
 		m.dot = kernel.DotType(t.Type)
 	}
@@ -110,8 +85,13 @@ func (b *binder) matrix(name string, required bool, shape ...int) *matrix {
 	return m
 }
 
-func (b *binder) vector(name string, required bool, n int) vector {
-	i := b.checked(name, required, gguf.Shape{int64(n)})
+// vector is a tensor of one dimension, or of more: an expert's biases lie together.
+func (b *binder) vector(name string, required bool, shape ...int) vector {
+	want := make(gguf.Shape, len(shape))
+	for i, n := range shape {
+		want[i] = int64(n)
+	}
+	i := b.checked(name, required, want)
 	if i < 0 {
 		return nil
 	}
@@ -133,14 +113,17 @@ func (b *binder) bind(p Params) (*weights, error) {
 	}
 	w := &weights{
 		embedding:  b.matrix(names.TokenEmbd.Weight(), true, p.Embedding, -1),
-		outputNorm: b.vector(names.OutputNorm.Weight(), true, p.Embedding),
-		ropeFreqs:  b.vector(names.RopeFreqs.Weight(), false, p.RopeDims/2),
+		outputNorm: b.norm(-1, p.Embedding, names.OutputNorm, "token_embd_norm"),
+		ropeFreqs:  b.vector(names.RopeFreqs.Weight(), false, p.Rope.Dims/2),
+		ropeLong:   b.vector("rope_factors_long.weight", false, p.Rope.Dims/2),
+		ropeShort:  b.vector("rope_factors_short.weight", false, p.Rope.Dims/2),
 	}
 	if w.embedding != nil {
 		w.output = b.matrix(names.OutputWeight.Weight(), false, p.Embedding, w.embedding.rows)
 		if w.output == nil {
 			w.output = w.embedding
 		}
+		w.outputBias = b.vector(bias(names.OutputWeight, -1), false, w.embedding.rows)
 	}
 	for i := range p.Blocks {
 		w.layers = append(w.layers, b.layer(p, i))
@@ -149,51 +132,47 @@ func (b *binder) bind(p Params) (*weights, error) {
 		}
 	}
 	if len(b.errs) == 0 {
-		for _, t := range b.tensors {
-			if _, left := b.byName[t.Name]; left {
-				b.failf("tensor %q is not part of the graph of %s", t.Name, p.Arch)
-			}
-		}
+		b.leftOver(p)
 	}
 	return w, errors.Join(b.errs...)
 }
 
-func (b *binder) layer(p Params, i int) layer {
-	heads, kv := p.Heads*p.HeadDim, p.KVHeads*p.HeadDim
-	l := layer{
-		attnNorm: b.vector(names.AttnNorm.In(i), true, p.Embedding),
-		ffnNorm:  b.vector(names.FFNNorm.In(i), true, p.Embedding),
-		q:        b.matrix(names.AttnQ.In(i), true, p.Embedding, heads),
-		k:        b.matrix(names.AttnK.In(i), true, p.Embedding, kv),
-		v:        b.matrix(names.AttnV.In(i), true, p.Embedding, kv),
-		o:        b.matrix(names.AttnOutput.In(i), true, heads, p.Embedding),
-		qBias:    b.vector(bias(names.AttnQ, i), false, heads),
-		kBias:    b.vector(bias(names.AttnK, i), false, kv),
-		vBias:    b.vector(bias(names.AttnV, i), false, kv),
-		oBias:    b.vector(bias(names.AttnOutput, i), false, p.Embedding),
+// leftOver fails on tensors that were not asked for, but for those of blocks that are not run.
+func (b *binder) leftOver(p Params) {
+	for _, t := range b.tensors {
+		_, left := b.byName[t.Name]
+		if block := names.Parse(t.Name).Block; left && (block < p.Blocks || block >= p.Blocks+p.Unused) {
+			b.failf("tensor %q is not part of the graph of %s", t.Name, p.Arch)
+		}
 	}
-	if _, routed := b.byName[names.FFNGateInp.In(i)]; !routed {
-		l.dense = b.ffn(p, i, p.FFN, names.FFNGate, names.FFNUp, names.FFNDown)
-		return l
-	}
-	l.router = b.matrix(names.FFNGateInp.In(i), true, p.Embedding, p.Experts)
-	l.experts = b.ffn(p, i, p.ExpertFFN, names.FFNGateExps, names.FFNUpExps, names.FFNDownExps, p.Experts)
-	if t, ok := b.byName[names.FFNUpShexp.In(i)]; ok {
-		width := int(min(b.tensors[t].Shape.NE(1), maxDim))
-		l.shared = b.ffn(p, i, width, names.FFNGateShexp, names.FFNUpShexp, names.FFNDownShexp)
-	}
-	return l
 }
 
-// ffn binds the three matrices of a feed-forward network; stack is the number of experts, where they are stacked.
-func (b *binder) ffn(p Params, block, width int, gate, up, down names.Role, stack ...int) ffn {
-	in := append([]int{p.Embedding, width}, stack...)
-	out := append([]int{width, p.Embedding}, stack...)
-	return ffn{
-		gate: b.matrix(gate.In(block), true, in...),
-		up:   b.matrix(up.In(block), true, in...),
-		down: b.matrix(down.In(block), true, out...),
+// norm is that of the first role the file has; one of them is required.
+func (b *binder) norm(block, n int, roles ...names.Role) norm {
+	for _, r := range roles {
+		if b.has(r, block) {
+			return norm{b.vector(weight(r, block), true, n), b.vector(bias(r, block), false, n)}
+		}
 	}
+	b.failf("tensor %q is missing", weight(roles[0], block))
+	return norm{}
+}
+
+// optionalNorm is norm, without weights where the file has none.
+func (b *binder) optionalNorm(block, n int, r names.Role) norm {
+	if !b.has(r, block) {
+		return norm{}
+	}
+	return b.norm(block, n, r)
+}
+
+func (b *binder) has(r names.Role, block int) bool {
+	_, ok := b.byName[weight(r, block)]
+	return ok
+}
+
+func weight(r names.Role, block int) string {
+	return names.Name{Role: r, Block: block, Suffix: "weight"}.String()
 }
 
 func bias(r names.Role, block int) string {

@@ -3,7 +3,6 @@ package nn
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/moeconv/moeconv/runtime/kernel"
 )
@@ -11,10 +10,13 @@ import (
 // forward appends tokens, at most batchTokens, to the text. It returns the logits of those from index first on.
 func (s *State) forward(ctx context.Context, tokens []int32, first int) ([][]float32, error) {
 	p, w, n := s.d.Params, s.d.w, len(tokens)
-	s.rope.extend(p, w.ropeFreqs, s.n+n)
+	s.extendRope(n)
 	x := mat(&s.x, n, p.Embedding)
 	for t, id := range tokens {
 		w.embedding.row(x.Row(t, p.Embedding), int(id))
+	}
+	if p.EmbeddingScale != 1 {
+		scale(x.Data, p.EmbeddingScale)
 	}
 	if err := s.finite(x, n, p.Embedding, "the embedding"); err != nil {
 		return nil, err
@@ -23,18 +25,7 @@ func (s *State) forward(ctx context.Context, tokens []int32, first int) ([][]flo
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		l := &w.layers[il]
-		if err := s.selfAttention(il, l, s.normalise(x, l.attnNorm, n)); err != nil {
-			return nil, err
-		}
-		in := s.normalise(x, l.ffnNorm, n)
-		err := error(nil)
-		if l.router != nil {
-			err = s.moe(il, l, in)
-		} else {
-			err = s.feedForward(l.dense, in)
-		}
-		if err != nil {
+		if err := s.block(il, &w.layers[il], x, n); err != nil {
 			return nil, err
 		}
 		if err := s.finite(x, n, p.Embedding, fmt.Sprintf("block %d", il)); err != nil {
@@ -48,56 +39,64 @@ func (s *State) forward(ctx context.Context, tokens []int32, first int) ([][]flo
 	return logits, err
 }
 
-// selfAttention adds to s.x what the block's attention makes of in.
-func (s *State) selfAttention(il int, l *layer, in *input) error {
-	p, n := s.d.Params, in.n
-	width, kvWidth := p.Heads*p.HeadDim, p.KVHeads*p.HeadDim
-	q, k, v := mat(&s.q, n, width), mat(&s.k, n, kvWidth), mat(&s.v, n, kvWidth)
-	b := batch{s: s}
-	b.add(l.q, in, q)
-	b.add(l.k, in, k)
-	b.add(l.v, in, v)
-	if err := b.run(); err != nil {
+// block adds to x, n rows, what attention and feed-forward network of block il make of it.
+func (s *State) block(il int, l *layer, x kernel.Mat, n int) error {
+	if l.expertsNorm.weight != nil { // experts see what attention sees
+		copy(mat(&s.before, n, x.Stride).Data, x.Data)
+	}
+	if err := s.mix(il, l, s.normalise(x, l.attnNorm, n)); err != nil {
 		return err
 	}
-	s.d.workers.rows(n, 4*(width+kvWidth), func(_, lo, hi int) {
-		addBias(q, l.qBias, lo, hi)
-		addBias(k, l.kBias, lo, hi)
-		addBias(v, l.vBias, lo, hi)
-		s.rope.turn(p, q, p.Heads, s.n, lo, hi)
-		s.rope.turn(p, k, p.KVHeads, s.n, lo, hi)
-	})
-	out := mat(&s.attn, n, width)
-	if err := s.attention(il, n); err != nil {
+	s.addLayer(l.attnPost, n)
+	if l.dense.up != nil {
+		if err := s.feedForward(l.dense, s.normalise(x, l.ffnNorm, n)); err != nil {
+			return err
+		}
+		s.addLayer(l.ffnPost, n)
+	}
+	if l.router == nil {
+		return nil
+	}
+	in := l.ffnNorm
+	if l.expertsNorm.weight != nil {
+		x, in = kernel.Mat{Data: s.before, Stride: x.Stride}, l.expertsNorm
+	}
+	if err := s.moe(il, l, s.normalise(x, in, n)); err != nil {
 		return err
 	}
-	tmp := mat(&s.tmp, n, p.Embedding)
-	b.add(l.o, s.heads.set(out, n, width), tmp)
-	if err := b.run(); err != nil {
-		return err
-	}
-	addBias(tmp, l.oBias, 0, n)
-	s.addTo(s.x, tmp.Data, n)
+	s.addLayer(l.ffnPost, n)
 	return nil
 }
 
-// feedForward adds to s.x what a dense feed-forward network makes of in.
+// mix is what the block's attention, or what stands in its place, makes of in, in s.tmp.
+func (s *State) mix(il int, l *layer, in *input) error {
+	switch {
+	case l.conv != nil:
+		return s.shortConvolution(il, l, in)
+	case l.latent != nil:
+		return s.latentAttention(il, l, in)
+	}
+	return s.selfAttention(il, l, in)
+}
+
+// feedForward is what a dense feed-forward network makes of in, in s.tmp.
 func (s *State) feedForward(f ffn, in *input) error {
-	p, n := s.d.Params, in.n
-	width := f.up.rows
-	gate, up, tmp := mat(&s.gate, n, width), mat(&s.up, n, width), mat(&s.tmp, n, p.Embedding)
+	n, width := in.n, f.up.rows
+	gate, up, tmp := mat(&s.gate, n, width), mat(&s.up, n, width), mat(&s.tmp, n, s.d.Params.Embedding)
 	b := batch{s: s}
 	b.add(f.gate, in, gate)
 	b.add(f.up, in, up)
 	if err := b.run(); err != nil {
 		return err
 	}
+	addBias(gate, f.gateBias, 0, n)
+	addBias(up, f.upBias, 0, n)
 	s.activate(gate, up, n, width)
 	b.add(f.down, s.hidden.set(gate, n, width), tmp)
 	if err := b.run(); err != nil {
 		return err
 	}
-	s.addTo(s.x, tmp.Data, n)
+	addBias(tmp, f.downBias, 0, n)
 	return nil
 }
 
@@ -115,6 +114,10 @@ func (s *State) output(x kernel.Mat, n, first int) ([][]float32, error) {
 	if err := b.run(); err != nil {
 		return nil, err
 	}
+	addBias(logits, s.d.w.outputBias, 0, n-first)
+	if div := s.d.Params.LogitsDiv; div != 1 {
+		scale(data, 1/div)
+	}
 	out := make([][]float32, n-first)
 	for t := range out {
 		out[t] = logits.Row(t, vocab)
@@ -125,31 +128,19 @@ func (s *State) output(x kernel.Mat, n, first int) ([][]float32, error) {
 	return out, nil
 }
 
-// normalise is RMSNorm: x / sqrt(mean(x*x) + epsilon) * weight, as the next layer's input.
-func (s *State) normalise(x kernel.Mat, weight vector, n int) *input {
+// addLayer adds n rows of a layer's result, s.tmp, to s.x: normalised and scaled where the model does.
+func (s *State) addLayer(post norm, n int) {
 	p := s.d.Params
-	out := mat(&s.norm, n, p.Embedding)
-	s.d.workers.rows(n, 4*p.Embedding, func(_, lo, hi int) {
+	s.d.workers.rows(n, 2*p.Embedding, func(_, lo, hi int) {
 		for t := lo; t < hi; t++ {
-			src, dst := x.Row(t, p.Embedding), out.Row(t, p.Embedding)
-			sum := 0.0
-			for _, v := range src {
-				sum += float64(v) * float64(v)
+			row := s.tmp[t*p.Embedding:][:p.Embedding]
+			if post.weight != nil {
+				s.d.norm(row, row, post)
 			}
-			scale := float32(1 / math.Sqrt(float64(float32(sum/float64(p.Embedding))+p.Epsilon)))
-			for i, v := range src {
-				dst[i] = v * scale * weight[i]
+			if p.Residual != 1 {
+				scale(row, p.Residual)
 			}
-		}
-	})
-	return s.in.set(out, n, p.Embedding)
-}
-
-// activate is gate = silu(gate) * up for n rows.
-func (s *State) activate(gate, up kernel.Mat, n, width int) {
-	s.d.workers.rows(n, 8*width, func(_, lo, hi int) {
-		for t := lo; t < hi; t++ {
-			kernel.SiLU(gate.Row(t, width), up.Row(t, width))
+			add(s.x[t*p.Embedding:][:p.Embedding], row)
 		}
 	})
 }
@@ -172,12 +163,6 @@ func notFinite(x []float32) int {
 		}
 	}
 	return -1
-}
-
-// addTo is x += y for n rows of the embedding's length.
-func (s *State) addTo(x, y []float32, n int) {
-	e := s.d.Params.Embedding
-	s.d.workers.rows(n, e, func(_, lo, hi int) { add(x[lo*e:hi*e], y[lo*e:hi*e]) })
 }
 
 // add is x += y.

@@ -16,7 +16,17 @@ type Options struct {
 	Rounded     bool      // inputs are rounded to the reference's dot-product types
 	KV          gguf.Type // of the KV cache: F32, F16 or Q8_0
 	WeightCache int64     // bytes of decoded weights
+	Compat      Compat    // whose formulas
 }
+
+// Compat says whose formulas are computed where llama.cpp's differ from the published model's.
+type Compat uint8
+
+// The choices; a family's Graph.Original has the differences.
+const (
+	CompatLlamaCpp Compat = iota
+	CompatHF
+)
 
 // Decoder is a loaded model. It does not change after Load.
 type Decoder struct {
@@ -24,6 +34,7 @@ type Decoder struct {
 	opts    Options
 	workers workers
 	w       *weights
+	freqs   []*frequencies // of blocks that see everything, of those with a window, and of long texts
 }
 
 // Vocabulary is the number of logits of a position.
@@ -35,10 +46,11 @@ func Load(ctx context.Context, src gguf.Source, opts Options) (*Decoder, error) 
 	if err != nil {
 		return nil, err
 	}
-	if p.Experts > 0 { // families' contracts are those of their mixtures of experts
-		if err := family.CheckContract(src.Metadata(), src.Tensors()); err != nil {
-			return nil, fmt.Errorf("nn: %w", err)
-		}
+	if err := family.CheckContract(src.Metadata(), src.Tensors()); err != nil {
+		return nil, fmt.Errorf("nn: %w", err)
+	}
+	if opts.Compat == CompatHF {
+		p.Original = original(src, p)
 	}
 	b := &binder{tensors: src.Tensors(), byName: map[string]int{}, rounded: opts.Rounded}
 	for _, t := range b.tensors {
@@ -51,10 +63,29 @@ func Load(ctx context.Context, src gguf.Source, opts Options) (*Decoder, error) 
 		return nil, err
 	}
 	d := &Decoder{Params: p, opts: opts, workers: workers{max(1, opts.Workers)}, w: w}
-	if block := opts.KV.BlockLen(); p.HeadDim%max(1, block) != 0 {
-		return nil, fmt.Errorf("nn: heads of %d elements in a KV cache of type %v", p.HeadDim, opts.KV)
+	if block := max(1, opts.KV.BlockLen()); p.HeadDim%block != 0 || p.ValueDim%block != 0 {
+		return nil, fmt.Errorf("nn: heads of %d and %d elements in a KV cache of type %v", p.HeadDim, p.ValueDim, opts.KV)
 	}
-	return d, d.read(ctx, src, b)
+	if err := d.read(ctx, src, b); err != nil {
+		return nil, err
+	}
+	d.setFrequencies()
+	return d, nil
+}
+
+// original is what the published model computes otherwise: the source's own figures where it has them.
+func original(src gguf.Source, p Params) family.Original {
+	if c, ok := src.(interface {
+		Original() (family.Original, bool)
+	}); ok {
+		if o, ok := c.Original(); ok {
+			return o
+		}
+	}
+	if p.Graph.Original != nil {
+		return *p.Graph.Original
+	}
+	return family.Original{}
 }
 
 // slabBytes is how much of a tensor is read at a time.

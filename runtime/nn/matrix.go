@@ -12,6 +12,9 @@ type matrix struct {
 	tensor     int // index in the source
 	cols, rows int
 	experts    int
+	stack      int       // rows of an expert in the tensor,
+	first      int       // of which the matrix begins with this one,
+	of         *matrix   // if it is a part of another
 	dot        gguf.Type // type that inputs are rounded to; F32: not at all
 
 	decode  func(dst []float32, src []byte)
@@ -32,8 +35,21 @@ func (m *matrix) row(dst []float32, r int) {
 	m.decode(dst[:m.cols], m.encoded[r*n:][:n])
 }
 
-// tile is rows rows from row r on, as float32: a view where decoded, else decoded to buf.
-func (m *matrix) tile(r, rows int, buf []float32) kernel.Mat {
+// half is the first or second half of each expert's rows.
+func (m *matrix) half(second bool) *matrix {
+	part := &matrix{info: m.info, tensor: m.tensor, cols: m.cols, rows: m.rows / 2, experts: m.experts, stack: m.stack, of: m, dot: m.dot}
+	if second {
+		part.first = part.rows
+	}
+	return part
+}
+
+// tile is rows rows of an expert from row r on, as float32: a view where decoded, else decoded to buf.
+func (m *matrix) tile(expert, r, rows int, buf []float32) kernel.Mat {
+	r += expert*m.stack + m.first
+	if m.of != nil {
+		m = m.of
+	}
 	if m.decoded != nil {
 		return kernel.Mat{Data: m.decoded[r*m.cols:][:rows*m.cols], Stride: m.cols}
 	}
@@ -84,7 +100,7 @@ func (s *State) multiply(ps []product) {
 		step := p.tileRows(s.d.workers.n)
 		r := (i - start) * step
 		rows := min(step, p.m.rows-r)
-		w := p.m.tile(p.expert*p.m.rows+r, rows, s.tileBuf(worker, rows*p.m.cols))
+		w := p.m.tile(p.expert, r, rows, s.tileBuf(worker, rows*p.m.cols))
 		dst := kernel.Mat{Data: p.dst.Data[r:], Stride: p.dst.Stride}
 		kernel.MatMul(dst, w, p.x, rows, p.n, p.m.cols)
 	})

@@ -1,95 +1,21 @@
 package nn
 
-import (
-	"slices"
+import "github.com/moeconv/moeconv/runtime/kernel"
 
-	"github.com/moeconv/moeconv/runtime/kernel"
-)
-
-// routing says which experts each token uses, and in which order uses are computed: sorted by expert.
-type routing struct {
-	logits []float32 // [token][expert]
-	expert []int     // [token][slot]
-	weight []float32 // [token][slot]
-	starts []int     // [expert+1] first use of an expert
-	use    []int     // [token][slot] -> use
-	token  []int     // [use] -> token
-}
-
-func growInts(buf []int, n int) []int {
-	if cap(buf) < n {
-		return make([]int, n)
-	}
-	return buf[:n]
-}
-
-// choose takes the top experts of n tokens from the router's logits.
-func (r *routing) choose(p Params, n int) {
-	r.expert, r.weight = growInts(r.expert, n*p.Used), grow(r.weight, n*p.Used)
-	for t := range n {
-		probs := r.logits[t*p.Experts:][:p.Experts]
-		kernel.Softmax(probs, 1)
-		chosen, weights := r.expert[t*p.Used:][:p.Used], r.weight[t*p.Used:][:p.Used]
-		top(probs, chosen)
-		sum := float32(0)
-		for i, e := range chosen {
-			weights[i] = probs[e]
-			sum += probs[e]
-		}
-		if p.Graph.NormalizeWeights {
-			sum = max(sum, 6.103515625e-5) // the reference's: the smallest normal f16
-			for i := range weights {
-				weights[i] /= sum
-			}
-		}
-		if p.WeightScale != 1 {
-			for i := range weights {
-				weights[i] *= p.WeightScale
-			}
-		}
-	}
-}
-
-// top fills chosen with the indices of the largest values, largest first; of equals the first. Any values are safe.
-func top(values []float32, chosen []int) {
-	for i := range chosen {
-		best := -1
-		for e, v := range values {
-			if (best < 0 || v > values[best]) && !slices.Contains(chosen[:i], e) {
-				best = e
-			}
-		}
-		chosen[i] = best
-	}
-}
-
-// sort orders the uses by expert, and by token within.
-func (r *routing) sort(experts, used, n int) {
-	r.starts, r.use, r.token = growInts(r.starts, experts+1), growInts(r.use, n*used), growInts(r.token, n*used)
-	clear(r.starts)
-	for _, e := range r.expert {
-		r.starts[e+1]++
-	}
-	for e := range experts {
-		r.starts[e+1] += r.starts[e]
-	}
-	next := slices.Clone(r.starts)
-	for i, e := range r.expert {
-		r.use[i] = next[e]
-		r.token[next[e]] = i / used
-		next[e]++
-	}
-}
-
-// moe adds to s.x what the routed and the shared experts of block il make of in.
+// moe is what the routed and the shared experts of block il make of in, in s.tmp.
 func (s *State) moe(il int, l *layer, in *input) error {
 	p, n, r := s.d.Params, in.n, &s.route
 	b := batch{s: s}
-	b.add(l.router, in, mat(&r.logits, n, p.Experts))
+	logits := mat(&r.logits, n, p.Experts)
+	b.add(l.router, in, logits)
+	if l.sharedGate != nil {
+		b.add(l.sharedGate, in, mat(&s.sharedWeight, n, 1))
+	}
 	if err := b.run(); err != nil {
 		return err
 	}
-	r.choose(p, n)
+	addBias(logits, l.routerBias, 0, n)
+	r.choose(p, l.selectBias, n)
 	r.sort(p.Experts, p.Used, n)
 	s.count(il)
 
@@ -109,7 +35,8 @@ func (s *State) moe(il int, l *layer, in *input) error {
 	if err := b.run(); err != nil {
 		return err
 	}
-
+	s.addExpertBias(gate, l.experts.gateBias)
+	s.addExpertBias(up, l.experts.upBias)
 	s.activate(gate, up, uses, p.ExpertFFN)
 	out := mat(&s.experts, uses, p.Embedding)
 	b.addExperts(l.experts.down, s.hidden.set(gate, uses, p.ExpertFFN), out)
@@ -122,11 +49,22 @@ func (s *State) moe(il int, l *layer, in *input) error {
 	if err := b.run(); err != nil {
 		return err
 	}
-	s.combine(out, shared, n)
+	s.addExpertBias(out, l.experts.downBias)
+	s.combine(l, out, shared, n)
 	return nil
 }
 
-// gather makes the rows of in lie in the order of uses.
+// addExpertBias adds to each use's row the bias of its expert, if there is one.
+func (s *State) addExpertBias(x kernel.Mat, bias vector) {
+	if bias == nil {
+		return
+	}
+	for e := range s.route.starts[1:] {
+		addBias(x, bias[e*x.Stride:][:x.Stride], s.route.starts[e], s.route.starts[e+1])
+	}
+}
+
+// gather makes the rows of in lie in the order of uses, times their weights where these come first.
 func (s *State) gather(in *input) *input {
 	r := &s.route
 	x := mat(&s.gathered, len(r.token), in.cols)
@@ -135,13 +73,18 @@ func (s *State) gather(in *input) *input {
 			copy(x.Row(i, in.cols), in.x.Row(r.token[i], in.cols))
 		}
 	})
+	if s.d.Params.Graph.WeightFirst {
+		for slot, w := range r.weight {
+			scale(x.Row(r.use[slot], in.cols), w)
+			r.weight[slot] = 1
+		}
+	}
 	return s.gatheredIn.set(x, len(r.token), in.cols)
 }
 
-// combine adds to each token the weighted results of its experts, in the order of their weights, and the shared result.
-func (s *State) combine(out, shared kernel.Mat, n int) {
+// combine is the sum of each token's experts' weighted results, in the order of their weights, and the shared result.
+func (s *State) combine(l *layer, out, shared kernel.Mat, n int) {
 	p, r := s.d.Params, &s.route
-	x := kernel.Mat{Data: s.x, Stride: p.Embedding}
 	sum := mat(&s.tmp, n, p.Embedding)
 	s.d.workers.rows(n, (p.Used+2)*p.Embedding, func(_, lo, hi int) {
 		for t := lo; t < hi; t++ {
@@ -153,10 +96,13 @@ func (s *State) combine(out, shared kernel.Mat, n int) {
 					acc[i] += float32(w * v)
 				}
 			}
-			if shared.Data != nil {
-				add(acc, shared.Row(t, p.Embedding))
+			if shared.Data == nil {
+				continue
 			}
-			add(x.Row(t, p.Embedding), acc)
+			if l.sharedGate != nil {
+				scale(shared.Row(t, p.Embedding), sigmoid(s.sharedWeight[t]))
+			}
+			add(acc, shared.Row(t, p.Embedding))
 		}
 	})
 }

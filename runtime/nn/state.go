@@ -16,18 +16,24 @@ type State struct {
 	d      *Decoder
 	n      int // tokens in the text
 	caches []cache
-	rope   ropeTable
-	routes [][]int64 // [block][expert]; nil: not counted
+	convs  [][]float32 // by block: inputs of a short convolution, [position][embedding]
+	ropes  []ropeTable // of Decoder.freqs
+	long   bool        // the text is longer than those of training (Graph.Original)
+	routes [][]int64   // [block][expert]; nil: not counted
 
 	x, norm, tmp []float32 // [token][embedding]
 	q, attn      []float32 // [token][head][head dim]
 	k, v         []float32 // [token][kv head][head dim]
+	latentQ      []float32 // [token][head][latent key or value dim]
+	nope         []float32 // [token][head]: what is not rotated of a query of latent attention
+	before       []float32 // [token][embedding]: what the block was given
 	gate, up     []float32 // [token or use][width]
 
 	route                routing
 	gathered, experts    []float32 // [use][embedding]: what experts are given and what they return
 	shared               []float32 // [token][embedding]: what shared experts return
 	sharedGate, sharedUp []float32 // [token][width]
+	sharedWeight         []float32 // [token]
 
 	in, heads, hidden, gatheredIn, sharedHidden input
 
@@ -44,7 +50,11 @@ func (d *Decoder) NewState() *State {
 	s := &State{d: d, tiles: make([][]float32, n), scores: make([][]float32, n), kv: make([][2][]float32, n),
 		rounders: make([]kernel.Rounder, n), caches: make([]cache, d.Params.Blocks)}
 	for i := range s.caches {
-		s.caches[i] = cache{kind: d.opts.KV, heads: d.Params.KVHeads, dim: d.Params.HeadDim}
+		s.caches[i] = cache{kind: d.opts.KV, heads: d.w.layers[i].kvHeads, keyDim: d.Params.HeadDim, valueDim: d.Params.ValueDim}
+	}
+	s.convs = make([][]float32, d.Params.Blocks)
+	for _, f := range d.freqs {
+		s.ropes = append(s.ropes, ropeTable{frequencies: f})
 	}
 	return s
 }
@@ -179,6 +189,20 @@ func (b *batch) addExperts(m *matrix, in *input, dst kernel.Mat) {
 		if n := starts[e+1] - starts[e]; n > 0 {
 			b.ps = append(b.ps, product{m: m, expert: e, dst: dst.From(starts[e]), x: x.From(starts[e]), n: n})
 		}
+	}
+}
+
+// addHeads asks for the products of matrices stacked by head, each with its head's rows of in, [token][head]; a head's
+// results are dim apart.
+func (b *batch) addHeads(m *matrix, in *input, dst kernel.Mat, dim int) {
+	x, ok := b.input(m, in)
+	if !ok {
+		return
+	}
+	for h := range m.experts {
+		b.ps = append(b.ps, product{m: m, expert: h, n: in.n / m.experts,
+			dst: kernel.Mat{Data: dst.Data[h*dim:], Stride: dst.Stride},
+			x:   kernel.Mat{Data: x.Data[h*in.cols:], Stride: m.experts * in.cols}})
 	}
 }
 

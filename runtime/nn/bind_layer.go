@@ -1,0 +1,118 @@
+package nn
+
+import (
+	"github.com/moeconv/moeconv/gguf/names"
+)
+
+// layer binds block i.
+func (b *binder) layer(p Params, i int) layer {
+	l := layer{
+		attnNorm: b.norm(i, p.Embedding, names.AttnNorm),
+		kvHeads:  p.kvHeads(i), windowed: p.windowed(i), rotated: p.rotated(i),
+		expertsNorm: b.optionalNorm(i, p.Embedding, "ffn_norm_exps"),
+		ffnPost:     b.optionalNorm(i, p.Embedding, "post_ffw_norm"),
+	}
+	if b.has(names.FFNNorm, i) { // else the norm behind attention is the one before the feed-forward network
+		l.attnPost = b.optionalNorm(i, p.Embedding, "post_attention_norm")
+	}
+	l.ffnNorm = b.norm(i, p.Embedding, names.FFNNorm, "post_attention_norm", "attn_output_norm")
+	switch {
+	case b.has("shortconv.conv", i):
+		l.conv = b.shortConv(p, i)
+	case p.Latent.Rank > 0:
+		b.latent(p, i, &l)
+	default:
+		b.attention(p, i, &l)
+	}
+	b.feedForward(p, i, &l)
+	return l
+}
+
+func (b *binder) attention(p Params, i int, l *layer) {
+	heads, keys, values := p.Heads*p.HeadDim, l.kvHeads*p.HeadDim, l.kvHeads*p.ValueDim
+	l.q = b.matrix(names.AttnQ.In(i), true, p.Embedding, heads)
+	l.k = b.matrix(names.AttnK.In(i), true, p.Embedding, keys)
+	l.v = b.matrix(names.AttnV.In(i), true, p.Embedding, values)
+	l.o = b.matrix(names.AttnOutput.In(i), true, p.Heads*p.ValueDim, p.Embedding)
+	l.qBias = b.vector(bias(names.AttnQ, i), false, heads)
+	l.kBias = b.vector(bias(names.AttnK, i), false, keys)
+	l.vBias = b.vector(bias(names.AttnV, i), false, values)
+	l.oBias = b.vector(bias(names.AttnOutput, i), false, p.Embedding)
+	l.qNorm = b.headNorm("attn_q_norm", i, p.HeadDim, heads)
+	l.kNorm = b.headNorm("attn_k_norm", i, p.HeadDim, keys)
+	l.sinks = b.vector(weight("attn_sinks", i), false, p.Heads)
+	l.gate = b.matrix(weight("attn_gate", i), false, p.Embedding, p.Heads*p.ValueDim)
+}
+
+// headNorm is the weights of a norm over each head, or over all heads together.
+func (b *binder) headNorm(r names.Role, block, head, all int) vector {
+	if t, ok := b.byName[weight(r, block)]; ok && b.tensors[t].Shape.NE(0) == int64(all) {
+		head = all
+	}
+	return b.vector(weight(r, block), false, head)
+}
+
+func (b *binder) latent(p Params, i int, l *layer) {
+	m, heads, nope := p.Latent, p.Heads*p.Latent.KeyDim, p.Latent.KeyDim-p.Rope.Dims
+	l.latent = &latent{
+		kvA:    b.matrix(weight("attn_kv_a_mqa", i), true, p.Embedding, m.Rank+p.Rope.Dims),
+		kvNorm: b.vector(weight("attn_kv_a_norm", i), true, m.Rank),
+		keyUp:  b.matrix(weight("attn_k_b", i), true, nope, m.Rank, p.Heads),
+		value:  b.matrix(weight("attn_v_b", i), true, m.Rank, m.ValueDim, p.Heads),
+	}
+	if b.has(names.AttnQ, i) {
+		l.q = b.matrix(names.AttnQ.In(i), true, p.Embedding, heads)
+	} else {
+		l.latent.qA = b.matrix(weight("attn_q_a", i), true, p.Embedding, m.QRank)
+		l.latent.qNorm = b.vector(weight("attn_q_a_norm", i), true, m.QRank)
+		l.latent.qB = b.matrix(weight("attn_q_b", i), true, m.QRank, heads)
+	}
+	l.o = b.matrix(names.AttnOutput.In(i), true, p.Heads*m.ValueDim, p.Embedding)
+}
+
+func (b *binder) shortConv(p Params, i int) *shortConv {
+	return &shortConv{
+		in:     b.matrix(weight("shortconv.in_proj", i), true, p.Embedding, 3*p.Embedding),
+		out:    b.matrix(weight("shortconv.out_proj", i), true, p.Embedding, p.Embedding),
+		kernel: b.vector(weight("shortconv.conv", i), true, p.Conv, p.Embedding),
+	}
+}
+
+func (b *binder) feedForward(p Params, i int, l *layer) {
+	routed := b.has(names.FFNGateInp, i)
+	if !routed || b.has(names.FFNUp, i) {
+		l.dense = b.ffn(p, i, p.FFN, names.FFNGate, names.FFNUp, names.FFNDown)
+	}
+	if !routed {
+		return
+	}
+	l.router = b.matrix(names.FFNGateInp.In(i), true, p.Embedding, p.Experts)
+	l.routerBias = b.vector(bias(names.FFNGateInp, i), false, p.Experts)
+	l.selectBias = b.vector(bias("exp_probs_b", i), false, p.Experts)
+	l.experts = b.ffn(p, i, p.ExpertFFN, names.FFNGateExps, names.FFNUpExps, names.FFNDownExps, p.Experts)
+	if t, ok := b.byName[names.FFNUpShexp.In(i)]; ok {
+		width := int(min(b.tensors[t].Shape.NE(1), maxDim))
+		l.shared = b.ffn(p, i, width, names.FFNGateShexp, names.FFNUpShexp, names.FFNDownShexp)
+		l.sharedGate = b.matrix(weight("ffn_gate_inp_shexp", i), false, p.Embedding)
+	}
+}
+
+// ffn binds the three matrices of a feed-forward network; stack is the number of experts, where they are stacked.
+func (b *binder) ffn(p Params, block, width int, gate, up, down names.Role, stack ...int) ffn {
+	shape := func(dims ...int) []int { return append(dims, stack...) }
+	f := ffn{
+		down:     b.matrix(down.In(block), true, shape(width, p.Embedding)...),
+		gateBias: b.vector(bias(gate, block), false, shape(width)...),
+		upBias:   b.vector(bias(up, block), false, shape(width)...),
+		downBias: b.vector(bias(down, block), false, shape(p.Embedding)...),
+	}
+	if len(stack) > 0 && b.has(names.FFNGateUpExps, block) {
+		if both := b.matrix(names.FFNGateUpExps.In(block), true, shape(p.Embedding, 2*width)...); both != nil {
+			f.gate, f.up = both.half(false), both.half(true)
+		}
+		return f
+	}
+	f.gate = b.matrix(gate.In(block), true, shape(p.Embedding, width)...)
+	f.up = b.matrix(up.In(block), true, shape(p.Embedding, width)...)
+	return f
+}

@@ -23,7 +23,7 @@ func init() {
 		Required: []string{"feed_forward_length", "expert_count", "expert_used_count", "expert_feed_forward_length"},
 		Optional: []names.Role{names.OutputWeight},
 		Vocab:    []string{"hunyuan"}, Pre: []string{"hunyuan"},
-		Graph:    &Graph{Rope: RopeNeox, QKNorm: QKNormLast, Gate: Softmax, NormalizeWeights: true},
+		Graph: &Graph{Rope: RopeNeox, QKNorm: QKNormLast, Gate: Softmax, NormalizeWeights: true},
 	})
 }
 

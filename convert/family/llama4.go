@@ -22,8 +22,7 @@ func init() {
 		Computed: func(c Config) []Computed { return llama3Rope(llama4Defaults(c)) },
 		Contract: llama4Contract,
 		Required: []string{"feed_forward_length", "expert_count", "expert_used_count", "expert_feed_forward_length", "interleave_moe_layer_step"},
-		Optional: []names.Role{names.OutputWeight, names.RopeFreqs},
-		Vocab:    []string{"gpt2"}, Pre: []string{"llama4"},
+		Optional: []names.Role{names.OutputWeight, names.RopeFreqs}, Vocab: []string{"gpt2"}, Pre: []string{"llama4"},
 		Graph: &Graph{Rope: RopeNorm, NoRopeEvery: 4, QKNorm: QKNormPlain, Windows: Windows{Kind: WindowChunked, Every: 4, Size: 8192},
 			Tune: Tuning{Scale: 0.1, Length: 8192, Offset: 1, Unturned: true}, Gate: Sigmoid, WeightFirst: true},
 	})

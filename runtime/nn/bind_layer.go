@@ -30,13 +30,21 @@ func (b *binder) layer(p Params, i int) layer {
 
 func (b *binder) attention(p Params, i int, l *layer) {
 	heads, keys, values := p.Heads*p.HeadDim, l.kvHeads*p.HeadDim, l.kvHeads*p.ValueDim
-	l.q = b.matrix(names.AttnQ.In(i), true, p.Embedding, heads)
-	l.k = b.matrix(names.AttnK.In(i), true, p.Embedding, keys)
-	l.v = b.matrix(names.AttnV.In(i), true, p.Embedding, values)
+	if b.has("attn_qkv", i) {
+		all := b.matrix(weight("attn_qkv", i), true, p.Embedding, heads+keys+values)
+		l.q, l.k, l.v = all.part(0, heads), all.part(heads, keys), all.part(heads+keys, values)
+		if v := b.vector(bias("attn_qkv", i), false, heads+keys+values); v != nil {
+			l.qBias, l.kBias, l.vBias = v[:heads], v[heads:][:keys], v[heads+keys:]
+		}
+	} else {
+		l.q = b.matrix(names.AttnQ.In(i), true, p.Embedding, heads)
+		l.k = b.matrix(names.AttnK.In(i), true, p.Embedding, keys)
+		l.v = b.matrix(names.AttnV.In(i), true, p.Embedding, values)
+		l.qBias = b.vector(bias(names.AttnQ, i), false, heads)
+		l.kBias = b.vector(bias(names.AttnK, i), false, keys)
+		l.vBias = b.vector(bias(names.AttnV, i), false, values)
+	}
 	l.o = b.matrix(names.AttnOutput.In(i), true, p.Heads*p.ValueDim, p.Embedding)
-	l.qBias = b.vector(bias(names.AttnQ, i), false, heads)
-	l.kBias = b.vector(bias(names.AttnK, i), false, keys)
-	l.vBias = b.vector(bias(names.AttnV, i), false, values)
 	l.oBias = b.vector(bias(names.AttnOutput, i), false, p.Embedding)
 	l.qNorm = b.headNorm("attn_q_norm", i, p.HeadDim, heads)
 	l.kNorm = b.headNorm("attn_k_norm", i, p.HeadDim, keys)
@@ -80,8 +88,11 @@ func (b *binder) shortConv(p Params, i int) *shortConv {
 
 func (b *binder) feedForward(p Params, i int, l *layer) {
 	routed := b.has(names.FFNGateInp, i)
-	if !routed || b.has(names.FFNUp, i) {
+	switch {
+	case !routed:
 		l.dense = b.ffn(p, i, p.FFN, names.FFNGate, names.FFNUp, names.FFNDown)
+	case b.has(names.FFNUp, i):
+		l.dense = b.ffn(p, i, b.width(names.FFNUp, i), names.FFNGate, names.FFNUp, names.FFNDown)
 	}
 	if !routed {
 		return
@@ -90,11 +101,15 @@ func (b *binder) feedForward(p Params, i int, l *layer) {
 	l.routerBias = b.vector(bias(names.FFNGateInp, i), false, p.Experts)
 	l.selectBias = b.vector(bias("exp_probs_b", i), false, p.Experts)
 	l.experts = b.ffn(p, i, p.ExpertFFN, names.FFNGateExps, names.FFNUpExps, names.FFNDownExps, p.Experts)
-	if t, ok := b.byName[names.FFNUpShexp.In(i)]; ok {
-		width := int(min(b.tensors[t].Shape.NE(1), maxDim))
-		l.shared = b.ffn(p, i, width, names.FFNGateShexp, names.FFNUpShexp, names.FFNDownShexp)
+	if b.has(names.FFNUpShexp, i) {
+		l.shared = b.ffn(p, i, b.width(names.FFNUpShexp, i), names.FFNGateShexp, names.FFNUpShexp, names.FFNDownShexp)
 		l.sharedGate = b.matrix(weight("ffn_gate_inp_shexp", i), false, p.Embedding)
 	}
+}
+
+// width is that of a feed-forward network, as its tensor has it.
+func (b *binder) width(up names.Role, block int) int {
+	return int(min(b.tensors[b.byName[weight(up, block)]].Shape.NE(1), maxDim))
 }
 
 // ffn binds the three matrices of a feed-forward network; stack is the number of experts, where they are stacked.
@@ -107,9 +122,8 @@ func (b *binder) ffn(p Params, block, width int, gate, up, down names.Role, stac
 		downBias: b.vector(bias(down, block), false, shape(p.Embedding)...),
 	}
 	if len(stack) > 0 && b.has(names.FFNGateUpExps, block) {
-		if both := b.matrix(names.FFNGateUpExps.In(block), true, shape(p.Embedding, 2*width)...); both != nil {
-			f.gate, f.up = both.half(false), both.half(true)
-		}
+		both := b.matrix(names.FFNGateUpExps.In(block), true, shape(p.Embedding, 2*width)...)
+		f.gate, f.up = both.part(0, width), both.part(width, width)
 		return f
 	}
 	f.gate = b.matrix(gate.In(block), true, shape(p.Embedding, width)...)

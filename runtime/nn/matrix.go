@@ -35,13 +35,12 @@ func (m *matrix) row(dst []float32, r int) {
 	m.decode(dst[:m.cols], m.encoded[r*n:][:n])
 }
 
-// half is the first or second half of each expert's rows.
-func (m *matrix) half(second bool) *matrix {
-	part := &matrix{info: m.info, tensor: m.tensor, cols: m.cols, rows: m.rows / 2, experts: m.experts, stack: m.stack, of: m, dot: m.dot}
-	if second {
-		part.first = part.rows
+// part is n of each expert's rows from row first on; of nothing it is nothing.
+func (m *matrix) part(first, n int) *matrix {
+	if m == nil {
+		return nil
 	}
-	return part
+	return &matrix{info: m.info, tensor: m.tensor, cols: m.cols, rows: n, experts: m.experts, stack: m.stack, first: first, of: m, dot: m.dot}
 }
 
 // tile is rows rows of an expert from row r on, as float32: a view where decoded, else decoded to buf.

@@ -103,8 +103,8 @@ func TestGenerateReasons(t *testing.T) {
 	stop := full.Text[at : at+3]
 	first := strings.Index(full.Text, stop)
 	var streamed strings.Builder
-	stopped := generate(t, m.NewSession(), ids, GenerateOptions{MaxTokens: 20, Stop: []string{stop}, OnToken: func(_ int32, piece string) {
-		streamed.WriteString(piece)
+	stopped := generate(t, m.NewSession(), ids, GenerateOptions{MaxTokens: 20, Stop: []string{stop}, OnToken: func(t Token) {
+		streamed.WriteString(t.Text)
 	}})
 	if stopped.Reason != ReasonStop || stopped.Text != full.Text[:first] || streamed.String() != stopped.Text {
 		t.Errorf("stop %q: %+v, streamed %q", stop, stopped, streamed.String())
@@ -186,7 +186,7 @@ func TestGenerateRefuses(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	m, _ = tiny(t, Options{})
-	g, err := Generate(ctx, m.NewSession(), prompt(t, tok, "func ("), GenerateOptions{IgnoreEOG: true, OnToken: func(int32, string) { cancel() }})
+	g, err := Generate(ctx, m.NewSession(), prompt(t, tok, "func ("), GenerateOptions{IgnoreEOG: true, OnToken: func(Token) { cancel() }})
 	if !errors.Is(err, context.Canceled) || len(g.IDs) != 1 {
 		t.Errorf("cancelled: %v, %+v", err, g)
 	}

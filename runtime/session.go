@@ -54,10 +54,16 @@ func (e *ContextError) Error() string {
 	return fmt.Sprintf("runtime: %d tokens after %d exceed the context of %d positions", e.Add, e.Len, e.Context)
 }
 
+// Hint is the next step for a user.
+func (e *ContextError) Hint() string {
+	return fmt.Sprintf("a context of at least %d positions takes it (--ctx); a context shift would drop its oldest tokens (--context-shift)", e.Len+e.Add+1)
+}
+
 // Session is one text being evaluated: its KV cache and the memory to compute in. One goroutine uses it at a time.
 type Session struct {
 	m      *Model
 	state  *nn.State
+	tokens []int32 // the text
 	routes bool
 }
 
@@ -83,6 +89,7 @@ func (s *Session) Eval(ctx context.Context, tokens []int32, want Want) (*Output,
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
+	s.tokens = append(s.tokens, tokens...)
 	out.Logits, out.Routes = r.Logits, r.Routes
 	return out, nil
 }
@@ -101,9 +108,14 @@ func (s *Session) Truncate(n int) error {
 	if n < 0 || n > s.Len() {
 		return fmt.Errorf("runtime: a text of %d tokens cannot be cut to %d", s.Len(), n)
 	}
-	s.state.Truncate(n)
+	s.truncate(n)
 	return nil
 }
 
+func (s *Session) truncate(n int) {
+	s.state.Truncate(n)
+	s.tokens = s.tokens[:n]
+}
+
 // Reset empties the text.
-func (s *Session) Reset() { s.state.Truncate(0) }
+func (s *Session) Reset() { s.truncate(0) }

@@ -1,0 +1,142 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/moeconv/moeconv/runtime/sample"
+	"github.com/moeconv/moeconv/runtime/token"
+)
+
+// Generator is a generation in steps, so that several can take turns. Its session is its own until it is done.
+type Generator struct {
+	g       Generation
+	opts    GenerateOptions
+	s       *Session
+	tok     *token.Tokenizer
+	decoder *token.Decoder
+	sampler *sample.Sampler
+	stop    stopper
+	pending []int32   // tokens to evaluate before the next is drawn
+	start   time.Time // of the current phase
+	began   time.Time
+}
+
+// NewGenerator begins a generation after the session's text and prompt. It fails with a *ContextError when they do not
+// fit in the context, unless opts.Shift allows to drop tokens.
+func NewGenerator(s *Session, prompt []int32, opts GenerateOptions) (*Generator, error) {
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	tok, err := s.m.Tokenizer()
+	if err != nil {
+		return nil, fmt.Errorf("runtime: %w", err)
+	}
+	text := append(s.Tokens(), prompt...)
+	g := &Generator{opts: opts, s: s, tok: tok, decoder: tok.DecoderAfter(text), stop: stopper{stops: opts.Stop}, pending: prompt}
+	if len(text) > s.m.context {
+		if !opts.Shift {
+			return nil, &ContextError{s.Len(), len(prompt), s.m.context}
+		}
+		if text, err = shifted(text, opts.Keep, s.m.context); err != nil {
+			return nil, err
+		}
+		g.pending = s.Reuse(text)
+	}
+	g.g.PromptTokens, g.g.CachedTokens = len(text), len(text)-len(g.pending)
+	g.sampler = sample.New(opts.Sample, s.m.VocabSize())
+	for _, id := range text {
+		g.sampler.Accept(id)
+	}
+	return g, nil
+}
+
+// Generation is what was written so far.
+func (g *Generator) Generation() Generation { return g.g }
+
+// Step evaluates a part of the prompt, or a token, and draws the next token. After done or an error it is not called again.
+func (g *Generator) Step(ctx context.Context) (done bool, err error) {
+	if g.start.IsZero() {
+		g.start = time.Now()
+		g.began = g.start
+	}
+	if g.g.Tokens > 0 {
+		defer func() { g.g.Time = time.Since(g.start) }()
+	}
+	if n := g.opts.PromptBatch; n > 0 && len(g.pending) > n {
+		_, err := g.s.Eval(ctx, g.pending[:n], WantNone)
+		if err == nil {
+			g.pending = g.pending[n:]
+		}
+		return false, err
+	}
+	if g.opts.Shift && g.g.Tokens > 0 && g.s.Len() == g.s.m.context {
+		if err := g.s.Shift(ctx, g.opts.Keep); err != nil {
+			return false, err
+		}
+	}
+	out, err := g.s.Eval(ctx, g.pending, WantLast)
+	if err != nil {
+		return false, err
+	}
+	if g.g.Tokens == 0 {
+		g.g.PromptTime = time.Since(g.start)
+		g.start = time.Now()
+	}
+	return g.draw(out.Last())
+}
+
+// draw chooses a token and makes it a part of the text.
+func (g *Generator) draw(logits []float32) (done bool, err error) {
+	id := g.sampler.Next(logits)
+	if id < 0 {
+		return false, fmt.Errorf("runtime: position %d: no token can be drawn", g.s.Len())
+	}
+	t := Token{ID: id}
+	if g.opts.Logprobs {
+		t.Logprob, t.Top = logprobs(logits, id, g.opts.Top)
+	}
+	g.g.Tokens++
+	if g.tok.IsEOG(id) && !g.opts.IgnoreEOG {
+		t.Reason = ReasonEOG
+	} else {
+		g.sampler.Accept(id)
+		g.g.IDs = append(g.g.IDs, id)
+		g.pending = g.g.IDs[len(g.g.IDs)-1:]
+		t.Text, t.Reason = g.push(id)
+	}
+	if t.Reason != "" && t.Reason != ReasonStop {
+		g.flush(&t)
+	}
+	g.g.Text += t.Text
+	g.g.Reason = t.Reason
+	if g.opts.OnToken != nil {
+		t.Time = time.Since(g.began)
+		g.opts.OnToken(t)
+	}
+	return t.Reason != "", nil
+}
+
+// push is the text that is final with id, and why it is the last token, if it is.
+func (g *Generator) push(id int32) (text, reason string) {
+	text, stopped := g.stop.push(g.decoder.Push(id))
+	switch {
+	case stopped:
+		return text, ReasonStop
+	case len(g.g.IDs) == g.opts.MaxTokens:
+		return text, ReasonLength
+	case g.s.Len() == g.s.m.context && !g.opts.Shift:
+		return text, ReasonContext
+	}
+	return text, ""
+}
+
+// flush gives the last token what was held back.
+func (g *Generator) flush(t *Token) {
+	text, stopped := g.stop.push(g.decoder.Flush())
+	if stopped {
+		t.Reason = ReasonStop
+	}
+	t.Text += text + g.stop.flush()
+}

@@ -12,7 +12,7 @@ type iq2Form struct {
 	codes  func(s *float32, trials int)
 	look   func(s *float32, words *uint32, trials int) (n int)
 	search func(s *float32, near *uint32, n int)
-	fill   func(s *float32, trials int) (n int)
+	fill   func(s *float32, trials, mask int) (n int)
 	choose func(s *float32, trials int)
 	refine func(s *float32) (bad int)
 }
@@ -61,8 +61,8 @@ func (c *iq2Fit) round(s *runScratch, t *words8, trials int) {
 	if n := c.look(p, &t.word[0], trials); n > 0 {
 		c.search(p, &t.near[0], n)
 	}
-	if trials > 2 {
-		if n := c.fill(p, trials); n > 0 {
+	for mask := 1; mask >= 0 && trials > 1; mask-- { // every other trial first
+		if n := c.fill(p, trials, mask); n > 0 {
 			c.search(p, &t.near[0], n)
 		}
 	}

@@ -55,65 +55,77 @@ four1:
 	MOVQ    BX, n+24(FP)
 	RET
 
-// func fill16(scratch *float32, trials int) (n int)
+// func fill16(scratch *float32, trials int, mask int) (n int)
 // Requires: AVX, AVX2, BMI
-TEXT ·fill16(SB), NOSPLIT, $0-24
+TEXT ·fill16(SB), NOSPLIT, $0-32
 	MOVQ scratch+0(FP), AX
 	MOVQ trials+8(FP), CX
-	LEAQ 37376(AX), DX
-	XORQ BX, BX
+	MOVQ mask+16(FP), DX
+	LEAQ 37376(AX), BX
+	XORQ SI, SI
 
 column2:
 	VXORPS Y0, Y0, Y0
-	MOVQ   CX, DI
-	IMUL3Q $0x00000020, DI, SI
-	ADDQ   BX, SI
+	MOVQ   CX, R8
+	IMUL3Q $0x00000020, R8, DI
+	ADDQ   SI, DI
 
 back3:
-	SUBQ      $0x00000020, SI
-	VPMOVSXWD 27136(AX)(SI*2), Y1
-	VBLENDVPS Y1, 32256(AX)(SI*4), Y0, Y0
-	VMOVDQU   Y0, 44928(AX)(SI*4)
-	DECQ      DI
+	SUBQ      $0x00000020, DI
+	VPMOVSXWD 27136(AX)(DI*2), Y1
+	VBLENDVPS Y1, 32256(AX)(DI*4), Y0, Y0
+	VMOVDQU   Y0, 44928(AX)(DI*4)
+	DECQ      R8
 	JNZ       back3
-	MOVQ      CX, DI
+	MOVQ      CX, R8
 
 forth4:
-	VMOVUPS   32256(AX)(SI*4), Y2
-	VPMOVSXWD 27136(AX)(SI*2), Y1
+	VMOVUPS   32256(AX)(DI*4), Y2
+	VPMOVSXWD 27136(AX)(DI*2), Y1
 	VBLENDVPS Y1, Y2, Y0, Y0
-	VPCMPEQD  44928(AX)(SI*4), Y0, Y3
+	VPCMPEQD  44928(AX)(DI*4), Y0, Y3
 	VPADDD    Y0, Y0, Y4
 	VPAND     Y4, Y3, Y3
 	VPOR      Y1, Y3, Y3
-	VBLENDVPS Y3, Y0, Y2, Y1
-	VMOVDQU   Y1, 32256(AX)(SI*4)
+	VBLENDVPS Y3, Y0, Y2, Y4
+	VMOVDQU   Y4, 32256(AX)(DI*4)
 	VPANDN    Y2, Y3, Y2
-	VMOVMSKPS Y2, R8
-	TESTL     R8, R8
+	MOVQ      CX, R9
+	SUBQ      R8, R9
+	TESTQ     DX, R9
+	JNZ       next5
+	VMOVMSKPS Y2, R9
+	TESTL     R9, R9
 	JNZ       push6
 
 next5:
-	ADDQ $0x00000020, SI
-	DECQ DI
+	ADDQ $0x00000020, DI
+	DECQ R8
 	JNZ  forth4
-	ADDQ $0x08, BX
-	CMPQ BX, $0x20
+	ADDQ $0x08, SI
+	CMPQ SI, $0x20
 	JL   column2
 	ADDQ $0x00009200, AX
-	SUBQ AX, DX
-	SHRQ $0x01, DX
+	SUBQ AX, BX
+	SHRQ $0x01, BX
 	VZEROUPPER
-	MOVQ DX, n+16(FP)
+	MOVQ BX, n+24(FP)
 	RET
 
 push6:
-	TZCNTL R8, R9
-	ADDL   SI, R9
-	MOVW   R9, (DX)
-	ADDQ   $0x02, DX
-	BLSRL  R8, R8
-	JNZ    push6
+	VPSRAD    $0x1f, Y2, Y2
+	VPOR      Y1, Y2, Y2
+	VPACKSSDW Y2, Y2, Y2
+	VPERMQ    $0xd8, Y2, Y2
+	VMOVDQU   X2, 27136(AX)(DI*2)
+
+lanes7:
+	TZCNTL R9, R10
+	ADDL   DI, R10
+	MOVW   R10, (BX)
+	ADDQ   $0x02, BX
+	BLSRL  R9, R9
+	JNZ    lanes7
 	JMP    next5
 
 // func search16AVX512(scratch *float32, near *uint32, n int)
@@ -128,14 +140,14 @@ TEXT ·search16AVX512(SB), NOSPLIT, $0-24
 	VMOVUPS      lanesAVX5120<>+0(SB), Z2
 	LEAQ         threeWords<>+0(SB), SI
 
-batch7:
+batch8:
 	MOVQ    $0x00000040, DI
 	CMPQ    DX, DI
 	CMOVQLT DX, DI
 	XORQ    R8, R8
 	MOVQ    AX, R9
 
-errors8:
+errors9:
 	MOVWLZX      (BX)(R8*2), R10
 	MOVL         32256(AX)(R10*4), R11
 	MOVL         R10, R12
@@ -173,7 +185,7 @@ errors8:
 	VMOVAPS      Z2, Z9
 	SHRL         $0x19, R11
 	CMPL         R11, $0x41
-	JNE          many10
+	JNE          many11
 	VMOVUPS      (R10), Z7
 	VMOVAPS      Z7, Z10
 	VPERMI2PS    Z6, Z3, Z10
@@ -194,13 +206,13 @@ errors8:
 	VADDPS       Z3, Z10, Z10
 	VMOVAPS      Z10, Z7
 
-done11:
+done12:
 	VMOVUPS Z7, 71936(R9)
 	VMOVUPS Z9, 80128(R9)
 	VMOVUPS Z8, 76032(R9)
-	JMP     after12
+	JMP     after13
 
-many10:
+many11:
 	SUBL         $0x40, R11
 	VBROADCASTSS bits_00000010<>+0(SB), Z11
 	VMOVAPS      Z9, Z10
@@ -224,7 +236,7 @@ many10:
 	VADDPS       Z7, Z12, Z12
 	VMOVAPS      Z12, Z7
 
-more13:
+more14:
 	ADDQ      $0x40, R10
 	VMOVUPS   (R10), Z12
 	VMOVAPS   Z12, Z13
@@ -252,19 +264,19 @@ more13:
 	VMINPS    Z7, Z13, Z7
 	DECL      R11
 	CMPL      R11, $0x01
-	JNE       more13
-	JMP       done11
+	JNE       more14
+	JMP       done12
 
-after12:
+after13:
 	ADDQ $0x40, R9
 	INCQ R8
 	CMPQ R8, DI
-	JL   errors8
+	JL   errors9
 	MOVQ AX, R8
 	MOVQ AX, R9
 	MOVQ DI, R10
 
-reduce14:
+reduce15:
 	VMOVUPS    71936(R8), Z3
 	VMOVUPS    72000(R8), Z4
 	VUNPCKLPS  Z4, Z3, Z5
@@ -330,11 +342,11 @@ reduce14:
 	ADDQ       $0x00000400, R8
 	ADDQ       $0x40, R9
 	SUBQ       $0x10, R10
-	JG         reduce14
+	JG         reduce15
 	XORQ       R8, R8
 	MOVQ       AX, R9
 
-results9:
+results10:
 	VMOVUPS      71936(R9), Z3
 	VBROADCASTSS 84224(AX)(R8*4), Z4
 	VCMPPS       $0x00, Z4, Z3, K1
@@ -343,9 +355,9 @@ results9:
 	TZCNTL       R10, R11
 	MOVL         80128(R9)(R11*4), R11
 	BLSRL        R10, R10
-	JNZ          tie15
+	JNZ          tie16
 
-back16:
+back17:
 	MOVL         32256(AX)(R12*4), R10
 	ANDL         $0x01ffffff, R10
 	ADDL         R10, R11
@@ -375,21 +387,21 @@ back16:
 	ADDQ         $0x40, R9
 	INCQ         R8
 	CMPQ         R8, DI
-	JL           results9
+	JL           results10
 	LEAQ         (BX)(DI*2), BX
 	SUBQ         DI, DX
-	JNZ          batch7
+	JNZ          batch8
 	VZEROUPPER
 	RET
 
-tie15:
+tie16:
 	TZCNTL  R10, R13
 	MOVL    80128(R9)(R13*4), R13
 	CMPL    R13, R11
 	CMOVLLT R13, R11
 	BLSRL   R10, R10
-	JNZ     tie15
-	JMP     back16
+	JNZ     tie16
+	JMP     back17
 
 DATA levelsAVX512<>+0(SB)/4, $0x3f800000
 DATA levelsAVX512<>+4(SB)/4, $0x40400000
@@ -654,14 +666,14 @@ TEXT ·searchShifted16AVX512(SB), NOSPLIT, $0-24
 	VMOVUPS      lanesAVX5120<>+0(SB), Z1
 	LEAQ         threeWords<>+0(SB), DI
 
-batch17:
+batch18:
 	MOVQ    $0x00000040, R8
 	CMPQ    DX, R8
 	CMOVQLT DX, R8
 	XORQ    R9, R9
 	MOVQ    AX, R10
 
-errors18:
+errors19:
 	MOVWLZX         (BX)(R9*2), R11
 	MOVL            32256(AX)(R11*4), R12
 	MOVL            R11, R13
@@ -707,7 +719,7 @@ errors18:
 	VMOVAPS         Z1, Z7
 	SHRL            $0x19, R12
 	CMPL            R12, $0x41
-	JNE             many20
+	JNE             many21
 	VMOVUPS         (R11), Z6
 	VMOVAPS         Z6, Z8
 	VPERMI2PS       Z5, Z2, Z8
@@ -728,12 +740,12 @@ errors18:
 	VADDPS          Z2, Z8, Z8
 	VMOVAPS         Z8, Z6
 
-done21:
+done22:
 	VMOVUPS Z6, 71936(R10)
 	VMOVUPS Z7, 80128(R10)
-	JMP     after22
+	JMP     after23
 
-many20:
+many21:
 	SUBL         $0x40, R12
 	VBROADCASTSS bits_00000010<>+0(SB), Z9
 	VMOVAPS      Z7, Z8
@@ -757,7 +769,7 @@ many20:
 	VADDPS       Z6, Z10, Z10
 	VMOVAPS      Z10, Z6
 
-more23:
+more24:
 	ADDQ      $0x40, R11
 	VMOVUPS   (R11), Z10
 	VMOVAPS   Z10, Z11
@@ -783,19 +795,19 @@ more23:
 	VMINPS    Z6, Z11, Z6
 	DECL      R12
 	CMPL      R12, $0x01
-	JNE       more23
-	JMP       done21
+	JNE       more24
+	JMP       done22
 
-after22:
+after23:
 	ADDQ $0x40, R10
 	INCQ R9
 	CMPQ R9, R8
-	JL   errors18
+	JL   errors19
 	MOVQ AX, R9
 	MOVQ AX, R10
 	MOVQ R8, R11
 
-reduce24:
+reduce25:
 	VMOVUPS    71936(R9), Z2
 	VMOVUPS    72000(R9), Z3
 	VUNPCKLPS  Z3, Z2, Z4
@@ -861,11 +873,11 @@ reduce24:
 	ADDQ       $0x00000400, R9
 	ADDQ       $0x40, R10
 	SUBQ       $0x10, R11
-	JG         reduce24
+	JG         reduce25
 	XORQ       R9, R9
 	MOVQ       AX, R10
 
-results19:
+results20:
 	VMOVUPS      71936(R10), Z2
 	VBROADCASTSS 84224(AX)(R9*4), Z3
 	VCMPPS       $0x00, Z3, Z2, K1
@@ -874,9 +886,9 @@ results19:
 	TZCNTL       R11, R12
 	MOVL         80128(R10)(R12*4), R12
 	BLSRL        R11, R11
-	JNZ          tie25
+	JNZ          tie26
 
-back26:
+back27:
 	MOVL    32256(AX)(R13*4), R11
 	ANDL    $0x01ffffff, R11
 	ADDL    R11, R12
@@ -889,21 +901,21 @@ back26:
 	ADDQ    $0x40, R10
 	INCQ    R9
 	CMPQ    R9, R8
-	JL      results19
+	JL      results20
 	LEAQ    (BX)(R8*2), BX
 	SUBQ    R8, DX
-	JNZ     batch17
+	JNZ     batch18
 	VZEROUPPER
 	RET
 
-tie25:
+tie26:
 	TZCNTL  R11, R14
 	MOVL    80128(R10)(R14*4), R14
 	CMPL    R14, R12
 	CMOVLLT R14, R12
 	BLSRL   R11, R11
-	JNZ     tie25
-	JMP     back26
+	JNZ     tie26
+	JMP     back27
 
 DATA levelsIQ1<>+0(SB)/4, $0xbf600000
 DATA levelsIQ1<>+4(SB)/4, $0x3e000000
@@ -926,14 +938,14 @@ TEXT ·search16AVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS bits_7f61b1e6<>+0(SB), Y1
 	VMOVUPS      lanesAVX20<>+0(SB), Y2
 
-batch27:
+batch28:
 	MOVQ    $0x00000040, SI
 	CMPQ    DX, SI
 	CMOVQLT DX, SI
 	XORQ    DI, DI
 	MOVQ    AX, R8
 
-errors28:
+errors29:
 	MOVWLZX      (BX)(DI*2), R9
 	MOVL         32256(AX)(R9*4), R10
 	MOVL         R9, R11
@@ -961,7 +973,7 @@ errors28:
 	VMOVAPS      Y2, Y9
 	SHRL         $0x19, R10
 	CMPL         R10, $0x41
-	JNE          many30
+	JNE          many31
 	VMOVUPS      (R9), Y3
 	VPERMPS      Y5, Y3, Y10
 	VPMULHUW     everyAVX2_1000<>+0(SB), Y3, Y11
@@ -988,13 +1000,13 @@ errors28:
 	VPMADDWD     everyAVX2_10000<>+0(SB), Y3, Y3
 	VMOVAPS      Y10, Y3
 
-done31:
+done32:
 	VMOVUPS Y3, 71936(R8)
 	VMOVUPS Y9, 80128(R8)
 	VMOVUPS Y8, 76032(R8)
-	JMP     after32
+	JMP     after33
 
-many30:
+many31:
 	SUBL         $0x40, R10
 	VBROADCASTSS bits_00000008<>+0(SB), Y11
 	VMOVAPS      Y9, Y10
@@ -1024,7 +1036,7 @@ many30:
 	VPMADDWD     everyAVX2_10000<>+0(SB), Y3, Y3
 	VMOVAPS      Y12, Y3
 
-more33:
+more34:
 	ADDQ      $0x20, R9
 	VMOVUPS   (R9), Y12
 	VPERMPS   Y5, Y12, Y13
@@ -1058,19 +1070,19 @@ more33:
 	VMINPS    Y3, Y13, Y3
 	DECL      R10
 	CMPL      R10, $0x01
-	JNE       more33
-	JMP       done31
+	JNE       more34
+	JMP       done32
 
-after32:
+after33:
 	ADDQ $0x20, R8
 	INCQ DI
 	CMPQ DI, SI
-	JL   errors28
+	JL   errors29
 	MOVQ AX, DI
 	MOVQ AX, R8
 	MOVQ SI, R9
 
-reduce34:
+reduce35:
 	VMOVUPS    71936(DI), Y3
 	VMOVUPS    71968(DI), Y4
 	VUNPCKLPS  Y4, Y3, Y5
@@ -1104,11 +1116,11 @@ reduce34:
 	ADDQ       $0x00000100, DI
 	ADDQ       $0x20, R8
 	SUBQ       $0x08, R9
-	JG         reduce34
+	JG         reduce35
 	XORQ       DI, DI
 	MOVQ       AX, R8
 
-results29:
+results30:
 	VMOVUPS      71936(R8), Y3
 	VBROADCASTSS 84224(AX)(DI*4), Y4
 	VCMPPS       $0x00, Y4, Y3, Y5
@@ -1117,9 +1129,9 @@ results29:
 	TZCNTL       R9, R10
 	MOVL         80128(R8)(R10*4), R10
 	BLSRL        R9, R9
-	JNZ          tie35
+	JNZ          tie36
 
-back36:
+back37:
 	MOVL         32256(AX)(R11*4), R9
 	ANDL         $0x01ffffff, R9
 	ADDL         R9, R10
@@ -1145,21 +1157,21 @@ back36:
 	ADDQ         $0x20, R8
 	INCQ         DI
 	CMPQ         DI, SI
-	JL           results29
+	JL           results30
 	LEAQ         (BX)(SI*2), BX
 	SUBQ         SI, DX
-	JNZ          batch27
+	JNZ          batch28
 	VZEROUPPER
 	RET
 
-tie35:
+tie36:
 	TZCNTL  R9, R12
 	MOVL    80128(R8)(R12*4), R12
 	CMPL    R12, R10
 	CMOVLLT R12, R10
 	BLSRL   R9, R9
-	JNZ     tie35
-	JMP     back36
+	JNZ     tie36
+	JMP     back37
 
 DATA levelsAVX2<>+0(SB)/4, $0x3f800000
 DATA levelsAVX2<>+4(SB)/4, $0x40400000
@@ -1235,14 +1247,14 @@ TEXT ·searchShifted16AVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS bits_7f61b1e6<>+0(SB), Y0
 	VMOVUPS      lanesAVX20<>+0(SB), Y1
 
-batch37:
+batch38:
 	MOVQ    $0x00000040, DI
 	CMPQ    DX, DI
 	CMOVQLT DX, DI
 	XORQ    R8, R8
 	MOVQ    AX, R9
 
-errors38:
+errors39:
 	MOVWLZX        (BX)(R8*2), R10
 	MOVL           32256(AX)(R10*4), R11
 	MOVL           R10, R12
@@ -1278,7 +1290,7 @@ errors38:
 	VMOVAPS        Y1, Y7
 	SHRL           $0x19, R11
 	CMPL           R11, $0x41
-	JNE            many40
+	JNE            many41
 	VMOVUPS        (R10), Y2
 	VPERMPS        Y4, Y2, Y8
 	VPMULHUW       everyAVX2_1000<>+0(SB), Y2, Y9
@@ -1305,12 +1317,12 @@ errors38:
 	VPMADDWD       everyAVX2_10000<>+0(SB), Y2, Y2
 	VMOVAPS        Y8, Y2
 
-done41:
+done42:
 	VMOVUPS Y2, 71936(R9)
 	VMOVUPS Y7, 80128(R9)
-	JMP     after42
+	JMP     after43
 
-many40:
+many41:
 	SUBL         $0x40, R11
 	VBROADCASTSS bits_00000008<>+0(SB), Y9
 	VMOVAPS      Y7, Y8
@@ -1340,7 +1352,7 @@ many40:
 	VPMADDWD     everyAVX2_10000<>+0(SB), Y2, Y2
 	VMOVAPS      Y10, Y2
 
-more43:
+more44:
 	ADDQ      $0x20, R10
 	VMOVUPS   (R10), Y10
 	VPERMPS   Y4, Y10, Y11
@@ -1372,19 +1384,19 @@ more43:
 	VMINPS    Y2, Y11, Y2
 	DECL      R11
 	CMPL      R11, $0x01
-	JNE       more43
-	JMP       done41
+	JNE       more44
+	JMP       done42
 
-after42:
+after43:
 	ADDQ $0x20, R9
 	INCQ R8
 	CMPQ R8, DI
-	JL   errors38
+	JL   errors39
 	MOVQ AX, R8
 	MOVQ AX, R9
 	MOVQ DI, R10
 
-reduce44:
+reduce45:
 	VMOVUPS    71936(R8), Y2
 	VMOVUPS    71968(R8), Y3
 	VUNPCKLPS  Y3, Y2, Y4
@@ -1418,11 +1430,11 @@ reduce44:
 	ADDQ       $0x00000100, R8
 	ADDQ       $0x20, R9
 	SUBQ       $0x08, R10
-	JG         reduce44
+	JG         reduce45
 	XORQ       R8, R8
 	MOVQ       AX, R9
 
-results39:
+results40:
 	VMOVUPS      71936(R9), Y2
 	VBROADCASTSS 84224(AX)(R8*4), Y3
 	VCMPPS       $0x00, Y3, Y2, Y2
@@ -1431,9 +1443,9 @@ results39:
 	TZCNTL       R10, R11
 	MOVL         80128(R9)(R11*4), R11
 	BLSRL        R10, R10
-	JNZ          tie45
+	JNZ          tie46
 
-back46:
+back47:
 	MOVL 32256(AX)(R12*4), R10
 	ANDL $0x01ffffff, R10
 	ADDL R10, R11
@@ -1442,21 +1454,21 @@ back46:
 	ADDQ $0x20, R9
 	INCQ R8
 	CMPQ R8, DI
-	JL   results39
+	JL   results40
 	LEAQ (BX)(DI*2), BX
 	SUBQ DI, DX
-	JNZ  batch37
+	JNZ  batch38
 	VZEROUPPER
 	RET
 
-tie45:
+tie46:
 	TZCNTL  R10, R13
 	MOVL    80128(R9)(R13*4), R13
 	CMPL    R13, R11
 	CMOVLLT R13, R11
 	BLSRL   R10, R10
-	JNZ     tie45
-	JMP     back46
+	JNZ     tie46
+	JMP     back47
 
 // func look32(scratch *float32, words *uint32, trials int) (n int)
 TEXT ·look32(SB), NOSPLIT, $0-32
@@ -1467,7 +1479,7 @@ TEXT ·look32(SB), NOSPLIT, $0-32
 	XORQ SI, SI
 	SHLQ $0x04, DX
 
-four47:
+four48:
 	MOVWLZX 29696(AX)(SI*2), DI
 	MOVL    (CX)(DI*4), DI
 	MOVL    DI, 32256(AX)(SI*4)
@@ -1502,73 +1514,85 @@ four47:
 	LEAQ    (BX)(DI*2), BX
 	ADDQ    $0x04, SI
 	DECQ    DX
-	JNZ     four47
+	JNZ     four48
 	ADDQ    $0x00009200, AX
 	SUBQ    AX, BX
 	SHRQ    $0x01, BX
 	MOVQ    BX, n+24(FP)
 	RET
 
-// func fill32(scratch *float32, trials int) (n int)
+// func fill32(scratch *float32, trials int, mask int) (n int)
 // Requires: AVX, AVX2, BMI
-TEXT ·fill32(SB), NOSPLIT, $0-24
+TEXT ·fill32(SB), NOSPLIT, $0-32
 	MOVQ scratch+0(FP), AX
 	MOVQ trials+8(FP), CX
-	LEAQ 37376(AX), DX
-	XORQ BX, BX
+	MOVQ mask+16(FP), DX
+	LEAQ 37376(AX), BX
+	XORQ SI, SI
 
-column48:
+column49:
 	VXORPS Y0, Y0, Y0
-	MOVQ   CX, DI
-	IMUL3Q $0x00000040, DI, SI
-	ADDQ   BX, SI
+	MOVQ   CX, R8
+	IMUL3Q $0x00000040, R8, DI
+	ADDQ   SI, DI
 
-back49:
-	SUBQ      $0x00000040, SI
-	VPMOVSXWD 27136(AX)(SI*2), Y1
-	VBLENDVPS Y1, 32256(AX)(SI*4), Y0, Y0
-	VMOVDQU   Y0, 44928(AX)(SI*4)
-	DECQ      DI
-	JNZ       back49
-	MOVQ      CX, DI
+back50:
+	SUBQ      $0x00000040, DI
+	VPMOVSXWD 27136(AX)(DI*2), Y1
+	VBLENDVPS Y1, 32256(AX)(DI*4), Y0, Y0
+	VMOVDQU   Y0, 44928(AX)(DI*4)
+	DECQ      R8
+	JNZ       back50
+	MOVQ      CX, R8
 
-forth50:
-	VMOVUPS   32256(AX)(SI*4), Y2
-	VPMOVSXWD 27136(AX)(SI*2), Y1
+forth51:
+	VMOVUPS   32256(AX)(DI*4), Y2
+	VPMOVSXWD 27136(AX)(DI*2), Y1
 	VBLENDVPS Y1, Y2, Y0, Y0
-	VPCMPEQD  44928(AX)(SI*4), Y0, Y3
+	VPCMPEQD  44928(AX)(DI*4), Y0, Y3
 	VPADDD    Y0, Y0, Y4
 	VPAND     Y4, Y3, Y3
 	VPOR      Y1, Y3, Y3
-	VBLENDVPS Y3, Y0, Y2, Y1
-	VMOVDQU   Y1, 32256(AX)(SI*4)
+	VBLENDVPS Y3, Y0, Y2, Y4
+	VMOVDQU   Y4, 32256(AX)(DI*4)
 	VPANDN    Y2, Y3, Y2
-	VMOVMSKPS Y2, R8
-	TESTL     R8, R8
-	JNZ       push52
+	MOVQ      CX, R9
+	SUBQ      R8, R9
+	TESTQ     DX, R9
+	JNZ       next52
+	VMOVMSKPS Y2, R9
+	TESTL     R9, R9
+	JNZ       push53
 
-next51:
-	ADDQ $0x00000040, SI
-	DECQ DI
-	JNZ  forth50
-	ADDQ $0x08, BX
-	CMPQ BX, $0x40
-	JL   column48
+next52:
+	ADDQ $0x00000040, DI
+	DECQ R8
+	JNZ  forth51
+	ADDQ $0x08, SI
+	CMPQ SI, $0x40
+	JL   column49
 	ADDQ $0x00009200, AX
-	SUBQ AX, DX
-	SHRQ $0x01, DX
+	SUBQ AX, BX
+	SHRQ $0x01, BX
 	VZEROUPPER
-	MOVQ DX, n+16(FP)
+	MOVQ BX, n+24(FP)
 	RET
 
-push52:
-	TZCNTL R8, R9
-	ADDL   SI, R9
-	MOVW   R9, (DX)
-	ADDQ   $0x02, DX
-	BLSRL  R8, R8
-	JNZ    push52
-	JMP    next51
+push53:
+	VPSRAD    $0x1f, Y2, Y2
+	VPOR      Y1, Y2, Y2
+	VPACKSSDW Y2, Y2, Y2
+	VPERMQ    $0xd8, Y2, Y2
+	VMOVDQU   X2, 27136(AX)(DI*2)
+
+lanes54:
+	TZCNTL R9, R10
+	ADDL   DI, R10
+	MOVW   R10, (BX)
+	ADDQ   $0x02, BX
+	BLSRL  R9, R9
+	JNZ    lanes54
+	JMP    next52
 
 // func search32AVX512(scratch *float32, near *uint32, n int)
 // Requires: AVX, AVX512BW, AVX512F, BMI, CMOV
@@ -1582,14 +1606,14 @@ TEXT ·search32AVX512(SB), NOSPLIT, $0-24
 	VMOVUPS      lanesAVX5120<>+0(SB), Z2
 	LEAQ         threeWords<>+0(SB), SI
 
-batch53:
+batch55:
 	MOVQ    $0x00000040, DI
 	CMPQ    DX, DI
 	CMOVQLT DX, DI
 	XORQ    R8, R8
 	MOVQ    AX, R9
 
-errors54:
+errors56:
 	MOVWLZX      (BX)(R8*2), R10
 	MOVL         32256(AX)(R10*4), R11
 	MOVL         R10, R12
@@ -1627,7 +1651,7 @@ errors54:
 	VMOVAPS      Z2, Z9
 	SHRL         $0x19, R11
 	CMPL         R11, $0x41
-	JNE          many56
+	JNE          many58
 	VMOVUPS      (R10), Z7
 	VMOVAPS      Z7, Z10
 	VPERMI2PS    Z6, Z3, Z10
@@ -1648,13 +1672,13 @@ errors54:
 	VADDPS       Z3, Z10, Z10
 	VMOVAPS      Z10, Z7
 
-done57:
+done59:
 	VMOVUPS Z7, 71936(R9)
 	VMOVUPS Z9, 80128(R9)
 	VMOVUPS Z8, 76032(R9)
-	JMP     after58
+	JMP     after60
 
-many56:
+many58:
 	SUBL         $0x40, R11
 	VBROADCASTSS bits_00000010<>+0(SB), Z11
 	VMOVAPS      Z9, Z10
@@ -1678,7 +1702,7 @@ many56:
 	VADDPS       Z7, Z12, Z12
 	VMOVAPS      Z12, Z7
 
-more59:
+more61:
 	ADDQ      $0x40, R10
 	VMOVUPS   (R10), Z12
 	VMOVAPS   Z12, Z13
@@ -1706,19 +1730,19 @@ more59:
 	VMINPS    Z7, Z13, Z7
 	DECL      R11
 	CMPL      R11, $0x01
-	JNE       more59
-	JMP       done57
+	JNE       more61
+	JMP       done59
 
-after58:
+after60:
 	ADDQ $0x40, R9
 	INCQ R8
 	CMPQ R8, DI
-	JL   errors54
+	JL   errors56
 	MOVQ AX, R8
 	MOVQ AX, R9
 	MOVQ DI, R10
 
-reduce60:
+reduce62:
 	VMOVUPS    71936(R8), Z3
 	VMOVUPS    72000(R8), Z4
 	VUNPCKLPS  Z4, Z3, Z5
@@ -1784,11 +1808,11 @@ reduce60:
 	ADDQ       $0x00000400, R8
 	ADDQ       $0x40, R9
 	SUBQ       $0x10, R10
-	JG         reduce60
+	JG         reduce62
 	XORQ       R8, R8
 	MOVQ       AX, R9
 
-results55:
+results57:
 	VMOVUPS      71936(R9), Z3
 	VBROADCASTSS 84224(AX)(R8*4), Z4
 	VCMPPS       $0x00, Z4, Z3, K1
@@ -1797,9 +1821,9 @@ results55:
 	TZCNTL       R10, R11
 	MOVL         80128(R9)(R11*4), R11
 	BLSRL        R10, R10
-	JNZ          tie61
+	JNZ          tie63
 
-back62:
+back64:
 	MOVL         32256(AX)(R12*4), R10
 	ANDL         $0x01ffffff, R10
 	ADDL         R10, R11
@@ -1829,21 +1853,21 @@ back62:
 	ADDQ         $0x40, R9
 	INCQ         R8
 	CMPQ         R8, DI
-	JL           results55
+	JL           results57
 	LEAQ         (BX)(DI*2), BX
 	SUBQ         DI, DX
-	JNZ          batch53
+	JNZ          batch55
 	VZEROUPPER
 	RET
 
-tie61:
+tie63:
 	TZCNTL  R10, R13
 	MOVL    80128(R9)(R13*4), R13
 	CMPL    R13, R11
 	CMOVLLT R13, R11
 	BLSRL   R10, R10
-	JNZ     tie61
-	JMP     back62
+	JNZ     tie63
+	JMP     back64
 
 // func searchShifted32AVX512(scratch *float32, near *uint32, n int)
 // Requires: AVX, AVX512BW, AVX512F, BMI, CMOV
@@ -1857,14 +1881,14 @@ TEXT ·searchShifted32AVX512(SB), NOSPLIT, $0-24
 	VMOVUPS      lanesAVX5120<>+0(SB), Z1
 	LEAQ         threeWords<>+0(SB), DI
 
-batch63:
+batch65:
 	MOVQ    $0x00000040, R8
 	CMPQ    DX, R8
 	CMOVQLT DX, R8
 	XORQ    R9, R9
 	MOVQ    AX, R10
 
-errors64:
+errors66:
 	MOVWLZX         (BX)(R9*2), R11
 	MOVL            32256(AX)(R11*4), R12
 	MOVL            R11, R13
@@ -1910,7 +1934,7 @@ errors64:
 	VMOVAPS         Z1, Z7
 	SHRL            $0x19, R12
 	CMPL            R12, $0x41
-	JNE             many66
+	JNE             many68
 	VMOVUPS         (R11), Z6
 	VMOVAPS         Z6, Z8
 	VPERMI2PS       Z5, Z2, Z8
@@ -1931,12 +1955,12 @@ errors64:
 	VADDPS          Z2, Z8, Z8
 	VMOVAPS         Z8, Z6
 
-done67:
+done69:
 	VMOVUPS Z6, 71936(R10)
 	VMOVUPS Z7, 80128(R10)
-	JMP     after68
+	JMP     after70
 
-many66:
+many68:
 	SUBL         $0x40, R12
 	VBROADCASTSS bits_00000010<>+0(SB), Z9
 	VMOVAPS      Z7, Z8
@@ -1960,7 +1984,7 @@ many66:
 	VADDPS       Z6, Z10, Z10
 	VMOVAPS      Z10, Z6
 
-more69:
+more71:
 	ADDQ      $0x40, R11
 	VMOVUPS   (R11), Z10
 	VMOVAPS   Z10, Z11
@@ -1986,19 +2010,19 @@ more69:
 	VMINPS    Z6, Z11, Z6
 	DECL      R12
 	CMPL      R12, $0x01
-	JNE       more69
-	JMP       done67
+	JNE       more71
+	JMP       done69
 
-after68:
+after70:
 	ADDQ $0x40, R10
 	INCQ R9
 	CMPQ R9, R8
-	JL   errors64
+	JL   errors66
 	MOVQ AX, R9
 	MOVQ AX, R10
 	MOVQ R8, R11
 
-reduce70:
+reduce72:
 	VMOVUPS    71936(R9), Z2
 	VMOVUPS    72000(R9), Z3
 	VUNPCKLPS  Z3, Z2, Z4
@@ -2064,11 +2088,11 @@ reduce70:
 	ADDQ       $0x00000400, R9
 	ADDQ       $0x40, R10
 	SUBQ       $0x10, R11
-	JG         reduce70
+	JG         reduce72
 	XORQ       R9, R9
 	MOVQ       AX, R10
 
-results65:
+results67:
 	VMOVUPS      71936(R10), Z2
 	VBROADCASTSS 84224(AX)(R9*4), Z3
 	VCMPPS       $0x00, Z3, Z2, K1
@@ -2077,9 +2101,9 @@ results65:
 	TZCNTL       R11, R12
 	MOVL         80128(R10)(R12*4), R12
 	BLSRL        R11, R11
-	JNZ          tie71
+	JNZ          tie73
 
-back72:
+back74:
 	MOVL    32256(AX)(R13*4), R11
 	ANDL    $0x01ffffff, R11
 	ADDL    R11, R12
@@ -2092,21 +2116,21 @@ back72:
 	ADDQ    $0x40, R10
 	INCQ    R9
 	CMPQ    R9, R8
-	JL      results65
+	JL      results67
 	LEAQ    (BX)(R8*2), BX
 	SUBQ    R8, DX
-	JNZ     batch63
+	JNZ     batch65
 	VZEROUPPER
 	RET
 
-tie71:
+tie73:
 	TZCNTL  R11, R14
 	MOVL    80128(R10)(R14*4), R14
 	CMPL    R14, R12
 	CMOVLLT R14, R12
 	BLSRL   R11, R11
-	JNZ     tie71
-	JMP     back72
+	JNZ     tie73
+	JMP     back74
 
 // func search32AVX2(scratch *float32, near *uint32, n int)
 // Requires: AVX, AVX2, BMI, CMOV
@@ -2119,14 +2143,14 @@ TEXT ·search32AVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS bits_7f61b1e6<>+0(SB), Y1
 	VMOVUPS      lanesAVX20<>+0(SB), Y2
 
-batch73:
+batch75:
 	MOVQ    $0x00000040, SI
 	CMPQ    DX, SI
 	CMOVQLT DX, SI
 	XORQ    DI, DI
 	MOVQ    AX, R8
 
-errors74:
+errors76:
 	MOVWLZX      (BX)(DI*2), R9
 	MOVL         32256(AX)(R9*4), R10
 	MOVL         R9, R11
@@ -2154,7 +2178,7 @@ errors74:
 	VMOVAPS      Y2, Y9
 	SHRL         $0x19, R10
 	CMPL         R10, $0x41
-	JNE          many76
+	JNE          many78
 	VMOVUPS      (R9), Y3
 	VPERMPS      Y5, Y3, Y10
 	VPMULHUW     everyAVX2_1000<>+0(SB), Y3, Y11
@@ -2181,13 +2205,13 @@ errors74:
 	VPMADDWD     everyAVX2_10000<>+0(SB), Y3, Y3
 	VMOVAPS      Y10, Y3
 
-done77:
+done79:
 	VMOVUPS Y3, 71936(R8)
 	VMOVUPS Y9, 80128(R8)
 	VMOVUPS Y8, 76032(R8)
-	JMP     after78
+	JMP     after80
 
-many76:
+many78:
 	SUBL         $0x40, R10
 	VBROADCASTSS bits_00000008<>+0(SB), Y11
 	VMOVAPS      Y9, Y10
@@ -2217,7 +2241,7 @@ many76:
 	VPMADDWD     everyAVX2_10000<>+0(SB), Y3, Y3
 	VMOVAPS      Y12, Y3
 
-more79:
+more81:
 	ADDQ      $0x20, R9
 	VMOVUPS   (R9), Y12
 	VPERMPS   Y5, Y12, Y13
@@ -2251,19 +2275,19 @@ more79:
 	VMINPS    Y3, Y13, Y3
 	DECL      R10
 	CMPL      R10, $0x01
-	JNE       more79
-	JMP       done77
+	JNE       more81
+	JMP       done79
 
-after78:
+after80:
 	ADDQ $0x20, R8
 	INCQ DI
 	CMPQ DI, SI
-	JL   errors74
+	JL   errors76
 	MOVQ AX, DI
 	MOVQ AX, R8
 	MOVQ SI, R9
 
-reduce80:
+reduce82:
 	VMOVUPS    71936(DI), Y3
 	VMOVUPS    71968(DI), Y4
 	VUNPCKLPS  Y4, Y3, Y5
@@ -2297,11 +2321,11 @@ reduce80:
 	ADDQ       $0x00000100, DI
 	ADDQ       $0x20, R8
 	SUBQ       $0x08, R9
-	JG         reduce80
+	JG         reduce82
 	XORQ       DI, DI
 	MOVQ       AX, R8
 
-results75:
+results77:
 	VMOVUPS      71936(R8), Y3
 	VBROADCASTSS 84224(AX)(DI*4), Y4
 	VCMPPS       $0x00, Y4, Y3, Y5
@@ -2310,9 +2334,9 @@ results75:
 	TZCNTL       R9, R10
 	MOVL         80128(R8)(R10*4), R10
 	BLSRL        R9, R9
-	JNZ          tie81
+	JNZ          tie83
 
-back82:
+back84:
 	MOVL         32256(AX)(R11*4), R9
 	ANDL         $0x01ffffff, R9
 	ADDL         R9, R10
@@ -2338,21 +2362,21 @@ back82:
 	ADDQ         $0x20, R8
 	INCQ         DI
 	CMPQ         DI, SI
-	JL           results75
+	JL           results77
 	LEAQ         (BX)(SI*2), BX
 	SUBQ         SI, DX
-	JNZ          batch73
+	JNZ          batch75
 	VZEROUPPER
 	RET
 
-tie81:
+tie83:
 	TZCNTL  R9, R12
 	MOVL    80128(R8)(R12*4), R12
 	CMPL    R12, R10
 	CMOVLLT R12, R10
 	BLSRL   R9, R9
-	JNZ     tie81
-	JMP     back82
+	JNZ     tie83
+	JMP     back84
 
 // func searchShifted32AVX2(scratch *float32, near *uint32, n int)
 // Requires: AVX, AVX2, BMI, CMOV
@@ -2365,14 +2389,14 @@ TEXT ·searchShifted32AVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS bits_7f61b1e6<>+0(SB), Y0
 	VMOVUPS      lanesAVX20<>+0(SB), Y1
 
-batch83:
+batch85:
 	MOVQ    $0x00000040, DI
 	CMPQ    DX, DI
 	CMOVQLT DX, DI
 	XORQ    R8, R8
 	MOVQ    AX, R9
 
-errors84:
+errors86:
 	MOVWLZX        (BX)(R8*2), R10
 	MOVL           32256(AX)(R10*4), R11
 	MOVL           R10, R12
@@ -2408,7 +2432,7 @@ errors84:
 	VMOVAPS        Y1, Y7
 	SHRL           $0x19, R11
 	CMPL           R11, $0x41
-	JNE            many86
+	JNE            many88
 	VMOVUPS        (R10), Y2
 	VPERMPS        Y4, Y2, Y8
 	VPMULHUW       everyAVX2_1000<>+0(SB), Y2, Y9
@@ -2435,12 +2459,12 @@ errors84:
 	VPMADDWD       everyAVX2_10000<>+0(SB), Y2, Y2
 	VMOVAPS        Y8, Y2
 
-done87:
+done89:
 	VMOVUPS Y2, 71936(R9)
 	VMOVUPS Y7, 80128(R9)
-	JMP     after88
+	JMP     after90
 
-many86:
+many88:
 	SUBL         $0x40, R11
 	VBROADCASTSS bits_00000008<>+0(SB), Y9
 	VMOVAPS      Y7, Y8
@@ -2470,7 +2494,7 @@ many86:
 	VPMADDWD     everyAVX2_10000<>+0(SB), Y2, Y2
 	VMOVAPS      Y10, Y2
 
-more89:
+more91:
 	ADDQ      $0x20, R10
 	VMOVUPS   (R10), Y10
 	VPERMPS   Y4, Y10, Y11
@@ -2502,19 +2526,19 @@ more89:
 	VMINPS    Y2, Y11, Y2
 	DECL      R11
 	CMPL      R11, $0x01
-	JNE       more89
-	JMP       done87
+	JNE       more91
+	JMP       done89
 
-after88:
+after90:
 	ADDQ $0x20, R9
 	INCQ R8
 	CMPQ R8, DI
-	JL   errors84
+	JL   errors86
 	MOVQ AX, R8
 	MOVQ AX, R9
 	MOVQ DI, R10
 
-reduce90:
+reduce92:
 	VMOVUPS    71936(R8), Y2
 	VMOVUPS    71968(R8), Y3
 	VUNPCKLPS  Y3, Y2, Y4
@@ -2548,11 +2572,11 @@ reduce90:
 	ADDQ       $0x00000100, R8
 	ADDQ       $0x20, R9
 	SUBQ       $0x08, R10
-	JG         reduce90
+	JG         reduce92
 	XORQ       R8, R8
 	MOVQ       AX, R9
 
-results85:
+results87:
 	VMOVUPS      71936(R9), Y2
 	VBROADCASTSS 84224(AX)(R8*4), Y3
 	VCMPPS       $0x00, Y3, Y2, Y2
@@ -2561,9 +2585,9 @@ results85:
 	TZCNTL       R10, R11
 	MOVL         80128(R9)(R11*4), R11
 	BLSRL        R10, R10
-	JNZ          tie91
+	JNZ          tie93
 
-back92:
+back94:
 	MOVL 32256(AX)(R12*4), R10
 	ANDL $0x01ffffff, R10
 	ADDL R10, R11
@@ -2572,18 +2596,18 @@ back92:
 	ADDQ $0x20, R9
 	INCQ R8
 	CMPQ R8, DI
-	JL   results85
+	JL   results87
 	LEAQ (BX)(DI*2), BX
 	SUBQ DI, DX
-	JNZ  batch83
+	JNZ  batch85
 	VZEROUPPER
 	RET
 
-tie91:
+tie93:
 	TZCNTL  R10, R13
 	MOVL    80128(R9)(R13*4), R13
 	CMPL    R13, R11
 	CMOVLLT R13, R11
 	BLSRL   R10, R10
-	JNZ     tie91
-	JMP     back92
+	JNZ     tie93
+	JMP     back94

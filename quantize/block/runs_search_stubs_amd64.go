@@ -9,10 +9,11 @@ package block
 //go:noescape
 func look16(scratch *float32, words *uint32, trials int) (n int)
 
-// fill16 sets the words between those that agree, and lists the others.
+// fill16 sets the words between those that agree, and lists the others, of trials whose number has no bits of the mask.
+// What is listed counts as an end afterwards.
 //
 //go:noescape
-func fill16(scratch *float32, trials int) (n int)
+func fill16(scratch *float32, trials int, mask int) (n int)
 
 // search16AVX512 replaces the listed words by those of the neighbours with the least error.
 //
@@ -39,10 +40,11 @@ func searchShifted16AVX2(scratch *float32, near *uint32, n int)
 //go:noescape
 func look32(scratch *float32, words *uint32, trials int) (n int)
 
-// fill32 sets the words between those that agree, and lists the others.
+// fill32 sets the words between those that agree, and lists the others, of trials whose number has no bits of the mask.
+// What is listed counts as an end afterwards.
 //
 //go:noescape
-func fill32(scratch *float32, trials int) (n int)
+func fill32(scratch *float32, trials int, mask int) (n int)
 
 // search32AVX512 replaces the listed words by those of the neighbours with the least error.
 //

@@ -83,10 +83,11 @@ func (q runs) look() {
 // neighbour be the nearest to both with no other one in sight. Then so it is to all scales between: the differences between its
 // error and those of others, divided by the scale, are linear in the scale.
 func (q runs) fill() {
-	TEXT(q.byRun("fill"), attr.NOSPLIT, "func(scratch *float32, trials int) (n int)")
+	TEXT(q.byRun("fill"), attr.NOSPLIT, "func(scratch *float32, trials, mask int) (n int)")
 	Pragma("noescape")
-	Doc(q.byRun("fill") + " sets the words between those that agree, and lists the others.")
-	p, trials := param("scratch"), param("trials")
+	Doc(q.byRun("fill")+" sets the words between those that agree, and lists the others, of trials whose number has no bits of the mask.",
+		"What is listed counts as an end afterwards.")
+	p, trials, mask := param("scratch"), param("trials"), param("mask")
 	groups := 16 * q.k()
 	list, column := GP64(), GP64()
 	LEAQ(at(p, runList), list)
@@ -122,7 +123,11 @@ func (q runs) fill() {
 	VBLENDVPS(agree, last, word, now)
 	VMOVDQU(now, m(runWords, 4))
 	VPANDN(word, agree, word)
-	open := GP32()
+	number, open := GP64(), GP32()
+	MOVQ(trials, number)
+	SUBQ(left, number)
+	TESTQ(mask, number)
+	JNZ(LabelRef(next))
 	VMOVMSKPS(word, open)
 	TESTL(open, open)
 	JNZ(LabelRef(push))
@@ -141,13 +146,20 @@ func (q runs) fill() {
 	RET()
 
 	Label(push)
+	VPSRAD(U8(31), word, word)
+	VPOR(ends, word, word)
+	VPACKSSDW(word, word, word)
+	VPERMQ(U8(0xd8), word, word)
+	VMOVDQU(word.AsX(), m(runEnds, 2))
+	lanes := label("lanes")
+	Label(lanes)
 	lane := GP32()
 	TZCNTL(open, lane)
 	ADDL(i.As32(), lane)
 	MOVW(lane.As16(), Mem{Base: list})
 	ADDQ(U8(2), list)
 	BLSRL(open, open)
-	JNZ(LabelRef(push))
+	JNZ(LabelRef(lanes))
 	JMP(LabelRef(next))
 }
 

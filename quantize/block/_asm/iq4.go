@@ -53,15 +53,30 @@ func (s isa) fitIQ4(weighted bool) {
 
 	Label("trial")
 	sumqx, sumq2 := s.zero(), s.zero()
-	for j := range 32 {
-		al, wq, t := s.vec(), s.vec(), s.vec()
-		VMULPS(x(j), inverse, al)
-		q := s.look(values, n.position(al))
-		VMULPS(w(j), q, wq)
-		VMULPS(x(j), wq, t)
-		VADDPS(t, sumqx, sumqx)
-		VMULPS(q, wq, t)
-		VADDPS(t, sumq2, sumq2)
+	together := 1 // as registers allow
+	if s.wide() {
+		together = 4
+	}
+	for j := 0; j < 32; j += together {
+		al := make([]reg.VecVirtual, together)
+		for i := range al {
+			al[i] = s.vec()
+			VMULPS(x(j+i), inverse, al[i])
+		}
+		q := n.positions(al)
+		for i := range q {
+			q[i] = s.look(values, q[i])
+		}
+		for i := range q {
+			VMULPS(w(j+i), q[i], al[i])
+		}
+		for i, wq := range al {
+			wqx := s.vec()
+			VMULPS(x(j+i), wq, wqx)
+			VMULPS(q[i], wq, wq)
+			VADDPS(wqx, sumqx, sumqx)
+			VADDPS(wq, sumq2, sumq2)
+		}
 	}
 	zero, quotient := s.zero(), s.vec()
 	VDIVPS(sumq2, sumqx, quotient)

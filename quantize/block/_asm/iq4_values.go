@@ -79,26 +79,47 @@ func (s isa) look(t [2]reg.VecVirtual, position reg.VecVirtual) reg.VecVirtual {
 	return lo
 }
 
-// position is that of the value nearest to x.
-func (n *iq4) position(x reg.VecVirtual) reg.VecVirtual {
-	p := n.vec()
-	if n.wide() {
-		VMOVAPS(n.offset, p)
-		VFMADD231PS(n.slope, x, p)
-		VADDPS(n.magic, p, p)
-		m := n.vec()
-		VMOVAPS(p, m)
-		low := n.compare(cmpGE, x, n.look(n.middles, m))
-		VPADDD(n.one, p, low, p)
-		return p
+// positions are those of the values nearest to x. One step is taken for all of them before the next, so that little waits
+// for results.
+func (n *iq4) positions(x []reg.VecVirtual) []reg.VecVirtual {
+	p, middles := make([]reg.VecVirtual, len(x)), make([]reg.VecVirtual, len(x))
+	for i := range x {
+		if !n.wide() {
+			x[i] = n.clamp(x[i])
+		}
+		p[i] = n.vec()
+		VMOVAPS(n.offset, p[i])
+		VFMADD231PS(n.slope, x[i], p[i])
 	}
-	x = n.clamp(x)
-	VMOVAPS(n.offset, p)
-	VFMADD231PS(n.slope, x, p)
-	VCVTTPS2DQ(p, p)
-	low := n.compare(cmpGE, x, n.look(n.middles, p))
-	VPSUBD(low, p, p)
+	for i := range x {
+		if n.wide() {
+			VADDPS(n.magic, p[i], p[i])
+		} else {
+			VCVTTPS2DQ(p[i], p[i])
+		}
+	}
+	for i := range x {
+		middles[i] = p[i]
+		if n.wide() {
+			middles[i] = n.vec()
+			VMOVAPS(p[i], middles[i])
+		}
+		middles[i] = n.look(n.middles, middles[i])
+	}
+	for i := range x {
+		low := n.compare(cmpGE, x[i], middles[i])
+		if n.wide() {
+			VPADDD(n.one, p[i], low, p[i])
+		} else {
+			VPSUBD(low, p[i], p[i])
+		}
+	}
 	return p
+}
+
+// position is positions for one vector.
+func (n *iq4) position(x reg.VecVirtual) reg.VecVirtual {
+	return n.positions([]reg.VecVirtual{x})[0]
 }
 
 // clamp is x between the least and the greatest value; the latter for NaN.

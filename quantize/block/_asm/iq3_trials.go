@@ -101,17 +101,30 @@ func (g *iq3) sums() {
 			c.expand(g, item, items, w)
 			VPMOVDW(w, at(words, c.at/2))
 		}
-		for n := range 4 {
-			q, wq, wxq := c.vec(), c.vec(), c.vec()
-			if n > 0 {
-				VPSRLD(Imm(4), w, w)
+		together := 1 // as registers allow
+		if g.wide.wide() {
+			together = 4
+		}
+		for n := 0; n < 4; n += together {
+			q, wq := make([]reg.VecVirtual, together), make([]reg.VecVirtual, together)
+			for j := range q {
+				if n+j > 0 {
+					VPSRLD(Imm(4), w, w)
+				}
+				q[j], wq[j] = c.vec(), c.vec()
+				VPERMPS(table, w, q[j])
 			}
-			VPERMPS(table, w, q)
-			g.mulEach(at(p, iq3W+4*n), q, wq)
-			g.mulEach(at(p, iq3WX+4*n), q, wxq)
-			VMULPS(q, wq, wq)
-			VADDPS(wxq, sumqx[i], sumqx[i])
-			VADDPS(wq, sumq2[i], sumq2[i])
+			for j := range q {
+				g.mulEach(at(p, iq3W+4*(n+j)), q[j], wq[j])
+			}
+			for j := range q {
+				VMULPS(q[j], wq[j], wq[j])
+				g.mulEach(at(p, iq3WX+4*(n+j)), q[j], q[j])
+			}
+			for j := range q {
+				VADDPS(q[j], sumqx[i], sumqx[i])
+				VADDPS(wq[j], sumq2[i], sumq2[i])
+			}
 		}
 	}
 	ADDQ(Imm(64), words)

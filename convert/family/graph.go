@@ -8,6 +8,8 @@ type Graph struct {
 	Windows     Windows
 	Tune        Tuning
 	QKNorm      QKNorm
+	GatedQuery  bool // queries come with gates of attention's result, and gated delta nets stand between
+	TiledHeads  bool // value heads of gated delta nets go round their keys, and not several to each in a row
 	Norm        NormKind
 	Act         Activation
 

@@ -23,6 +23,7 @@ func init() {
 		Optional: deltaOptional,
 		Reads:    []string{"partial_rotary_factor"},
 		Pre:      []string{"qwen2"},
+		Graph:    &Graph{Rope: RopeNeox, GatedQuery: true, Gate: Softmax, NormalizeWeights: true},
 	})
 }
 

@@ -14,7 +14,11 @@ func (s *State) selfAttention(il int, l *layer, in *input) error {
 	p, n := s.d.Params, in.n
 	q, k, v := mat(&s.q, n, p.Heads*p.HeadDim), mat(&s.k, n, l.kvHeads*p.HeadDim), mat(&s.v, n, l.kvHeads*p.ValueDim)
 	b := batch{s: s}
-	b.add(l.q, in, q)
+	if l.gatedQ {
+		b.add(l.q, in, mat(&s.wide, n, 2*q.Stride))
+	} else {
+		b.add(l.q, in, q)
+	}
 	b.add(l.k, in, k)
 	b.add(l.v, in, v)
 	if l.gate != nil {
@@ -22,6 +26,9 @@ func (s *State) selfAttention(il int, l *layer, in *input) error {
 	}
 	if err := b.run(); err != nil {
 		return err
+	}
+	if l.gatedQ {
+		s.splitQuery(q, n)
 	}
 	s.d.workers.rows(n, 4*(q.Stride+k.Stride), func(_, lo, hi int) {
 		addBias(q, l.qBias, lo, hi)
@@ -38,7 +45,7 @@ func (s *State) selfAttention(il int, l *layer, in *input) error {
 		return err
 	}
 	out := kernel.Mat{Data: s.attn, Stride: p.Heads * p.ValueDim}
-	if l.gate != nil {
+	if l.gate != nil || l.gatedQ {
 		s.d.workers.rows(n, 4*out.Stride, func(_, lo, hi int) {
 			sigmoidTimes(out.Data[lo*out.Stride:hi*out.Stride], s.gate[lo*out.Stride:hi*out.Stride])
 		})
@@ -50,6 +57,15 @@ func (s *State) selfAttention(il int, l *layer, in *input) error {
 	}
 	addBias(tmp, l.oBias, 0, n)
 	return nil
+}
+
+// splitQuery parts each head's query from the gate of its result.
+func (s *State) splitQuery(q kernel.Mat, n int) {
+	dim, gate := s.d.Params.HeadDim, mat(&s.gate, n, q.Stride)
+	for i := range len(q.Data) / dim {
+		copy(q.Data[i*dim:][:dim], s.wide[2*i*dim:])
+		copy(gate.Data[i*dim:][:dim], s.wide[(2*i+1)*dim:])
+	}
 }
 
 // place normalises and rotates rows lo to hi of queries or keys, in the family's order.

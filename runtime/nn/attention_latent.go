@@ -8,7 +8,7 @@ import "github.com/moeconv/moeconv/runtime/kernel"
 func (s *State) latentAttention(il int, l *layer, in *input) error {
 	p, m, w, n := s.d.Params, s.d.Params.Latent, l.latent, in.n
 	width := p.Heads * m.KeyDim
-	q, kv := mat(&s.latentQ, n, width), mat(&s.k, n, p.HeadDim)
+	q, kv := mat(&s.wide, n, width), mat(&s.k, n, p.HeadDim)
 	b := batch{s: s}
 	b.add(w.kvA, in, kv)
 	if w.qA == nil {
@@ -36,7 +36,7 @@ func (s *State) latentAttention(il int, l *layer, in *input) error {
 	if err := s.attention(il, l, n); err != nil {
 		return err
 	}
-	values := mat(&s.latentQ, n, p.Heads*m.ValueDim)
+	values := mat(&s.wide, n, p.Heads*m.ValueDim)
 	b.addHeads(w.value, s.heads.set(kernel.Mat{Data: s.attn, Stride: m.Rank}, n*p.Heads, m.Rank), values, m.ValueDim)
 	if err := b.run(); err != nil {
 		return err

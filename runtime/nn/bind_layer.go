@@ -19,6 +19,8 @@ func (b *binder) layer(p Params, i int) layer {
 	switch {
 	case b.has("shortconv.conv", i):
 		l.conv = b.shortConv(p, i)
+	case b.has("ssm_conv1d", i):
+		l.delta = b.deltaNet(p, i)
 	case p.Latent.Rank > 0:
 		b.latent(p, i, &l)
 	default:
@@ -37,6 +39,9 @@ func (b *binder) attention(p Params, i int, l *layer) {
 			l.qBias, l.kBias, l.vBias = v[:heads], v[heads:][:keys], v[heads+keys:]
 		}
 	} else {
+		if l.gatedQ = p.Graph.GatedQuery; l.gatedQ {
+			heads *= 2
+		}
 		l.q = b.matrix(names.AttnQ.In(i), true, p.Embedding, heads)
 		l.k = b.matrix(names.AttnK.In(i), true, p.Embedding, keys)
 		l.v = b.matrix(names.AttnV.In(i), true, p.Embedding, values)
@@ -84,6 +89,27 @@ func (b *binder) shortConv(p Params, i int) *shortConv {
 		out:    b.matrix(weight("shortconv.out_proj", i), true, p.Embedding, p.Embedding),
 		kernel: b.vector(weight("shortconv.conv", i), true, p.Conv, p.Embedding),
 	}
+}
+
+func (b *binder) deltaNet(p Params, i int) *deltaNet {
+	d := p.Delta
+	values, channels := d.Heads*d.Dim, (2*d.KeyHeads+d.Heads)*d.Dim
+	w := &deltaNet{
+		in:    b.matrix(weight("attn_qkv", i), true, p.Embedding, channels),
+		gate:  b.matrix(weight("attn_gate", i), true, p.Embedding, values),
+		conv:  b.vector(weight("ssm_conv1d", i), true, d.Conv, channels),
+		bias:  b.vector(bias("ssm_dt", i), true, d.Heads),
+		decay: b.vector(names.Name{Role: "ssm_a", Block: i}.String(), true, d.Heads),
+		norm:  b.vector(weight("ssm_norm", i), true, d.Dim),
+		out:   b.matrix(weight("ssm_out", i), true, values, p.Embedding),
+	}
+	if b.has("ssm_ba", i) {
+		w.both = b.matrix(weight("ssm_ba", i), true, p.Embedding, 2*d.Heads)
+		return w
+	}
+	w.beta = b.matrix(weight("ssm_beta", i), true, p.Embedding, d.Heads)
+	w.alpha = b.matrix(weight("ssm_alpha", i), true, p.Embedding, d.Heads)
+	return w
 }
 
 func (b *binder) feedForward(p Params, i int, l *layer) {

@@ -11,6 +11,7 @@ import (
 func (s *State) forward(ctx context.Context, tokens []int32, first int) ([][]float32, error) {
 	p, w, n := s.d.Params, s.d.w, len(tokens)
 	s.extendRope(n)
+	s.kept = -1 // until all blocks have been
 	x := mat(&s.x, n, p.Embedding)
 	for t, id := range tokens {
 		w.embedding.row(x.Row(t, p.Embedding), int(id))
@@ -35,6 +36,9 @@ func (s *State) forward(ctx context.Context, tokens []int32, first int) ([][]flo
 	logits, err := s.output(x, n, min(first, n))
 	if err == nil {
 		s.n += n
+		if s.d.recurrent {
+			s.text, s.kept = append(s.text[:s.n-n], tokens...), s.n
+		}
 	}
 	return logits, err
 }
@@ -73,6 +77,8 @@ func (s *State) mix(il int, l *layer, in *input) error {
 	switch {
 	case l.conv != nil:
 		return s.shortConvolution(il, l, in)
+	case l.delta != nil:
+		return s.gatedDeltaNet(il, l, in)
 	case l.latent != nil:
 		return s.latentAttention(il, l, in)
 	}

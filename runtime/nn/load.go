@@ -3,6 +3,7 @@ package nn
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/moeconv/moeconv/convert/family"
 	"github.com/moeconv/moeconv/gguf"
@@ -30,11 +31,12 @@ const (
 
 // Decoder is a loaded model. It does not change after Load.
 type Decoder struct {
-	Params  Params
-	opts    Options
-	workers workers
-	w       *weights
-	freqs   []*frequencies // of blocks that see everything, of those with a window, and of long texts
+	Params    Params
+	opts      Options
+	workers   workers
+	w         *weights
+	recurrent bool           // a block keeps more than keys and values
+	freqs     []*frequencies // of blocks that see everything, of those with a window, and of long texts
 }
 
 // Vocabulary is the number of logits of a position.
@@ -70,6 +72,7 @@ func Load(ctx context.Context, src gguf.Source, opts Options) (*Decoder, error) 
 		return nil, err
 	}
 	d.setFrequencies()
+	d.recurrent = slices.ContainsFunc(w.layers, func(l layer) bool { return l.conv != nil || l.delta != nil })
 	return d, nil
 }
 

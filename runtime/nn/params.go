@@ -29,6 +29,7 @@ type Params struct {
 	Epsilon                             float32
 	EmbeddingScale, Residual, LogitsDiv float32 // factors of embeddings and of what layers add, divisor of logits
 	Conv                                int     // positions that a short convolution sees
+	Delta                               Delta
 	Graph                               family.Graph
 	Original                            family.Original // with CompatHF
 }
@@ -57,6 +58,9 @@ func ReadParams(md *gguf.Metadata) (Params, error) {
 	if p.Graph.EmbedScale {
 		p.EmbeddingScale = float32(math.Sqrt(float64(p.Embedding)))
 	}
+	if p.Graph.GatedQuery { // as gated delta nets have it beside them
+		p.Delta = Delta{KeyHeads: r.size("ssm.group_count"), Heads: r.size("ssm.time_step_rank"), Dim: r.size("ssm.state_size"), Conv: r.size("ssm.conv_kernel")}
+	}
 	p.readAttention(r)
 	p.readRouting(r)
 	p.readRope(r)
@@ -67,5 +71,8 @@ func ReadParams(md *gguf.Metadata) (Params, error) {
 		return Params{}, fmt.Errorf("nn: %d of %d blocks predict further tokens", p.Unused, p.Blocks)
 	}
 	p.Blocks -= p.Unused
+	if d := p.Delta; d.Heads > 0 && (d.Heads%d.KeyHeads != 0 || d.Heads > maxDim/d.Dim) {
+		return Params{}, fmt.Errorf("nn: %d heads of %d elements for %d keys of gated delta nets", d.Heads, d.Dim, d.KeyHeads)
+	}
 	return p, errors.Join(p.checkAttention(), p.checkRouting())
 }

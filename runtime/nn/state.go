@@ -16,7 +16,9 @@ type State struct {
 	d      *Decoder
 	n      int // tokens in the text
 	caches []cache
-	convs  [][]float32 // by block: inputs of a short convolution, [position][embedding]
+	past   []recurrent // by block, of text[:kept]
+	text   []int32     // of models that are recurrent
+	kept   int
 	ropes  []ropeTable // of Decoder.freqs
 	long   bool        // the text is longer than those of training (Graph.Original)
 	routes [][]int64   // [block][expert]; nil: not counted
@@ -24,7 +26,10 @@ type State struct {
 	x, norm, tmp []float32 // [token][embedding]
 	q, attn      []float32 // [token][head][head dim]
 	k, v         []float32 // [token][kv head][head dim]
-	latentQ      []float32 // [token][head][latent key or value dim]
+	wide         []float32 // [token][projections that are split]
+	window       []float32 // [position][channel]
+	convolved    []float32 // [token][channel]
+	rates        []float32 // [token][2*head] of gated delta nets
 	nope         []float32 // [token][head]: what is not rotated of a query of latent attention
 	before       []float32 // [token][embedding]: what the block was given
 	gate, up     []float32 // [token or use][width]
@@ -52,7 +57,7 @@ func (d *Decoder) NewState() *State {
 	for i := range s.caches {
 		s.caches[i] = cache{kind: d.opts.KV, heads: d.w.layers[i].kvHeads, keyDim: d.Params.HeadDim, valueDim: d.Params.ValueDim}
 	}
-	s.convs = make([][]float32, d.Params.Blocks)
+	s.past = make([]recurrent, d.Params.Blocks)
 	for _, f := range d.freqs {
 		s.ropes = append(s.ropes, ropeTable{frequencies: f})
 	}
@@ -87,6 +92,9 @@ type Result struct {
 func (s *State) Eval(ctx context.Context, tokens []int32, first int, routes bool) (Result, error) {
 	var r Result
 	s.routes = nil
+	if err := s.replay(ctx); err != nil {
+		return r, err
+	}
 	if routes {
 		r.Routes = make([][]int64, s.d.Params.Blocks)
 		s.routes = r.Routes

@@ -21,11 +21,14 @@ type layer struct {
 	kvHeads                    int
 	latent                     *latent
 	conv                       *shortConv // in place of attention
+	delta                      *deltaNet
 	q, k, v, o                 *matrix
 	qBias, kBias, vBias, oBias vector
 	qNorm, kNorm               vector  // of each head, or of all together
 	sinks                      vector  // [head] logits that take part in softmax
 	gate                       *matrix // of attention's result, by sigmoid
+
+	gatedQ bool // each head's query is followed by such a gate
 
 	router     *matrix // nil: the block is dense
 	routerBias vector

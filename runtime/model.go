@@ -13,11 +13,13 @@ import (
 
 // Model is a loaded model. It is safe for concurrent use; each user has a Session of their own.
 type Model struct {
-	md        *gguf.Metadata
-	context   int
-	decoder   *nn.Decoder
-	ledger    *offload.Ledger
-	tokenizer func() (*token.Tokenizer, error)
+	md      *gguf.Metadata
+	context int
+	decoder *nn.Decoder
+	ledger  *offload.Ledger
+
+	tokenBytes int64
+	tokenizer  func() (*token.Tokenizer, error)
 }
 
 // Check fails with a *gguf.UnsupportedError for a model whose metadata says that Load could not run it.
@@ -44,7 +46,7 @@ func Load(src gguf.Source, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
-	m := &Model{md: md, ledger: ledger, context: opts.Context}
+	m := &Model{md: md, ledger: ledger, context: opts.Context, tokenBytes: tokenBytes(src.Tensors(), params)}
 	if m.context == 0 {
 		m.context = params.Context
 	}

@@ -37,7 +37,8 @@ type Options struct {
 	KV          gguf.Type   // of the KV cache: F32, F16 or Q8_0
 	Compat      nn.Compat   // llama.cpp's formulas, or the published model's where they differ
 	// WeightCache is the largest size in bytes of a decoded copy of the weights. A model whose matrices fit in it
-	// as float32 is decoded once, by Load; any other is kept encoded and decoded tile by tile, once a batch.
+	// as float32 is decoded once, by Load; any other is kept encoded and decoded tile by tile, once a batch. Matrices
+	// that are multiplied in integers stay encoded.
 	// 0: 512 MiB. Negative: never.
 	WeightCache int64
 	Placement   offload.Options

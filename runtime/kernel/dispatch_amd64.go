@@ -4,19 +4,26 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
-var haveAVX2 = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+var (
+	haveAVX2   = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+	haveAVX512 = haveAVX2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL &&
+		cpu.X86.HasAVX512VBMI && cpu.X86.HasAVX512VNNI
+)
 
-// useAVX2 is set once at start, and by Use.
-var useAVX2 = haveAVX2
+// useAVX2 and useAVX512 are set once at start, and by Use.
+var useAVX2, useAVX512 = haveAVX2, haveAVX512
 
 func implementations() []impl {
-	set := func(v bool) func() { return func() { useAVX2 = v } }
-	return []impl{{"generic", true, set(false)}, {"avx2", haveAVX2, set(true)}}
+	set := func(avx2, avx512 bool) func() { return func() { useAVX2, useAVX512 = avx2, avx512 } }
+	return []impl{{"generic", true, set(false, false)}, {"avx2", haveAVX2, set(true, false)}, {"avx512", haveAVX512, set(true, true)}}
 }
 
-// Implementation is the name of the form in use: generic or avx2.
+// Implementation is the name of the form in use: generic, avx2, or avx512 with VNNI.
 func Implementation() string {
-	if useAVX2 {
+	switch {
+	case useAVX512:
+		return "avx512"
+	case useAVX2:
 		return "avx2"
 	}
 	return "generic"

@@ -45,30 +45,16 @@ func (r *Rounder) Round(t gguf.Type, dst, src []float32) error {
 	return nil
 }
 
-// roundQ8_0 rounds as the reference's vector code does, which is what runs there: by 127/max instead of by the
-// reciprocal of the scale, and halves to even, where the codec (the reference's quantizer) rounds them away from zero.
+// roundQ8_0 puts whole blocks on their grid.
 func roundQ8_0(dst, src []float32) error {
-	const magic = 3 << 22 // adding it to a small float32 leaves an integer
+	var q [32]int8
 	for len(src) >= 32 {
-		top := float32(0)
-		for _, v := range src[:32] {
-			if v < 0 {
-				v = -v
-			}
-			if v > top {
-				top = v
-			}
+		d, ok := quantsQ8_0(&q, src)
+		if !ok {
+			return fmt.Errorf("kernel: activations: a value is too large for Q8_0")
 		}
-		d := block.F16ToF32(block.F32ToF16(top / 127))
-		if d-d != 0 {
-			return fmt.Errorf("kernel: activations: %v is too large for Q8_0", top)
-		}
-		inv := float32(0)
-		if top != 0 {
-			inv = 127 / top
-		}
-		for i, v := range src[:32] {
-			dst[i] = float32(float32(float32(v*inv)+magic)-magic) * d // NaN stays NaN
+		for i, v := range q {
+			dst[i] = float32(v) * d
 		}
 		dst, src = dst[32:], src[32:]
 	}

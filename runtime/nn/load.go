@@ -103,11 +103,12 @@ type slab struct {
 	decode         func(dst []float32, src []byte)
 }
 
-// read fills all weights. Tensors of F32 are kept as float32, and all others too if that fits in the weight cache.
+// read fills all weights. Tensors of F32 are kept as float32, and so are all others that are not multiplied in integers,
+// if they fit in the weight cache.
 func (d *Decoder) read(ctx context.Context, src gguf.Source, b *binder) error {
 	var total int64
 	for _, m := range b.matrices {
-		if m.info.Type != gguf.F32 {
+		if m.info.Type != gguf.F32 && !m.integer() {
 			total += 4 * m.elements()
 		}
 	}
@@ -115,7 +116,7 @@ func (d *Decoder) read(ctx context.Context, src gguf.Source, b *binder) error {
 	var slabs []slab
 	for _, m := range b.matrices {
 		s := slab{tensor: m.tensor, decode: m.decode}
-		if keep || m.info.Type == gguf.F32 {
+		if m.info.Type == gguf.F32 || keep && !m.integer() {
 			m.decoded = make([]float32, m.elements())
 			s.decoded = m.decoded
 		} else {

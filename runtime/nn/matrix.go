@@ -43,12 +43,18 @@ func (m *matrix) part(first, n int) *matrix {
 	return &matrix{info: m.info, tensor: m.tensor, cols: m.cols, rows: n, experts: m.experts, stack: m.stack, first: first, of: m, dot: m.dot}
 }
 
-// tile is rows rows of an expert from row r on, as float32: a view where decoded, else decoded to buf.
-func (m *matrix) tile(expert, r, rows int, buf []float32) kernel.Mat {
+// at is the matrix as it lies in memory, and the row there of an expert's row r.
+func (m *matrix) at(expert, r int) (*matrix, int) {
 	r += expert*m.stack + m.first
 	if m.of != nil {
 		m = m.of
 	}
+	return m, r
+}
+
+// tile is rows rows of an expert from row r on, as float32: a view where decoded, else decoded to buf.
+func (m *matrix) tile(expert, r, rows int, buf []float32) kernel.Mat {
+	m, r = m.at(expert, r)
 	if m.decoded != nil {
 		return kernel.Mat{Data: m.decoded[r*m.cols:][:rows*m.cols], Stride: m.cols}
 	}
@@ -62,8 +68,31 @@ func (m *matrix) tile(expert, r, rows int, buf []float32) kernel.Mat {
 type product struct {
 	m      *matrix
 	expert int
-	dst, x kernel.Mat
+	dst    kernel.Mat
+	x      kernel.Mat    // or, where the matrix is multiplied in integers,
+	quants kernel.Inputs // the same rounded
 	n      int
+}
+
+// integer reports whether the matrix's rows are multiplied in integers, with inputs rounded to the type for it.
+func (m *matrix) integer() bool {
+	if m.of != nil {
+		m = m.of
+	}
+	return m.decoded == nil && m.dot != gguf.F32 && kernel.Integer(m.info.Type)
+}
+
+// tile computes the product's rows from r on.
+func (p product) tile(s *State, worker, r, rows int) {
+	dst := kernel.Mat{Data: p.dst.Data[r:], Stride: p.dst.Stride}
+	if p.m.integer() {
+		m, first := p.m.at(p.expert, r)
+		n := int(m.info.RowBytes())
+		kernel.MatMulEncoded(dst, m.info.Type, m.encoded[first*n:][:rows*n], p.quants, rows, p.n, &s.scratch[worker])
+		return
+	}
+	w := p.m.tile(p.expert, r, rows, s.tileBuf(worker, rows*p.m.cols))
+	kernel.MatMul(dst, w, p.x, rows, p.n, p.m.cols)
 }
 
 // tileElements bounds the weights of a tile: decoded they stay in the second-level cache.
@@ -98,10 +127,7 @@ func (s *State) multiply(ps []product) {
 		p := ps[j]
 		step := p.tileRows(s.d.workers.n)
 		r := (i - start) * step
-		rows := min(step, p.m.rows-r)
-		w := p.m.tile(p.expert, r, rows, s.tileBuf(worker, rows*p.m.cols))
-		dst := kernel.Mat{Data: p.dst.Data[r:], Stride: p.dst.Stride}
-		kernel.MatMul(dst, w, p.x, rows, p.n, p.m.cols)
+		p.tile(s, worker, r, min(step, p.m.rows-r))
 	})
 }
 

@@ -3,6 +3,7 @@ package nn
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/runtime/kernel"
@@ -46,6 +47,7 @@ type State struct {
 	tiles    [][]float32      // by worker: decoded tile
 	scores   [][]float32      // by worker: attention weights
 	kv       [][2][]float32   // by worker: decoded keys and values of a head
+	scratch  []kernel.Scratch // by worker: unpacked rows
 	rounders []kernel.Rounder // by worker
 }
 
@@ -53,7 +55,7 @@ type State struct {
 func (d *Decoder) NewState() *State {
 	n := d.workers.n
 	s := &State{d: d, tiles: make([][]float32, n), scores: make([][]float32, n), kv: make([][2][]float32, n),
-		rounders: make([]kernel.Rounder, n), caches: make([]cache, d.Params.Blocks)}
+		scratch: make([]kernel.Scratch, n), rounders: make([]kernel.Rounder, n), caches: make([]cache, d.Params.Blocks)}
 	for i := range s.caches {
 		s.caches[i] = cache{kind: d.opts.KV, heads: d.w.layers[i].kvHeads, keyDim: d.Params.HeadDim, valueDim: d.Params.ValueDim}
 	}
@@ -129,47 +131,68 @@ func mat(buf *[]float32, n, cols int) kernel.Mat {
 // dotTypes are the types that inputs can be rounded to.
 var dotTypes = [...]gguf.Type{gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q8_K}
 
-// input is a layer's input and its rounded forms, each made when first asked for.
+// input is a layer's input and its rounded forms, each made when first asked for: as integers, or as float32.
 type input struct {
 	x       kernel.Mat
 	n, cols int
-	done    [len(dotTypes)]bool
+	done    [len(dotTypes)]form
 	rounded [len(dotTypes)][]float32
+	quants  [len(dotTypes)]kernel.Inputs
 }
+
+// form is one that a rounded input has, of the two.
+type form struct{ floats, integers bool }
 
 // set makes x, n rows of cols elements, the input.
 func (in *input) set(x kernel.Mat, n, cols int) *input {
 	in.x, in.n, in.cols = x, n, cols
-	in.done = [len(dotTypes)]bool{}
+	in.done = [len(dotTypes)]form{}
 	return in
 }
 
-// as is the input rounded to type t.
-func (s *State) as(in *input, t gguf.Type) (kernel.Mat, error) {
+// as sets p's input to in, rounded as the matrix wants it.
+func (s *State) as(in *input, p *product) error {
+	t := p.m.dot
 	if t == gguf.F32 {
-		return in.x, nil
+		p.x = in.x
+		return nil
 	}
-	i := 0
-	for dotTypes[i] != t {
-		i++
+	i := slices.Index(dotTypes[:], t)
+	if p.m.integer() {
+		q := &in.quants[i]
+		var err error
+		if !in.done[i].integers {
+			in.done[i].integers = true
+			q.Reset(t, in.n, in.cols)
+			err = s.eachRow(in, func(_, r int) error { return q.Put(r, in.x.Row(r, in.cols)) })
+		}
+		p.quants = *q
+		return err
 	}
-	m := mat(&in.rounded[i], in.n, in.cols)
-	if in.done[i] {
-		return m, nil
+	p.x = mat(&in.rounded[i], in.n, in.cols)
+	if in.done[i].floats {
+		return nil
 	}
-	in.done[i] = true
+	in.done[i].floats = true
+	return s.eachRow(in, func(worker, r int) error {
+		return s.rounders[worker].Round(t, p.x.Row(r, in.cols), in.x.Row(r, in.cols))
+	})
+}
+
+// eachRow calls f for the input's rows; the error of the first failing row is returned.
+func (s *State) eachRow(in *input, f func(worker, r int) error) error {
 	errs := make([]error, in.n)
 	s.d.workers.rows(in.n, 4*in.cols, func(worker, lo, hi int) {
 		for r := lo; r < hi; r++ {
-			errs[r] = s.rounders[worker].Round(t, m.Row(r, in.cols), in.x.Row(r, in.cols))
+			errs[r] = f(worker, r)
 		}
 	})
 	for _, err := range errs {
 		if err != nil {
-			return m, err
+			return err
 		}
 	}
-	return m, nil
+	return nil
 }
 
 // batch collects products that are computed together.
@@ -181,21 +204,29 @@ type batch struct {
 
 // add asks for dst = m times the input.
 func (b *batch) add(m *matrix, in *input, dst kernel.Mat) {
-	if x, ok := b.input(m, in); ok {
-		b.ps = append(b.ps, product{m: m, dst: dst, x: x, n: in.n})
+	if p, ok := b.product(m, in); ok {
+		p.dst, p.n = dst, in.n
+		b.ps = append(b.ps, p)
 	}
 }
 
 // addExperts asks for the products of stacked matrices, each with the rows of in that the routing gives it.
 func (b *batch) addExperts(m *matrix, in *input, dst kernel.Mat) {
-	x, ok := b.input(m, in)
+	all, ok := b.product(m, in)
 	if !ok {
 		return
 	}
 	starts := b.s.route.starts
 	for e := range m.experts {
 		if n := starts[e+1] - starts[e]; n > 0 {
-			b.ps = append(b.ps, product{m: m, expert: e, dst: dst.From(starts[e]), x: x.From(starts[e]), n: n})
+			p := all
+			p.expert, p.n, p.dst = e, n, dst.From(starts[e])
+			if m.integer() {
+				p.quants = all.quants.From(starts[e])
+			} else {
+				p.x = all.x.From(starts[e])
+			}
+			b.ps = append(b.ps, p)
 		}
 	}
 }
@@ -203,23 +234,30 @@ func (b *batch) addExperts(m *matrix, in *input, dst kernel.Mat) {
 // addHeads asks for the products of matrices stacked by head, each with its head's rows of in, [token][head]; a head's
 // results are dim apart.
 func (b *batch) addHeads(m *matrix, in *input, dst kernel.Mat, dim int) {
-	x, ok := b.input(m, in)
+	all, ok := b.product(m, in)
 	if !ok {
 		return
 	}
 	for h := range m.experts {
-		b.ps = append(b.ps, product{m: m, expert: h, n: in.n / m.experts,
-			dst: kernel.Mat{Data: dst.Data[h*dim:], Stride: dst.Stride},
-			x:   kernel.Mat{Data: x.Data[h*in.cols:], Stride: m.experts * in.cols}})
+		p := all
+		p.expert, p.n = h, in.n/m.experts
+		p.dst = kernel.Mat{Data: dst.Data[h*dim:], Stride: dst.Stride}
+		if m.integer() {
+			p.quants = all.quants.Every(h, m.experts)
+		} else {
+			p.x = kernel.Mat{Data: all.x.Data[h*in.cols:], Stride: m.experts * in.cols}
+		}
+		b.ps = append(b.ps, p)
 	}
 }
 
-func (b *batch) input(m *matrix, in *input) (kernel.Mat, bool) {
-	x, err := b.s.as(in, m.dot)
-	if err != nil && b.err == nil {
+// product is one of m with an input, which may still be cut; ok is false when the input cannot be rounded.
+func (b *batch) product(m *matrix, in *input) (p product, ok bool) {
+	p.m = m
+	if err := b.s.as(in, &p); err != nil && b.err == nil {
 		b.err = fmt.Errorf("nn: input of %s: %w", m.info.Name, err)
 	}
-	return x, b.err == nil
+	return p, b.err == nil
 }
 
 // run computes what was asked for and makes the batch empty.

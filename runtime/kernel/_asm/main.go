@@ -1,15 +1,34 @@
-// Command _asm writes the AVX2 kernels of package kernel. It is a module of its own so that the generator's
-// dependencies stay out of moeconv's; go generate in the parent folder runs it.
+// Command _asm writes the kernels of package kernel, one assembly file a run: -gen names it. It is a module
+// of its own so that the generator's dependencies stay out of moeconv's; go generate in the parent folder runs it.
 package main
 
 import (
+	"flag"
+	"fmt"
+	"os"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
+// generators write the functions of one assembly file each; init functions add theirs.
+var generators = map[string]func(){"matmul": matmul}
+
 func main() {
+	name := flag.String("gen", "", "the `FILE` to write")
+	flag.Parse()
+	gen, ok := generators[*name]
+	if !ok {
+		fmt.Fprintf(os.Stderr, "no generator %q\n", *name)
+		os.Exit(2)
+	}
 	ConstraintExpr("amd64,!purego")
+	gen()
+	Generate()
+}
+
+func matmul() {
 	mask := tailMask()
 	tile("tile4x3AVX2", 4, 3, mask)
 	tile("tile4x1AVX2", 4, 1, mask)
@@ -17,7 +36,6 @@ func main() {
 	consts := expConstants()
 	expSum(consts, mask)
 	silu(consts, mask)
-	Generate()
 }
 
 // tailMask is eight set lanes followed by eight clear ones; loading at 4*(8-r) bytes makes a mask of r lanes.

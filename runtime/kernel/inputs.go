@@ -1,0 +1,141 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/quantize/block"
+)
+
+// Inputs is rows of activations, rounded to Q8_0 or Q8_K for products in integers.
+type Inputs struct {
+	dot    gguf.Type
+	cols   int
+	groups int // of a row
+	stride int // groups from row to row
+	data   []inputs
+}
+
+// alignedGroups is the least number of groups allocated: memory of more than 32 KiB begins at a page.
+const alignedGroups = 33 << 10 / (256 + 3*64)
+
+// Reset makes room for n rows of cols elements, rounded to t.
+func (x *Inputs) Reset(t gguf.Type, n, cols int) {
+	x.dot, x.cols, x.groups = t, cols, groupsOf(cols)
+	x.stride = x.groups
+	need := n * x.groups
+	if cap(x.data) < need {
+		x.data = make([]inputs, max(need, alignedGroups))
+	}
+	x.data = x.data[:need]
+}
+
+// From is the rows of x from row r on.
+func (x Inputs) From(r int) Inputs {
+	x.data = x.data[r*x.stride:]
+	return x
+}
+
+// Every is rows r, r+n, r+2n and so on of x.
+func (x Inputs) Every(r, n int) Inputs {
+	x = x.From(r)
+	x.stride *= n
+	return x
+}
+
+// Put rounds src, of the row's length, to row r. It fails when src holds a value that the type cannot hold; of a NaN
+// come NaNs.
+func (x *Inputs) Put(r int, src []float32) error {
+	row := x.data[r*x.stride:][:x.groups]
+	for src = src[:x.cols]; len(src) > 0; row = row[1:] {
+		part := src[:min(groupLen, len(src))]
+		if !putGroup(&row[0], part, x.dot == gguf.Q8_0) {
+			return fmt.Errorf("kernel: activations: a value is too large for %v", x.dot)
+		}
+		src = src[len(part):]
+	}
+	return nil
+}
+
+// putGroupGeneric rounds up to 256 elements, whole blocks; ok is false if a scale is not finite though the elements are.
+func putGroupGeneric(dst *inputs, src []float32, blocks32 bool) (ok bool) {
+	var q [groupLen]int8
+	var d [16]float32
+	if blocks32 {
+		for b := 0; 32*b < len(src); b++ {
+			scale, ok := quantsQ8_0((*[32]int8)(q[32*b:]), src[32*b:][:32])
+			if !ok {
+				return false
+			}
+			d[2*b], d[2*b+1] = scale, scale
+		}
+	} else {
+		scale := quantsQ8_K(&q, src)
+		for l := range d {
+			d[l] = scale
+		}
+	}
+	for l := range d {
+		sum := int32(0)
+		for i, v := range q[16*l:][:16] {
+			dst.quants[i/4][l][i%4] = v
+			sum += int32(v)
+		}
+		dst.bias[l], dst.scales[l], dst.sums[l] = -128*sum, d[l], d[l]*float32(sum)
+	}
+	return true
+}
+
+const magic = 3 << 22 // adding it to a small float32 leaves an integer
+
+// quantsQ8_0 rounds as the reference's vector code does, which is what runs there: by 127/max instead of by the
+// reciprocal of the scale, and halves to even, where the codec (the reference's quantizer) rounds them away from zero.
+// The scale of a block with a NaN is NaN; ok is false if a finite block's scale is not.
+func quantsQ8_0(q *[32]int8, src []float32) (d float32, ok bool) {
+	top, nan := float32(0), false
+	for _, v := range src[:32] {
+		top = max(top, float32(math.Abs(float64(v))))
+		nan = nan || v != v
+	}
+	if nan {
+		return float32(math.NaN()), true
+	}
+	d = block.F16ToF32(block.F32ToF16(top / 127))
+	if d-d != 0 {
+		return d, false
+	}
+	inv := float32(0)
+	if d != 0 {
+		inv = 127 / top
+	}
+	for i, v := range src[:32] {
+		q[i] = int8(float32(float32(v*inv)+magic) - magic)
+	}
+	return d, true
+}
+
+// quantsQ8_K is the codec's rounding. The scale of a block with a NaN or an infinity is NaN.
+func quantsQ8_K(q *[groupLen]int8, src []float32) (d float32) {
+	var amax, top, sum float32
+	for _, v := range src {
+		if a := float32(math.Abs(float64(v))); a > amax {
+			amax, top = a, v
+		}
+		sum += v - v
+	}
+	if sum != 0 {
+		return float32(math.NaN())
+	}
+	if amax == 0 {
+		return 0
+	}
+	inverse := -127 / top
+	if inverse-inverse != 0 { // too small for a scale
+		return 0
+	}
+	for i, v := range src {
+		q[i] = int8(min(127, float32(float32(inverse*v)+magic)-magic))
+	}
+	return 1 / inverse
+}

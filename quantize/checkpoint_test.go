@@ -179,7 +179,7 @@ func TestFamilyFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	checked := map[string]int{}
-	least := 13
+	least := 16
 	if testing.Short() {
 		names, least = slices.DeleteFunc(names, func(s string) bool { return !strings.Contains(s, "Q4_K_M-") }), 1
 	}

@@ -8,6 +8,7 @@ type Graph struct {
 	Windows     Windows
 	Tune        Tuning
 	QKNorm      QKNorm
+	OneLayer    bool // a block is attention or what stands in its place, or a feed-forward network, behind its one norm
 	GatedQuery  bool // queries come with gates of attention's result, and gated delta nets stand between
 	TiledHeads  bool // value heads of gated delta nets go round their keys, and not several to each in a row
 	Norm        NormKind
@@ -87,6 +88,7 @@ type Activation uint8
 const (
 	SiLU Activation = iota
 	SwiGLUOAI
+	SquaredReLU // of networks without a gate
 )
 
 // GatingFunc turns router logits into the weights of experts. The numbers are those of expert_gating_func.

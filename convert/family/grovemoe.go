@@ -22,6 +22,7 @@ func init() {
 		Optional: []names.Role{names.OutputWeight},
 		Vocab:    []string{"gpt2"},
 		Pre:      []string{"qwen2"},
+		Graph:    &Graph{Rope: RopeNeox, Gate: Softmax, NormalizeWeights: true},
 	})
 }
 

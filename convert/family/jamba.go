@@ -23,6 +23,7 @@ func init() {
 		// A block's feed-forward network is one of two kinds, and no key says which.
 		Optional: []names.Role{names.OutputWeight, names.FFNGate, names.FFNUp, names.FFNDown, names.FFNGateInp, names.FFNGateExps, names.FFNUpExps, names.FFNDownExps},
 		Vocab:    []string{"jamba"},
+		Graph:    &Graph{Rope: RopeNone, Gate: Softmax},
 	})
 }
 

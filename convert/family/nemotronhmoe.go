@@ -26,6 +26,7 @@ func init() {
 		Vocab:    []string{"nemotron-h"},
 		Reads:    []string{"partial_rotary_factor"}, // nothing is rotated
 		Pre:      []string{"pixtral"},
+		Graph:    &Graph{Rope: RopeNone, OneLayer: true, Act: SquaredReLU, Gate: Sigmoid, FromFile: KeyedNorm | KeyedScale},
 	})
 }
 

@@ -7,17 +7,29 @@ import (
 	"github.com/moeconv/moeconv/runtime/kernel"
 )
 
-// activate is gate = act(gate, up) for n rows.
-func (s *State) activate(gate, up kernel.Mat, n, width int) {
-	act := kernel.SiLU
-	if s.d.Params.Graph.Act == family.SwiGLUOAI {
+// activate is act(gate, up) for n rows, in the memory of either.
+func (s *State) activate(f ffn, gate, up kernel.Mat, n, width int) kernel.Mat {
+	act, out := kernel.SiLU, gate
+	switch {
+	case f.gate == nil: // Nemotron-H
+		act, out = func(x, _ []float32) { squaredReLU(x) }, up
+	case s.d.Params.Graph.Act == family.SwiGLUOAI:
 		act = swigluOAI
 	}
 	s.d.workers.rows(n, 8*width, func(_, lo, hi int) {
 		for t := lo; t < hi; t++ {
-			act(gate.Row(t, width), up.Row(t, width))
+			act(out.Row(t, width), up.Row(t, width))
 		}
 	})
+	return out
+}
+
+// squaredReLU is x = max(x, 0) squared.
+func squaredReLU(x []float32) {
+	for i, v := range x {
+		v = max(v, 0)
+		x[i] = v * v
+	}
 }
 
 // swigluOAI is GPT-OSS's activation: both sides are bounded, and up's is moved by 1.

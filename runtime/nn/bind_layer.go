@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"github.com/moeconv/moeconv/convert/family"
 	"github.com/moeconv/moeconv/gguf/names"
 )
 
@@ -15,16 +16,22 @@ func (b *binder) layer(p Params, i int) layer {
 	if b.has(names.FFNNorm, i) { // else the norm behind attention is the one before the feed-forward network
 		l.attnPost = b.optionalNorm(i, p.Embedding, "post_attention_norm")
 	}
-	l.ffnNorm = b.norm(i, p.Embedding, names.FFNNorm, "post_attention_norm", "attn_output_norm")
 	switch {
 	case b.has("shortconv.conv", i):
 		l.conv = b.shortConv(p, i)
+	case b.has("ssm_x", i) || b.has("ssm_in", i):
+		l.mamba = b.mamba(p, i)
 	case b.has("ssm_conv1d", i):
 		l.delta = b.deltaNet(p, i)
 	case p.Latent.Rank > 0:
 		b.latent(p, i, &l)
-	default:
+	case l.kvHeads > 0:
 		b.attention(p, i, &l)
+	}
+	if !p.Graph.OneLayer {
+		l.ffnNorm = b.norm(i, p.Embedding, names.FFNNorm, "post_attention_norm", "attn_output_norm")
+	} else if l.ffnNorm = l.attnNorm; l.mixes() {
+		return l
 	}
 	b.feedForward(p, i, &l)
 	return l
@@ -112,13 +119,41 @@ func (b *binder) deltaNet(p Params, i int) *deltaNet {
 	return w
 }
 
+func (b *binder) mamba(p Params, i int) *mamba {
+	m := p.Mamba
+	bare := func(r names.Role) string { return names.Name{Role: r, Block: i}.String() }
+	w := &mamba{out: b.matrix(weight("ssm_out", i), true, m.Inner, p.Embedding)}
+	if w.x = b.matrix(weight("ssm_x", i), false, m.Inner, m.Heads+2*m.State); w.x != nil {
+		w.in = b.matrix(weight("ssm_in", i), true, p.Embedding, 2*m.Inner)
+		w.channels = m.Inner
+		w.step = b.matrix(weight("ssm_dt", i), true, m.Heads, m.Inner)
+		w.bias = b.vector(bias("ssm_dt", i), true, m.Inner)
+		w.stepNorm = b.vector(weight("ssm_dt_norm", i), true, m.Heads)
+		w.bNorm, w.cNorm = b.vector(weight("ssm_b_norm", i), true, m.State), b.vector(weight("ssm_c_norm", i), true, m.State)
+		w.decay = b.vector(bare("ssm_a"), true, m.State, m.Inner)
+		w.skip = b.vector(bare("ssm_d"), true, m.Inner)
+	} else {
+		if m.Inner%max(1, m.Heads) != 0 || m.Heads%max(1, m.Groups) != 0 {
+			b.failf("%d elements of a state space in %d heads and %d groups", m.Inner, m.Heads, m.Groups)
+		}
+		w.channels = m.Inner + 2*m.Groups*m.State
+		w.in = b.matrix(weight("ssm_in", i), true, p.Embedding, m.Inner+w.channels+m.Heads)
+		w.bias = b.vector(bias("ssm_dt", i), true, m.Heads)
+		w.norm = b.vector(weight("ssm_norm", i), true, m.Inner/max(1, m.Groups), m.Groups)
+		w.decay, w.skip = b.vector(bare("ssm_a"), true, 1, m.Heads), b.vector(bare("ssm_d"), true, 1, m.Heads)
+	}
+	w.conv = b.vector(weight("ssm_conv1d", i), true, m.Conv, w.channels)
+	w.convBias = b.vector(bias("ssm_conv1d", i), false, w.channels)
+	return w
+}
+
 func (b *binder) feedForward(p Params, i int, l *layer) {
 	routed := b.has(names.FFNGateInp, i)
 	switch {
-	case !routed:
-		l.dense = b.ffn(p, i, p.FFN, names.FFNGate, names.FFNUp, names.FFNDown)
 	case b.has(names.FFNUp, i):
 		l.dense = b.ffn(p, i, b.width(names.FFNUp, i), names.FFNGate, names.FFNUp, names.FFNDown)
+	case !routed:
+		l.dense = b.ffn(p, i, p.FFN, names.FFNGate, names.FFNUp, names.FFNDown)
 	}
 	if !routed {
 		return
@@ -127,6 +162,9 @@ func (b *binder) feedForward(p Params, i int, l *layer) {
 	l.routerBias = b.vector(bias(names.FFNGateInp, i), false, p.Experts)
 	l.selectBias = b.vector(bias("exp_probs_b", i), false, p.Experts)
 	l.experts = b.ffn(p, i, p.ExpertFFN, names.FFNGateExps, names.FFNUpExps, names.FFNDownExps, p.Experts)
+	if b.has("ffn_up_chexps", i) && p.ChunkExperts > 0 {
+		l.chunks = b.ffn(p, i, b.width("ffn_up_chexps", i), "ffn_gate_chexps", "ffn_up_chexps", "ffn_down_chexps", p.Experts/p.ChunkExperts)
+	}
 	if b.has(names.FFNUpShexp, i) {
 		l.shared = b.ffn(p, i, b.width(names.FFNUpShexp, i), names.FFNGateShexp, names.FFNUpShexp, names.FFNDownShexp)
 		l.sharedGate = b.matrix(weight("ffn_gate_inp_shexp", i), false, p.Embedding)
@@ -152,7 +190,7 @@ func (b *binder) ffn(p Params, block, width int, gate, up, down names.Role, stac
 		f.gate, f.up = both.part(0, width), both.part(width, width)
 		return f
 	}
-	f.gate = b.matrix(gate.In(block), true, shape(p.Embedding, width)...)
+	f.gate = b.matrix(gate.In(block), p.Graph.Act != family.SquaredReLU, shape(p.Embedding, width)...)
 	f.up = b.matrix(up.In(block), true, shape(p.Embedding, width)...)
 	return f
 }

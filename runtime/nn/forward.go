@@ -48,10 +48,12 @@ func (s *State) block(il int, l *layer, x kernel.Mat, n int) error {
 	if l.expertsNorm.weight != nil { // experts see what attention sees
 		copy(mat(&s.before, n, x.Stride).Data, x.Data)
 	}
-	if err := s.mix(il, l, s.normalise(x, l.attnNorm, n)); err != nil {
-		return err
+	if l.mixes() {
+		if err := s.mix(il, l, s.normalise(x, l.attnNorm, n)); err != nil {
+			return err
+		}
+		s.addLayer(l.attnPost, n)
 	}
-	s.addLayer(l.attnPost, n)
 	if l.dense.up != nil {
 		if err := s.feedForward(l.dense, s.normalise(x, l.ffnNorm, n)); err != nil {
 			return err
@@ -77,6 +79,8 @@ func (s *State) mix(il int, l *layer, in *input) error {
 	switch {
 	case l.conv != nil:
 		return s.shortConvolution(il, l, in)
+	case l.mamba != nil:
+		return s.mambaScan(il, l, in)
 	case l.delta != nil:
 		return s.gatedDeltaNet(il, l, in)
 	case l.latent != nil:
@@ -97,8 +101,7 @@ func (s *State) feedForward(f ffn, in *input) error {
 	}
 	addBias(gate, f.gateBias, 0, n)
 	addBias(up, f.upBias, 0, n)
-	s.activate(gate, up, n, width)
-	b.add(f.down, s.hidden.set(gate, n, width), tmp)
+	b.add(f.down, s.hidden.set(s.activate(f, gate, up, n, width), n, width), tmp)
 	if err := b.run(); err != nil {
 		return err
 	}

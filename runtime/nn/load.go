@@ -72,7 +72,7 @@ func Load(ctx context.Context, src gguf.Source, opts Options) (*Decoder, error) 
 		return nil, err
 	}
 	d.setFrequencies()
-	d.recurrent = slices.ContainsFunc(w.layers, func(l layer) bool { return l.conv != nil || l.delta != nil })
+	d.recurrent = slices.ContainsFunc(w.layers, func(l layer) bool { return l.conv != nil || l.delta != nil || l.mamba != nil })
 	return d, nil
 }
 

@@ -16,41 +16,76 @@ func (s *State) moe(il int, l *layer, in *input) error {
 	}
 	addBias(logits, l.routerBias, 0, n)
 	r.choose(p, l.selectBias, n)
-	r.sort(p.Experts, p.Used, n)
+	r.sort(p.Experts, n)
 	s.count(il)
+	if err := s.runExperts(l, l.experts, l.shared, in); err != nil {
+		return err
+	}
+	if l.chunks.up == nil {
+		return nil
+	}
+	return s.runChunks(l, n)
+}
 
-	uses := n * p.Used
+// runExperts is the sum of what the routed experts and the shared ones, if any, make of in, in s.tmp.
+func (s *State) runExperts(l *layer, experts, sharedExperts ffn, in *input) error {
+	p, n, uses, width := s.d.Params, in.n, len(s.route.token), experts.up.rows
+	b := batch{s: s}
 	gathered := s.gather(in)
-	gate, up := mat(&s.gate, uses, p.ExpertFFN), mat(&s.up, uses, p.ExpertFFN)
-	b.addExperts(l.experts.gate, gathered, gate)
-	b.addExperts(l.experts.up, gathered, up)
-	width := 0 // of the shared experts
+	gate, up := mat(&s.gate, uses, width), mat(&s.up, uses, width)
+	b.addExperts(experts.gate, gathered, gate)
+	b.addExperts(experts.up, gathered, up)
+	shWidth := 0 // of the shared experts
 	var shGate, shUp kernel.Mat
-	if l.shared.up != nil {
-		width = l.shared.up.rows
-		shGate, shUp = mat(&s.sharedGate, n, width), mat(&s.sharedUp, n, width)
-		b.add(l.shared.gate, in, shGate)
-		b.add(l.shared.up, in, shUp)
+	if sharedExperts.up != nil {
+		shWidth = sharedExperts.up.rows
+		shGate, shUp = mat(&s.sharedGate, n, shWidth), mat(&s.sharedUp, n, shWidth)
+		b.add(sharedExperts.gate, in, shGate)
+		b.add(sharedExperts.up, in, shUp)
 	}
 	if err := b.run(); err != nil {
 		return err
 	}
-	s.addExpertBias(gate, l.experts.gateBias)
-	s.addExpertBias(up, l.experts.upBias)
-	s.activate(gate, up, uses, p.ExpertFFN)
+	s.addExpertBias(gate, experts.gateBias)
+	s.addExpertBias(up, experts.upBias)
 	out := mat(&s.experts, uses, p.Embedding)
-	b.addExperts(l.experts.down, s.hidden.set(gate, uses, p.ExpertFFN), out)
+	b.addExperts(experts.down, s.hidden.set(s.activate(experts, gate, up, uses, width), uses, width), out)
 	var shared kernel.Mat
-	if width > 0 {
-		s.activate(shGate, shUp, n, width)
+	if shWidth > 0 {
 		shared = mat(&s.shared, n, p.Embedding)
-		b.add(l.shared.down, s.sharedHidden.set(shGate, n, width), shared)
+		b.add(sharedExperts.down, s.sharedHidden.set(s.activate(sharedExperts, shGate, shUp, n, shWidth), n, shWidth), shared)
 	}
 	if err := b.run(); err != nil {
 		return err
 	}
-	s.addExpertBias(out, l.experts.downBias)
+	s.addExpertBias(out, experts.downBias)
 	s.combine(l, out, shared, n)
+	return nil
+}
+
+// runChunks adds to s.tmp what GroveMoE's chunk experts, each of several experts together, make of it: llama.cpp gives
+// them the experts' result, not their input. Their weights are the probabilities of the experts of their number.
+func (s *State) runChunks(l *layer, n int) error {
+	p, r := s.d.Params, &s.route
+	sum := mat(&s.before, n, p.Embedding)
+	copy(sum.Data, s.tmp)
+	used := min(p.Used, l.chunks.up.experts)
+	for t := range n {
+		chosen, weights := r.expert[t*p.Used:][:used], r.weight[t*used:][:used]
+		for i, e := range chosen {
+			r.expert[t*used+i] = e / p.ChunkExperts
+			weights[i] = r.logits[t*p.Experts+e/p.ChunkExperts]
+		}
+		p.finishWeights(weights)
+	}
+	r.expert, r.weight, r.used = r.expert[:n*used], r.weight[:n*used], used
+	r.sort(l.chunks.up.experts, n)
+	if err := s.runExperts(l, l.chunks, ffn{}, s.in.set(sum, n, p.Embedding)); err != nil {
+		return err
+	}
+	for i, v := range s.tmp[:n*p.Embedding] {
+		s.tmp[i] = sum.Data[i] + float32(v*p.ChunkScale)
+	}
 	return nil
 }
 
@@ -90,7 +125,7 @@ func (s *State) combine(l *layer, out, shared kernel.Mat, n int) {
 		for t := lo; t < hi; t++ {
 			acc := sum.Row(t, p.Embedding)
 			clear(acc)
-			for slot := t * p.Used; slot < (t+1)*p.Used; slot++ {
+			for slot := t * r.used; slot < (t+1)*r.used; slot++ {
 				w := r.weight[slot]
 				for i, v := range out.Row(r.use[slot], p.Embedding) {
 					acc[i] += float32(w * v)

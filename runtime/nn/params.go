@@ -30,6 +30,7 @@ type Params struct {
 	EmbeddingScale, Residual, LogitsDiv float32 // factors of embeddings and of what layers add, divisor of logits
 	Conv                                int     // positions that a short convolution sees
 	Delta                               Delta
+	Mamba                               Mamba
 	Graph                               family.Graph
 	Original                            family.Original // with CompatHF
 }
@@ -60,6 +61,10 @@ func ReadParams(md *gguf.Metadata) (Params, error) {
 	}
 	if p.Graph.GatedQuery { // as gated delta nets have it beside them
 		p.Delta = Delta{KeyHeads: r.size("ssm.group_count"), Heads: r.size("ssm.time_step_rank"), Dim: r.size("ssm.state_size"), Conv: r.size("ssm.conv_kernel")}
+	}
+	if r.has("ssm.inner_size") && !p.Graph.GatedQuery {
+		p.Mamba = Mamba{Inner: r.size("ssm.inner_size"), State: r.size("ssm.state_size"), Heads: r.size("ssm.time_step_rank"),
+			Groups: r.optional("ssm.group_count", 1), Conv: r.size("ssm.conv_kernel")}
 	}
 	p.readAttention(r)
 	p.readRouting(r)

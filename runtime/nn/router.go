@@ -10,6 +10,7 @@ import (
 
 // routing says which experts each token uses, and in which order uses are computed: sorted by expert.
 type routing struct {
+	used   int       // slots of a token
 	logits []float32 // [token][expert]
 	score  []float32 // [expert] by which a token's are chosen
 	expert []int     // [token][slot]
@@ -28,6 +29,7 @@ func growInts(buf []int, n int) []int {
 
 // choose takes the top experts of n tokens from the router's logits, with a bias that counts for the choice alone.
 func (r *routing) choose(p Params, bias vector, n int) {
+	r.used = p.Used
 	r.expert, r.weight, r.score = growInts(r.expert, n*p.Used), grow(r.weight, n*p.Used), grow(r.score, p.Experts)
 	for t := range n {
 		logits := r.logits[t*p.Experts:][:p.Experts]
@@ -139,8 +141,8 @@ func top(values []float32, chosen []int) {
 }
 
 // sort orders the uses by expert, and by token within.
-func (r *routing) sort(experts, used, n int) {
-	r.starts, r.use, r.token = growInts(r.starts, experts+1), growInts(r.use, n*used), growInts(r.token, n*used)
+func (r *routing) sort(experts, n int) {
+	r.starts, r.use, r.token = growInts(r.starts, experts+1), growInts(r.use, n*r.used), growInts(r.token, n*r.used)
 	clear(r.starts)
 	for _, e := range r.expert {
 		r.starts[e+1]++
@@ -151,7 +153,7 @@ func (r *routing) sort(experts, used, n int) {
 	next := slices.Clone(r.starts)
 	for i, e := range r.expert {
 		r.use[i] = next[e]
-		r.token[next[e]] = i / used
+		r.token[next[e]] = i / r.used
 		next[e]++
 	}
 }

@@ -202,8 +202,11 @@ type batch struct {
 	err error
 }
 
-// add asks for dst = m times the input.
+// add asks for dst = m times the input; without a matrix for nothing.
 func (b *batch) add(m *matrix, in *input, dst kernel.Mat) {
+	if m == nil {
+		return
+	}
 	if p, ok := b.product(m, in); ok {
 		p.dst, p.n = dst, in.n
 		b.ps = append(b.ps, p)
@@ -212,6 +215,9 @@ func (b *batch) add(m *matrix, in *input, dst kernel.Mat) {
 
 // addExperts asks for the products of stacked matrices, each with the rows of in that the routing gives it.
 func (b *batch) addExperts(m *matrix, in *input, dst kernel.Mat) {
+	if m == nil {
+		return
+	}
 	all, ok := b.product(m, in)
 	if !ok {
 		return

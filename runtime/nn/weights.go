@@ -22,6 +22,7 @@ type layer struct {
 	latent                     *latent
 	conv                       *shortConv // in place of attention
 	delta                      *deltaNet
+	mamba                      *mamba
 	q, k, v, o                 *matrix
 	qBias, kBias, vBias, oBias vector
 	qNorm, kNorm               vector  // of each head, or of all together
@@ -35,12 +36,16 @@ type layer struct {
 	selectBias vector  // of experts' probabilities, where they are chosen
 	dense      ffn     // of a dense block, or beside experts
 	experts    ffn     // of the others, stacked
+	chunks     ffn     // behind them (GroveMoE)
 	shared     ffn     // beside experts; nil matrices where there are none
 	sharedGate *matrix // of the shared experts' result, by sigmoid
 
 	windowed bool
 	rotated  bool
 }
+
+// mixes reports whether the block has attention, or what stands in its place.
+func (l *layer) mixes() bool { return l.o != nil || l.conv != nil || l.delta != nil || l.mamba != nil }
 
 // latent is the weights of latent attention.
 type latent struct {

@@ -2,12 +2,11 @@
 
 package kernel
 
-import (
-	"github.com/moeconv/moeconv/gguf"
-)
+import "github.com/moeconv/moeconv/gguf"
 
 //go:generate go -C _asm run . -gen products -out ../products_amd64.s -stubs ../products_stubs_amd64.go -pkg kernel
-//go:generate go -C _asm run . -gen unpack -out ../unpack_amd64.s -stubs ../unpack_stubs_amd64.go -pkg kernel
+//go:generate go -C _asm run . -gen unpack_32 -out ../unpack_32_amd64.s -stubs ../unpack_32_stubs_amd64.go -pkg kernel
+//go:generate go -C _asm run . -gen unpack_k -out ../unpack_k_amd64.s -stubs ../unpack_k_stubs_amd64.go -pkg kernel
 
 // unpack takes rows of cols elements apart: their whole groups fast.
 func (l *layout) unpack(t gguf.Type, dst []weights, src []byte, cols int) {

@@ -104,13 +104,13 @@ func half16(m Mem) reg.VecVirtual {
 // halves are eight halves, stride bytes apart, as floats in two lanes each.
 func halves(src reg.Register, at, stride int) reg.VecVirtual {
 	x, y, high, z := XMM(), YMM(), XMM(), ZMM()
-	VPXOR(x, x, x)
+	VPXORD(x, x, x)
 	for b := range 8 {
 		VPINSRW(Imm(uint64(b)), Mem{Base: src, Disp: at + stride*b}, x, x)
 	}
 	VPUNPCKHWD(x, x, high)
 	VPUNPCKLWD(x, x, x)
-	VINSERTI128(Imm(1), high, x.AsY(), y)
+	VINSERTI32X4(Imm(1), high, x.AsY(), y)
 	VCVTPH2PS(y, z)
 	return z
 }

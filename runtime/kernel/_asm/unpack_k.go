@@ -51,7 +51,7 @@ func scalesAndMins() func(dst, src reg.Register) {
 	mask, top, shift := early("sixOrFour", 63, 15), early("topTwo", 0, 0x30), early("minShift", 0, 4)
 	return func(dst, src reg.Register) {
 		packed := XMM()
-		VMOVDQU(Mem{Base: src}, packed)
+		VMOVDQU32(Mem{Base: src}, packed)
 		join := func(low, high, shift reg.VecVirtual) reg.VecVirtual {
 			v, h := ZMM(), ZMM()
 			VPERMB(packed.AsZ(), low, v) // bytes 1 to 3 of a lane are byte 0, which the masks take away
@@ -66,6 +66,17 @@ func scalesAndMins() func(dst, src reg.Register) {
 		}
 		storeProducts(half16(Mem{Base: src}), join(low, high, nil), Mem{Base: dst, Disp: weightScales})
 		storeProducts(half16(Mem{Base: src, Disp: 2}), join(lowMin, highMin, shift), Mem{Base: dst, Disp: weightMins})
+	}
+}
+
+func init() {
+	generators["unpack_k"] = func() {
+		unpackQ2_K()
+		unpackQ3_K()
+		unpackQ4_K()
+		unpackQ5_K()
+		unpackQ6_K()
+		unpackIQ4_XS()
 	}
 }
 

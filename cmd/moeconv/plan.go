@@ -35,23 +35,28 @@ No weights are downloaded. A checkpoint that would not convert is refused with e
 status 4 and the reason. Sizes are those that convert and quantize write, to the byte;
 the tags of hf2gguf and an importance matrix add some keys.
 
+With --vram, --ctx or another flag of placement it says how much of weights, KV cache and
+compute buffer would lie on a device and on the host, finds the smallest --n-cpu-moe that
+fits, and prints llama.cpp's flags for it. Where nothing fits, the exit status is 3.
+
 The environment is that of HuggingFace's tools: HF_ENDPOINT, HF_TOKEN (or the file that
 hf auth login writes), HF_HOME, HF_HUB_CACHE; with HF_HUB_OFFLINE=1 only the cache is read.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.parse(); err != nil {
+			if err := errors.Join(o.parse(), o.place.parse(cmd.Flags())); err != nil {
 				return err
 			}
 			doc, err := a.plan(cmd.Context(), args[0], flags, &o)
 			if err != nil {
 				return err
 			}
-			return a.emit(doc, doc.print)
+			return a.emitPlan(doc)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&flags.pre, "pre", "", "`NAME` of the pre-tokenizer of a checkpoint whose own cannot be told")
 	f.StringVar(&o.split, "split-max-size", "50G", "`SIZE` of the shards to count (50G is decimal)")
+	o.place.register(f)
 	f.StringSliceVar(&o.types, "types", nil, "`SCHEMES` whose disk is added up: Q8_0,Q4_K_M (default: those of hf2gguf)")
 	return cmd
 }
@@ -59,6 +64,7 @@ hf auth login writes), HF_HOME, HF_HUB_CACHE; with HF_HUB_OFFLINE=1 only the cac
 type planOptions struct {
 	split string
 	types []string
+	place placeOptions
 
 	shardSize int64
 	chosen    []string // names of schemes
@@ -84,6 +90,16 @@ func (o *planOptions) parse() error {
 		o.chosen = append(o.chosen, s.Name)
 	}
 	return nil
+}
+
+// emitPlan prints the document; where a placement was asked for and none fits, that is a check that failed.
+func (a *app) emitPlan(doc *planDoc) error {
+	var err error
+	if doc.Placement != nil && !doc.Placement.Fits {
+		err = withHint(checkError{doc.Source.name() + ": " + doc.Placement.Refused}, "a smaller --ctx, scheme (--type) or cache (--cache-type-k q8_0) needs less")
+		doc.Error = &errorDoc{Code: exitCheck, Message: err.Error(), Hint: hintOf(err)}
+	}
+	return errors.Join(a.emit(doc, doc.print), err)
 }
 
 // refusedError says that a checkpoint would not convert. For plan that is the answer asked for, whatever the reason.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -26,6 +28,7 @@ type planDoc struct {
 	Conversions []sizeDoc   `json:"conversions,omitempty"` // one an outtype; of checkpoints
 	Schemes     []sizeDoc   `json:"schemes"`
 	Disk        planDisk    `json:"disk"`
+	Placement   *placeDoc   `json:"placement,omitempty"`
 	Defects     []quirkDoc  `json:"reference_defects,omitempty"`
 	Warnings    []string    `json:"warnings,omitempty"`
 }
@@ -112,7 +115,25 @@ func (d *planDoc) fill(src gguf.Source, p *convert.Plan, o *planOptions) error {
 	if err := d.sizes(src, p); err != nil {
 		return err
 	}
+	if o.place.wanted {
+		if d.Placement, err = o.place.place(d.fileName(o.place.scheme), src, p); err != nil {
+			return err
+		}
+	}
 	return d.disk(o)
+}
+
+// fileName is the file to be run: SRC itself where it is one, else as hf2gguf names it.
+func (d *planDoc) fileName(scheme string) string {
+	if d.Class == "" && scheme == "" && d.Source.Path != "" {
+		return d.Source.Path
+	}
+	name := d.Source.name()
+	if abs, err := filepath.Abs(name); err == nil { // of "." too
+		name = abs
+	}
+	name = strings.TrimSuffix(filepath.Base(name), ".gguf")
+	return name + "-" + cmp.Or(strings.ToUpper(scheme), "auto") + ".gguf"
 }
 
 func (d *planDoc) count(src gguf.Source) {

@@ -30,11 +30,25 @@ func (d *planDoc) print(w io.Writer) error {
 	for _, q := range d.Defects {
 		fmt.Fprintf(&b, "  defect     %s: %s (hf2gguf mends it)\n", q.Key, q.What)
 	}
+	if d.Placement != nil {
+		if _, err := io.WriteString(w, b.String()); err != nil {
+			return err
+		}
+		return d.Placement.print(w)
+	}
 	b.WriteString(d.table() + "\n")
 	fmt.Fprintf(&b, "disk: source %s\n    + %s %s\n    = %s; no intermediate file\n",
 		formatBytes(d.Disk.Source), strings.Join(d.Disk.Types, ", "), formatBytes(d.Disk.Outputs), formatBytes(d.Disk.Total))
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// name is the model as it was given.
+func (s planSource) name() string {
+	if s.Repo != "" {
+		return s.Repo
+	}
+	return s.Path
 }
 
 func (s planSource) line() string {

@@ -6,4 +6,7 @@
 // the device holds everything but the token embeddings; rules move tensors to
 // the host. This runtime drives no accelerator: all tensors are read into RAM,
 // and what the ledger lists under the device is what would lie there.
+//
+// A Planner finds placements before a model is loaded, from its header: a ledger
+// for every --n-cpu-moe, and beside its bytes the cache and the compute buffer.
 package offload

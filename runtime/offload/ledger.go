@@ -1,6 +1,7 @@
 package offload
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -226,18 +227,23 @@ func (l *Ledger) CheckDevice(limit int64) error {
 	if total <= limit {
 		return nil
 	}
+	return fmt.Errorf("offload: %.2f MiB on the device, at most %.2f are allowed; largest:%s", mib(total), mib(limit), l.largest(Device))
+}
+
+// largest names the three largest tensors of a place.
+func (l *Ledger) largest(p Place) string {
 	var on []Entry
 	for _, e := range l.Entries {
-		if e.Place == Device {
+		if e.Place == p {
 			on = append(on, e)
 		}
 	}
-	slices.SortStableFunc(on, func(a, b Entry) int { return int(min(1, max(-1, b.Bytes-a.Bytes))) })
-	msg := fmt.Sprintf("offload: %.2f MiB on the device, at most %.2f are allowed; largest:", mib(total), mib(limit))
+	slices.SortStableFunc(on, func(a, b Entry) int { return cmp.Compare(b.Bytes, a.Bytes) })
+	msg := ""
 	for _, e := range on[:min(3, len(on))] {
 		msg += fmt.Sprintf(" %s (%.2f MiB)", e.Name, mib(e.Bytes))
 	}
-	return fmt.Errorf("%s", msg)
+	return msg
 }
 
 func mib(n int64) float64 { return float64(n) / (1 << 20) }

@@ -70,13 +70,13 @@ func accelerate(t gguf.Type, f form, k kernels) {
 	}
 	have := &c.kernels[f]
 	if k.encode != nil {
-		have.encode = checked(t, k.encode)
+		have.encode = checked(t, c.orPortable(k.encode))
 	}
 	if k.decode != nil {
 		have.decode = k.decode
 	}
 	if k.rows != nil {
-		have.rows = checkedRows(t, k.rows)
+		have.rows = checkedRows(t, c.rowsOrPortable(k.rows))
 	}
 	if k.validate != nil {
 		have.validate = k.validate
@@ -87,6 +87,26 @@ func accelerate(t gguf.Type, f form, k kernels) {
 type codec struct {
 	Codec
 	kernels [forms]kernels
+}
+
+// orPortable leaves what a kernel fails on to the portable form, whose error is the one to give.
+func (c *codec) orPortable(encode func(dst []byte, src, importance []float32) error) func([]byte, []float32, []float32) error {
+	return func(dst []byte, src, importance []float32) error {
+		if encode(dst, src, importance) == nil {
+			return nil
+		}
+		return c.Encode(dst, src, importance)
+	}
+}
+
+// rowsOrPortable is orPortable for many rows.
+func (c *codec) rowsOrPortable(encode func(dst []byte, src []float32, ne0 int, importance []float32) error) func([]byte, []float32, int, []float32) error {
+	return func(dst []byte, src []float32, ne0 int, importance []float32) error {
+		if encode(dst, src, ne0, importance) == nil {
+			return nil
+		}
+		return c.eachRow(dst, src, ne0, importance)
+	}
 }
 
 // in is the codec as form f has it.

@@ -11,7 +11,7 @@ import (
 // encoded size. importance, of length ne0 or nil, weighs the columns of every row.
 // A *ValueError names the row and column at fault.
 func EncodeRows(t gguf.Type, dst []byte, src []float32, ne0 int, importance []float32) error {
-	c, rows, size, err := layout(t, len(dst), len(src), ne0)
+	c, err := layout(t, len(dst), len(src), ne0)
 	if err != nil {
 		return err
 	}
@@ -28,7 +28,14 @@ func EncodeRows(t gguf.Type, dst []byte, src []float32, ne0 int, importance []fl
 	if c.rows != nil {
 		return c.rows(dst, src, ne0, importance)
 	}
+	return c.eachRow(dst, src, ne0, importance)
+}
+
+// eachRow encodes rows one by one. Lengths fit.
+func (c Codec) eachRow(dst []byte, src []float32, ne0 int, importance []float32) error {
+	rows := len(src) / ne0
 	for r := range rows {
+		size := len(dst) / rows
 		err := c.Encode(dst[r*size:(r+1)*size:(r+1)*size], src[r*ne0:(r+1)*ne0], importance)
 		if ve := (*ValueError)(nil); errors.As(err, &ve) {
 			ve.Row = r
@@ -42,7 +49,7 @@ func EncodeRows(t gguf.Type, dst []byte, src []float32, ne0 int, importance []fl
 
 // DecodeRows decodes rows of ne0 elements: dst has room for whole rows, src exactly their encoded size.
 func DecodeRows(t gguf.Type, dst []float32, src []byte, ne0 int) error {
-	c, _, _, err := layout(t, len(src), len(dst), ne0)
+	c, err := layout(t, len(src), len(dst), ne0)
 	if err != nil {
 		return err
 	}
@@ -63,21 +70,21 @@ func Validate(t gguf.Type, src []byte) error {
 }
 
 // layout finds t's codec and checks that encoded bytes and elements are the same number of rows of ne0.
-func layout(t gguf.Type, encoded, elements, ne0 int) (c Codec, rows, size int, err error) {
+func layout(t gguf.Type, encoded, elements, ne0 int) (Codec, error) {
 	c, ok := For(t)
 	if !ok {
-		return c, 0, 0, &gguf.UnsupportedError{Msg: fmt.Sprintf("block: no codec for type %v", t)}
+		return c, &gguf.UnsupportedError{Msg: fmt.Sprintf("block: no codec for type %v", t)}
 	}
 	if ne0 <= 0 || elements%ne0 != 0 {
-		return c, 0, 0, fmt.Errorf("block: %v: %d elements are not whole rows of %d", t, elements, ne0)
+		return c, fmt.Errorf("block: %v: %d elements are not whole rows of %d", t, elements, ne0)
 	}
 	n, err := t.RowBytes(int64(ne0))
 	if err != nil {
-		return c, 0, 0, fmt.Errorf("block: %v: %w", t, err)
+		return c, fmt.Errorf("block: %v: %w", t, err)
 	}
-	rows, size = elements/ne0, int(n)
-	if encoded != rows*size {
-		return c, 0, 0, fmt.Errorf("block: %v: %d bytes given for %d rows of %d elements, which take %d", t, encoded, rows, ne0, rows*size)
+	rows := elements / ne0
+	if encoded != rows*int(n) {
+		return c, fmt.Errorf("block: %v: %d bytes given for %d rows of %d elements, which take %d", t, encoded, rows, ne0, rows*int(n))
 	}
-	return c, rows, size, nil
+	return c, nil
 }

@@ -24,7 +24,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	a := &app{stdout: stdout, stderr: stderr}
 	root := newRoot(a)
-	root.SetArgs(args)
+	root.SetArgs(imatrixSpelling(args))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -85,7 +85,7 @@ difference, 4 not supported, 5 try again (disk full, lock; state kept),
 	f.StringVar(&a.logFile, "log-file", "", "write diagnostics to this `FILE` too")
 	for _, verb := range []func(*app) *cobra.Command{
 		hf2ggufCmd, planCmd, convertCmd, tagCmd, inspectCmd, quantizeCmd, tokenizeCmd, logitsCmd,
-		perplexityCmd, generateCmd, chatCmd, benchCmd, verifyCmd, diffCmd, setCmd, splitCmd, mergeCmd,
+		perplexityCmd, imatrixCmd, generateCmd, chatCmd, benchCmd, verifyCmd, diffCmd, setCmd, splitCmd, mergeCmd,
 		recipesCmd,
 	} {
 		root.AddCommand(verb(a))

@@ -1,4 +1,4 @@
-// Package imatrix reads importance matrices: for every weight the mean square of
+// Package imatrix reads and writes importance matrices: for every weight the mean square of
 // the activations that met each of its columns, gathered by running a text.
 package imatrix
 

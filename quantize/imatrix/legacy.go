@@ -14,28 +14,44 @@ import (
 // the length of its name, the name, the number of calls, the number of values and the values as float32. Then may follow
 // the number of chunks and the name of the text. Values are means times calls; there are no counts by expert.
 func readLegacy(r io.Reader, size int64) (*Matrix, error) {
+	m := &Matrix{entries: map[string]entry{}}
+	var err error
+	m.chunks, m.datasets, err = legacyEntries(r, size, func(name string, values []float32, calls int32) {
+		for i := range values {
+			if calls > 0 {
+				values[i] /= float32(calls)
+			}
+		}
+		m.entries[name] = entry{values: values}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// legacyEntries calls f for each entry and returns what follows them.
+func legacyEntries(r io.Reader, size int64, f func(name string, values []float32, calls int32)) (chunks int64, datasets []string, err error) {
 	d := &legacyReader{r: bufio.NewReaderSize(r, 1<<16), left: size}
 	n := d.int()
 	if d.err != nil || n < 1 {
-		return nil, errors.New("neither a GGUF file nor an importance matrix of the older form")
+		return 0, nil, errors.New("neither a GGUF file nor an importance matrix of the older form")
 	}
-	m := &Matrix{entries: map[string]entry{}}
 	for i := range n {
-		name, e := d.entry()
+		name, values, calls := d.entry()
 		if d.err != nil {
-			return nil, fmt.Errorf("entry %d of %d (older form): %w", i+1, n, d.err)
+			return 0, nil, fmt.Errorf("entry %d of %d (older form): %w", i+1, n, d.err)
 		}
-		m.entries[name] = e
+		f(name, values, calls)
 	}
-	chunks := d.int()
+	c := d.int()
 	if d.err != nil { // files from before chunks were counted
-		return m, nil
+		return 0, nil, nil
 	}
-	m.chunks = max(0, int64(chunks))
 	if dataset := d.text(); d.err == nil && dataset != "" {
-		m.datasets = []string{dataset}
+		datasets = []string{dataset}
 	}
-	return m, nil
+	return max(0, int64(c)), datasets, nil
 }
 
 // legacyReader reads fields until the first error. left is what the file can still hold.
@@ -73,27 +89,25 @@ func (d *legacyReader) text() string {
 	return s
 }
 
-func (d *legacyReader) entry() (string, entry) {
-	name := d.text()
-	calls, n := d.int(), int64(d.int())
+func (d *legacyReader) entry() (name string, values []float32, calls int32) {
+	name = d.text()
+	calls = d.int()
+	n := int64(d.int())
 	if d.err == nil && n < 1 {
 		d.err = fmt.Errorf("tensor %q: %d values", name, n)
 	}
 	raw := d.bytes(4 * n)
 	if d.err != nil {
-		return "", entry{}
+		return "", nil, 0
 	}
-	e := entry{values: make([]float32, n)}
-	for i := range e.values {
+	values = make([]float32, n)
+	for i := range values {
 		v := math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
-		if calls > 0 {
-			v /= float32(calls)
-		}
 		if !(v >= 0) || v > math.MaxFloat32 {
 			d.err = fmt.Errorf("tensor %q: value %d is %v", name, i, v)
-			return "", entry{}
+			return "", nil, 0
 		}
-		e.values[i] = v
+		values[i] = v
 	}
-	return name, e
+	return name, values, calls
 }

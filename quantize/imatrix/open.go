@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"strings"
@@ -19,40 +20,50 @@ const (
 
 // Open reads an importance matrix in llama.cpp's GGUF form or in the older .dat form.
 func Open(name string) (*Matrix, error) {
-	m, err := open(name)
+	m, err := open(name, Read, readLegacy)
 	if err != nil {
-		return nil, fmt.Errorf("imatrix: %s: %w", name, err)
+		return nil, err
 	}
 	m.name = name
 	return m, nil
 }
 
-func open(name string) (*Matrix, error) {
+// open has a file read as what it is; errors name it.
+func open[T any](name string, read func(gguf.Source) (T, error), legacy func(io.Reader, int64) (T, error)) (T, error) {
+	var none T
+	v, err := openAny(name, read, legacy)
+	if err != nil {
+		return none, fmt.Errorf("imatrix: %s: %w", name, err)
+	}
+	return v, nil
+}
+
+func openAny[T any](name string, read func(gguf.Source) (T, error), legacy func(io.Reader, int64) (T, error)) (none T, err error) {
 	f, err := os.Open(name)
 	if pe := (*os.PathError)(nil); errors.As(err, &pe) {
-		return nil, pe.Err // the name is in the message already
+		return none, pe.Err // the name is in the message already
 	}
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	defer f.Close()
 	var magic [4]byte
 	if n, _ := f.ReadAt(magic[:], 0); n < len(magic) {
-		return nil, fmt.Errorf("%d bytes are no importance matrix", n)
+		return none, fmt.Errorf("%d bytes are no importance matrix", n)
 	}
 	if string(magic[:]) != "GGUF" {
 		info, err := f.Stat()
 		if err != nil {
-			return nil, err
+			return none, err
 		}
-		return readLegacy(f, info.Size())
+		return legacy(f, info.Size())
 	}
 	g, err := gguf.Open(name)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	defer g.Close()
-	return Read(g)
+	return read(g)
 }
 
 // Read takes an importance matrix from src: for every NAME a pair of tensors NAME.in_sum2 (F32, row length x experts)
@@ -63,6 +74,14 @@ func Read(src gguf.Source) (*Matrix, error) {
 	if err := m.readMetadata(src.Metadata()); err != nil {
 		return nil, err
 	}
+	if err := readEntries(src, func(name string, e *sums) { m.entries[name] = e.mean() }); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// readEntries calls f for each entry.
+func readEntries(src gguf.Source, f func(name string, e *sums)) error {
 	ts := src.Tensors()
 	counts := map[string]int{}
 	for i, t := range ts {
@@ -70,6 +89,7 @@ func Read(src gguf.Source) (*Matrix, error) {
 			counts[n] = i
 		}
 	}
+	found := false
 	for i, t := range ts {
 		name, ok := strings.CutSuffix(t.Name, sumsSuffix)
 		if !ok {
@@ -77,22 +97,23 @@ func Read(src gguf.Source) (*Matrix, error) {
 		}
 		c, ok := counts[name]
 		if !ok {
-			return nil, fmt.Errorf("tensor %q has no counts", name)
+			return fmt.Errorf("tensor %q has no counts", name)
 		}
 		delete(counts, name)
 		e, err := readEntry(src, i, c)
 		if err != nil {
-			return nil, fmt.Errorf("tensor %q: %w", name, err)
+			return fmt.Errorf("tensor %q: %w", name, err)
 		}
-		m.entries[name] = e
+		f(name, e)
+		found = true
 	}
 	for name := range counts {
-		return nil, fmt.Errorf("tensor %q has counts but no sums", name)
+		return fmt.Errorf("tensor %q has counts but no sums", name)
 	}
-	if len(m.entries) == 0 {
-		return nil, errors.New("no entries")
+	if !found {
+		return errors.New("no entries")
 	}
-	return m, nil
+	return nil
 }
 
 func (m *Matrix) readMetadata(md *gguf.Metadata) error {
@@ -109,39 +130,45 @@ func (m *Matrix) readMetadata(md *gguf.Metadata) error {
 	return nil
 }
 
-// readEntry divides sums by counts, in float32 as the reference does.
-func readEntry(src gguf.Source, sums, counts int) (entry, error) {
-	v, err := readF32(src, sums)
+// readEntry reads and checks sums and counts.
+func readEntry(src gguf.Source, sumsAt, countsAt int) (*sums, error) {
+	v, err := readF32(src, sumsAt)
 	if err != nil {
-		return entry{}, err
+		return nil, err
 	}
-	c, err := readF32(src, counts)
+	c, err := readF32(src, countsAt)
 	if err != nil {
-		return entry{}, err
+		return nil, err
 	}
 	if len(c) == 0 || len(v)%len(c) != 0 {
-		return entry{}, fmt.Errorf("%d sums do not divide into %d counts", len(v), len(c))
+		return nil, fmt.Errorf("%d sums do not divide into %d counts", len(v), len(c))
 	}
-	e := entry{values: v, counts: make([]int64, len(c))}
-	columns := len(v) / len(c)
+	e := &sums{values: v, uses: make([]int64, len(c))}
 	for j, f := range c {
 		if !(f >= 0) || f > 1<<62 {
-			return entry{}, fmt.Errorf("count %d is %v", j, f)
+			return nil, fmt.Errorf("count %d is %v", j, f)
 		}
-		e.counts[j] = int64(math.Round(float64(f)))
-		row := v[j*columns : (j+1)*columns]
-		n := float32(e.counts[j])
-		for i, sum := range row {
-			if !(sum >= 0) || sum > math.MaxFloat32 {
-				return entry{}, fmt.Errorf("matrix %d, column %d: sum of squares is %v", j, i, sum)
-			}
-			row[i] = 1
-			if n > 0 {
-				row[i] = sum / n
-			}
+		e.uses[j] = int64(math.Round(float64(f)))
+	}
+	columns := len(v) / len(c)
+	for i, sum := range v {
+		if !(sum >= 0) || sum > math.MaxFloat32 {
+			return nil, fmt.Errorf("matrix %d, column %d: sum of squares is %v", i/columns, i%columns, sum)
 		}
 	}
 	return e, nil
+}
+
+// mean divides sums by counts, in place and in float32 as the reference does.
+func (e *sums) mean() entry {
+	columns := len(e.values) / len(e.uses)
+	for i, sum := range e.values {
+		e.values[i] = 1
+		if n := e.uses[i/columns]; n > 0 {
+			e.values[i] = sum / float32(n)
+		}
+	}
+	return entry{e.values, e.uses}
 }
 
 func readF32(src gguf.Source, tensor int) ([]float32, error) {

@@ -23,6 +23,7 @@ type State struct {
 	ropes  []ropeTable // of Decoder.freqs
 	long   bool        // the text is longer than those of training (Graph.Original)
 	routes [][]int64   // [block][expert]; nil: not counted
+	sums   InputSums   // nil: not summed
 
 	x, norm, tmp []float32 // [token][embedding]
 	q, attn      []float32 // [token][head][head dim]
@@ -208,6 +209,7 @@ func (b *batch) add(m *matrix, in *input, dst kernel.Mat) {
 		return
 	}
 	if p, ok := b.product(m, in); ok {
+		b.observe(m, in.cols, false, func(int) observed { return observed{in.x, in.n} })
 		p.dst, p.n = dst, in.n
 		b.ps = append(b.ps, p)
 	}
@@ -223,6 +225,7 @@ func (b *batch) addExperts(m *matrix, in *input, dst kernel.Mat) {
 		return
 	}
 	starts := b.s.route.starts
+	b.observe(m, in.cols, true, func(e int) observed { return observed{in.x.From(starts[e]), starts[e+1] - starts[e]} })
 	for e := range m.experts {
 		if n := starts[e+1] - starts[e]; n > 0 {
 			p := all
@@ -244,6 +247,9 @@ func (b *batch) addHeads(m *matrix, in *input, dst kernel.Mat, dim int) {
 	if !ok {
 		return
 	}
+	b.observe(m, in.cols, false, func(h int) observed {
+		return observed{kernel.Mat{Data: in.x.Data[h*in.cols:], Stride: m.experts * in.cols}, in.n / m.experts}
+	})
 	for h := range m.experts {
 		p := all
 		p.expert, p.n = h, in.n/m.experts

@@ -1,14 +1,12 @@
 package nn
 
-import (
-	"sync"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // workers runs tasks on n goroutines. Tasks write to places of their own, so their order does not matter.
 type workers struct{ n int }
 
 // run calls f once for each task of 0 to tasks-1; worker, below n, tells calls that run at the same time apart.
+// It waits for tasks, not for goroutines: one that gets no core before the tasks are gone delays nobody.
 func (w workers) run(tasks int, f func(worker, task int)) {
 	n := min(w.n, tasks)
 	if n <= 1 {
@@ -17,16 +15,35 @@ func (w workers) run(tasks int, f func(worker, task int)) {
 		}
 		return
 	}
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for worker := range n {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < tasks; i = int(next.Add(1)) - 1 {
-				f(worker, i)
-			}
-		})
+	j := &job{f: f, tasks: int64(tasks), done: make(chan struct{})}
+	j.left.Store(int64(tasks))
+	for worker := 1; worker < n; worker++ {
+		go j.work(worker)
 	}
-	wg.Wait()
+	j.work(0)
+	for range 200 { // less than a microsecond: others are often about to be done
+		if j.left.Load() == 0 {
+			return
+		}
+	}
+	<-j.done
+}
+
+// job is tasks being run.
+type job struct {
+	f          func(worker, task int)
+	tasks      int64
+	next, left atomic.Int64
+	done       chan struct{} // closed with the last task
+}
+
+func (j *job) work(worker int) {
+	for i := j.next.Add(1) - 1; i < j.tasks; i = j.next.Add(1) - 1 {
+		j.f(worker, int(i))
+		if j.left.Add(-1) == 0 {
+			close(j.done)
+		}
+	}
 }
 
 // grain is the work, in multiplications or so, that is worth handing to another goroutine.

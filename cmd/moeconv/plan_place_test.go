@@ -249,3 +249,37 @@ func TestCacheSizes(t *testing.T) {
 		t.Errorf("no checkpoints of %d goldens", len(raw))
 	}
 }
+
+// TestComputeEstimates holds the estimate, with all experts on the device, against what llama.cpp 0c1e57098 reserves (MiB):
+// libllama with one CPU backend, thus one split, loading files of these headers and no data with no_alloc, flash
+// attention on. A device's graph lacks the embeddings, one hidden vector a token, which the host looks up.
+func TestComputeEstimates(t *testing.T) {
+	reserved := map[string]struct {
+		scheme string
+		hidden float64
+		mib    map[string]float64 // by context
+	}{
+		"deepseek-moe-16b-base": {"Q4_K_M", 4, map[string]float64{"4096": 240.26, "32768": 244.01, "131072": 236.26}},
+		"Phi-3.5-MoE-instruct":  {"Q2_K", 8, map[string]float64{"4096": 111.01, "32768": 139.01, "131072": 235.01}},
+		"gpt-oss-20b":           {"F16", 5.625, map[string]float64{"4096": 414.40, "32768": 409.63, "131072": 409.63}},
+	}
+	for _, m := range realModels {
+		p, err := convert.NewPlan(virtualCheckpoint(t, m), convert.Options{Name: m.name, Pre: m.pre()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		r := reserved[m.name]
+		for context, mib := range r.mib {
+			o := parsePlace(t, "--type", r.scheme, "--ctx", context)
+			d, err := o.place("x.gguf", p, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := mib - r.hidden
+			if got := float64(d.Chosen.Compute) / (1 << 20); got < 0.98*want || got > 1.08*want {
+				t.Errorf("%s at %s: %.2f MiB, the reference reserves %.2f", m.name, context, got, want)
+			}
+		}
+	}
+}

@@ -35,6 +35,7 @@ var imports = map[string]string{
 	"runtime/sample":      "",
 	"runtime/chat":        "",
 	"runtime":             "gguf quantize/imatrix runtime/kernel runtime/offload runtime/nn runtime/token runtime/sample runtime/chat",
+	"runtime/server":      "gguf runtime runtime/token runtime/sample runtime/chat",
 	"verify":              "gguf gguf/names gguf/expert convert convert/family quantize quantize/block runtime runtime/token runtime/sample",
 	"verify/probe":        "verify runtime runtime/token runtime/sample gguf",
 	"recipes/hub":         "",

@@ -85,7 +85,8 @@ difference, 4 not supported, 5 try again (disk full, lock; state kept),
 	f.StringVar(&a.logFile, "log-file", "", "write diagnostics to this `FILE` too")
 	for _, verb := range []func(*app) *cobra.Command{
 		hf2ggufCmd, planCmd, convertCmd, tagCmd, inspectCmd, quantizeCmd, tokenizeCmd, logitsCmd,
-		perplexityCmd, imatrixCmd, generateCmd, chatCmd, benchCmd, verifyCmd, diffCmd, setCmd, splitCmd, mergeCmd,
+		perplexityCmd, imatrixCmd, generateCmd, chatCmd, serveCmd, benchCmd, verifyCmd, diffCmd, setCmd, splitCmd,
+		mergeCmd,
 		recipesCmd,
 	} {
 		root.AddCommand(verb(a))

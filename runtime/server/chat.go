@@ -1,0 +1,243 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/runtime"
+	"github.com/moeconv/moeconv/runtime/chat"
+)
+
+// chatRequest is the body of /v1/chat/completions.
+type chatRequest struct {
+	sampling
+	Messages            json.RawMessage `json:"messages"`
+	Tools               json.RawMessage `json:"tools,omitempty"`
+	ToolChoice          json.RawMessage `json:"tool_choice,omitempty"`
+	ResponseFormat      json.RawMessage `json:"response_format,omitempty"`
+	MaxCompletionTokens *int            `json:"max_completion_tokens,omitempty"`
+	Logprobs            bool            `json:"logprobs,omitempty"`
+	TopLogprobs         *int            `json:"top_logprobs,omitempty"`
+	ChatTemplate        string          `json:"chat_template,omitempty"` // a template's name
+	Variables           json.RawMessage `json:"chat_template_kwargs,omitempty"`
+}
+
+// chatResponse is a response, or with deltas one event of a stream.
+type chatResponse struct {
+	ID      string       `json:"id"`
+	Object  string       `json:"object"`
+	Created int64        `json:"created"`
+	Model   string       `json:"model"`
+	Choices []chatChoice `json:"choices"`
+	Usage   any          `json:"usage,omitempty"`
+}
+
+type chatChoice struct {
+	Index        int           `json:"index"`
+	Message      *chatMessage  `json:"message,omitempty"`
+	Delta        *chatMessage  `json:"delta,omitempty"`
+	Logprobs     *chatLogprobs `json:"logprobs"`
+	FinishReason *string       `json:"finish_reason"`
+}
+
+type chatMessage struct {
+	Role    string `json:"role,omitempty"`
+	Content string `json:"content"`
+}
+
+type chatLogprobs struct {
+	Content []tokenLogprob `json:"content"`
+}
+
+// tokenLogprob is a token's probability.
+type tokenLogprob struct {
+	Token   string         `json:"token"`
+	Logprob float64        `json:"logprob"`
+	Bytes   []int          `json:"bytes"`
+	Top     []tokenLogprob `json:"top_logprobs,omitzero"`
+}
+
+func (q *chatRequest) generation() (runtime.GenerateOptions, error) {
+	if q.MaxCompletionTokens != nil {
+		q.MaxTokens = q.MaxCompletionTokens
+	}
+	opts, err := q.sampling.generation()
+	if err != nil {
+		return opts, err
+	}
+	opts.Logprobs = q.Logprobs
+	if q.TopLogprobs != nil {
+		opts.Top = *q.TopLogprobs
+		if !q.Logprobs || opts.Top < 0 || opts.Top > maxTop {
+			return opts, badParam("top_logprobs", "Invalid 'top_logprobs': want 0 to %d, with 'logprobs' true.", maxTop)
+		}
+	}
+	var format struct {
+		Type string `json:"type"`
+	}
+	if !absent(q.ResponseFormat) && (json.Unmarshal(q.ResponseFormat, &format) != nil || format.Type != "text") {
+		return opts, refuse(http.StatusBadRequest, invalidRequest, "response_format", "unsupported_parameter", "Unsupported 'response_format': only {\"type\": \"text\"} is possible.")
+	}
+	return opts, nil
+}
+
+// absent reports a parameter that is missing or null.
+func absent(data json.RawMessage) bool { return len(data) == 0 || string(data) == "null" }
+
+// tools are those that the template shall see.
+func (q *chatRequest) tools() (json.RawMessage, error) {
+	var choice string
+	switch {
+	case absent(q.ToolChoice) || json.Unmarshal(q.ToolChoice, &choice) == nil && choice == "auto":
+	case choice == "none":
+		return nil, nil
+	default:
+		return nil, refuse(http.StatusBadRequest, invalidRequest, "tool_choice", "unsupported_parameter", "Unsupported 'tool_choice': %s; 'auto' and 'none' are possible.", q.ToolChoice)
+	}
+	if absent(q.Tools) || string(q.Tools) == "[]" {
+		return nil, nil
+	}
+	return q.Tools, nil
+}
+
+// prompt is the conversation as ids, by the model's template.
+func (s *Server) prompt(ctx context.Context, q *chatRequest, opts *runtime.GenerateOptions) ([]int32, error) {
+	if absent(q.Messages) {
+		return nil, missing("messages")
+	}
+	var list []json.RawMessage
+	if json.Unmarshal(q.Messages, &list) != nil || len(list) == 0 {
+		return nil, badParam("messages", "Invalid 'messages': want a list of at least one message.")
+	}
+	tools, err := q.tools()
+	if err != nil {
+		return nil, err
+	}
+	tmpl, err := s.model.ChatTemplate(q.ChatTemplate, tools != nil)
+	var unsupported *gguf.UnsupportedError
+	switch {
+	case errors.As(err, &unsupported):
+		return nil, err
+	case err != nil:
+		return nil, badParam("chat_template", "%v", err)
+	}
+	opts.Stop = append(opts.Stop, tmpl.Stop...)
+	in := chat.Input{Messages: q.Messages, API: true, Tools: tools, AddGenerationPrompt: true}
+	if !absent(q.Variables) {
+		in.Extra = q.Variables
+	}
+	ids, err := tmpl.Tokens(ctx, in)
+	var raised *chat.RaisedError
+	if err != nil && ctx.Err() == nil && !errors.As(err, &raised) {
+		return nil, badParam("messages", "%v", err)
+	}
+	return ids, err
+}
+
+func (s *Server) chatCompletions(r *http.Request, out *response) error {
+	var q chatRequest
+	if err := s.read(r, out, &q); err != nil {
+		return err
+	}
+	if err := s.checkModel(q.Model); err != nil {
+		return err
+	}
+	opts, err := q.generation()
+	if err != nil {
+		return err
+	}
+	ids, err := s.prompt(r.Context(), &q, &opts)
+	if err != nil {
+		return err
+	}
+	var usage Usage
+	prompts := [][]int32{ids}
+	doc := chatResponse{ID: newID("chatcmpl-"), Object: "chat.completion", Created: time.Now().Unix(), Model: s.opts.Name}
+	if q.Stream {
+		return s.streamChat(r.Context(), out, &q, prompts, opts, doc)
+	}
+	choices, err := s.run(r.Context(), "messages", prompts, q.choices(), opts, &usage, nil)
+	if err != nil {
+		return err
+	}
+	for _, c := range choices {
+		reason := finishReason(c.done.Reason)
+		cc := chatChoice{Index: c.index, Message: &chatMessage{"assistant", c.done.Text}, FinishReason: &reason}
+		if opts.Logprobs {
+			cc.Logprobs = s.chatLogprobs(c.tokens)
+		}
+		doc.Choices = append(doc.Choices, cc)
+	}
+	doc.Usage = usage
+	return out.json(doc)
+}
+
+// streamChat sends one event a token; the first brings the role, the last the reason.
+func (s *Server) streamChat(ctx context.Context, out *response, q *chatRequest, prompts [][]int32, opts runtime.GenerateOptions, doc chatResponse) error {
+	doc.Object = "chat.completion.chunk"
+	withUsage := q.StreamOptions != nil && q.StreamOptions.IncludeUsage
+	if withUsage {
+		doc.Usage = json.RawMessage("null")
+	}
+	var usage Usage
+	begun := -1
+	_, err := s.run(ctx, "messages", prompts, q.choices(), opts, &usage, func(index int, t runtime.Token) error {
+		cc := chatChoice{Index: index, Delta: &chatMessage{Content: t.Text}}
+		if index != begun {
+			cc.Delta.Role, begun = "assistant", index
+		}
+		if opts.Logprobs {
+			cc.Logprobs = s.chatLogprobs([]runtime.Token{t})
+		}
+		if t.Reason != "" {
+			reason := finishReason(t.Reason)
+			cc.FinishReason = &reason
+		}
+		doc.Choices = []chatChoice{cc}
+		return out.event(doc)
+	})
+	if err != nil {
+		return err
+	}
+	if withUsage {
+		doc.Choices, doc.Usage = []chatChoice{}, usage
+		if err := out.event(doc); err != nil {
+			return err
+		}
+	}
+	return out.done()
+}
+
+// chatLogprobs leaves out the token that ends an answer and is no part of it.
+func (s *Server) chatLogprobs(tokens []runtime.Token) *chatLogprobs {
+	out := &chatLogprobs{Content: []tokenLogprob{}}
+	for _, t := range tokens {
+		if t.Reason == runtime.ReasonEOG {
+			continue
+		}
+		p := s.logprob(t.ID, t.Logprob)
+		for _, top := range t.Top {
+			p.Top = append(p.Top, s.logprob(top.ID, top.Logprob))
+		}
+		if p.Top == nil {
+			p.Top = []tokenLogprob{}
+		}
+		out.Content = append(out.Content, p)
+	}
+	return out
+}
+
+// leastLogprob stands for probability zero, which JSON cannot write.
+const leastLogprob = -9999
+
+func (s *Server) logprob(id int32, p float64) tokenLogprob {
+	piece := s.tok.Piece(id)
+	return tokenLogprob{Token: string(piece), Logprob: max(p, leastLogprob), Bytes: numbers(piece)}
+}
+
+func newID(prefix string) string { return prefix + rand.Text() }

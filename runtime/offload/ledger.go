@@ -221,15 +221,6 @@ func (l *Ledger) Moved(c names.Class) (tensors int, bytes int64) {
 	return tensors, bytes
 }
 
-// CheckDevice fails when more than limit bytes lie on the device, naming the largest tensors there.
-func (l *Ledger) CheckDevice(limit int64) error {
-	total := l.Bytes(Device)
-	if total <= limit {
-		return nil
-	}
-	return fmt.Errorf("offload: %.2f MiB on the device, at most %.2f are allowed; largest:%s", mib(total), mib(limit), l.largest(Device))
-}
-
 // largest names the three largest tensors of a place.
 func (l *Ledger) largest(p Place) string {
 	var on []Entry

@@ -250,13 +250,3 @@ func TestModelsWithoutExperts(t *testing.T) {
 		t.Errorf("no metadata: %v", err)
 	}
 }
-
-func TestCheckDevice(t *testing.T) {
-	l := ledger(t, deepseek("F16"), Options{CPUMoE: true})
-	if err := l.CheckDevice(5120 << 20); err != nil {
-		t.Error(err)
-	}
-	if err := l.CheckDevice(1 << 30); err == nil || !strings.Contains(err.Error(), "output.weight (400.00 MiB)") {
-		t.Errorf("error %v does not name the largest tensor", err)
-	}
-}

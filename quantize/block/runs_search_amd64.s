@@ -66,41 +66,54 @@ TEXT ·fill16(SB), NOSPLIT, $0-32
 
 column2:
 	VXORPS Y0, Y0, Y0
-	MOVQ   CX, R8
-	IMUL3Q $0x00000020, R8, DI
-	ADDQ   SI, DI
+	MOVQ   CX, DI
+	IMUL3Q $0x00000020, DI, R8
+	ADDQ   SI, R8
 
 back3:
-	SUBQ      $0x00000020, DI
-	VPMOVSXWD 27136(AX)(DI*2), Y1
-	VBLENDVPS Y1, 32256(AX)(DI*4), Y0, Y0
-	VMOVDQU   Y0, 44928(AX)(DI*4)
-	DECQ      R8
+	SUBQ      $0x00000020, R8
+	VPMOVSXWD 27136(AX)(R8*2), Y1
+	VBLENDVPS Y1, 32256(AX)(R8*4), Y0, Y0
+	VMOVDQU   Y0, 44928(AX)(R8*4)
+	DECQ      DI
 	JNZ       back3
-	MOVQ      CX, R8
+	MOVQ      CX, DI
 
 forth4:
-	VMOVUPS   32256(AX)(DI*4), Y2
-	VPMOVSXWD 27136(AX)(DI*2), Y1
+	VMOVUPS   32256(AX)(R8*4), Y2
+	VPMOVSXWD 27136(AX)(R8*2), Y1
 	VBLENDVPS Y1, Y2, Y0, Y0
-	VPCMPEQD  44928(AX)(DI*4), Y0, Y3
+	VPCMPEQD  44928(AX)(R8*4), Y0, Y3
 	VPADDD    Y0, Y0, Y4
 	VPAND     Y4, Y3, Y3
 	VPOR      Y1, Y3, Y3
 	VBLENDVPS Y3, Y0, Y2, Y4
-	VMOVDQU   Y4, 32256(AX)(DI*4)
+	VMOVDQU   Y4, 32256(AX)(R8*4)
 	VPANDN    Y2, Y3, Y2
 	MOVQ      CX, R9
-	SUBQ      R8, R9
+	SUBQ      DI, R9
 	TESTQ     DX, R9
 	JNZ       next5
 	VMOVMSKPS Y2, R9
 	TESTL     R9, R9
-	JNZ       push6
+	JZ        next5
+	VPSRAD    $0x1f, Y2, Y2
+	VPOR      Y1, Y2, Y2
+	VPACKSSDW Y2, Y2, Y2
+	VPERMQ    $0xd8, Y2, Y2
+	VMOVDQU   X2, 27136(AX)(R8*2)
+
+lanes6:
+	TZCNTL R9, R10
+	ADDL   R8, R10
+	MOVW   R10, (BX)
+	ADDQ   $0x02, BX
+	BLSRL  R9, R9
+	JNZ    lanes6
 
 next5:
-	ADDQ $0x00000020, DI
-	DECQ R8
+	ADDQ $0x00000020, R8
+	DECQ DI
 	JNZ  forth4
 	ADDQ $0x08, SI
 	CMPQ SI, $0x20
@@ -111,22 +124,6 @@ next5:
 	VZEROUPPER
 	MOVQ BX, n+24(FP)
 	RET
-
-push6:
-	VPSRAD    $0x1f, Y2, Y2
-	VPOR      Y1, Y2, Y2
-	VPACKSSDW Y2, Y2, Y2
-	VPERMQ    $0xd8, Y2, Y2
-	VMOVDQU   X2, 27136(AX)(DI*2)
-
-lanes7:
-	TZCNTL R9, R10
-	ADDL   DI, R10
-	MOVW   R10, (BX)
-	ADDQ   $0x02, BX
-	BLSRL  R9, R9
-	JNZ    lanes7
-	JMP    next5
 
 // func search16AVX512(scratch *float32, near *uint32, n int)
 // Requires: AVX, AVX512BW, AVX512F, BMI, CMOV
@@ -140,14 +137,14 @@ TEXT ·search16AVX512(SB), NOSPLIT, $0-24
 	VMOVUPS      lanesAVX5120<>+0(SB), Z2
 	LEAQ         threeWords<>+0(SB), SI
 
-batch8:
+batch7:
 	MOVQ    $0x00000040, DI
 	CMPQ    DX, DI
 	CMOVQLT DX, DI
 	XORQ    R8, R8
 	MOVQ    AX, R9
 
-errors9:
+errors8:
 	MOVWLZX      (BX)(R8*2), R10
 	MOVL         32256(AX)(R10*4), R11
 	MOVL         R10, R12
@@ -185,7 +182,7 @@ errors9:
 	VMOVAPS      Z2, Z9
 	SHRL         $0x19, R11
 	CMPL         R11, $0x41
-	JNE          many11
+	JNE          many10
 	VMOVUPS      (R10), Z7
 	VMOVAPS      Z7, Z10
 	VPERMI2PS    Z6, Z3, Z10
@@ -206,13 +203,13 @@ errors9:
 	VADDPS       Z3, Z10, Z10
 	VMOVAPS      Z10, Z7
 
-done12:
+done11:
 	VMOVUPS Z7, 71936(R9)
 	VMOVUPS Z9, 80128(R9)
 	VMOVUPS Z8, 76032(R9)
-	JMP     after13
+	JMP     after12
 
-many11:
+many10:
 	SUBL         $0x40, R11
 	VBROADCASTSS bits_00000010<>+0(SB), Z11
 	VMOVAPS      Z9, Z10
@@ -236,7 +233,7 @@ many11:
 	VADDPS       Z7, Z12, Z12
 	VMOVAPS      Z12, Z7
 
-more14:
+more13:
 	ADDQ      $0x40, R10
 	VMOVUPS   (R10), Z12
 	VMOVAPS   Z12, Z13
@@ -264,19 +261,19 @@ more14:
 	VMINPS    Z7, Z13, Z7
 	DECL      R11
 	CMPL      R11, $0x01
-	JNE       more14
-	JMP       done12
+	JNE       more13
+	JMP       done11
 
-after13:
+after12:
 	ADDQ $0x40, R9
 	INCQ R8
 	CMPQ R8, DI
-	JL   errors9
+	JL   errors8
 	MOVQ AX, R8
 	MOVQ AX, R9
 	MOVQ DI, R10
 
-reduce15:
+reduce14:
 	VMOVUPS    71936(R8), Z3
 	VMOVUPS    72000(R8), Z4
 	VUNPCKLPS  Z4, Z3, Z5
@@ -342,11 +339,11 @@ reduce15:
 	ADDQ       $0x00000400, R8
 	ADDQ       $0x40, R9
 	SUBQ       $0x10, R10
-	JG         reduce15
+	JG         reduce14
 	XORQ       R8, R8
 	MOVQ       AX, R9
 
-results10:
+results9:
 	VMOVUPS      71936(R9), Z3
 	VBROADCASTSS 84224(AX)(R8*4), Z4
 	VCMPPS       $0x00, Z4, Z3, K1
@@ -355,9 +352,9 @@ results10:
 	TZCNTL       R10, R11
 	MOVL         80128(R9)(R11*4), R11
 	BLSRL        R10, R10
-	JNZ          tie16
+	JNZ          tie15
 
-back17:
+back16:
 	MOVL         32256(AX)(R12*4), R10
 	ANDL         $0x01ffffff, R10
 	ADDL         R10, R11
@@ -387,21 +384,21 @@ back17:
 	ADDQ         $0x40, R9
 	INCQ         R8
 	CMPQ         R8, DI
-	JL           results10
+	JL           results9
 	LEAQ         (BX)(DI*2), BX
 	SUBQ         DI, DX
-	JNZ          batch8
+	JNZ          batch7
 	VZEROUPPER
 	RET
 
-tie16:
+tie15:
 	TZCNTL  R10, R13
 	MOVL    80128(R9)(R13*4), R13
 	CMPL    R13, R11
 	CMOVLLT R13, R11
 	BLSRL   R10, R10
-	JNZ     tie16
-	JMP     back17
+	JNZ     tie15
+	JMP     back16
 
 DATA levelsAVX512<>+0(SB)/4, $0x3f800000
 DATA levelsAVX512<>+4(SB)/4, $0x40400000
@@ -666,14 +663,14 @@ TEXT ·searchShifted16AVX512(SB), NOSPLIT, $0-24
 	VMOVUPS      lanesAVX5120<>+0(SB), Z1
 	LEAQ         threeWords<>+0(SB), DI
 
-batch18:
+batch17:
 	MOVQ    $0x00000040, R8
 	CMPQ    DX, R8
 	CMOVQLT DX, R8
 	XORQ    R9, R9
 	MOVQ    AX, R10
 
-errors19:
+errors18:
 	MOVWLZX         (BX)(R9*2), R11
 	MOVL            32256(AX)(R11*4), R12
 	MOVL            R11, R13
@@ -719,7 +716,7 @@ errors19:
 	VMOVAPS         Z1, Z7
 	SHRL            $0x19, R12
 	CMPL            R12, $0x41
-	JNE             many21
+	JNE             many20
 	VMOVUPS         (R11), Z6
 	VMOVAPS         Z6, Z8
 	VPERMI2PS       Z5, Z2, Z8
@@ -740,12 +737,12 @@ errors19:
 	VADDPS          Z2, Z8, Z8
 	VMOVAPS         Z8, Z6
 
-done22:
+done21:
 	VMOVUPS Z6, 71936(R10)
 	VMOVUPS Z7, 80128(R10)
-	JMP     after23
+	JMP     after22
 
-many21:
+many20:
 	SUBL         $0x40, R12
 	VBROADCASTSS bits_00000010<>+0(SB), Z9
 	VMOVAPS      Z7, Z8
@@ -769,7 +766,7 @@ many21:
 	VADDPS       Z6, Z10, Z10
 	VMOVAPS      Z10, Z6
 
-more24:
+more23:
 	ADDQ      $0x40, R11
 	VMOVUPS   (R11), Z10
 	VMOVAPS   Z10, Z11
@@ -795,19 +792,19 @@ more24:
 	VMINPS    Z6, Z11, Z6
 	DECL      R12
 	CMPL      R12, $0x01
-	JNE       more24
-	JMP       done22
+	JNE       more23
+	JMP       done21
 
-after23:
+after22:
 	ADDQ $0x40, R10
 	INCQ R9
 	CMPQ R9, R8
-	JL   errors19
+	JL   errors18
 	MOVQ AX, R9
 	MOVQ AX, R10
 	MOVQ R8, R11
 
-reduce25:
+reduce24:
 	VMOVUPS    71936(R9), Z2
 	VMOVUPS    72000(R9), Z3
 	VUNPCKLPS  Z3, Z2, Z4
@@ -873,11 +870,11 @@ reduce25:
 	ADDQ       $0x00000400, R9
 	ADDQ       $0x40, R10
 	SUBQ       $0x10, R11
-	JG         reduce25
+	JG         reduce24
 	XORQ       R9, R9
 	MOVQ       AX, R10
 
-results20:
+results19:
 	VMOVUPS      71936(R10), Z2
 	VBROADCASTSS 84224(AX)(R9*4), Z3
 	VCMPPS       $0x00, Z3, Z2, K1
@@ -886,9 +883,9 @@ results20:
 	TZCNTL       R11, R12
 	MOVL         80128(R10)(R12*4), R12
 	BLSRL        R11, R11
-	JNZ          tie26
+	JNZ          tie25
 
-back27:
+back26:
 	MOVL    32256(AX)(R13*4), R11
 	ANDL    $0x01ffffff, R11
 	ADDL    R11, R12
@@ -901,21 +898,21 @@ back27:
 	ADDQ    $0x40, R10
 	INCQ    R9
 	CMPQ    R9, R8
-	JL      results20
+	JL      results19
 	LEAQ    (BX)(R8*2), BX
 	SUBQ    R8, DX
-	JNZ     batch18
+	JNZ     batch17
 	VZEROUPPER
 	RET
 
-tie26:
+tie25:
 	TZCNTL  R11, R14
 	MOVL    80128(R10)(R14*4), R14
 	CMPL    R14, R12
 	CMOVLLT R14, R12
 	BLSRL   R11, R11
-	JNZ     tie26
-	JMP     back27
+	JNZ     tie25
+	JMP     back26
 
 DATA levelsIQ1<>+0(SB)/4, $0xbf600000
 DATA levelsIQ1<>+4(SB)/4, $0x3e000000
@@ -938,14 +935,14 @@ TEXT ·search16AVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS bits_7f61b1e6<>+0(SB), Y1
 	VMOVUPS      lanesAVX20<>+0(SB), Y2
 
-batch28:
+batch27:
 	MOVQ    $0x00000040, SI
 	CMPQ    DX, SI
 	CMOVQLT DX, SI
 	XORQ    DI, DI
 	MOVQ    AX, R8
 
-errors29:
+errors28:
 	MOVWLZX      (BX)(DI*2), R9
 	MOVL         32256(AX)(R9*4), R10
 	MOVL         R9, R11
@@ -973,7 +970,7 @@ errors29:
 	VMOVAPS      Y2, Y9
 	SHRL         $0x19, R10
 	CMPL         R10, $0x41
-	JNE          many31
+	JNE          many30
 	VMOVUPS      (R9), Y3
 	VPERMPS      Y5, Y3, Y10
 	VPMULHUW     everyAVX2_1000<>+0(SB), Y3, Y11
@@ -1000,13 +997,13 @@ errors29:
 	VPMADDWD     everyAVX2_10000<>+0(SB), Y3, Y3
 	VMOVAPS      Y10, Y3
 
-done32:
+done31:
 	VMOVUPS Y3, 71936(R8)
 	VMOVUPS Y9, 80128(R8)
 	VMOVUPS Y8, 76032(R8)
-	JMP     after33
+	JMP     after32
 
-many31:
+many30:
 	SUBL         $0x40, R10
 	VBROADCASTSS bits_00000008<>+0(SB), Y11
 	VMOVAPS      Y9, Y10
@@ -1036,7 +1033,7 @@ many31:
 	VPMADDWD     everyAVX2_10000<>+0(SB), Y3, Y3
 	VMOVAPS      Y12, Y3
 
-more34:
+more33:
 	ADDQ      $0x20, R9
 	VMOVUPS   (R9), Y12
 	VPERMPS   Y5, Y12, Y13
@@ -1070,19 +1067,19 @@ more34:
 	VMINPS    Y3, Y13, Y3
 	DECL      R10
 	CMPL      R10, $0x01
-	JNE       more34
-	JMP       done32
+	JNE       more33
+	JMP       done31
 
-after33:
+after32:
 	ADDQ $0x20, R8
 	INCQ DI
 	CMPQ DI, SI
-	JL   errors29
+	JL   errors28
 	MOVQ AX, DI
 	MOVQ AX, R8
 	MOVQ SI, R9
 
-reduce35:
+reduce34:
 	VMOVUPS    71936(DI), Y3
 	VMOVUPS    71968(DI), Y4
 	VUNPCKLPS  Y4, Y3, Y5
@@ -1116,11 +1113,11 @@ reduce35:
 	ADDQ       $0x00000100, DI
 	ADDQ       $0x20, R8
 	SUBQ       $0x08, R9
-	JG         reduce35
+	JG         reduce34
 	XORQ       DI, DI
 	MOVQ       AX, R8
 
-results30:
+results29:
 	VMOVUPS      71936(R8), Y3
 	VBROADCASTSS 84224(AX)(DI*4), Y4
 	VCMPPS       $0x00, Y4, Y3, Y5
@@ -1129,9 +1126,9 @@ results30:
 	TZCNTL       R9, R10
 	MOVL         80128(R8)(R10*4), R10
 	BLSRL        R9, R9
-	JNZ          tie36
+	JNZ          tie35
 
-back37:
+back36:
 	MOVL         32256(AX)(R11*4), R9
 	ANDL         $0x01ffffff, R9
 	ADDL         R9, R10
@@ -1157,21 +1154,21 @@ back37:
 	ADDQ         $0x20, R8
 	INCQ         DI
 	CMPQ         DI, SI
-	JL           results30
+	JL           results29
 	LEAQ         (BX)(SI*2), BX
 	SUBQ         SI, DX
-	JNZ          batch28
+	JNZ          batch27
 	VZEROUPPER
 	RET
 
-tie36:
+tie35:
 	TZCNTL  R9, R12
 	MOVL    80128(R8)(R12*4), R12
 	CMPL    R12, R10
 	CMOVLLT R12, R10
 	BLSRL   R9, R9
-	JNZ     tie36
-	JMP     back37
+	JNZ     tie35
+	JMP     back36
 
 DATA levelsAVX2<>+0(SB)/4, $0x3f800000
 DATA levelsAVX2<>+4(SB)/4, $0x40400000
@@ -1247,14 +1244,14 @@ TEXT ·searchShifted16AVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS bits_7f61b1e6<>+0(SB), Y0
 	VMOVUPS      lanesAVX20<>+0(SB), Y1
 
-batch38:
+batch37:
 	MOVQ    $0x00000040, DI
 	CMPQ    DX, DI
 	CMOVQLT DX, DI
 	XORQ    R8, R8
 	MOVQ    AX, R9
 
-errors39:
+errors38:
 	MOVWLZX        (BX)(R8*2), R10
 	MOVL           32256(AX)(R10*4), R11
 	MOVL           R10, R12
@@ -1290,7 +1287,7 @@ errors39:
 	VMOVAPS        Y1, Y7
 	SHRL           $0x19, R11
 	CMPL           R11, $0x41
-	JNE            many41
+	JNE            many40
 	VMOVUPS        (R10), Y2
 	VPERMPS        Y4, Y2, Y8
 	VPMULHUW       everyAVX2_1000<>+0(SB), Y2, Y9
@@ -1317,12 +1314,12 @@ errors39:
 	VPMADDWD       everyAVX2_10000<>+0(SB), Y2, Y2
 	VMOVAPS        Y8, Y2
 
-done42:
+done41:
 	VMOVUPS Y2, 71936(R9)
 	VMOVUPS Y7, 80128(R9)
-	JMP     after43
+	JMP     after42
 
-many41:
+many40:
 	SUBL         $0x40, R11
 	VBROADCASTSS bits_00000008<>+0(SB), Y9
 	VMOVAPS      Y7, Y8
@@ -1352,7 +1349,7 @@ many41:
 	VPMADDWD     everyAVX2_10000<>+0(SB), Y2, Y2
 	VMOVAPS      Y10, Y2
 
-more44:
+more43:
 	ADDQ      $0x20, R10
 	VMOVUPS   (R10), Y10
 	VPERMPS   Y4, Y10, Y11
@@ -1384,19 +1381,19 @@ more44:
 	VMINPS    Y2, Y11, Y2
 	DECL      R11
 	CMPL      R11, $0x01
-	JNE       more44
-	JMP       done42
+	JNE       more43
+	JMP       done41
 
-after43:
+after42:
 	ADDQ $0x20, R9
 	INCQ R8
 	CMPQ R8, DI
-	JL   errors39
+	JL   errors38
 	MOVQ AX, R8
 	MOVQ AX, R9
 	MOVQ DI, R10
 
-reduce45:
+reduce44:
 	VMOVUPS    71936(R8), Y2
 	VMOVUPS    71968(R8), Y3
 	VUNPCKLPS  Y3, Y2, Y4
@@ -1430,11 +1427,11 @@ reduce45:
 	ADDQ       $0x00000100, R8
 	ADDQ       $0x20, R9
 	SUBQ       $0x08, R10
-	JG         reduce45
+	JG         reduce44
 	XORQ       R8, R8
 	MOVQ       AX, R9
 
-results40:
+results39:
 	VMOVUPS      71936(R9), Y2
 	VBROADCASTSS 84224(AX)(R8*4), Y3
 	VCMPPS       $0x00, Y3, Y2, Y2
@@ -1443,9 +1440,9 @@ results40:
 	TZCNTL       R10, R11
 	MOVL         80128(R9)(R11*4), R11
 	BLSRL        R10, R10
-	JNZ          tie46
+	JNZ          tie45
 
-back47:
+back46:
 	MOVL 32256(AX)(R12*4), R10
 	ANDL $0x01ffffff, R10
 	ADDL R10, R11
@@ -1454,21 +1451,21 @@ back47:
 	ADDQ $0x20, R9
 	INCQ R8
 	CMPQ R8, DI
-	JL   results40
+	JL   results39
 	LEAQ (BX)(DI*2), BX
 	SUBQ DI, DX
-	JNZ  batch38
+	JNZ  batch37
 	VZEROUPPER
 	RET
 
-tie46:
+tie45:
 	TZCNTL  R10, R13
 	MOVL    80128(R9)(R13*4), R13
 	CMPL    R13, R11
 	CMOVLLT R13, R11
 	BLSRL   R10, R10
-	JNZ     tie46
-	JMP     back47
+	JNZ     tie45
+	JMP     back46
 
 // func look32(scratch *float32, words *uint32, trials int) (n int)
 TEXT ·look32(SB), NOSPLIT, $0-32
@@ -1479,7 +1476,7 @@ TEXT ·look32(SB), NOSPLIT, $0-32
 	XORQ SI, SI
 	SHLQ $0x04, DX
 
-four48:
+four47:
 	MOVWLZX 29696(AX)(SI*2), DI
 	MOVL    (CX)(DI*4), DI
 	MOVL    DI, 32256(AX)(SI*4)
@@ -1514,7 +1511,7 @@ four48:
 	LEAQ    (BX)(DI*2), BX
 	ADDQ    $0x04, SI
 	DECQ    DX
-	JNZ     four48
+	JNZ     four47
 	ADDQ    $0x00009200, AX
 	SUBQ    AX, BX
 	SHRQ    $0x01, BX
@@ -1530,69 +1527,66 @@ TEXT ·fill32(SB), NOSPLIT, $0-32
 	LEAQ 37376(AX), BX
 	XORQ SI, SI
 
-column49:
+column48:
 	VXORPS Y0, Y0, Y0
-	MOVQ   CX, R8
-	IMUL3Q $0x00000040, R8, DI
-	ADDQ   SI, DI
+	MOVQ   CX, DI
+	IMUL3Q $0x00000040, DI, R8
+	ADDQ   SI, R8
 
-back50:
-	SUBQ      $0x00000040, DI
-	VPMOVSXWD 27136(AX)(DI*2), Y1
-	VBLENDVPS Y1, 32256(AX)(DI*4), Y0, Y0
-	VMOVDQU   Y0, 44928(AX)(DI*4)
-	DECQ      R8
-	JNZ       back50
-	MOVQ      CX, R8
+back49:
+	SUBQ      $0x00000040, R8
+	VPMOVSXWD 27136(AX)(R8*2), Y1
+	VBLENDVPS Y1, 32256(AX)(R8*4), Y0, Y0
+	VMOVDQU   Y0, 44928(AX)(R8*4)
+	DECQ      DI
+	JNZ       back49
+	MOVQ      CX, DI
 
-forth51:
-	VMOVUPS   32256(AX)(DI*4), Y2
-	VPMOVSXWD 27136(AX)(DI*2), Y1
+forth50:
+	VMOVUPS   32256(AX)(R8*4), Y2
+	VPMOVSXWD 27136(AX)(R8*2), Y1
 	VBLENDVPS Y1, Y2, Y0, Y0
-	VPCMPEQD  44928(AX)(DI*4), Y0, Y3
+	VPCMPEQD  44928(AX)(R8*4), Y0, Y3
 	VPADDD    Y0, Y0, Y4
 	VPAND     Y4, Y3, Y3
 	VPOR      Y1, Y3, Y3
 	VBLENDVPS Y3, Y0, Y2, Y4
-	VMOVDQU   Y4, 32256(AX)(DI*4)
+	VMOVDQU   Y4, 32256(AX)(R8*4)
 	VPANDN    Y2, Y3, Y2
 	MOVQ      CX, R9
-	SUBQ      R8, R9
+	SUBQ      DI, R9
 	TESTQ     DX, R9
-	JNZ       next52
+	JNZ       next51
 	VMOVMSKPS Y2, R9
 	TESTL     R9, R9
-	JNZ       push53
+	JZ        next51
+	VPSRAD    $0x1f, Y2, Y2
+	VPOR      Y1, Y2, Y2
+	VPACKSSDW Y2, Y2, Y2
+	VPERMQ    $0xd8, Y2, Y2
+	VMOVDQU   X2, 27136(AX)(R8*2)
 
-next52:
-	ADDQ $0x00000040, DI
-	DECQ R8
-	JNZ  forth51
+lanes52:
+	TZCNTL R9, R10
+	ADDL   R8, R10
+	MOVW   R10, (BX)
+	ADDQ   $0x02, BX
+	BLSRL  R9, R9
+	JNZ    lanes52
+
+next51:
+	ADDQ $0x00000040, R8
+	DECQ DI
+	JNZ  forth50
 	ADDQ $0x08, SI
 	CMPQ SI, $0x40
-	JL   column49
+	JL   column48
 	ADDQ $0x00009200, AX
 	SUBQ AX, BX
 	SHRQ $0x01, BX
 	VZEROUPPER
 	MOVQ BX, n+24(FP)
 	RET
-
-push53:
-	VPSRAD    $0x1f, Y2, Y2
-	VPOR      Y1, Y2, Y2
-	VPACKSSDW Y2, Y2, Y2
-	VPERMQ    $0xd8, Y2, Y2
-	VMOVDQU   X2, 27136(AX)(DI*2)
-
-lanes54:
-	TZCNTL R9, R10
-	ADDL   DI, R10
-	MOVW   R10, (BX)
-	ADDQ   $0x02, BX
-	BLSRL  R9, R9
-	JNZ    lanes54
-	JMP    next52
 
 // func search32AVX512(scratch *float32, near *uint32, n int)
 // Requires: AVX, AVX512BW, AVX512F, BMI, CMOV
@@ -1606,14 +1600,14 @@ TEXT ·search32AVX512(SB), NOSPLIT, $0-24
 	VMOVUPS      lanesAVX5120<>+0(SB), Z2
 	LEAQ         threeWords<>+0(SB), SI
 
-batch55:
+batch53:
 	MOVQ    $0x00000040, DI
 	CMPQ    DX, DI
 	CMOVQLT DX, DI
 	XORQ    R8, R8
 	MOVQ    AX, R9
 
-errors56:
+errors54:
 	MOVWLZX      (BX)(R8*2), R10
 	MOVL         32256(AX)(R10*4), R11
 	MOVL         R10, R12
@@ -1651,7 +1645,7 @@ errors56:
 	VMOVAPS      Z2, Z9
 	SHRL         $0x19, R11
 	CMPL         R11, $0x41
-	JNE          many58
+	JNE          many56
 	VMOVUPS      (R10), Z7
 	VMOVAPS      Z7, Z10
 	VPERMI2PS    Z6, Z3, Z10
@@ -1672,13 +1666,13 @@ errors56:
 	VADDPS       Z3, Z10, Z10
 	VMOVAPS      Z10, Z7
 
-done59:
+done57:
 	VMOVUPS Z7, 71936(R9)
 	VMOVUPS Z9, 80128(R9)
 	VMOVUPS Z8, 76032(R9)
-	JMP     after60
+	JMP     after58
 
-many58:
+many56:
 	SUBL         $0x40, R11
 	VBROADCASTSS bits_00000010<>+0(SB), Z11
 	VMOVAPS      Z9, Z10
@@ -1702,7 +1696,7 @@ many58:
 	VADDPS       Z7, Z12, Z12
 	VMOVAPS      Z12, Z7
 
-more61:
+more59:
 	ADDQ      $0x40, R10
 	VMOVUPS   (R10), Z12
 	VMOVAPS   Z12, Z13
@@ -1730,19 +1724,19 @@ more61:
 	VMINPS    Z7, Z13, Z7
 	DECL      R11
 	CMPL      R11, $0x01
-	JNE       more61
-	JMP       done59
+	JNE       more59
+	JMP       done57
 
-after60:
+after58:
 	ADDQ $0x40, R9
 	INCQ R8
 	CMPQ R8, DI
-	JL   errors56
+	JL   errors54
 	MOVQ AX, R8
 	MOVQ AX, R9
 	MOVQ DI, R10
 
-reduce62:
+reduce60:
 	VMOVUPS    71936(R8), Z3
 	VMOVUPS    72000(R8), Z4
 	VUNPCKLPS  Z4, Z3, Z5
@@ -1808,11 +1802,11 @@ reduce62:
 	ADDQ       $0x00000400, R8
 	ADDQ       $0x40, R9
 	SUBQ       $0x10, R10
-	JG         reduce62
+	JG         reduce60
 	XORQ       R8, R8
 	MOVQ       AX, R9
 
-results57:
+results55:
 	VMOVUPS      71936(R9), Z3
 	VBROADCASTSS 84224(AX)(R8*4), Z4
 	VCMPPS       $0x00, Z4, Z3, K1
@@ -1821,9 +1815,9 @@ results57:
 	TZCNTL       R10, R11
 	MOVL         80128(R9)(R11*4), R11
 	BLSRL        R10, R10
-	JNZ          tie63
+	JNZ          tie61
 
-back64:
+back62:
 	MOVL         32256(AX)(R12*4), R10
 	ANDL         $0x01ffffff, R10
 	ADDL         R10, R11
@@ -1853,21 +1847,21 @@ back64:
 	ADDQ         $0x40, R9
 	INCQ         R8
 	CMPQ         R8, DI
-	JL           results57
+	JL           results55
 	LEAQ         (BX)(DI*2), BX
 	SUBQ         DI, DX
-	JNZ          batch55
+	JNZ          batch53
 	VZEROUPPER
 	RET
 
-tie63:
+tie61:
 	TZCNTL  R10, R13
 	MOVL    80128(R9)(R13*4), R13
 	CMPL    R13, R11
 	CMOVLLT R13, R11
 	BLSRL   R10, R10
-	JNZ     tie63
-	JMP     back64
+	JNZ     tie61
+	JMP     back62
 
 // func searchShifted32AVX512(scratch *float32, near *uint32, n int)
 // Requires: AVX, AVX512BW, AVX512F, BMI, CMOV
@@ -1881,14 +1875,14 @@ TEXT ·searchShifted32AVX512(SB), NOSPLIT, $0-24
 	VMOVUPS      lanesAVX5120<>+0(SB), Z1
 	LEAQ         threeWords<>+0(SB), DI
 
-batch65:
+batch63:
 	MOVQ    $0x00000040, R8
 	CMPQ    DX, R8
 	CMOVQLT DX, R8
 	XORQ    R9, R9
 	MOVQ    AX, R10
 
-errors66:
+errors64:
 	MOVWLZX         (BX)(R9*2), R11
 	MOVL            32256(AX)(R11*4), R12
 	MOVL            R11, R13
@@ -1934,7 +1928,7 @@ errors66:
 	VMOVAPS         Z1, Z7
 	SHRL            $0x19, R12
 	CMPL            R12, $0x41
-	JNE             many68
+	JNE             many66
 	VMOVUPS         (R11), Z6
 	VMOVAPS         Z6, Z8
 	VPERMI2PS       Z5, Z2, Z8
@@ -1955,12 +1949,12 @@ errors66:
 	VADDPS          Z2, Z8, Z8
 	VMOVAPS         Z8, Z6
 
-done69:
+done67:
 	VMOVUPS Z6, 71936(R10)
 	VMOVUPS Z7, 80128(R10)
-	JMP     after70
+	JMP     after68
 
-many68:
+many66:
 	SUBL         $0x40, R12
 	VBROADCASTSS bits_00000010<>+0(SB), Z9
 	VMOVAPS      Z7, Z8
@@ -1984,7 +1978,7 @@ many68:
 	VADDPS       Z6, Z10, Z10
 	VMOVAPS      Z10, Z6
 
-more71:
+more69:
 	ADDQ      $0x40, R11
 	VMOVUPS   (R11), Z10
 	VMOVAPS   Z10, Z11
@@ -2010,19 +2004,19 @@ more71:
 	VMINPS    Z6, Z11, Z6
 	DECL      R12
 	CMPL      R12, $0x01
-	JNE       more71
-	JMP       done69
+	JNE       more69
+	JMP       done67
 
-after70:
+after68:
 	ADDQ $0x40, R10
 	INCQ R9
 	CMPQ R9, R8
-	JL   errors66
+	JL   errors64
 	MOVQ AX, R9
 	MOVQ AX, R10
 	MOVQ R8, R11
 
-reduce72:
+reduce70:
 	VMOVUPS    71936(R9), Z2
 	VMOVUPS    72000(R9), Z3
 	VUNPCKLPS  Z3, Z2, Z4
@@ -2088,11 +2082,11 @@ reduce72:
 	ADDQ       $0x00000400, R9
 	ADDQ       $0x40, R10
 	SUBQ       $0x10, R11
-	JG         reduce72
+	JG         reduce70
 	XORQ       R9, R9
 	MOVQ       AX, R10
 
-results67:
+results65:
 	VMOVUPS      71936(R10), Z2
 	VBROADCASTSS 84224(AX)(R9*4), Z3
 	VCMPPS       $0x00, Z3, Z2, K1
@@ -2101,9 +2095,9 @@ results67:
 	TZCNTL       R11, R12
 	MOVL         80128(R10)(R12*4), R12
 	BLSRL        R11, R11
-	JNZ          tie73
+	JNZ          tie71
 
-back74:
+back72:
 	MOVL    32256(AX)(R13*4), R11
 	ANDL    $0x01ffffff, R11
 	ADDL    R11, R12
@@ -2116,21 +2110,21 @@ back74:
 	ADDQ    $0x40, R10
 	INCQ    R9
 	CMPQ    R9, R8
-	JL      results67
+	JL      results65
 	LEAQ    (BX)(R8*2), BX
 	SUBQ    R8, DX
-	JNZ     batch65
+	JNZ     batch63
 	VZEROUPPER
 	RET
 
-tie73:
+tie71:
 	TZCNTL  R11, R14
 	MOVL    80128(R10)(R14*4), R14
 	CMPL    R14, R12
 	CMOVLLT R14, R12
 	BLSRL   R11, R11
-	JNZ     tie73
-	JMP     back74
+	JNZ     tie71
+	JMP     back72
 
 // func search32AVX2(scratch *float32, near *uint32, n int)
 // Requires: AVX, AVX2, BMI, CMOV
@@ -2143,14 +2137,14 @@ TEXT ·search32AVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS bits_7f61b1e6<>+0(SB), Y1
 	VMOVUPS      lanesAVX20<>+0(SB), Y2
 
-batch75:
+batch73:
 	MOVQ    $0x00000040, SI
 	CMPQ    DX, SI
 	CMOVQLT DX, SI
 	XORQ    DI, DI
 	MOVQ    AX, R8
 
-errors76:
+errors74:
 	MOVWLZX      (BX)(DI*2), R9
 	MOVL         32256(AX)(R9*4), R10
 	MOVL         R9, R11
@@ -2178,7 +2172,7 @@ errors76:
 	VMOVAPS      Y2, Y9
 	SHRL         $0x19, R10
 	CMPL         R10, $0x41
-	JNE          many78
+	JNE          many76
 	VMOVUPS      (R9), Y3
 	VPERMPS      Y5, Y3, Y10
 	VPMULHUW     everyAVX2_1000<>+0(SB), Y3, Y11
@@ -2205,13 +2199,13 @@ errors76:
 	VPMADDWD     everyAVX2_10000<>+0(SB), Y3, Y3
 	VMOVAPS      Y10, Y3
 
-done79:
+done77:
 	VMOVUPS Y3, 71936(R8)
 	VMOVUPS Y9, 80128(R8)
 	VMOVUPS Y8, 76032(R8)
-	JMP     after80
+	JMP     after78
 
-many78:
+many76:
 	SUBL         $0x40, R10
 	VBROADCASTSS bits_00000008<>+0(SB), Y11
 	VMOVAPS      Y9, Y10
@@ -2241,7 +2235,7 @@ many78:
 	VPMADDWD     everyAVX2_10000<>+0(SB), Y3, Y3
 	VMOVAPS      Y12, Y3
 
-more81:
+more79:
 	ADDQ      $0x20, R9
 	VMOVUPS   (R9), Y12
 	VPERMPS   Y5, Y12, Y13
@@ -2275,19 +2269,19 @@ more81:
 	VMINPS    Y3, Y13, Y3
 	DECL      R10
 	CMPL      R10, $0x01
-	JNE       more81
-	JMP       done79
+	JNE       more79
+	JMP       done77
 
-after80:
+after78:
 	ADDQ $0x20, R8
 	INCQ DI
 	CMPQ DI, SI
-	JL   errors76
+	JL   errors74
 	MOVQ AX, DI
 	MOVQ AX, R8
 	MOVQ SI, R9
 
-reduce82:
+reduce80:
 	VMOVUPS    71936(DI), Y3
 	VMOVUPS    71968(DI), Y4
 	VUNPCKLPS  Y4, Y3, Y5
@@ -2321,11 +2315,11 @@ reduce82:
 	ADDQ       $0x00000100, DI
 	ADDQ       $0x20, R8
 	SUBQ       $0x08, R9
-	JG         reduce82
+	JG         reduce80
 	XORQ       DI, DI
 	MOVQ       AX, R8
 
-results77:
+results75:
 	VMOVUPS      71936(R8), Y3
 	VBROADCASTSS 84224(AX)(DI*4), Y4
 	VCMPPS       $0x00, Y4, Y3, Y5
@@ -2334,9 +2328,9 @@ results77:
 	TZCNTL       R9, R10
 	MOVL         80128(R8)(R10*4), R10
 	BLSRL        R9, R9
-	JNZ          tie83
+	JNZ          tie81
 
-back84:
+back82:
 	MOVL         32256(AX)(R11*4), R9
 	ANDL         $0x01ffffff, R9
 	ADDL         R9, R10
@@ -2362,21 +2356,21 @@ back84:
 	ADDQ         $0x20, R8
 	INCQ         DI
 	CMPQ         DI, SI
-	JL           results77
+	JL           results75
 	LEAQ         (BX)(SI*2), BX
 	SUBQ         SI, DX
-	JNZ          batch75
+	JNZ          batch73
 	VZEROUPPER
 	RET
 
-tie83:
+tie81:
 	TZCNTL  R9, R12
 	MOVL    80128(R8)(R12*4), R12
 	CMPL    R12, R10
 	CMOVLLT R12, R10
 	BLSRL   R9, R9
-	JNZ     tie83
-	JMP     back84
+	JNZ     tie81
+	JMP     back82
 
 // func searchShifted32AVX2(scratch *float32, near *uint32, n int)
 // Requires: AVX, AVX2, BMI, CMOV
@@ -2389,14 +2383,14 @@ TEXT ·searchShifted32AVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS bits_7f61b1e6<>+0(SB), Y0
 	VMOVUPS      lanesAVX20<>+0(SB), Y1
 
-batch85:
+batch83:
 	MOVQ    $0x00000040, DI
 	CMPQ    DX, DI
 	CMOVQLT DX, DI
 	XORQ    R8, R8
 	MOVQ    AX, R9
 
-errors86:
+errors84:
 	MOVWLZX        (BX)(R8*2), R10
 	MOVL           32256(AX)(R10*4), R11
 	MOVL           R10, R12
@@ -2432,7 +2426,7 @@ errors86:
 	VMOVAPS        Y1, Y7
 	SHRL           $0x19, R11
 	CMPL           R11, $0x41
-	JNE            many88
+	JNE            many86
 	VMOVUPS        (R10), Y2
 	VPERMPS        Y4, Y2, Y8
 	VPMULHUW       everyAVX2_1000<>+0(SB), Y2, Y9
@@ -2459,12 +2453,12 @@ errors86:
 	VPMADDWD       everyAVX2_10000<>+0(SB), Y2, Y2
 	VMOVAPS        Y8, Y2
 
-done89:
+done87:
 	VMOVUPS Y2, 71936(R9)
 	VMOVUPS Y7, 80128(R9)
-	JMP     after90
+	JMP     after88
 
-many88:
+many86:
 	SUBL         $0x40, R11
 	VBROADCASTSS bits_00000008<>+0(SB), Y9
 	VMOVAPS      Y7, Y8
@@ -2494,7 +2488,7 @@ many88:
 	VPMADDWD     everyAVX2_10000<>+0(SB), Y2, Y2
 	VMOVAPS      Y10, Y2
 
-more91:
+more89:
 	ADDQ      $0x20, R10
 	VMOVUPS   (R10), Y10
 	VPERMPS   Y4, Y10, Y11
@@ -2526,19 +2520,19 @@ more91:
 	VMINPS    Y2, Y11, Y2
 	DECL      R11
 	CMPL      R11, $0x01
-	JNE       more91
-	JMP       done89
+	JNE       more89
+	JMP       done87
 
-after90:
+after88:
 	ADDQ $0x20, R9
 	INCQ R8
 	CMPQ R8, DI
-	JL   errors86
+	JL   errors84
 	MOVQ AX, R8
 	MOVQ AX, R9
 	MOVQ DI, R10
 
-reduce92:
+reduce90:
 	VMOVUPS    71936(R8), Y2
 	VMOVUPS    71968(R8), Y3
 	VUNPCKLPS  Y3, Y2, Y4
@@ -2572,11 +2566,11 @@ reduce92:
 	ADDQ       $0x00000100, R8
 	ADDQ       $0x20, R9
 	SUBQ       $0x08, R10
-	JG         reduce92
+	JG         reduce90
 	XORQ       R8, R8
 	MOVQ       AX, R9
 
-results87:
+results85:
 	VMOVUPS      71936(R9), Y2
 	VBROADCASTSS 84224(AX)(R8*4), Y3
 	VCMPPS       $0x00, Y3, Y2, Y2
@@ -2585,9 +2579,9 @@ results87:
 	TZCNTL       R10, R11
 	MOVL         80128(R9)(R11*4), R11
 	BLSRL        R10, R10
-	JNZ          tie93
+	JNZ          tie91
 
-back94:
+back92:
 	MOVL 32256(AX)(R12*4), R10
 	ANDL $0x01ffffff, R10
 	ADDL R10, R11
@@ -2596,18 +2590,18 @@ back94:
 	ADDQ $0x20, R9
 	INCQ R8
 	CMPQ R8, DI
-	JL   results87
+	JL   results85
 	LEAQ (BX)(DI*2), BX
 	SUBQ DI, DX
-	JNZ  batch85
+	JNZ  batch83
 	VZEROUPPER
 	RET
 
-tie93:
+tie91:
 	TZCNTL  R10, R13
 	MOVL    80128(R9)(R13*4), R13
 	CMPL    R13, R11
 	CMOVLLT R13, R11
 	BLSRL   R10, R10
-	JNZ     tie93
-	JMP     back94
+	JNZ     tie91
+	JMP     back92

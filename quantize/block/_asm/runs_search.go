@@ -87,80 +87,91 @@ func (q runs) fill() {
 	Pragma("noescape")
 	Doc(q.byRun("fill")+" sets the words between those that agree, and lists the others, of trials whose number has no bits of the mask.",
 		"What is listed counts as an end afterwards.")
-	p, trials, mask := param("scratch"), param("trials"), param("mask")
-	groups := 16 * q.k()
-	list, column := GP64(), GP64()
-	LEAQ(at(p, runList), list)
-	XORQ(column, column)
+	f := filling{runs: q, p: param("scratch"), trials: param("trials"), mask: param("mask"), list: GP64(), column: GP64()}
+	LEAQ(at(f.p, runList), f.list)
+	XORQ(f.column, f.column)
 	columns := label("column")
 	Label(columns)
-	i, left, last := GP64(), GP64(), q.zero()
-	MOVQ(trials, left)
-	IMUL3Q(U32(groups), left, i)
-	ADDQ(column, i)
-	m := func(off, bytes int) Mem { return Mem{Base: p, Index: i, Scale: uint8(bytes), Disp: off} }
-	ends := q.vec()
-	back := label("back")
+	f.eight()
+	ADDQ(U8(8), f.column)
+	CMPQ(f.column, U8(16*q.k()))
+	JL(LabelRef(columns))
+	ADDQ(U32(runList), f.p)
+	SUBQ(f.p, f.list)
+	SHRQ(U8(1), f.list)
+	VZEROUPPER()
+	Store(f.list, ReturnIndex(0))
+	RET()
+}
+
+// filling is the work of fill on eight groups side by side.
+type filling struct {
+	runs
+	p, trials, mask, list, column, word reg.GPVirtual
+}
+
+// of is the memory of the current words at an offset, of elements of this size.
+func (f *filling) of(off, bytes int) Mem {
+	return Mem{Base: f.p, Index: f.word, Scale: uint8(bytes), Disp: off}
+}
+
+// eight goes through the trials backward, to know the ends that follow, and then forward.
+func (f *filling) eight() {
+	left, last, ends := GP64(), f.zero(), f.vec()
+	f.word = GP64()
+	MOVQ(f.trials, left)
+	IMUL3Q(U32(16*f.k()), left, f.word)
+	ADDQ(f.column, f.word)
+	back, forth := label("back"), label("forth")
 	Label(back)
-	SUBQ(U32(groups), i)
-	VPMOVSXWD(m(runEnds, 2), ends)
-	VBLENDVPS(ends, m(runWords, 4), last, last)
-	VMOVDQU(last, m(runBack, 4))
+	SUBQ(U32(16*f.k()), f.word)
+	VPMOVSXWD(f.of(runEnds, 2), ends)
+	VBLENDVPS(ends, f.of(runWords, 4), last, last)
+	VMOVDQU(last, f.of(runBack, 4))
 	DECQ(left)
 	JNZ(LabelRef(back))
-
-	MOVQ(trials, left)
-	forth, next, push := label("forth"), label("next"), label("push")
+	MOVQ(f.trials, left)
 	Label(forth)
-	word, agree, sure := q.load(m(runWords, 4)), q.vec(), q.vec()
-	VPMOVSXWD(m(runEnds, 2), ends)
+	f.between(left, last, ends)
+	ADDQ(U32(16*f.k()), f.word)
+	DECQ(left)
+	JNZ(LabelRef(forth))
+}
+
+// between sets the words between the last ends and those that follow, or lists them.
+func (f *filling) between(left reg.GPVirtual, last, ends reg.VecVirtual) {
+	word, agree, sure, now := f.load(f.of(runWords, 4)), f.vec(), f.vec(), f.vec()
+	VPMOVSXWD(f.of(runEnds, 2), ends)
 	VBLENDVPS(ends, word, last, last)
-	VPCMPEQD(m(runBack, 4), last, agree)
+	VPCMPEQD(f.of(runBack, 4), last, agree)
 	VPADDD(last, last, sure) // the bit next to the highest
 	VPAND(sure, agree, agree)
 	VPOR(ends, agree, agree)
-	now := q.vec()
 	VBLENDVPS(agree, last, word, now)
-	VMOVDQU(now, m(runWords, 4))
+	VMOVDQU(now, f.of(runWords, 4))
 	VPANDN(word, agree, word)
-	number, open := GP64(), GP32()
-	MOVQ(trials, number)
+	number, open, lane := GP64(), GP32(), GP32()
+	next, lanes := label("next"), label("lanes")
+	MOVQ(f.trials, number)
 	SUBQ(left, number)
-	TESTQ(mask, number)
+	TESTQ(f.mask, number)
 	JNZ(LabelRef(next))
 	VMOVMSKPS(word, open)
 	TESTL(open, open)
-	JNZ(LabelRef(push))
-	Label(next)
-	ADDQ(U32(groups), i)
-	DECQ(left)
-	JNZ(LabelRef(forth))
-	ADDQ(U8(8), column)
-	CMPQ(column, U8(groups))
-	JL(LabelRef(columns))
-	ADDQ(U32(runList), p)
-	SUBQ(p, list)
-	SHRQ(U8(1), list)
-	VZEROUPPER()
-	Store(list, ReturnIndex(0))
-	RET()
-
-	Label(push)
+	JZ(LabelRef(next))
 	VPSRAD(U8(31), word, word)
 	VPOR(ends, word, word)
 	VPACKSSDW(word, word, word)
 	VPERMQ(U8(0xd8), word, word)
-	VMOVDQU(word.AsX(), m(runEnds, 2))
-	lanes := label("lanes")
+	VMOVDQU(word.AsX(), f.of(runEnds, 2))
 	Label(lanes)
-	lane := GP32()
 	TZCNTL(open, lane)
-	ADDL(i.As32(), lane)
-	MOVW(lane.As16(), Mem{Base: list})
-	ADDQ(U8(2), list)
+	ADDL(f.word.As32(), lane)
+	MOVW(lane.As16(), Mem{Base: f.list})
+	ADDQ(U8(2), f.list)
 	BLSRL(open, open)
 	JNZ(LabelRef(lanes))
-	JMP(LabelRef(next))
+	Label(next)
 }
 
 // search generates the search of the listed words. The values of digits are 1, 3, 5, or -1, 0, 1 that are shifted.

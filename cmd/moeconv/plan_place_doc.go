@@ -87,7 +87,7 @@ func newFootprintDoc(f *offload.Footprint, experts int) footprintDoc {
 var placeNotes = []noteDoc{
 	{"device_weight_bytes", "tensors on the device with all layers there, padded as the CUDA backend pads them; no KV, no compute", "the ledger's sum over the header's tensors"},
 	{"kv_bytes", "the cache of one sequence, all of it on the device", "llama.cpp's allocation from metadata: the context rounded up to 256, windows hold a window and a batch"},
-	{"compute_bytes_estimate", "the device's compute buffer for a prompt batch, flash attention on, one sequence", "an estimate: what is alive in the largest step, and a copy of the largest expert matrix that lies on the host; equals what llama.cpp b6686 logged for DeepSeek-MoE-16B and Phi-3.5-MoE at 4096 positions to 0.01 MiB; with no expert on the host -2% to +8% of what 0c1e57098 reserves for these and GPT-OSS at 4096 to 131072; not checked for others"},
+	{"compute_bytes_estimate", "the device's compute buffer for a prompt batch, flash attention on, one sequence", "an estimate: what is alive in the largest step, and a copy of the largest expert matrix that lies on the host; fitted to what llama.cpp b6686 logged for DeepSeek-MoE-16B and Phi-3.5-MoE at 4096 positions, which it meets to 0.01 MiB; with no expert on the host -2% to +8% of what 0c1e57098 reserves for these and GPT-OSS at 4096 to 131072; not checked for others"},
 	{"device_bytes", "the sum of these three; the driver's context and other programs come on top (--margin)", "sum"},
 	{"host_weight_bytes", "tensors on the host: token embeddings and what was moved; llama.cpp's host buffers for inputs and logits are not predicted", "the ledger's sum over the header's tensors"},
 }

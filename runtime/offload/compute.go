@@ -98,9 +98,9 @@ const live = 3
 // computeBytes estimates the device's compute buffer: what is alive in the largest step of a prompt batch. In a block:
 // three hidden vectors, the mask, and either the results of the gate and up matrices, theirs and their product, or that
 // and the result of the down matrix; a matrix of experts that lies on the host is copied for the batch, one at a
-// time. At the end: the logits of all tokens, behind what the last block left. It gives the sizes that llama.cpp
-// b6686 logged for DeepSeek-MoE-16B and Phi-3.5-MoE with and without --cpu-moe to 0.01 MiB; of other
-// graphs it is an estimate.
+// time. At the end: the logits of all tokens, behind what the last block left. Which vectors are alive was fitted to
+// the twelve sizes that llama.cpp b6686 logged for DeepSeek-MoE-16B and Phi-3.5-MoE with and without
+// --cpu-moe, which it meets to 0.01 MiB; it was not derived from the allocator, and of other graphs it is an estimate.
 func (g graph) computeBytes(c Cache, batch int) int64 {
 	n := int64(min(batch, c.Cells))
 	f32 := 4 * n // bytes of one element a token

@@ -4,6 +4,7 @@ package kernel
 
 import "github.com/moeconv/moeconv/gguf"
 
+//go:generate go -C _asm run . -gen inputs -out ../inputs_amd64.s -stubs ../inputs_stubs_amd64.go -pkg kernel
 //go:generate go -C _asm run . -gen products -out ../products_amd64.s -stubs ../products_stubs_amd64.go -pkg kernel
 //go:generate go -C _asm run . -gen unpack_32 -out ../unpack_32_amd64.s -stubs ../unpack_32_stubs_amd64.go -pkg kernel
 //go:generate go -C _asm run . -gen unpack_k -out ../unpack_k_amd64.s -stubs ../unpack_k_stubs_amd64.go -pkg kernel
@@ -60,5 +61,14 @@ func products(dst Mat, w []weights, x Inputs, rows, tokens int, mins bool) {
 }
 
 func putGroup(dst *inputs, src []float32, blocks32 bool) (ok bool) {
+	if useAVX512 && len(src) == groupLen {
+		put := putQ8_KAVX512
+		if blocks32 {
+			put = putQ8_0AVX512
+		}
+		if put(&dst.quants[0][0][0], &src[0]) {
+			return true
+		}
+	}
 	return putGroupGeneric(dst, src, blocks32)
 }

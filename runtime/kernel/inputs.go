@@ -115,22 +115,18 @@ func quantsQ8_0(q *[32]int8, src []float32) (d float32, ok bool) {
 	return d, true
 }
 
-// quantsQ8_K is the codec's rounding. The scale of a block with a NaN or an infinity is NaN.
+// quantsQ8_K is the codec's rounding, but for the signs of the scale and all quants where the codec's are negative.
+// The scale of a block with a NaN or an infinity is NaN.
 func quantsQ8_K(q *[groupLen]int8, src []float32) (d float32) {
-	var amax, top, sum float32
+	var top, sum float32
 	for _, v := range src {
-		if a := float32(math.Abs(float64(v))); a > amax {
-			amax, top = a, v
-		}
+		top = max(top, float32(math.Abs(float64(v))))
 		sum += v - v
 	}
 	if sum != 0 {
 		return float32(math.NaN())
 	}
-	if amax == 0 {
-		return 0
-	}
-	inverse := -127 / top
+	inverse := 127 / top
 	if inverse-inverse != 0 { // too small for a scale
 		return 0
 	}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+func init() {
+	generators["inputs"] = func() {
+		putGroup("Q8_K", 16)
+		putGroup("Q8_0", 2)
+	}
+}
+
+// putGroup writes a kernel that rounds a group in blocks of this many lanes. It leaves groups with a value that is not
+// finite, or a scale that is zero or not finite, to the portable form.
+func putGroup(name string, lanes int) {
+	TEXT("put"+name+"AVX512", NOSPLIT, "func(dst *int8, src *float32) (done bool)")
+	Pragma("noescape")
+	Doc("put" + name + "AVX512 is the AVX-512 form of putGroupGeneric.")
+	dst, src := Load(Param("dst"), GP64()), Load(Param("src"), GP64())
+	store, abs := quantStore("natural", natural), lanesOf("abs", func(int) uint32 { return 1<<31 - 1 })
+	constants := table("constants", []byte{0, 0, 0xfe, 0x42, 0, 0, 0x80, 0x3f}) // 127 and 1
+	var q [4]reg.VecVirtual
+	for b := 0; b < 16; b += lanes {
+		inverse := scaleOf(dst, src, abs, constants, b, lanes)
+		for l := b; l < b+lanes; l++ {
+			v, x := ZMM(), XMM()
+			VMULPS(Mem{Base: src, Disp: 64 * l}, inverse, v)
+			VCVTPS2DQ(v, v)
+			VPMOVDB(v, x)
+			if l%4 == 0 {
+				q[l/4] = ZMM()
+				VMOVDQA32(x.AsZ(), q[l/4])
+			} else {
+				VINSERTI32X4(Imm(uint64(l%4)), x, q[l/4], q[l/4])
+			}
+		}
+	}
+	store(q, dst)
+	sum, ones, zero, bias := ZMM(), eachByte(1), ZMM(), ZMM()
+	VPXORD(sum, sum, sum)
+	VPXORD(zero, zero, zero)
+	for j := range q {
+		VPDPBUSD(Mem{Base: dst, Disp: 64 * j}, ones, sum)
+	}
+	VPSLLD(Imm(7), sum, bias)
+	VPSUBD(bias, zero, bias)
+	VMOVDQU32(bias, Mem{Base: dst, Disp: inputBias})
+	VCVTDQ2PS(sum, sum)
+	VMULPS(Mem{Base: dst, Disp: inputScales}, sum, sum)
+	VMOVUPS(sum, Mem{Base: dst, Disp: inputSums})
+	returnBool(1)
+	Label("leave")
+	returnBool(0)
+}
+
+func returnBool(v uint64) {
+	r := GP8()
+	MOVB(U8(v), r)
+	Store(r, ReturnIndex(0))
+	VZEROUPPER()
+	RET()
+}
+
+// scaleOf stores the scale of lanes b to b+lanes-1 and is its inverse.
+func scaleOf(dst, src reg.Register, abs reg.VecVirtual, constants Mem, b, lanes int) reg.VecVirtual {
+	top := ZMM()
+	VPANDD(Mem{Base: src, Disp: 64 * b}, abs, top)
+	for l := b + 1; l < b+lanes; l++ {
+		v := ZMM()
+		VPANDD(Mem{Base: src, Disp: 64 * l}, abs, v)
+		VPMAXUD(v, top, top) // as integers, infinities and NaNs are the largest
+	}
+	y, x, t := YMM(), XMM(), XMM()
+	VEXTRACTI64X4(Imm(1), top, y)
+	VPMAXUD(y, top.AsY(), y)
+	VEXTRACTI32X4(Imm(1), y, x)
+	VPMAXUD(x, y.AsX(), x)
+	for _, swap := range []uint64{0x4e, 0xb1} {
+		VPSHUFD(Imm(swap), x, t)
+		VPMAXUD(t, x, x)
+	}
+	bits := GP32()
+	VMOVD(x, bits)
+	SUBL(U32(0x0c000000), bits) // 2^-103: the inverse of smaller values may overflow
+	CMPL(bits, U32(0x7f800000-0x0c000000))
+	JAE(LabelRef("leave"))
+	of127, inverse, scale := XMM(), XMM(), XMM()
+	VMOVSS(constants, of127)
+	VDIVSS(x, of127, inverse)
+	if lanes == 16 {
+		VMOVSS(constants.Offset(4), of127)
+		VDIVSS(inverse, of127, scale)
+	} else {
+		VDIVSS(of127, x, scale)
+		VCVTPS2PH(Imm(0), scale, scale)
+		VCVTPH2PS(scale, scale)
+		VMOVD(scale, bits)
+		DECL(bits)
+		CMPL(bits, U32(0x7f800000-1))
+		JAE(LabelRef("leave"))
+	}
+	all := ZMM()
+	VBROADCASTSS(scale, all)
+	if lanes == 16 {
+		VMOVUPS(all, Mem{Base: dst, Disp: inputScales})
+	} else {
+		VMOVSD(all.AsX(), Mem{Base: dst, Disp: inputScales + 4*b})
+	}
+	out := ZMM()
+	VBROADCASTSS(inverse, out)
+	return out
+}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/moeconv/moeconv/quantize/imatrix"
+	"github.com/moeconv/moeconv/runtime/nn"
 	"github.com/moeconv/moeconv/runtime/token"
 )
 
@@ -127,10 +128,7 @@ func (c *Calibration) steps(i int) []int {
 func (m *Model) Calibrate(ctx context.Context, c *Calibration, i int, sums *imatrix.Sums, score *CalibrationScore) error {
 	s := m.NewSession()
 	for k, end := range c.steps(i) {
-		s.state.Observe(sums)
-		if k%2 == 1 {
-			s.state.Observe(routed{sums})
-		}
+		s.state.Observe(c.sums(k, sums))
 		for s.Len() < end {
 			if err := s.calibrate(ctx, c.Chunks[i], end, sums.Output, score); err != nil {
 				return err
@@ -138,6 +136,55 @@ func (m *Model) Calibrate(ctx context.Context, c *Calibration, i int, sums *imat
 		}
 	}
 	return nil
+}
+
+// CalibrateLayers is Calibrate for all chunks together, with a model that is run by layers.
+func (m *Model) CalibrateLayers(ctx context.Context, c *Calibration, sums *imatrix.Sums, score *CalibrationScore, done func(blocks, total int64)) error {
+	texts := make([]LayerText, len(c.Chunks))
+	for i, chunk := range c.Chunks {
+		texts[i] = LayerText{Tokens: chunk, Ends: c.steps(i)}
+		for k := range texts[i].Ends {
+			texts[i].Sums = append(texts[i].Sums, c.sums(k, sums))
+		}
+	}
+	run, err := m.RunLayers(ctx, texts, done)
+	if err != nil || score == nil && !sums.Output {
+		return err
+	}
+	step := max(1, calibrationLogits/(4*m.VocabSize()))
+	for i, chunk := range c.Chunks {
+		at := 0
+		for k, end := range texts[i].Ends {
+			for ; at < end; at = min(end, at+step) {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				logits, err := run.layers.Logits(i, at, min(end, at+step), c.sums(k, sums))
+				if err != nil {
+					return fmt.Errorf("runtime: %w", err)
+				}
+				score.addAll(logits, chunk, at)
+			}
+		}
+	}
+	return nil
+}
+
+// sums is where run k of steps is summed up.
+func (c *Calibration) sums(k int, sums *imatrix.Sums) nn.InputSums {
+	if k%2 == 1 {
+		return routed{sums}
+	}
+	return sums
+}
+
+// addAll scores the logits of positions from at on where they are of a chunk's second half.
+func (s *CalibrationScore) addAll(logits [][]float32, chunk []int32, at int) {
+	for i, row := range logits {
+		if next := at + i + 1; s != nil && next > len(chunk)/2 && next < len(chunk) {
+			s.add(row, chunk[next])
+		}
+	}
 }
 
 // calibrate goes on with a chunk, up to end or to where logits begin to be wanted, or as far as memory for them allows.
@@ -156,11 +203,7 @@ func (s *Session) calibrate(ctx context.Context, chunk []int32, end int, all boo
 	if err != nil {
 		return err
 	}
-	for i, logits := range out.Logits {
-		if next := at + i + 1; score != nil && next > half && next < len(chunk) {
-			score.add(logits, chunk[next])
-		}
-	}
+	score.addAll(out.Logits, chunk, at)
 	return nil
 }
 

@@ -15,6 +15,8 @@ import (
 type Model struct {
 	md      *gguf.Metadata
 	context int
+	layered bool
+	hidden  int64 // bytes of hidden states that RunLayers keeps in memory
 	decoder *nn.Decoder
 	ledger  *offload.Ledger
 
@@ -31,7 +33,7 @@ func Check(md *gguf.Metadata) error {
 }
 
 // Load reads src's tensors into memory and checks that they are what the architecture's graph needs: every shape,
-// every metadata key, nothing missing and nothing left over. src may be closed when Load has returned.
+// every metadata key, nothing missing and nothing left over. src may be closed when Load has returned, unless Options.Layers is set.
 // An architecture, or a type of weights, that cannot be run is a *gguf.UnsupportedError.
 func Load(src gguf.Source, opts Options) (*Model, error) {
 	if err := opts.check(); err != nil {
@@ -46,14 +48,14 @@ func Load(src gguf.Source, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
-	m := &Model{md: md, ledger: ledger, context: opts.Context, tokenBytes: tokenBytes(src.Tensors(), params)}
+	m := &Model{md: md, ledger: ledger, context: opts.Context, layered: opts.Layers, hidden: hiddenBytes, tokenBytes: tokenBytes(src.Tensors(), params)}
 	if m.context == 0 {
 		m.context = params.Context
 	}
 	opts.log(ledger, m.context, params.Context)
 	m.decoder, err = nn.Load(context.Background(), src, nn.Options{
 		Workers: opts.threads(), Context: m.context, Rounded: opts.Activations == ActivationsRounded,
-		KV: opts.KV, WeightCache: opts.weightCache(), Compat: opts.Compat,
+		KV: opts.KV, WeightCache: opts.weightCache(), Compat: opts.Compat, Layers: opts.Layers,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)

@@ -41,8 +41,10 @@ type Options struct {
 	// that are multiplied in integers stay encoded.
 	// 0: 512 MiB. Negative: never.
 	WeightCache int64
-	Placement   offload.Options
-	Log         func(line string) // receives the lines that llama.cpp logs about the placement; may be nil
+	// Layers has the source stay open and be read a block at a time, by RunLayers: for models larger than memory.
+	Layers    bool
+	Placement offload.Options
+	Log       func(line string) // receives the lines that llama.cpp logs about the placement; may be nil
 }
 
 // DefaultWeightCache is Options.WeightCache's meaning of 0.

@@ -91,7 +91,8 @@ const logitBytes = 64 << 20
 type evaluator struct {
 	model  *runtime.Model
 	s      *runtime.Session
-	routes [][]int64 // summed over everything evaluated
+	layers *runtime.LayerRun // all chunks, where the model is run by layers
+	routes [][]int64         // summed over everything evaluated
 }
 
 func newEvaluator(m *runtime.Model) *evaluator {
@@ -102,6 +103,9 @@ func newEvaluator(m *runtime.Model) *evaluator {
 
 // run evaluates a chunk and calls fn with the logits of scored positions, in order: logits[j] is the answer at position at+j.
 func (e *evaluator) run(ctx context.Context, t *text, chunk int, fn func(at int, logits [][]float32) error) error {
+	if e.model.Layered() {
+		return e.runLayers(ctx, t, chunk, fn)
+	}
 	tokens := t.chunk(chunk)
 	if err := e.s.Truncate(0); err != nil {
 		return fmt.Errorf("verify: %w", err)
@@ -109,11 +113,47 @@ func (e *evaluator) run(ctx context.Context, t *text, chunk int, fn func(at int,
 	if err := e.eval(ctx, tokens[:t.first()], runtime.WantNone, nil); err != nil {
 		return err
 	}
-	step := max(1, logitBytes/(4*max(1, e.model.VocabSize())))
-	end := t.context - 1
+	step, end := e.step(), t.context-1
 	for at := t.first(); at < end; at += step {
 		part := tokens[at:min(at+step, end)]
 		if err := e.eval(ctx, part, runtime.WantAll, func(l [][]float32) error { return fn(at, l) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step is how many logits are held at a time.
+func (e *evaluator) step() int { return max(1, logitBytes/(4*max(1, e.model.VocabSize()))) }
+
+// runLayers is run for a model that all chunks are carried through together, when the first is asked for.
+func (e *evaluator) runLayers(ctx context.Context, t *text, chunk int, fn func(at int, logits [][]float32) error) error {
+	var runs []int // those of run
+	end := t.context - 1
+	for at := t.first(); at < end; at += e.step() {
+		runs = append(runs, at)
+	}
+	runs = append(runs, end)
+	if e.layers == nil {
+		var texts []runtime.LayerText
+		for i := range t.chunks {
+			texts = append(texts, runtime.LayerText{Tokens: t.chunk(i), Ends: runs})
+		}
+		var err error
+		if e.layers, err = e.model.RunLayers(ctx, texts, nil); err != nil {
+			return fmt.Errorf("verify: %w", err)
+		}
+		e.count(e.layers.Routes())
+	}
+	for i, at := range runs[:len(runs)-1] {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		logits, err := e.layers.Logits(chunk, at, runs[i+1])
+		if err != nil {
+			return fmt.Errorf("verify: %w", err)
+		}
+		if err := fn(at, logits); err != nil {
 			return err
 		}
 	}

@@ -45,7 +45,8 @@ squares of what each column of its weights meets: the importance matrix that qua
 --imatrix and llama-quantize take. The file is llama-imatrix's, its flags have their names.
 
 Every --output-frequency chunks the state is written to the output's .part file, from
-which the same command goes on after an interruption. --in-file (repeatable) adds
+which the same command goes on after an interruption. A model larger than memory is read
+once, block by block, for all chunks (--layer-major); such a run is not taken up again. --in-file (repeatable) adds
 matrices made before, in llama.cpp's GGUF or older form; without -f it only adds them up.
 
 The coverage report counts how many experts the text has reached; experts that it never
@@ -56,6 +57,7 @@ with status 3 below a share of experts.`,
 	}
 	f.src.register(cmd.Flags(), "auto")
 	f.run.register(cmd.Flags(), "rounded", "f16")
+	f.run.layers.register(cmd.Flags())
 	fs := cmd.Flags()
 	fs.StringVarP(&f.file, "file", "f", "", "the text `FILE`")
 	fs.StringVarP(&f.output, "output", "o", "imatrix.gguf", "the output `FILE`; its name must contain imatrix; {name} stands for SRC's")

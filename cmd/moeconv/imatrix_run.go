@@ -55,22 +55,24 @@ func (g *gathering) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	score := &g.score
+	if f.noPPL {
+		score = nil
+	}
+	progress, end := g.track("imatrix", false)
+	defer end()
+	if g.model.Layered() {
+		g.begin()
+		g.done = len(c.Chunks)
+		return g.model.CalibrateLayers(cmd.Context(), c, g.sums, score, progress)
+	}
 	if err := g.identify(cmd, args, text); err != nil {
 		return err
 	}
 	if err := g.resume(); err != nil {
 		return err
 	}
-	if g.done == 0 {
-		g.sums.Datasets = append(g.sums.Datasets, filepath.Base(f.file))
-	}
-	g.sums.Output = f.out
-	progress, end := g.track("imatrix", false)
-	defer end()
-	score := &g.score
-	if f.noPPL {
-		score = nil
-	}
+	g.begin()
 	for g.saved = time.Now(); g.done < len(c.Chunks); {
 		if err := cmd.Context().Err(); err != nil {
 			return errors.Join(err, g.save())
@@ -85,6 +87,14 @@ func (g *gathering) run(cmd *cobra.Command, args []string) error {
 		progress(int64(g.done), int64(len(c.Chunks)))
 	}
 	return nil
+}
+
+// begin readies the sums.
+func (g *gathering) begin() {
+	if g.done == 0 {
+		g.sums.Datasets = append(g.sums.Datasets, filepath.Base(g.flags.file))
+	}
+	g.sums.Output = g.flags.out
 }
 
 // identify says what the state belongs to: what is read, and the flags that matter.

@@ -24,6 +24,7 @@ type runFlags struct {
 	overrides      []string
 	offloadShared  bool
 	placementLines bool
+	layers         layerFlag // of verbs that score whole texts
 }
 
 func (r *runFlags) register(f *pflag.FlagSet, activations, kv string) {
@@ -98,10 +99,18 @@ func (a *app) load(name string, flags sourceFlags, run runFlags, cmd *cobra.Comm
 	if err != nil {
 		return nil, nil, err
 	}
-	defer src.Close()
+	if opts.Layers, err = run.layers.decide(src.Source); err != nil {
+		src.Close()
+		return nil, nil, err
+	}
 	m, err := runtime.Load(src.Source, opts)
 	if err != nil {
+		src.Close()
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return m, func() { m.Close() }, nil
+	if !opts.Layers {
+		src.Close()
+		return m, func() { m.Close() }, nil
+	}
+	return m, func() { m.Close(); src.Close() }, nil
 }

@@ -75,6 +75,7 @@ positions with the same most likely token).`,
 	}
 	src.register(cmd.Flags(), "auto")
 	run.register(cmd.Flags(), "rounded", "f32")
+	run.layers.register(cmd.Flags())
 	cmd.Flags().StringVarP(&file, "file", "f", "", "the text `FILE`")
 	cmd.Flags().StringVar(&base, "base", "", "compare with this `SRC`")
 	cmd.Flags().IntVar(&chunks, "chunks", 0, "score the first `N` chunks only")

@@ -13,13 +13,7 @@ func (s *State) forward(ctx context.Context, tokens []int32, first int) ([][]flo
 	s.extendRope(n)
 	s.kept = -1 // until all blocks have been
 	x := mat(&s.x, n, p.Embedding)
-	for t, id := range tokens {
-		w.embedding.row(x.Row(t, p.Embedding), int(id))
-	}
-	if p.EmbeddingScale != 1 {
-		scale(x.Data, p.EmbeddingScale)
-	}
-	if err := s.finite(x, n, p.Embedding, "the embedding"); err != nil {
+	if err := s.embed(x, tokens); err != nil {
 		return nil, err
 	}
 	for il := range w.layers {
@@ -41,6 +35,18 @@ func (s *State) forward(ctx context.Context, tokens []int32, first int) ([][]flo
 		}
 	}
 	return logits, err
+}
+
+// embed makes rows of x the tokens' embeddings.
+func (s *State) embed(x kernel.Mat, tokens []int32) error {
+	p := s.d.Params
+	for t, id := range tokens {
+		s.d.w.embedding.row(x.Row(t, p.Embedding), int(id))
+	}
+	if p.EmbeddingScale != 1 {
+		scale(x.Data, p.EmbeddingScale)
+	}
+	return s.finite(x, len(tokens), p.Embedding, "the embedding")
 }
 
 // block adds to x, n rows, what attention and feed-forward network of block il make of it.

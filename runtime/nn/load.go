@@ -18,6 +18,7 @@ type Options struct {
 	KV          gguf.Type // of the KV cache: F32, F16 or Q8_0
 	WeightCache int64     // bytes of decoded weights
 	Compat      Compat    // whose formulas
+	Layers      bool      // matrices are read by RunLayers, a block's at a time
 }
 
 // Compat says whose formulas are computed where llama.cpp's differ from the published model's.
@@ -35,14 +36,16 @@ type Decoder struct {
 	opts      Options
 	workers   workers
 	w         *weights
-	recurrent bool           // a block keeps more than keys and values
+	recurrent bool // a block keeps more than keys and values
+	matrices  []*matrix
+	src       gguf.Source    // with Options.Layers
 	freqs     []*frequencies // of blocks that see everything, of those with a window, and of long texts
 }
 
 // Vocabulary is the number of logits of a position.
 func (d *Decoder) Vocabulary() int { return d.w.output.rows }
 
-// Load binds src's tensors to the decoder and reads them. src is not used afterwards.
+// Load binds src's tensors to the decoder and reads them. src is not used afterwards, but with Options.Layers.
 func Load(ctx context.Context, src gguf.Source, opts Options) (*Decoder, error) {
 	p, err := ReadParams(src.Metadata())
 	if err != nil {
@@ -68,7 +71,11 @@ func Load(ctx context.Context, src gguf.Source, opts Options) (*Decoder, error) 
 	if block := max(1, opts.KV.BlockLen()); p.HeadDim%block != 0 || p.ValueDim%block != 0 {
 		return nil, fmt.Errorf("nn: heads of %d and %d elements in a KV cache of type %v", p.HeadDim, p.ValueDim, opts.KV)
 	}
-	if err := d.read(ctx, src, b); err != nil {
+	matrices := b.matrices
+	if opts.Layers {
+		d.src, d.matrices, matrices = src, b.matrices, nil
+	}
+	if err := d.read(ctx, src, matrices, b.vectors); err != nil {
 		return nil, err
 	}
 	d.setFrequencies()
@@ -103,18 +110,18 @@ type slab struct {
 	decode         func(dst []float32, src []byte)
 }
 
-// read fills all weights. Tensors of F32 are kept as float32, and so are all others that are not multiplied in integers,
+// read fills weights. Tensors of F32 are kept as float32, and so are all others that are not multiplied in integers,
 // if they fit in the weight cache.
-func (d *Decoder) read(ctx context.Context, src gguf.Source, b *binder) error {
+func (d *Decoder) read(ctx context.Context, src gguf.Source, matrices []*matrix, vectors []pending) error {
 	var total int64
-	for _, m := range b.matrices {
+	for _, m := range matrices {
 		if m.info.Type != gguf.F32 && !m.integer() {
 			total += 4 * m.elements()
 		}
 	}
 	keep := total <= d.opts.WeightCache
 	var slabs []slab
-	for _, m := range b.matrices {
+	for _, m := range matrices {
 		s := slab{tensor: m.tensor, decode: m.decode}
 		if m.info.Type == gguf.F32 || keep && !m.integer() {
 			m.decoded = make([]float32, m.elements())
@@ -125,8 +132,8 @@ func (d *Decoder) read(ctx context.Context, src gguf.Source, b *binder) error {
 		}
 		slabs = s.cut(slabs, src)
 	}
-	for _, v := range b.vectors {
-		decode, _ := kernel.DecoderOf(b.tensors[v.tensor].Type)
+	for _, v := range vectors {
+		decode, _ := kernel.DecoderOf(src.Tensors()[v.tensor].Type)
 		slabs = slab{tensor: v.tensor, decoded: v.dst, decode: decode}.cut(slabs, src)
 	}
 	bufs := make([][]byte, d.workers.n)

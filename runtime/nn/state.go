@@ -2,6 +2,7 @@ package nn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -94,6 +95,9 @@ type Result struct {
 // The caller sees to it that the text does not outgrow Options.Context.
 func (s *State) Eval(ctx context.Context, tokens []int32, first int, routes bool) (Result, error) {
 	var r Result
+	if s.d.opts.Layers {
+		return r, errors.New("nn: a model whose blocks are read one after the other runs whole texts alone")
+	}
 	s.routes = nil
 	if err := s.replay(ctx); err != nil {
 		return r, err

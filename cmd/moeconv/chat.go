@@ -24,6 +24,7 @@ func chatCmd(a *app) *cobra.Command {
 		template templateFlags
 		system   string
 		messages string
+		at       endpointFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "chat SRC",
@@ -32,7 +33,7 @@ func chatCmd(a *app) *cobra.Command {
 the end of the input. Ctrl-C stops an answer. A line that ends with a backslash goes
 on in the next. Lines that begin with a slash are commands; /help lists them.
 Without a terminal on stdin each line of it is a message.`,
-		Args: exactArgs(1),
+		Args: at.args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if a.json {
 				return usageError{errors.New("chat has no --json; generate --messages has")}
@@ -40,6 +41,9 @@ Without a terminal on stdin each line of it is a message.`,
 			past, err := pastMessages(system, messages)
 			if err != nil {
 				return err
+			}
+			if at.url != "" {
+				return a.talkAt(cmd, at, sampling.request(cmd.Flags()), template, past)
 			}
 			m, done, err := a.load(args[0], src, run, cmd)
 			if err != nil {
@@ -59,6 +63,7 @@ Without a terminal on stdin each line of it is a message.`,
 	run.register(cmd.Flags(), "rounded", "f16")
 	sampling.register(cmd.Flags(), 0, 0.8)
 	template.register(cmd.Flags())
+	at.register(cmd.Flags())
 	cmd.Flags().StringVar(&system, "system", "", "the system message")
 	cmd.Flags().StringVar(&messages, "messages", "", "go on with the conversation in a JSON `FILE`, as /save writes it")
 	return cmd

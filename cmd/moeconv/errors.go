@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"syscall"
 
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/recipes/hub"
+	"github.com/moeconv/moeconv/runtime/server"
 )
 
 // Exit statuses (DESIGN part 8).
@@ -54,6 +56,7 @@ func status(err error) int {
 		refused     refusedError
 		unavailable *hub.UnavailableError
 		offline     *hub.OfflineError
+		endpoint    *server.Error
 	)
 	switch {
 	case err == nil:
@@ -65,6 +68,8 @@ func status(err error) int {
 	case errors.As(err, &check):
 		return exitCheck
 	case errors.As(err, &unavailable), errors.As(err, &offline):
+		return exitRetry
+	case errors.As(err, &endpoint) && (endpoint.Status == http.StatusTooManyRequests || endpoint.Status == http.StatusServiceUnavailable):
 		return exitRetry
 	case errors.As(err, &unsupported), errors.As(err, &refused):
 		return exitUnsupported

@@ -36,6 +36,7 @@ func generateCmd(a *app) *cobra.Command {
 		src   sourceFlags
 		run   runFlags
 		flags generateFlags
+		at    endpointFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "generate SRC -p PROMPT",
@@ -49,10 +50,13 @@ With --chat the prompt is what a user says, written by the model's own chat temp
 
 A text that outgrows the context ends there; with --context-shift its oldest tokens
 are dropped instead.`,
-		Args: exactArgs(1),
+		Args: at.args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := flags.check(); err != nil {
 				return err
+			}
+			if at.url != "" {
+				return a.generateAt(cmd, at, flags)
 			}
 			m, done, err := a.load(args[0], src, run, cmd)
 			if err != nil {
@@ -65,6 +69,7 @@ are dropped instead.`,
 	src.register(cmd.Flags(), "auto")
 	run.register(cmd.Flags(), "rounded", "f16")
 	flags.register(cmd.Flags())
+	at.register(cmd.Flags())
 	return cmd
 }
 

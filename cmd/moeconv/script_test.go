@@ -61,6 +61,7 @@ func TestScripts(t *testing.T) {
 			"index":   writeIndex,
 			"rewrite": rewriteFile,
 			"tensors": checkTensors,
+			"address": findAddress,
 		},
 	})
 }

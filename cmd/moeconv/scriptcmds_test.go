@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -99,4 +100,22 @@ func damageFile(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("damage: unknown kind %s", args[1])
 	}
 	ts.Check(os.WriteFile(name, data, 0o666))
+}
+
+// findAddress: address LOG NAME waits for a server's address in LOG; $NAME becomes its URL and $ADDRESS its host and port.
+func findAddress(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: address LOG NAME")
+	}
+	for range 600 {
+		data, _ := os.ReadFile(ts.MkAbs(args[0]))
+		if _, rest, ok := strings.Cut(string(data), "listening at http://"); ok && strings.Contains(rest, "\n") {
+			address, _, _ := strings.Cut(rest, "\n")
+			ts.Setenv(args[1], "http://"+address)
+			ts.Setenv("ADDRESS", address)
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	ts.Fatalf("no address in %s", args[0])
 }

@@ -68,6 +68,7 @@ and --queue wait, more are refused with status 429.`,
 			if err != nil {
 				return err
 			}
+			a.diag("listening at %s", doc.Address)
 			return s.Serve(cmd.Context(), l)
 		},
 	}

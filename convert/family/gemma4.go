@@ -25,6 +25,7 @@ func init() {
 		Required: []string{"feed_forward_length", "attention.sliding_window", "attention.key_length_swa", "attention.value_length_swa", "embedding_length_per_layer_input"},
 		Optional: []names.Role{names.OutputWeight, names.AttnV, "layer_output_scale", "ffn_down_exps.scale"},
 		Vocab:    []string{"gemma4"},
+		Graph:    &Graph{Rope: RopeNeox, EmbedScale: true, Windows: Windows{Kind: WindowSliding}, NormValues: true, Unscaled: true, Act: GELU, Gate: Softmax, NormalizeWeights: true},
 	})
 }
 

@@ -8,6 +8,8 @@ type Graph struct {
 	Windows     Windows
 	Tune        Tuning
 	QKNorm      QKNorm
+	NormValues  bool // values are normalised too, without weights; blocks without values have their keys for them
+	Unscaled    bool // products of queries and keys are not scaled
 	OneLayer    bool // a block is attention or what stands in its place, or a feed-forward network, behind its one norm
 	GatedQuery  bool // queries come with gates of attention's result, and gated delta nets stand between
 	TiledHeads  bool // value heads of gated delta nets go round their keys, and not several to each in a row
@@ -88,6 +90,7 @@ type Activation uint8
 const (
 	SiLU Activation = iota
 	SwiGLUOAI
+	GELU        // gelu(g)*u
 	SquaredReLU // of networks without a gate
 )
 

@@ -15,6 +15,8 @@ func (s *State) activate(f ffn, gate, up kernel.Mat, n, width int) kernel.Mat {
 		act, out = func(x, _ []float32) { squaredReLU(x) }, up
 	case s.d.Params.Graph.Act == family.SwiGLUOAI:
 		act = swigluOAI
+	case s.d.Params.Graph.Act == family.GELU:
+		act = kernel.GELU
 	}
 	s.d.workers.rows(n, 8*width, func(_, lo, hi int) {
 		for t := lo; t < hi; t++ {

@@ -12,7 +12,7 @@ import (
 // selfAttention is what the block's attention makes of in, in s.tmp.
 func (s *State) selfAttention(il int, l *layer, in *input) error {
 	p, n := s.d.Params, in.n
-	q, k, v := mat(&s.q, n, p.Heads*p.HeadDim), mat(&s.k, n, l.kvHeads*p.HeadDim), mat(&s.v, n, l.kvHeads*p.ValueDim)
+	q, k, v := mat(&s.q, n, p.Heads*l.keyDim), mat(&s.k, n, l.kvHeads*l.keyDim), mat(&s.v, n, l.kvHeads*l.valueDim)
 	b := batch{s: s}
 	if l.gatedQ {
 		b.add(l.q, in, mat(&s.wide, n, 2*q.Stride))
@@ -22,13 +22,13 @@ func (s *State) selfAttention(il int, l *layer, in *input) error {
 	b.add(l.k, in, k)
 	b.add(l.v, in, v)
 	if l.gate != nil {
-		b.add(l.gate, in, mat(&s.gate, n, p.Heads*p.ValueDim))
+		b.add(l.gate, in, mat(&s.gate, n, p.Heads*l.valueDim))
 	}
 	if err := b.run(); err != nil {
 		return err
 	}
 	if l.gatedQ {
-		s.splitQuery(q, n)
+		s.splitQuery(l, q, n)
 	}
 	s.d.workers.rows(n, 4*(q.Stride+k.Stride), func(_, lo, hi int) {
 		addBias(q, l.qBias, lo, hi)
@@ -37,6 +37,9 @@ func (s *State) selfAttention(il int, l *layer, in *input) error {
 		for _, m := range []kernel.Mat{q, k, v} {
 			clamp(m.Data[lo*m.Stride:hi*m.Stride], p.Clamp)
 		}
+		if p.Graph.NormValues {
+			s.placeValues(l, k, v, lo, hi)
+		}
 		s.place(l, q, l.qNorm, p.Heads, lo, hi)
 		s.place(l, k, l.kNorm, l.kvHeads, lo, hi)
 		s.tune(l, q, lo, hi)
@@ -44,7 +47,7 @@ func (s *State) selfAttention(il int, l *layer, in *input) error {
 	if err := s.attention(il, l, n); err != nil {
 		return err
 	}
-	out := kernel.Mat{Data: s.attn, Stride: p.Heads * p.ValueDim}
+	out := kernel.Mat{Data: s.attn, Stride: p.Heads * l.valueDim}
 	if l.gate != nil || l.gatedQ {
 		s.d.workers.rows(n, 4*out.Stride, func(_, lo, hi int) {
 			sigmoidTimes(out.Data[lo*out.Stride:hi*out.Stride], s.gate[lo*out.Stride:hi*out.Stride])
@@ -60,8 +63,8 @@ func (s *State) selfAttention(il int, l *layer, in *input) error {
 }
 
 // splitQuery parts each head's query from the gate of its result.
-func (s *State) splitQuery(q kernel.Mat, n int) {
-	dim, gate := s.d.Params.HeadDim, mat(&s.gate, n, q.Stride)
+func (s *State) splitQuery(l *layer, q kernel.Mat, n int) {
+	dim, gate := l.keyDim, mat(&s.gate, n, q.Stride)
 	for i := range len(q.Data) / dim {
 		copy(q.Data[i*dim:][:dim], s.wide[2*i*dim:])
 		copy(gate.Data[i*dim:][:dim], s.wide[(2*i+1)*dim:])
@@ -72,14 +75,22 @@ func (s *State) splitQuery(q kernel.Mat, n int) {
 func (s *State) place(l *layer, x kernel.Mat, w vector, heads, lo, hi int) {
 	p := s.d.Params
 	if w != nil && p.Graph.QKNorm == family.QKNormFirst {
-		s.normHeads(x, w, heads, p.HeadDim, lo, hi)
+		s.normHeads(x, w, heads, l.keyDim, lo, hi)
 	}
 	if l.rotated {
-		s.rope(l).turn(x, heads, p.HeadDim, 0, s.n, lo, hi)
+		s.rope(l).turn(x, heads, l.keyDim, 0, s.n, lo, hi)
 	}
 	if w != nil && p.Graph.QKNorm == family.QKNormLast || l.rotated && p.Graph.QKNorm == family.QKNormPlain {
-		s.normHeads(x, w, heads, p.HeadDim, lo, hi)
+		s.normHeads(x, w, heads, l.keyDim, lo, hi)
 	}
+}
+
+// placeValues normalises values, which are the keys where the block has none of its own.
+func (s *State) placeValues(l *layer, k, v kernel.Mat, lo, hi int) {
+	if l.v == nil {
+		copy(v.Data[lo*v.Stride:hi*v.Stride], k.Data[lo*k.Stride:hi*k.Stride])
+	}
+	s.normHeads(v, nil, l.kvHeads, l.valueDim, lo, hi)
 }
 
 // tune scales rows lo to hi of queries by their positions, where the family does.
@@ -110,7 +121,7 @@ func (s *State) attention(il int, l *layer, n int) error {
 			return fmt.Errorf("nn: position %d: KV cache of block %d: %w", s.n+t, il, err)
 		}
 	}
-	mat(&s.attn, n, p.Heads*p.ValueDim)
+	mat(&s.attn, n, p.Heads*l.valueDim)
 	group := p.Heads / c.heads
 	if c.kind != gguf.F32 { // a head's keys and values are decoded once for all that use them
 		s.d.workers.run(c.heads, func(worker, h int) {
@@ -123,7 +134,7 @@ func (s *State) attention(il int, l *layer, n int) error {
 	}
 	const step = 48 // tokens a task
 	blocks := (n + step - 1) / step
-	tasks := workers{min(s.d.workers.n, 1+p.Heads*n*(s.n+n)*p.HeadDim/grain)}
+	tasks := workers{min(s.d.workers.n, 1+p.Heads*n*(s.n+n)*l.keyDim/grain)}
 	tasks.run(p.Heads*blocks, func(worker, i int) {
 		h, t := i/blocks, i%blocks*step
 		k, v := c.head(h/group, s.n+n, nil)
@@ -138,15 +149,15 @@ const scoreElements = 1 << 17
 // attend computes head h of tokens lo to hi: softmax(scale*q*k) * v over the positions that each token sees.
 func (s *State) attend(worker int, l *layer, h, lo, hi int, k, v kernel.Mat) {
 	p := s.d.Params
-	q := kernel.Mat{Data: s.q[h*p.HeadDim:], Stride: p.Heads * p.HeadDim}
-	out := kernel.Mat{Data: s.attn[h*p.ValueDim:], Stride: p.Heads * p.ValueDim}
+	q := kernel.Mat{Data: s.q[h*l.keyDim:], Stride: p.Heads * l.keyDim}
+	out := kernel.Mat{Data: s.attn[h*l.valueDim:], Stride: p.Heads * l.valueDim}
 	for lo < hi {
 		step := min(hi-lo, max(1, scoreElements/(s.n+hi)))
 		// Sums run in eight lanes, so a first position that is a multiple of eight leaves them as they are.
 		first := p.seenFrom(l, s.n+lo) &^ 7
 		positions := s.n + lo + step - first
 		scores := mat(&s.scores[worker], step, positions+1) // one more for a sink
-		kernel.MatMul(scores, k.From(first), q.From(lo), positions, step, p.HeadDim)
+		kernel.MatMul(scores, k.From(first), q.From(lo), positions, step, l.keyDim)
 		for t := range step {
 			pos := s.n + lo + t
 			from, to := p.seenFrom(l, pos)-first, pos+1-first
@@ -161,7 +172,7 @@ func (s *State) attend(worker int, l *layer, h, lo, hi int, k, v kernel.Mat) {
 			clear(row[to:])
 		}
 		seen := kernel.Mat{Data: v.Data[first:], Stride: v.Stride}
-		kernel.MatMul(out.From(lo), seen, scores, p.ValueDim, step, positions)
+		kernel.MatMul(out.From(lo), seen, scores, l.valueDim, step, positions)
 		lo += step
 	}
 }

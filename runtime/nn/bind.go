@@ -178,3 +178,7 @@ func weight(r names.Role, block int) string {
 func bias(r names.Role, block int) string {
 	return names.Name{Role: r, Block: block, Suffix: "bias"}.String()
 }
+
+func scaleOf(r names.Role, block int) string {
+	return names.Name{Role: r, Block: block, Suffix: "scale"}.String()
+}

@@ -9,8 +9,9 @@ import (
 func (b *binder) layer(p Params, i int) layer {
 	l := layer{
 		attnNorm: b.norm(i, p.Embedding, names.AttnNorm),
-		kvHeads:  p.kvHeads(i), windowed: p.windowed(i), rotated: p.rotated(i),
+		kvHeads:  p.kvHeads(i), keyDim: p.keyDim(i), valueDim: p.valueDim(i), windowed: p.windowed(i), rotated: p.rotated(i),
 		expertsNorm: b.optionalNorm(i, p.Embedding, "ffn_norm_exps"),
+		outScale:    b.vector(weight("layer_output_scale", i), false, 1),
 		ffnPost:     b.optionalNorm(i, p.Embedding, "post_ffw_norm"),
 	}
 	if b.has(names.FFNNorm, i) { // else the norm behind attention is the one before the feed-forward network
@@ -38,7 +39,7 @@ func (b *binder) layer(p Params, i int) layer {
 }
 
 func (b *binder) attention(p Params, i int, l *layer) {
-	heads, keys, values := p.Heads*p.HeadDim, l.kvHeads*p.HeadDim, l.kvHeads*p.ValueDim
+	heads, keys, values := p.Heads*l.keyDim, l.kvHeads*l.keyDim, l.kvHeads*l.valueDim
 	if b.has("attn_qkv", i) {
 		all := b.matrix(weight("attn_qkv", i), true, p.Embedding, heads+keys+values)
 		l.q, l.k, l.v = all.part(0, heads), all.part(heads, keys), all.part(heads+keys, values)
@@ -51,17 +52,17 @@ func (b *binder) attention(p Params, i int, l *layer) {
 		}
 		l.q = b.matrix(names.AttnQ.In(i), true, p.Embedding, heads)
 		l.k = b.matrix(names.AttnK.In(i), true, p.Embedding, keys)
-		l.v = b.matrix(names.AttnV.In(i), true, p.Embedding, values)
+		l.v = b.matrix(names.AttnV.In(i), !p.Graph.NormValues, p.Embedding, values)
 		l.qBias = b.vector(bias(names.AttnQ, i), false, heads)
 		l.kBias = b.vector(bias(names.AttnK, i), false, keys)
 		l.vBias = b.vector(bias(names.AttnV, i), false, values)
 	}
-	l.o = b.matrix(names.AttnOutput.In(i), true, p.Heads*p.ValueDim, p.Embedding)
+	l.o = b.matrix(names.AttnOutput.In(i), true, p.Heads*l.valueDim, p.Embedding)
 	l.oBias = b.vector(bias(names.AttnOutput, i), false, p.Embedding)
-	l.qNorm = b.headNorm("attn_q_norm", i, p.HeadDim, heads)
-	l.kNorm = b.headNorm("attn_k_norm", i, p.HeadDim, keys)
+	l.qNorm = b.headNorm("attn_q_norm", i, l.keyDim, heads)
+	l.kNorm = b.headNorm("attn_k_norm", i, l.keyDim, keys)
 	l.sinks = b.vector(weight("attn_sinks", i), false, p.Heads)
-	l.gate = b.matrix(weight("attn_gate", i), false, p.Embedding, p.Heads*p.ValueDim)
+	l.gate = b.matrix(weight("attn_gate", i), false, p.Embedding, p.Heads*l.valueDim)
 }
 
 // headNorm is the weights of a norm over each head, or over all heads together.
@@ -90,63 +91,6 @@ func (b *binder) latent(p Params, i int, l *layer) {
 	l.o = b.matrix(names.AttnOutput.In(i), true, p.Heads*m.ValueDim, p.Embedding)
 }
 
-func (b *binder) shortConv(p Params, i int) *shortConv {
-	return &shortConv{
-		in:     b.matrix(weight("shortconv.in_proj", i), true, p.Embedding, 3*p.Embedding),
-		out:    b.matrix(weight("shortconv.out_proj", i), true, p.Embedding, p.Embedding),
-		kernel: b.vector(weight("shortconv.conv", i), true, p.Conv, p.Embedding),
-	}
-}
-
-func (b *binder) deltaNet(p Params, i int) *deltaNet {
-	d := p.Delta
-	values, channels := d.Heads*d.Dim, (2*d.KeyHeads+d.Heads)*d.Dim
-	w := &deltaNet{
-		in:    b.matrix(weight("attn_qkv", i), true, p.Embedding, channels),
-		gate:  b.matrix(weight("attn_gate", i), true, p.Embedding, values),
-		conv:  b.vector(weight("ssm_conv1d", i), true, d.Conv, channels),
-		bias:  b.vector(bias("ssm_dt", i), true, d.Heads),
-		decay: b.vector(names.Name{Role: "ssm_a", Block: i}.String(), true, d.Heads),
-		norm:  b.vector(weight("ssm_norm", i), true, d.Dim),
-		out:   b.matrix(weight("ssm_out", i), true, values, p.Embedding),
-	}
-	if b.has("ssm_ba", i) {
-		w.both = b.matrix(weight("ssm_ba", i), true, p.Embedding, 2*d.Heads)
-		return w
-	}
-	w.beta = b.matrix(weight("ssm_beta", i), true, p.Embedding, d.Heads)
-	w.alpha = b.matrix(weight("ssm_alpha", i), true, p.Embedding, d.Heads)
-	return w
-}
-
-func (b *binder) mamba(p Params, i int) *mamba {
-	m := p.Mamba
-	bare := func(r names.Role) string { return names.Name{Role: r, Block: i}.String() }
-	w := &mamba{out: b.matrix(weight("ssm_out", i), true, m.Inner, p.Embedding)}
-	if w.x = b.matrix(weight("ssm_x", i), false, m.Inner, m.Heads+2*m.State); w.x != nil {
-		w.in = b.matrix(weight("ssm_in", i), true, p.Embedding, 2*m.Inner)
-		w.channels = m.Inner
-		w.step = b.matrix(weight("ssm_dt", i), true, m.Heads, m.Inner)
-		w.bias = b.vector(bias("ssm_dt", i), true, m.Inner)
-		w.stepNorm = b.vector(weight("ssm_dt_norm", i), true, m.Heads)
-		w.bNorm, w.cNorm = b.vector(weight("ssm_b_norm", i), true, m.State), b.vector(weight("ssm_c_norm", i), true, m.State)
-		w.decay = b.vector(bare("ssm_a"), true, m.State, m.Inner)
-		w.skip = b.vector(bare("ssm_d"), true, m.Inner)
-	} else {
-		if m.Inner%max(1, m.Heads) != 0 || m.Heads%max(1, m.Groups) != 0 {
-			b.failf("%d elements of a state space in %d heads and %d groups", m.Inner, m.Heads, m.Groups)
-		}
-		w.channels = m.Inner + 2*m.Groups*m.State
-		w.in = b.matrix(weight("ssm_in", i), true, p.Embedding, m.Inner+w.channels+m.Heads)
-		w.bias = b.vector(bias("ssm_dt", i), true, m.Heads)
-		w.norm = b.vector(weight("ssm_norm", i), true, m.Inner/max(1, m.Groups), m.Groups)
-		w.decay, w.skip = b.vector(bare("ssm_a"), true, 1, m.Heads), b.vector(bare("ssm_d"), true, 1, m.Heads)
-	}
-	w.conv = b.vector(weight("ssm_conv1d", i), true, m.Conv, w.channels)
-	w.convBias = b.vector(bias("ssm_conv1d", i), false, w.channels)
-	return w
-}
-
 func (b *binder) feedForward(p Params, i int, l *layer) {
 	routed := b.has(names.FFNGateInp, i)
 	switch {
@@ -161,6 +105,10 @@ func (b *binder) feedForward(p Params, i int, l *layer) {
 	l.router = b.matrix(names.FFNGateInp.In(i), true, p.Embedding, p.Experts)
 	l.routerBias = b.vector(bias(names.FFNGateInp, i), false, p.Experts)
 	l.selectBias = b.vector(bias("exp_probs_b", i), false, p.Experts)
+	if l.routerScale = b.vector(scaleOf(names.FFNGateInp, i), false, p.Embedding); l.routerScale != nil {
+		l.expertPre, l.densePost, l.expertPost = b.norm(i, p.Embedding, "pre_ffw_norm_2"), b.norm(i, p.Embedding, "post_ffw_norm_1"), b.norm(i, p.Embedding, "post_ffw_norm_2")
+	}
+	l.expertScale = b.vector(scaleOf(names.FFNDownExps, i), false, p.Experts)
 	l.experts = b.ffn(p, i, p.ExpertFFN, names.FFNGateExps, names.FFNUpExps, names.FFNDownExps, p.Experts)
 	if b.has("ffn_up_chexps", i) && p.ChunkExperts > 0 {
 		l.chunks = b.ffn(p, i, b.width("ffn_up_chexps", i), "ffn_gate_chexps", "ffn_up_chexps", "ffn_down_chexps", p.Experts/p.ChunkExperts)

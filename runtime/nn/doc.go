@@ -1,7 +1,7 @@
 // Package nn is the one decoder of all families. forward.go reads top to bottom:
 // embedding, then per block normalisation, attention (attention.go,
-// attention_latent.go) or what stands in its place (shortconv.go), and feed-forward
-// network (dense, or router and experts, with shared experts beside them), then the
+// attention_latent.go) or what stands in its place (shortconv.go, deltanet.go,
+// mamba.go), and feed-forward network (dense, or router and experts, with shared experts beside them), then the
 // output. Weights are bound by their GGUF names (bind.go, bind_layer.go); what a
 // file shows by itself, such as biases, norms, sinks, shared experts or a tied
 // output, is taken from its tensors and keys, and what it cannot show from its

@@ -3,6 +3,7 @@ package nn
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/moeconv/moeconv/runtime/kernel"
 )
@@ -22,6 +23,9 @@ func (s *State) forward(ctx context.Context, tokens []int32, first int) ([][]flo
 		}
 		if err := s.block(il, &w.layers[il], x, n); err != nil {
 			return nil, err
+		}
+		if factor := w.layers[il].outScale; factor != nil {
+			scale(x.Data, factor[0])
 		}
 		if err := s.finite(x, n, p.Embedding, fmt.Sprintf("block %d", il)); err != nil {
 			return nil, err
@@ -59,6 +63,9 @@ func (s *State) block(il int, l *layer, x kernel.Mat, n int) error {
 			return err
 		}
 		s.addLayer(l.attnPost, n)
+	}
+	if l.expertPre.weight != nil {
+		return s.besideExperts(il, l, x, n)
 	}
 	if l.dense.up != nil {
 		if err := s.feedForward(l.dense, s.normalise(x, l.ffnNorm, n)); err != nil {
@@ -132,6 +139,11 @@ func (s *State) output(x kernel.Mat, n, first int) ([][]float32, error) {
 	addBias(logits, s.d.w.outputBias, 0, n-first)
 	if div := s.d.Params.LogitsDiv; div != 1 {
 		scale(data, 1/div)
+	}
+	if bound := s.d.Params.LogitsBound; bound > 0 {
+		for i, v := range data {
+			data[i] = bound * float32(math.Tanh(float64(v/bound)))
+		}
 	}
 	out := make([][]float32, n-first)
 	for t := range out {

@@ -68,8 +68,10 @@ func Load(ctx context.Context, src gguf.Source, opts Options) (*Decoder, error) 
 		return nil, err
 	}
 	d := &Decoder{Params: p, opts: opts, workers: workers{max(1, opts.Workers)}, w: w}
-	if block := max(1, opts.KV.BlockLen()); p.HeadDim%block != 0 || p.ValueDim%block != 0 {
-		return nil, fmt.Errorf("nn: heads of %d and %d elements in a KV cache of type %v", p.HeadDim, p.ValueDim, opts.KV)
+	for _, l := range w.layers {
+		if block := max(1, opts.KV.BlockLen()); l.keyDim%block != 0 || l.valueDim%block != 0 {
+			return nil, fmt.Errorf("nn: heads of %d and %d elements in a KV cache of type %v", l.keyDim, l.valueDim, opts.KV)
+		}
 	}
 	matrices := b.matrices
 	if opts.Layers {

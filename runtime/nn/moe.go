@@ -7,7 +7,11 @@ func (s *State) moe(il int, l *layer, in *input) error {
 	p, n, r := s.d.Params, in.n, &s.route
 	b := batch{s: s}
 	logits := mat(&r.logits, n, p.Experts)
-	b.add(l.router, in, logits)
+	if l.routerScale == nil {
+		b.add(l.router, in, logits)
+	} else {
+		b.add(l.router, s.routerInput(l, n), logits)
+	}
 	if l.sharedGate != nil {
 		b.add(l.sharedGate, in, mat(&s.sharedWeight, n, 1))
 	}
@@ -16,6 +20,11 @@ func (s *State) moe(il int, l *layer, in *input) error {
 	}
 	addBias(logits, l.routerBias, 0, n)
 	r.choose(p, l.selectBias, n)
+	if l.expertScale != nil {
+		for i, e := range r.expert {
+			r.weight[i] *= l.expertScale[e]
+		}
+	}
 	r.sort(p.Experts, n)
 	s.count(il)
 	if err := s.runExperts(l, l.experts, l.shared, in); err != nil {

@@ -28,6 +28,7 @@ type Params struct {
 
 	Epsilon                             float32
 	EmbeddingScale, Residual, LogitsDiv float32 // factors of embeddings and of what layers add, divisor of logits
+	LogitsBound                         float32 // logits approach it; 0: none
 	Conv                                int     // positions that a short convolution sees
 	Delta                               Delta
 	Mamba                               Mamba
@@ -65,6 +66,9 @@ func ReadParams(md *gguf.Metadata) (Params, error) {
 	if r.has("ssm.inner_size") && !p.Graph.GatedQuery {
 		p.Mamba = Mamba{Inner: r.size("ssm.inner_size"), State: r.size("ssm.state_size"), Heads: r.size("ssm.time_step_rank"),
 			Groups: r.optional("ssm.group_count", 1), Conv: r.size("ssm.conv_kernel")}
+	}
+	if r.has("final_logit_softcapping") {
+		p.LogitsBound = float32(r.float("final_logit_softcapping", 0))
 	}
 	p.readAttention(r)
 	p.readRouting(r)

@@ -10,17 +10,18 @@ import (
 
 // Attention is the sizes and constants of self-attention.
 type Attention struct {
-	Heads    int
-	KVHeads  int   // the largest number of a block's
-	KVOf     []int // by block; nil: KVHeads in all
-	HeadDim  int   // of keys and queries, as they are cached
-	ValueDim int
-	Latent   Latent
-	Scale    float32 // of products of queries and keys
-	Clamp    float32 // bound of queries, keys and values; 0: none
-	Window   int     // positions of a window; 0: no block has one
-	Full     []bool  // by block, where windows do not follow Graph.Windows.Every; else nil
-	Tune     family.Tuning
+	Heads            int
+	KVHeads          int   // the largest number of a block's
+	KVOf             []int // by block; nil: KVHeads in all
+	HeadDim          int   // of keys and queries, as they are cached
+	ValueDim         int
+	KeySWA, ValueSWA int // the same in blocks with a window
+	Latent           Latent
+	Scale            float32 // of products of queries and keys
+	Clamp            float32 // bound of queries, keys and values; 0: none
+	Window           int     // positions of a window; 0: no block has one
+	Full             []bool  // by block, where windows do not follow Graph.Windows.Every; else nil
+	Tune             family.Tuning
 }
 
 // Latent is the sizes of latent attention (MLA): keys and values are made from a short vector. Rank 0: there is none.
@@ -39,6 +40,21 @@ func (a Attention) kvHeads(block int) int {
 	return a.KVHeads
 }
 
+// keyDim and valueDim are the sizes of a block's heads.
+func (p *Params) keyDim(block int) int {
+	if p.windowed(block) {
+		return p.KeySWA
+	}
+	return p.HeadDim
+}
+
+func (p *Params) valueDim(block int) int {
+	if p.windowed(block) {
+		return p.ValueSWA
+	}
+	return p.ValueDim
+}
+
 func (p *Params) readAttention(r *reader) {
 	p.Heads = r.most("attention.head_count", 0)
 	if p.Heads == 0 && !r.has("attention.head_count") {
@@ -48,6 +64,8 @@ func (p *Params) readAttention(r *reader) {
 	p.KVHeads = r.most("attention.head_count_kv", p.Heads)
 	p.HeadDim = r.optional("attention.key_length", p.Embedding/max(1, p.Heads))
 	p.ValueDim = r.optional("attention.value_length", p.Embedding/max(1, p.Heads))
+	p.KeySWA = r.optional("attention.key_length_swa", p.HeadDim)
+	p.ValueSWA = r.optional("attention.value_length_swa", p.ValueDim)
 	if p.Latent.Rank = r.optional("attention.kv_lora_rank", 0); p.Latent.Rank > 0 {
 		p.Latent.QRank = r.optional("attention.q_lora_rank", 0)
 		p.Latent.KeyDim = r.optional("attention.key_length_mla", p.HeadDim)
@@ -60,6 +78,9 @@ func (p *Params) readAttention(r *reader) {
 	p.Scale = float32(1 / math.Sqrt(float64(dim)))
 	if v, ok := r.md.Get(r.md.ArchKey("attention.scale")); ok && v != float32(0) {
 		p.Scale = float32(r.float("attention.scale", 1))
+	}
+	if p.Graph.Unscaled {
+		p.Scale = 1
 	}
 	p.Clamp = float32(r.factor("attention.clamp_kqv"))
 	if !r.has("attention.clamp_kqv") {
@@ -129,11 +150,16 @@ func (p *Params) checkAttention() error {
 		return fmt.Errorf("nn: key-value heads of %d blocks, there are %d", len(p.KVOf), p.Blocks)
 	case p.HeadDim < 1 || p.ValueDim < 1:
 		return fmt.Errorf("nn: %d attention heads in an embedding of %d", p.Heads, p.Embedding)
+	case p.KeySWA > p.HeadDim || p.ValueSWA > p.ValueDim:
+		return &gguf.UnsupportedError{Msg: fmt.Sprintf("nn: heads of %d and %d elements in blocks with a window, more than the %d and %d of others", p.KeySWA, p.ValueSWA, p.HeadDim, p.ValueDim)}
 	case p.Heads > maxDim/max(p.HeadDim, p.ValueDim, l.KeyDim, l.ValueDim):
 		return fmt.Errorf("nn: %d attention heads of %d", p.Heads, max(p.HeadDim, p.ValueDim, l.KeyDim, l.ValueDim))
 	case l.Rank == 0:
 		if p.Rope.Dims > p.HeadDim || p.Rope.Dims%2 != 0 {
 			return fmt.Errorf("nn: rope over %d elements of heads of %d", p.Rope.Dims, p.HeadDim)
+		}
+		if p.Rope.DimsSWA > p.KeySWA || p.Rope.DimsSWA%2 != 0 {
+			return fmt.Errorf("nn: rope over %d elements of heads of %d in blocks with a window", p.Rope.DimsSWA, p.KeySWA)
 		}
 	case p.Rope.Dims >= l.KeyDim || p.Rope.Dims%2 != 0:
 		return fmt.Errorf("nn: rope over %d elements of latent heads of %d", p.Rope.Dims, l.KeyDim)

@@ -11,6 +11,7 @@ import (
 // Rope is the constants of rotary embedding.
 type Rope struct {
 	Dims          int     // elements of a head that are turned, the leading ones (of latent attention: the last ones)
+	DimsSWA       int     // the same in blocks with a window
 	Base, BaseSWA float64 // the latter in blocks with a window
 	Scale         float64 // positions are multiplied by it
 	Original      int     // context length before it was stretched
@@ -26,6 +27,7 @@ func (p *Params) readRope(r *reader) {
 	}
 	t := &p.Rope
 	t.Dims = r.optional("rope.dimension_count", p.HeadDim)
+	t.DimsSWA = r.optional("rope.dimension_count_swa", t.Dims)
 	t.Base = r.float("rope.freq_base", 10000)
 	t.BaseSWA = r.float("rope.freq_base_swa", t.Base)
 	t.Original = r.optional("rope.scaling.original_context_length", p.Context)

@@ -66,11 +66,19 @@ func (d *Decoder) setFrequencies() {
 	if o[0] > 0 {
 		context, p.Rope.Factor = 0, o[0]
 	}
-	d.freqs = append(d.freqs, newFrequencies(p, p.Rope.Base, d.w.divisors(p, context)), newFrequencies(p, p.Rope.BaseSWA, d.w.divisors(p, context)))
+	d.freqs = append(d.freqs, newFrequencies(p, p.Rope.Base, d.w.divisors(p, context)), d.windowedFrequencies(p, d.w.divisors(p, context)))
 	if o[1] > 0 {
 		p.Rope.Factor = o[1]
 		d.freqs = append(d.freqs, newFrequencies(p, p.Rope.Base, d.w.divisors(p, p.Rope.Original+1)))
 	}
+}
+
+// windowedFrequencies are those of blocks with a window. Divisors are for all blocks, unless heads are of two sizes.
+func (d *Decoder) windowedFrequencies(p Params, divisors vector) *frequencies {
+	if p.Rope.DimsSWA != p.Rope.Dims {
+		p.Rope.Dims, divisors = p.Rope.DimsSWA, nil
+	}
+	return newFrequencies(p, p.Rope.BaseSWA, divisors)
 }
 
 // rope is the rotations of a block's positions.

@@ -59,7 +59,7 @@ func (d *Decoder) NewState() *State {
 	s := &State{d: d, tiles: make([][]float32, n), scores: make([][]float32, n), kv: make([][2][]float32, n),
 		scratch: make([]kernel.Scratch, n), rounders: make([]kernel.Rounder, n), caches: make([]cache, d.Params.Blocks)}
 	for i := range s.caches {
-		s.caches[i] = cache{kind: d.opts.KV, heads: d.w.layers[i].kvHeads, keyDim: d.Params.HeadDim, valueDim: d.Params.ValueDim}
+		s.caches[i] = cache{kind: d.opts.KV, heads: d.w.layers[i].kvHeads, keyDim: d.w.layers[i].keyDim, valueDim: d.w.layers[i].valueDim}
 	}
 	s.past = make([]recurrent, d.Params.Blocks)
 	for _, f := range d.freqs {

@@ -19,6 +19,7 @@ type layer struct {
 	expertsNorm       norm // of the experts' input, if that is the block's own
 
 	kvHeads                    int
+	keyDim, valueDim           int // of a head
 	latent                     *latent
 	conv                       *shortConv // in place of attention
 	delta                      *deltaNet
@@ -31,14 +32,18 @@ type layer struct {
 
 	gatedQ bool // each head's query is followed by such a gate
 
-	router     *matrix // nil: the block is dense
-	routerBias vector
-	selectBias vector  // of experts' probabilities, where they are chosen
-	dense      ffn     // of a dense block, or beside experts
-	experts    ffn     // of the others, stacked
-	chunks     ffn     // behind them (GroveMoE)
-	shared     ffn     // beside experts; nil matrices where there are none
-	sharedGate *matrix // of the shared experts' result, by sigmoid
+	router                           *matrix // nil: the block is dense
+	routerBias                       vector
+	routerScale                      vector  // of the router's input, which is the block's own normalised
+	expertScale                      vector  // of each expert's result
+	expertPre, densePost, expertPost norm    // of experts that stand beside a dense network
+	outScale                         vector  // of all that the block returns
+	selectBias                       vector  // of experts' probabilities, where they are chosen
+	dense                            ffn     // of a dense block, or beside experts
+	experts                          ffn     // of the others, stacked
+	chunks                           ffn     // behind them (GroveMoE)
+	shared                           ffn     // beside experts; nil matrices where there are none
+	sharedGate                       *matrix // of the shared experts' result, by sigmoid
 
 	windowed bool
 	rotated  bool

@@ -13,6 +13,9 @@ func init() {
 		encode: func(dst []byte, src, _ []float32) error { copy(dst, bytesOf(src)); return nil },
 		decode: func(dst []float32, src []byte) { copy(bytesOf(dst), src) },
 		validate: func(src []byte) error {
+			if len(src) < 4 {
+				return validateF32(src)
+			}
 			whole := unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(src))), len(src)/4)
 			if i := notFinite(whole); i >= 0 {
 				return &ScaleError{Type: gguf.F32, Block: i, Value: whole[i]}

@@ -103,6 +103,9 @@ func (a *app) load(name string, flags sourceFlags, run runFlags, cmd *cobra.Comm
 		src.Close()
 		return nil, nil, err
 	}
+	if opts.Layers && run.layers.choice == "auto" {
+		a.diag("note: %s is larger than the memory that is free: it is read a block at a time, once for all chunks", name)
+	}
 	m, err := runtime.Load(src.Source, opts)
 	if err != nil {
 		src.Close()

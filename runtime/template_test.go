@@ -34,6 +34,7 @@ func TestChatTokens(t *testing.T) {
 		dir := filepath.Dir(filepath.Dir(golden))
 		t.Run(filepath.Base(dir), func(t *testing.T) { compared += compareChats(t, dir, golden) })
 	}
+	t.Logf("%d conversations of %d families", compared, len(goldens))
 	if compared == 0 {
 		t.Error("nothing was compared")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,7 +24,7 @@ type engine struct {
 	queue int
 
 	mu      sync.Mutex
-	idle    []*runtime.Session
+	idle    []*runtime.Session // the one not used for longest first
 	waiting int
 	lasted  time.Duration // what a request takes, smoothed
 }
@@ -39,7 +40,7 @@ func (e *busyError) Error() string {
 	return fmt.Sprintf("%d requests are waiting already; try again in %d s", e.waiting, e.after)
 }
 
-// acquire waits for a slot and takes the idle session that has most in common with tokens.
+// acquire waits for a slot and returns a session for tokens.
 func (e *engine) acquire(ctx context.Context, tokens []int32) (*runtime.Session, error) {
 	select {
 	case e.slots <- struct{}{}:
@@ -48,24 +49,29 @@ func (e *engine) acquire(ctx context.Context, tokens []int32) (*runtime.Session,
 			return nil, err
 		}
 	}
+	return e.session(tokens), nil
+}
+
+// session is the idle one that has most in common with tokens. If that is little, it is a new one as long as there are
+// fewer than slots, or else the one not used for longest.
+func (e *engine) session(tokens []int32) *runtime.Session {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.idle) == 0 {
-		return e.model.NewSession(), nil
-	}
 	best, common := 0, -1
 	for i, s := range e.idle {
 		if n := s.Common(tokens); n > common {
 			best, common = i, n
 		}
 	}
-	// A slot that was never used costs no one their text.
-	if common == 0 && len(e.idle)+len(e.slots)-1 < cap(e.slots) {
-		return e.model.NewSession(), nil
+	if little := 10*common <= len(tokens); little {
+		best = 0
+		if len(e.idle)+len(e.slots)-1 < cap(e.slots) { // every slot taken but this one may have a session
+			return e.model.NewSession()
+		}
 	}
 	s := e.idle[best]
-	e.idle = append(e.idle[:best], e.idle[best+1:]...)
-	return s, nil
+	e.idle = slices.Delete(e.idle, best, best+1)
+	return s
 }
 
 func (e *engine) wait(ctx context.Context) error {

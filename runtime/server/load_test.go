@@ -188,6 +188,24 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// TestSessions: a text goes on in the session that knows it, while others keep theirs.
+func TestSessions(t *testing.T) {
+	_, url := start(t, Options{Slots: 2})
+	cached := func(prompt string) int {
+		body, _ := json.Marshal(prompt)
+		return ask[chunk](t, url+"/v1/completions", `{"prompt":`+string(body)+`,"max_tokens":1,"temperature":0}`).Usage.Details.CachedTokens
+	}
+	a, b, c := strings.Repeat("package main\n", 8), strings.Repeat("func (s *T) ", 8), strings.Repeat("return x + 1\n", 8)
+	for i, x := range []struct {
+		prompt string
+		known  bool
+	}{{a, false}, {b, false}, {a, true}, {b, true}, {c, false}, {b, true}, {c, true}, {a, false}} {
+		if n := cached(x.prompt); (n > 10) != x.known {
+			t.Errorf("request %d: %d tokens in the session, known %v", i, n, x.known)
+		}
+	}
+}
+
 // TestTurns: a short answer does not wait for a long one that began before.
 func TestTurns(t *testing.T) {
 	_, url := start(t, Options{})

@@ -28,3 +28,5 @@ func products(dst Mat, w []weights, x Inputs, rows, tokens int, mins bool) {
 func putGroup(dst *inputs, src []float32, blocks32 bool) (ok bool) {
 	return putGroupGeneric(dst, src, blocks32)
 }
+
+func matMulOne([]float32, gguf.Type, []byte, Inputs, int) (done bool) { return false }

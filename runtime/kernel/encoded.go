@@ -1,6 +1,10 @@
 package kernel
 
-import "github.com/moeconv/moeconv/gguf"
+import (
+	"fmt"
+
+	"github.com/moeconv/moeconv/gguf"
+)
 
 // Integer reports whether rows of type t are multiplied in integers here.
 func Integer(t gguf.Type) bool {
@@ -20,12 +24,19 @@ func MatMulEncoded(dst Mat, t gguf.Type, w []byte, x Inputs, rows, tokens int, s
 	if rows <= 0 || tokens <= 0 {
 		return
 	}
-	l, groups, size := layouts[t], x.groups, len(w)/rows
+	l, groups := layouts[t], x.groups
+	size := x.cols / t.BlockLen() * t.BlockSize()
+	if len(w) != rows*size {
+		panic(fmt.Sprintf("kernel: w: %d bytes for %d rows of %d elements of %v", len(w), rows, x.cols, t))
+	}
 	step := max(4, panelGroups/groups/4*4)
 	if need := step * groups; cap(s.panel) < need {
 		s.panel = make([]weights, max(need, alignedGroups))
 	}
 	_ = x.data[(tokens-1)*x.stride+groups-1]
+	if tokens == 1 && matMulOne(dst.Data, t, w, x, rows) {
+		return
+	}
 	for r := 0; r < rows; r += step {
 		n := min(step, rows-r)
 		panel := s.panel[:n*groups]

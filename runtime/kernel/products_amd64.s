@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func products4x4AVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI
 TEXT ·products4x4AVX512(SB), NOSPLIT, $0-48
 	MOVQ   groups+40(FP), AX
 	MOVQ   w+8(FP), CX
@@ -215,7 +215,7 @@ group:
 	VADDPS        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X1, X0, X1
 	VMOVUPS       X1, (AX)
 	ADDQ          CX, AX
@@ -230,7 +230,7 @@ group:
 	VADDPS        Z0, Z2, Z2
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X1, X0, X1
 	VMOVUPS       X1, (AX)
 	ADDQ          CX, AX
@@ -245,7 +245,7 @@ group:
 	VADDPS        Z0, Z2, Z2
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X1, X0, X1
 	VMOVUPS       X1, (AX)
 	ADDQ          CX, AX
@@ -260,14 +260,14 @@ group:
 	VADDPS        Z0, Z2, Z2
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X1, X0, X1
 	VMOVUPS       X1, (AX)
 	VZEROUPPER
 	RET
 
 // func products4x1AVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI
 TEXT ·products4x1AVX512(SB), NOSPLIT, $0-48
 	MOVQ   groups+40(FP), AX
 	MOVQ   w+8(FP), CX
@@ -362,14 +362,14 @@ group:
 	VADDPS        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X1, X0, X1
 	VMOVUPS       X1, (AX)
 	VZEROUPPER
 	RET
 
 // func products1x1AVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI
 TEXT ·products1x1AVX512(SB), NOSPLIT, $0-48
 	MOVQ   groups+40(FP), AX
 	MOVQ   w+8(FP), CX
@@ -405,14 +405,14 @@ group:
 	VADDPS        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y1
-	VEXTRACTF128  $0x01, Y1, X0
+	VEXTRACTF32X4 $0x01, Y1, X0
 	VADDPS        X0, X1, X0
 	VMOVSS        X0, (AX)
 	VZEROUPPER
 	RET
 
 // func productsMins4x4AVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI
 TEXT ·productsMins4x4AVX512(SB), NOSPLIT, $0-48
 	MOVQ   groups+40(FP), AX
 	MOVQ   w+8(FP), CX
@@ -658,7 +658,7 @@ group:
 	VADDPS        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X1, X0, X1
 	VMOVUPS       X1, (AX)
 	ADDQ          CX, AX
@@ -673,7 +673,7 @@ group:
 	VADDPS        Z0, Z2, Z2
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X1, X0, X1
 	VMOVUPS       X1, (AX)
 	ADDQ          CX, AX
@@ -688,7 +688,7 @@ group:
 	VADDPS        Z0, Z2, Z2
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X1, X0, X1
 	VMOVUPS       X1, (AX)
 	ADDQ          CX, AX
@@ -703,14 +703,14 @@ group:
 	VADDPS        Z0, Z2, Z2
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X1, X0, X1
 	VMOVUPS       X1, (AX)
 	VZEROUPPER
 	RET
 
 // func productsMins4x1AVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI
 TEXT ·productsMins4x1AVX512(SB), NOSPLIT, $0-48
 	MOVQ   groups+40(FP), AX
 	MOVQ   w+8(FP), CX
@@ -817,14 +817,14 @@ group:
 	VADDPS        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X1, X0, X1
 	VMOVUPS       X1, (AX)
 	VZEROUPPER
 	RET
 
 // func productsMins1x1AVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI
 TEXT ·productsMins1x1AVX512(SB), NOSPLIT, $0-48
 	MOVQ   groups+40(FP), AX
 	MOVQ   w+8(FP), CX
@@ -863,7 +863,7 @@ group:
 	VADDPS        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y1
-	VEXTRACTF128  $0x01, Y1, X0
+	VEXTRACTF32X4 $0x01, Y1, X0
 	VADDPS        X0, X1, X0
 	VMOVSS        X0, (AX)
 	VZEROUPPER

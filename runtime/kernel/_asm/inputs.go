@@ -38,7 +38,7 @@ func putGroup(name string, lanes int) {
 			}
 		}
 	}
-	store(q, dst)
+	store(q, memory{dst})
 	sum, ones, zero, bias := ZMM(), eachByte(1), ZMM(), ZMM()
 	VPXORD(sum, sum, sum)
 	VPXORD(zero, zero, zero)

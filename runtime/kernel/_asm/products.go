@@ -151,20 +151,7 @@ func storeSums(acc [][]reg.VecVirtual) {
 		for len(a) > 1 {
 			a = halve(a, len(a) == 4)
 		}
-		s := a[0]
-		if len(acc[c]) == 1 {
-			for _, swap := range []uint64{0x4e, 0xb1} {
-				t := ZMM()
-				VPERMILPS(Imm(swap), s, t)
-				VADDPS(t, s, s)
-			}
-		}
-		high := YMM()
-		VEXTRACTF64X4(Imm(1), s, high)
-		VADDPS(high, s.AsY(), high)
-		low := XMM()
-		VEXTRACTF128(Imm(1), high, low)
-		VADDPS(low, high.AsX(), low)
+		low := sumOf(a[0], len(acc[c]) == 1)
 		if len(acc[c]) == 1 {
 			VMOVSS(low, Mem{Base: dst})
 		} else {
@@ -174,6 +161,23 @@ func storeSums(acc [][]reg.VecVirtual) {
 			ADDQ(ldd, dst)
 		}
 	}
+}
+
+// sumOf adds quarters of a vector, whose lanes it adds first where they belong to one sum.
+func sumOf(s reg.VecVirtual, one bool) reg.VecVirtual {
+	if one {
+		for _, swap := range []uint64{0x4e, 0xb1} {
+			t := ZMM()
+			VPERMILPS(Imm(swap), s, t)
+			VADDPS(t, s, s)
+		}
+	}
+	high, low := YMM(), XMM()
+	VEXTRACTF64X4(Imm(1), s, high)
+	VADDPS(high, s.AsY(), high)
+	VEXTRACTF32X4(Imm(1), high, low)
+	VADDPS(low, high.AsX(), low)
+	return low
 }
 
 // halve adds halves of quarters of pairs of vectors: of four it makes two with two sums a vector, of these one with four.

@@ -8,20 +8,65 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// unpacker writes a kernel that takes apart groups of size bytes each at src: setup loads its constants and returns what
-// does one group, at dst.
-func unpacker(name string, size int, setup func() func(dst, src reg.Register)) {
+// sink takes the vectors of a group of weights, by their place in it.
+type sink interface {
+	put(at int, v reg.VecVirtual)
+}
+
+// memory is a group that lies in memory.
+type memory struct{ base reg.Register }
+
+func (m memory) put(at int, v reg.VecVirtual) { VMOVUPS(v, Mem{Base: m.base, Disp: at}) }
+
+// registers is a group that stays in registers.
+type registers map[int]reg.VecVirtual
+
+func (r registers) put(at int, v reg.VecVirtual) { r[at] = v }
+
+// unpacker writes two kernels for groups of size bytes each at src. setup loads their constants and returns what takes
+// one group apart.
+func unpacker(name string, size int, setup func() func(dst sink, src reg.Register)) {
 	TEXT("unpack"+name+"AVX512", NOSPLIT, "func(dst *uint8, src *byte, groups int)")
 	Pragma("noescape")
 	Doc("unpack" + name + "AVX512 takes groups of " + name + " apart.")
 	dst, src, groups := Load(Param("dst"), GP64()), Load(Param("src"), GP64()), Load(Param("groups"), GP64())
 	body := setup()
 	Label("group")
-	body(dst, src)
+	body(memory{dst}, src)
 	ADDQ(U32(weightSize), dst)
 	ADDQ(U32(size), src)
 	DECQ(groups)
 	JNZ(LabelRef("group"))
+	VZEROUPPER()
+	RET()
+	dots(name, size, setup)
+}
+
+// dots writes the products of rows with one row of inputs: each group is multiplied as it is taken apart.
+func dots(name string, size int, setup func() func(dst sink, src reg.Register)) {
+	TEXT("dots"+name+"AVX512", NOSPLIT, "func(dst *float32, src *byte, x *int8, rows, groups int)")
+	Pragma("noescape")
+	Doc("dots" + name + "AVX512 is the AVX-512 form of productsGeneric for encoded rows of " + name + " and one row of inputs.")
+	dst, src, rows := Load(Param("dst"), GP64()), Load(Param("src"), GP64()), Load(Param("rows"), GP64())
+	x, groups, acc := GP64(), GP64(), ZMM()
+	body := setup()
+	Label("row")
+	Load(Param("x"), x)
+	Load(Param("groups"), groups)
+	VXORPS(acc, acc, acc)
+	Label("group")
+	w := registers{}
+	body(w, src)
+	in := inputGroup{rowsOf{base: x}, 0, nil}
+	in.multiply([4]reg.VecVirtual{w[0], w[64], w[128], w[192]}, w[weightScales], w[weightMins], acc)
+	ADDQ(U32(size), src)
+	ADDQ(U32(inputSize), x)
+	DECQ(groups)
+	JNZ(LabelRef("group"))
+	VMOVSS(sumOf(acc, true), Mem{Base: dst})
+	ADDQ(Imm(4), dst)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
 	VZEROUPPER()
 	RET()
 }
@@ -66,7 +111,7 @@ func op(inst func(...Op), a, b Op) reg.VecVirtual {
 }
 
 // quantStore makes what stores four vectors of quants in the order of groups; quarter i of vector k holds lane order[k][i].
-func quantStore(name string, order [4][4]int) func(q [4]reg.VecVirtual, dst reg.Register) {
+func quantStore(name string, order [4][4]int) func(q [4]reg.VecVirtual, dst sink) {
 	var at [16]uint32 // where a lane's first quad is: in the first vector of two, or the second
 	for k := range order {
 		for i, l := range order[k] {
@@ -75,7 +120,7 @@ func quantStore(name string, order [4][4]int) func(q [4]reg.VecVirtual, dst reg.
 	}
 	even := lanesOf(name+"Even", func(l int) uint32 { return at[l] })
 	odd := lanesOf(name+"Odd", func(l int) uint32 { return at[l] + 2 })
-	return func(q [4]reg.VecVirtual, dst reg.Register) {
+	return func(q [4]reg.VecVirtual, dst sink) {
 		for h, unpack := range []func(...Op){
 			func(o ...Op) { VPUNPCKLDQ(o[0], o[1], o[2]) }, // quads 0 and 1
 			func(o ...Op) { VPUNPCKHDQ(o[0], o[1], o[2]) }, // quads 2 and 3
@@ -84,8 +129,8 @@ func quantStore(name string, order [4][4]int) func(q [4]reg.VecVirtual, dst reg.
 			VMOVDQA32(a, second)
 			VPERMT2D(b, even, a)
 			VPERMT2D(b, odd, second)
-			VMOVDQU32(a, Mem{Base: dst, Disp: 128 * h})
-			VMOVDQU32(second, Mem{Base: dst, Disp: 128*h + 64})
+			dst.put(128*h, a)
+			dst.put(128*h+64, second)
 		}
 	}
 }

@@ -26,9 +26,9 @@ func nonLinear4(i int) int {
 
 func unpackQ8_0() {
 	const size = 34
-	unpacker("Q8_0", 8*size, func() func(dst, src reg.Register) {
+	unpacker("Q8_0", 8*size, func() func(dst sink, src reg.Register) {
 		store, sign := quantStore("natural", natural), eachByte(0x80)
-		return func(dst, src reg.Register) {
+		return func(dst sink, src reg.Register) {
 			var q [4]reg.VecVirtual
 			for k := range q {
 				y, z := YMM(), ZMM()
@@ -38,7 +38,7 @@ func unpackQ8_0() {
 				q[k] = z
 			}
 			store(q, dst)
-			VMOVUPS(halves(src, 0, size), Mem{Base: dst, Disp: weightScales})
+			dst.put(weightScales, halves(src, 0, size))
 		}
 	})
 }
@@ -74,29 +74,29 @@ func lookup(name string, value func(i int) int) func(bytes reg.VecVirtual) (low,
 }
 
 // scaling makes what stores the scales, and minima, of blocks of size bytes.
-type scaling func(size int) func(dst, src reg.Register)
+type scaling func(size int) func(dst sink, src reg.Register)
 
-func halvesAtStart(size int) func(dst, src reg.Register) {
-	return func(dst, src reg.Register) {
-		VMOVUPS(halves(src, 0, size), Mem{Base: dst, Disp: weightScales})
+func halvesAtStart(size int) func(dst sink, src reg.Register) {
+	return func(dst sink, src reg.Register) {
+		dst.put(weightScales, halves(src, 0, size))
 	}
 }
 
-func scalesAndNegatedMins(size int) func(dst, src reg.Register) {
+func scalesAndNegatedMins(size int) func(dst sink, src reg.Register) {
 	sign := lanesOf("sign", func(int) uint32 { return 1 << 31 })
-	return func(dst, src reg.Register) {
-		VMOVUPS(halves(src, 0, size), Mem{Base: dst, Disp: weightScales})
+	return func(dst sink, src reg.Register) {
+		dst.put(weightScales, halves(src, 0, size))
 		m := halves(src, 2, size)
 		VPXORD(sign, m, m)
-		VMOVUPS(m, Mem{Base: dst, Disp: weightMins})
+		dst.put(weightMins, m)
 	}
 }
 
 // exponents stores 2^(e-128), e being a block's first byte.
-func exponents(size int) func(dst, src reg.Register) {
+func exponents(size int) func(dst sink, src reg.Register) {
 	one, two := lanesOf("one", func(int) uint32 { return 1 }), lanesOf("two", func(int) uint32 { return 2 })
 	least := lanesOf("subnormal", func(int) uint32 { return 0x00200000 })
-	return func(dst, src reg.Register) {
+	return func(dst sink, src reg.Register) {
 		x, e, small, k := XMM(), ZMM(), ZMM(), K()
 		VPXORD(x, x, x)
 		for b := range 8 {
@@ -109,15 +109,15 @@ func exponents(size int) func(dst, src reg.Register) {
 		VPSUBD(one, e, e)
 		VPSLLD(Imm(23), e, e)
 		VMOVDQA32(small, k, e)
-		VMOVUPS(e, Mem{Base: dst, Disp: weightScales})
+		dst.put(weightScales, e)
 	}
 }
 
 // unpackLookup takes apart blocks of 16 bytes of nibbles at an offset.
 func unpackLookup(name string, size, at int, value func(i int) int, scales scaling) {
-	unpacker(name, 8*size, func() func(dst, src reg.Register) {
+	unpacker(name, 8*size, func() func(dst sink, src reg.Register) {
 		split, store, scale := lookup(name, value), quantStore("runs16", runs16), scales(size)
-		return func(dst, src reg.Register) {
+		return func(dst sink, src reg.Register) {
 			var q [4]reg.VecVirtual
 			for h := range 2 {
 				q[2*h], q[2*h+1] = split(fourBlocks(src, at+4*h*size, size))
@@ -130,10 +130,10 @@ func unpackLookup(name string, size, at int, value func(i int) int, scales scali
 
 // unpackFive takes apart blocks of 32 fifth bits at an offset and 16 bytes of nibbles behind them.
 func unpackFive(name string, size, at, zero int, scales scaling) {
-	unpacker(name, 8*size, func() func(dst, src reg.Register) {
+	unpacker(name, 8*size, func() func(dst sink, src reg.Register) {
 		split, store, scale := lookup(name, func(i int) int { return i - zero }), quantStore("runs16", runs16), scales(size)
 		sixteen := eachByte(16)
-		return func(dst, src reg.Register) {
+		return func(dst sink, src reg.Register) {
 			var q [4]reg.VecVirtual
 			for h := range 2 {
 				q[2*h], q[2*h+1] = split(fourBlocks(src, at+4+4*h*size, size))

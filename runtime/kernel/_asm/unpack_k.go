@@ -24,17 +24,17 @@ func nibbles(bytes, mask, offset reg.VecVirtual) (low, high reg.VecVirtual) {
 	return low, high
 }
 
-// storeProducts stores d times integers in lanes.
-func storeProducts(d, ints reg.VecVirtual, to Mem) {
+// product is d times integers in lanes.
+func product(d, ints reg.VecVirtual) reg.VecVirtual {
 	f := ZMM()
 	VCVTDQ2PS(ints, f)
 	VMULPS(d, f, f)
-	VMOVUPS(f, to)
+	return f
 }
 
 // scalesAndMins makes what stores what Q4_K and Q5_K have: twelve bytes of six-bit scales and minima behind two halves.
 // Blocks 0 to 3 have six bits in one byte; 4 to 7 have four bits of a shared byte and the top two bits of 0 to 3's bytes.
-func scalesAndMins() func(dst, src reg.Register) {
+func scalesAndMins() func(dst sink, src reg.Register) {
 	pick := func(name string, at func(b int) int) reg.VecVirtual {
 		return lanesOf(name, func(l int) uint32 { return uint32(4 + at(l/2)) })
 	}
@@ -49,7 +49,7 @@ func scalesAndMins() func(dst, src reg.Register) {
 	low := pick("scaleLow", func(b int) int { return b + b/4*4 })
 	lowMin, high, highMin := pick("minLow", func(b int) int { return b + 4 }), pick("scaleHigh", func(b int) int { return b % 4 }), pick("minHigh", func(b int) int { return b%4 + 4 })
 	mask, top, shift := early("sixOrFour", 63, 15), early("topTwo", 0, 0x30), early("minShift", 0, 4)
-	return func(dst, src reg.Register) {
+	return func(dst sink, src reg.Register) {
 		packed := XMM()
 		VMOVDQU32(Mem{Base: src}, packed)
 		join := func(low, high, shift reg.VecVirtual) reg.VecVirtual {
@@ -64,8 +64,8 @@ func scalesAndMins() func(dst, src reg.Register) {
 			VPTERNLOGD(Imm(andOr), h, mask, v)
 			return v
 		}
-		storeProducts(half16(Mem{Base: src}), join(low, high, nil), Mem{Base: dst, Disp: weightScales})
-		storeProducts(half16(Mem{Base: src, Disp: 2}), join(lowMin, highMin, shift), Mem{Base: dst, Disp: weightMins})
+		dst.put(weightScales, product(half16(Mem{Base: src}), join(low, high, nil)))
+		dst.put(weightMins, product(half16(Mem{Base: src, Disp: 2}), join(lowMin, highMin, shift)))
 	}
 }
 
@@ -81,10 +81,10 @@ func init() {
 }
 
 func unpackQ4_K() {
-	unpacker("Q4_K", 144, func() func(dst, src reg.Register) {
+	unpacker("Q4_K", 144, func() func(dst sink, src reg.Register) {
 		scales, store := scalesAndMins(), quantStore("runs64", runs64)
 		mask, offset := eachByte(0x0f), eachByte(0x80)
-		return func(dst, src reg.Register) {
+		return func(dst sink, src reg.Register) {
 			scales(dst, src)
 			var q [4]reg.VecVirtual
 			for h := range 2 {
@@ -96,12 +96,12 @@ func unpackQ4_K() {
 }
 
 func unpackQ6_K() {
-	unpacker("Q6_K", 210, func() func(dst, src reg.Register) {
+	unpacker("Q6_K", 210, func() func(dst sink, src reg.Register) {
 		store := quantStore("natural", natural)
 		mask, topTwo, offset := eachByte(0x0f), eachByte(0x30), eachByte(96)
 		left := bytesOf("left42", func(i int) byte { return byte(4-i/32*2) * byte(1-i%2) }) // in words
 		right := bytesOf("right02", func(i int) byte { return byte(i/32*2) * byte(1-i%2) })
-		return func(dst, src reg.Register) {
+		return func(dst sink, src reg.Register) {
 			var q [4]reg.VecVirtual
 			for h := range 2 {
 				low, high, top := zmm(Mem{Base: src, Disp: 64 * h}), ZMM(), ZMM()
@@ -120,7 +120,7 @@ func unpackQ6_K() {
 			store(q, dst)
 			scales := ZMM()
 			VPMOVSXBD(Mem{Base: src, Disp: 192}, scales)
-			storeProducts(half16(Mem{Base: src, Disp: 208}), scales, Mem{Base: dst, Disp: weightScales})
+			dst.put(weightScales, product(half16(Mem{Base: src, Disp: 208}), scales))
 		}
 	})
 }

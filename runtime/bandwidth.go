@@ -35,7 +35,7 @@ func tokenBytes(tensors []gguf.TensorInfo, p nn.Params) int64 {
 func (m *Model) TokenBytes() int64 { return m.tokenBytes }
 
 // bandwidthBytes is larger than any cache.
-const bandwidthBytes = 512 << 20
+const bandwidthBytes = 256 << 20
 
 // ReadBandwidth is how many bytes a second threads threads read from memory together, the best of a few runs.
 func ReadBandwidth(threads int) float64 {

@@ -26,6 +26,17 @@ var load = sync.OnceValues(func() (*runtime.Model, error) {
 	return runtime.Load(p, runtime.Options{Context: 256})
 })
 
+// tinyPlan is the trained model's checkpoint.
+func tinyPlan(t *testing.T) *convert.Plan {
+	t.Helper()
+	p, err := convert.NewPlan(os.DirFS(testdata.Path("tiny/tiny-moe-go")), convert.Options{OutType: "bf16", Name: "tiny"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
 // start serves the trained model.
 func start(t *testing.T, opts Options) (*Server, string) {
 	t.Helper()

@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/runtime"
 	"github.com/moeconv/moeconv/runtime/chat"
+	"github.com/moeconv/moeconv/runtime/token"
 )
 
 type chunk struct {
@@ -312,19 +315,52 @@ func checkError(t *testing.T, what string, r *http.Response, data []byte, status
 	}
 }
 
-// TestTools: tools reach the template that is for them.
+// withTemplate is a model with another chat template, and one for tools.
+type withTemplate struct {
+	gguf.Source
+	md *gguf.Metadata
+}
+
+func (w withTemplate) Metadata() *gguf.Metadata { return w.md }
+
+// TestTools: tools reach the template that is for them, variables any; what a template raises is the client's to read.
 func TestTools(t *testing.T) {
-	s, _ := start(t, Options{})
-	var opts runtime.GenerateOptions
-	q := &chatRequest{Messages: json.RawMessage(`[{"role":"user","content":"x"}]`), Tools: json.RawMessage(`[{"type":"function"}]`)}
-	if tools, err := q.tools(); err != nil || tools == nil {
-		t.Errorf("%s, %v", tools, err)
+	p := tinyPlan(t)
+	md := p.Metadata().Clone()
+	md.Set("tokenizer.chat_template", "{% if deny %}{{ raise_exception('denied') }}{% endif %}plain {{ extra }}{{ messages[0].content }}")
+	md.Set("tokenizer.chat_templates", []string{"tool_use"})
+	md.Set("tokenizer.chat_template.tool_use", "tool {{ tools[0].function.name }}")
+	m, err := runtime.Load(withTemplate{p, md}, runtime.Options{Context: 64})
+	if err != nil {
+		t.Fatal(err)
 	}
-	q.ToolChoice = json.RawMessage(`"none"`)
-	if tools, err := q.tools(); err != nil || tools != nil {
-		t.Errorf("with none: %s, %v", tools, err)
+	s, err := New(m, Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := s.prompt(t.Context(), q, &opts); err != nil {
-		t.Error(err)
+	const body = `{"messages":[{"role":"user","content":"hi"}]`
+	for more, want := range map[string]string{
+		``: "plain hi",
+		`,"tools":[{"type":"function","function":{"name":"look"}}]`:                      "tool look",
+		`,"tools":[{"type":"function","function":{"name":"look"}}],"tool_choice":"none"`: "plain hi",
+		`,"chat_template_kwargs":{"extra":"more "}`:                                      "plain more hi",
+		`,"chat_template":"tool_use","tools":[{"function":{"name":"x"}}]`:                "tool x",
+	} {
+		var q chatRequest
+		if err := json.Unmarshal([]byte(body+more+"}"), &q); err != nil {
+			t.Fatal(err)
+		}
+		var opts runtime.GenerateOptions
+		ids, err := s.prompt(t.Context(), &q, &opts)
+		if got := s.tok.Decode(ids, token.Options{}); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", more, got, err, want)
+		}
+	}
+	h := httptest.NewServer(s)
+	defer h.Close()
+	r, data := post(t, h.URL+"/v1/chat/completions", body+`,"chat_template_kwargs":{"deny":true}}`)
+	checkError(t, "denied", r, data, 400, "invalid_value", "messages")
+	if !strings.Contains(string(data), "denied") {
+		t.Errorf("%s", data)
 	}
 }

@@ -15,24 +15,27 @@ func (w workers) run(tasks int, f func(worker, task int)) {
 		}
 		return
 	}
-	j := &job{f: f, tasks: int64(tasks), done: make(chan struct{})}
+	j := &job{f: f, tasks: int64(tasks), workers: int64(n), done: make(chan struct{})}
 	j.left.Store(int64(tasks))
-	for worker := 1; worker < n; worker++ {
-		go j.work(worker)
+	offered.Store(j)
+	for have := int(waiting.Load()); have < n-1; have++ {
+		go help()
 	}
 	j.work(0)
-	for range 200 { // less than a microsecond: others are often about to be done
-		if j.left.Load() == 0 {
-			return
-		}
+	for i := 0; i < waitSteps && j.left.Load() > 0; i++ { // others are often about to be done
 	}
-	<-j.done
+	if j.left.Load() > 0 {
+		<-j.done
+	}
+	offered.CompareAndSwap(j, nil)
 }
 
 // job is tasks being run.
 type job struct {
 	f          func(worker, task int)
 	tasks      int64
+	workers    int64
+	joined     atomic.Int64 // helpers
 	next, left atomic.Int64
 	done       chan struct{} // closed with the last task
 }
@@ -44,6 +47,32 @@ func (j *job) work(worker int) {
 			close(j.done)
 		}
 	}
+}
+
+var (
+	offered atomic.Pointer[job] // the newest job
+	waiting atomic.Int64        // helpers that look for one
+)
+
+// waitSteps is some microseconds: a core that sleeps takes longer to wake, and decode has a job every hundred.
+const waitSteps = 10000
+
+// help works on jobs until none is offered for a while.
+func help() {
+	waiting.Add(1)
+	for i := 0; i < waitSteps; i++ {
+		j := offered.Load()
+		if j == nil || j.next.Load() >= j.tasks || j.joined.Load() >= j.workers-1 {
+			continue
+		}
+		if id := j.joined.Add(1); id < j.workers {
+			waiting.Add(-1)
+			j.work(int(id))
+			waiting.Add(1)
+			i = 0
+		}
+	}
+	waiting.Add(-1)
 }
 
 // grain is the work, in multiplications or so, that is worth handing to another goroutine.

@@ -43,6 +43,7 @@ func TestInterrupts(t *testing.T) {
 	interrupts <- os.Interrupt
 	in <- input{line: "fail"}
 	in <- input{line: "again"}
+	in <- input{} // is taken when the answer is complete
 	interrupts <- os.Interrupt
 	if err := <-done; err != nil {
 		t.Fatal(err)

@@ -54,7 +54,7 @@ func Load(src gguf.Source, opts Options) (*Model, error) {
 	}
 	opts.log(ledger, m.context, params.Context)
 	m.decoder, err = nn.Load(context.Background(), src, nn.Options{
-		Workers: opts.threads(), Context: m.context, Rounded: opts.Activations == ActivationsRounded,
+		Workers: opts.threads(), Context: m.context, Rounded: opts.Activations != ActivationsF32, Integers: opts.Activations == ActivationsIntegers,
 		KV: opts.KV, WeightCache: opts.weightCache(), Compat: opts.Compat, Layers: opts.Layers,
 	})
 	if err != nil {

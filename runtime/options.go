@@ -18,12 +18,20 @@ const (
 	ActivationsRounded Activations = iota
 	// ActivationsF32 keeps inputs as they are.
 	ActivationsF32
+	// ActivationsIntegers is ActivationsRounded with the products computed in integers where the CPU and the weight's
+	// type allow: the same numbers, summed in another order, and faster. Where inputs are rounded the order matters: a
+	// sum that is off by 1e-7 may round to another step, and a router may then choose another expert. So texts are
+	// generated this way, and figures measured with ActivationsRounded.
+	ActivationsIntegers
 )
 
 // String is the name that --activations takes.
 func (a Activations) String() string {
-	if a == ActivationsF32 {
+	switch a {
+	case ActivationsF32:
 		return "f32"
+	case ActivationsIntegers:
+		return "integers"
 	}
 	return "rounded"
 }
@@ -58,7 +66,7 @@ func (o Options) check() error {
 		return fmt.Errorf("runtime: context of %d positions", o.Context)
 	case o.KV != gguf.F32 && o.KV != gguf.F16 && o.KV != gguf.Q8_0:
 		return fmt.Errorf("runtime: KV cache of type %v; F32, F16 and Q8_0 are possible", o.KV)
-	case o.Activations > ActivationsF32:
+	case o.Activations > ActivationsIntegers:
 		return fmt.Errorf("runtime: activations %d", o.Activations)
 	}
 	return nil

@@ -71,7 +71,7 @@ measures how fast all threads read memory, and prints which share of that decodi
 		},
 	}
 	src.register(cmd.Flags(), "auto")
-	run.register(cmd.Flags(), "rounded", "f16")
+	run.register(cmd.Flags(), "integers", "f16")
 	cmd.Flags().BoolVar(&raw, "raw", false, "measure evaluation alone: no text, no sampling")
 	cmd.Flags().IntVar(&pp, "pp", 512, "`TOKENS` evaluated at once")
 	cmd.Flags().IntVar(&tg, "tg", 128, "`TOKENS` evaluated one by one")

@@ -60,7 +60,7 @@ Without a terminal on stdin each line of it is a message.`,
 		},
 	}
 	src.register(cmd.Flags(), "auto")
-	run.register(cmd.Flags(), "rounded", "f16")
+	run.register(cmd.Flags(), "integers", "f16")
 	sampling.register(cmd.Flags(), 0, 0.8)
 	template.register(cmd.Flags())
 	at.register(cmd.Flags())

@@ -67,7 +67,7 @@ are dropped instead.`,
 		},
 	}
 	src.register(cmd.Flags(), "auto")
-	run.register(cmd.Flags(), "rounded", "f16")
+	run.register(cmd.Flags(), "integers", "f16")
 	flags.register(cmd.Flags())
 	at.register(cmd.Flags())
 	return cmd

@@ -30,7 +30,7 @@ type runFlags struct {
 func (r *runFlags) register(f *pflag.FlagSet, activations, kv string) {
 	f.IntVar(&r.threads, "threads", 0, "number of threads (default: all cores)")
 	f.IntVarP(&r.context, "ctx", "c", 0, "positions of the context (default: the model's)")
-	f.StringVar(&r.activations, "activations", activations, "layer inputs: f32, or rounded as llama.cpp rounds them")
+	f.StringVar(&r.activations, "activations", activations, "layer inputs: f32, rounded as llama.cpp rounds them, or integers: the same, multiplied in integers, which is faster")
 	f.StringVar(&r.kv, "kv", kv, "type of the KV cache: f32, f16 or q8_0")
 	f.StringVar(&r.compat, "compat", "llama.cpp", "formulas where the published model's differ from llama.cpp's (Phi-3.5-MoE, GPT-OSS): llama.cpp, or hf")
 	f.BoolVar(&r.cpuMoE, "cpu-moe", false, "place all routed experts in host memory")
@@ -47,8 +47,10 @@ func (r *runFlags) options(cmd *cobra.Command) (runtime.Options, error) {
 		opts.Activations = runtime.ActivationsF32
 	case "rounded":
 		opts.Activations = runtime.ActivationsRounded
+	case "integers":
+		opts.Activations = runtime.ActivationsIntegers
 	default:
-		return opts, usageError{fmt.Errorf("--activations %s: want f32 or rounded", r.activations)}
+		return opts, usageError{fmt.Errorf("--activations %s: want f32, rounded or integers", r.activations)}
 	}
 	switch r.compat {
 	case "llama.cpp":

@@ -73,7 +73,7 @@ and --queue wait, more are refused with status 429.`,
 		},
 	}
 	src.register(cmd.Flags(), "auto")
-	run.register(cmd.Flags(), "rounded", "f16")
+	run.register(cmd.Flags(), "integers", "f16")
 	f := cmd.Flags()
 	f.StringVar(&bind, "bind", "127.0.0.1:11435", "`ADDRESS` to listen on")
 	f.StringVar(&opts.Name, "name", "", "id of the model (default: the name of SRC)")

@@ -14,6 +14,7 @@ type binder struct {
 	tensors  []gguf.TensorInfo
 	byName   map[string]int
 	rounded  bool
+	integers bool
 	matrices []*matrix // to load
 	vectors  []pending // to load
 	errs     []error
@@ -80,6 +81,7 @@ func (b *binder) matrix(name string, required bool, shape ...int) *matrix {
 	m.stack = m.rows
 	if b.rounded {
 		m.dot = kernel.DotType(t.Type)
+		m.ints = b.integers && kernel.Integer(t.Type)
 	}
 	b.matrices = append(b.matrices, m)
 	return m

@@ -15,6 +15,7 @@ type Options struct {
 	Workers     int       // 1 or more
 	Context     int       // positions a State holds
 	Rounded     bool      // inputs are rounded to the reference's dot-product types
+	Integers    bool      // and multiplied in integers where kernels can
 	KV          gguf.Type // of the KV cache: F32, F16 or Q8_0
 	WeightCache int64     // bytes of decoded weights
 	Compat      Compat    // whose formulas
@@ -57,7 +58,7 @@ func Load(ctx context.Context, src gguf.Source, opts Options) (*Decoder, error) 
 	if opts.Compat == CompatHF {
 		p.Original = original(src, p)
 	}
-	b := &binder{tensors: src.Tensors(), byName: map[string]int{}, rounded: opts.Rounded}
+	b := &binder{tensors: src.Tensors(), byName: map[string]int{}, rounded: opts.Rounded, integers: opts.Integers}
 	for _, t := range b.tensors {
 		if err := t.Check(); err != nil {
 			return nil, fmt.Errorf("nn: %w", err)

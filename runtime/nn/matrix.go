@@ -16,6 +16,7 @@ type matrix struct {
 	first      int       // of which the matrix begins with this one,
 	of         *matrix   // if it is a part of another
 	dot        gguf.Type // type that inputs are rounded to; F32: not at all
+	ints       bool      // rounded inputs are multiplied in integers
 
 	decode  func(dst []float32, src []byte)
 	encoded []byte    // rows in the tensor's type; nil where decoded
@@ -79,7 +80,7 @@ func (m *matrix) integer() bool {
 	if m.of != nil {
 		m = m.of
 	}
-	return m.decoded == nil && m.dot != gguf.F32 && kernel.Integer(m.info.Type)
+	return m.decoded == nil && m.dot != gguf.F32 && m.ints
 }
 
 // tile computes the product's rows from r on.

@@ -76,7 +76,6 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 	if err := j.outputs(ctx); err != nil {
 		return j.report, err
 	}
-	j.report.stage("quantize", fmt.Sprintf("%d files, %d bytes written by this run", len(j.report.Outputs), j.report.Written))
 	if j.reaches("verify") {
 		if err := j.verify(ctx); err != nil {
 			return j.report, err

@@ -1,7 +1,5 @@
 package expert
 
-import "fmt"
-
 // Placement regexes, to be searched for in tensor names; the first two are
 // llama.cpp's for --cpu-moe and --n-cpu-moe.
 const (
@@ -10,6 +8,3 @@ const (
 	// SharedPattern matches tensors of shared experts.
 	SharedPattern = `\.ffn_(up|down|gate|gate_up)_shexp`
 )
-
-// LayerPattern matches tensors of the routed experts of one layer.
-func LayerPattern(layer int) string { return fmt.Sprintf(`blk\.%d`, layer) + Pattern }

@@ -180,11 +180,13 @@ func jsonFloat(f float64) string {
 	}
 }
 
+// shortEscapes are those of one letter.
+var shortEscapes = map[rune]string{'"': `\"`, '\\': `\\`, '\n': `\n`, '\r': `\r`, '\t': `\t`, '\f': `\f`, '\b': `\b`}
+
 func (s jsonStyle) quote(b *strings.Builder, text string) {
-	short := map[rune]string{'"': `\"`, '\\': `\\`, '\n': `\n`, '\r': `\r`, '\t': `\t`, '\f': `\f`, '\b': `\b`}
 	b.WriteByte('"')
 	for _, r := range text {
-		switch e, ok := short[r]; {
+		switch e, ok := shortEscapes[r]; {
 		case ok:
 			b.WriteString(e)
 		case r < ' ' || s.ascii && r > '~' && r < 0x10000:

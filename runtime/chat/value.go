@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/big"
@@ -183,11 +184,11 @@ func compareNumbers(a, b value) int {
 	j, g, bInt, _ := number(b)
 	switch {
 	case aInt && bInt:
-		return cmp(i, j)
+		return cmp.Compare(i, j)
 	case math.IsNaN(f) || math.IsNaN(g):
 		return 2
 	case aInt == bInt || math.IsInf(f, 0) || math.IsInf(g, 0):
-		return cmp(f, g)
+		return cmp.Compare(f, g)
 	}
 	return exact(i, f, aInt).Cmp(exact(j, g, bInt))
 }
@@ -197,16 +198,6 @@ func exact(i int64, f float64, isInt bool) *big.Float {
 		return new(big.Float).SetInt64(i)
 	}
 	return new(big.Float).SetFloat64(f)
-}
-
-func cmp[T int64 | float64 | int](a, b T) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // order is Python's comparison of a and b: -1, 0, 1, or 2 for unordered numbers; types that cannot be ordered are an error.
@@ -239,7 +230,7 @@ func (x *exec) orderItems(op string, a, b []value) (int, error) {
 			return x.order(op, a[i], b[i])
 		}
 	}
-	return cmp(len(a), len(b)), nil
+	return cmp.Compare(len(a), len(b)), nil
 }
 
 // err says that the undefined thing is.

@@ -166,8 +166,7 @@ func (s *Server) chatCompletions(r *http.Request, out *response) error {
 		return err
 	}
 	for _, c := range choices {
-		reason := finishReason(c.done.Reason)
-		cc := chatChoice{Index: c.index, Message: &chatMessage{"assistant", c.done.Text}, FinishReason: &reason}
+		cc := chatChoice{Index: c.index, Message: &chatMessage{"assistant", c.done.Text}, FinishReason: reasonOf(c.done.Reason)}
 		if opts.Logprobs {
 			cc.Logprobs = s.chatLogprobs(c.tokens)
 		}
@@ -180,37 +179,26 @@ func (s *Server) chatCompletions(r *http.Request, out *response) error {
 // streamChat sends one event a token; the first brings the role, the last the reason.
 func (s *Server) streamChat(ctx context.Context, out *response, q *chatRequest, prompts [][]int32, opts runtime.GenerateOptions, doc chatResponse) error {
 	doc.Object = "chat.completion.chunk"
-	withUsage := q.StreamOptions != nil && q.StreamOptions.IncludeUsage
-	if withUsage {
+	if q.StreamOptions.usage() {
 		doc.Usage = json.RawMessage("null")
 	}
-	var usage Usage
 	begun := -1
-	_, err := s.run(ctx, "messages", prompts, q.choices(), opts, &usage, func(index int, t runtime.Token) error {
-		cc := chatChoice{Index: index, Delta: &chatMessage{Content: t.Text}}
+	each := func(index int, t runtime.Token) any {
+		cc := chatChoice{Index: index, Delta: &chatMessage{Content: t.Text}, FinishReason: reasonOf(t.Reason)}
 		if index != begun {
 			cc.Delta.Role, begun = "assistant", index
 		}
 		if opts.Logprobs {
 			cc.Logprobs = s.chatLogprobs([]runtime.Token{t})
 		}
-		if t.Reason != "" {
-			reason := finishReason(t.Reason)
-			cc.FinishReason = &reason
-		}
 		doc.Choices = []chatChoice{cc}
-		return out.event(doc)
-	})
-	if err != nil {
-		return err
+		return doc
 	}
-	if withUsage {
-		doc.Choices, doc.Usage = []chatChoice{}, usage
-		if err := out.event(doc); err != nil {
-			return err
-		}
+	last := func(u Usage) any {
+		doc.Choices, doc.Usage = []chatChoice{}, u
+		return doc
 	}
-	return out.done()
+	return s.stream(ctx, out, "messages", prompts, q.choices(), opts, q.StreamOptions, each, last)
 }
 
 // chatLogprobs leaves out the token that ends an answer and is no part of it.

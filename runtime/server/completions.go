@@ -161,8 +161,7 @@ func (s *Server) completions(r *http.Request, out *response) error {
 		return err
 	}
 	for _, c := range choices {
-		reason := finishReason(c.done.Reason)
-		cc := completionChoice{Index: c.index, Text: c.done.Text, FinishReason: &reason}
+		cc := completionChoice{Index: c.index, Text: c.done.Text, FinishReason: reasonOf(c.done.Reason)}
 		if opts.Logprobs {
 			cc.Logprobs, _ = s.completionLogprobs(c.tokens, 0)
 		}
@@ -173,37 +172,26 @@ func (s *Server) completions(r *http.Request, out *response) error {
 }
 
 func (s *Server) streamCompletions(ctx context.Context, out *response, q *completionRequest, ids [][]int32, opts runtime.GenerateOptions, doc completionResponse) error {
-	withUsage := q.StreamOptions != nil && q.StreamOptions.IncludeUsage
-	if withUsage {
+	if q.StreamOptions.usage() {
 		doc.Usage = json.RawMessage("null")
 	}
-	var usage Usage
 	offset, begun := 0, -1
-	_, err := s.run(ctx, "prompt", ids, q.choices(), opts, &usage, func(index int, t runtime.Token) error {
-		cc := completionChoice{Index: index, Text: t.Text}
+	each := func(index int, t runtime.Token) any {
+		cc := completionChoice{Index: index, Text: t.Text, FinishReason: reasonOf(t.Reason)}
 		if index != begun {
 			offset, begun = 0, index
 		}
 		if opts.Logprobs {
 			cc.Logprobs, offset = s.completionLogprobs([]runtime.Token{t}, offset)
 		}
-		if t.Reason != "" {
-			reason := finishReason(t.Reason)
-			cc.FinishReason = &reason
-		}
 		doc.Choices = []completionChoice{cc}
-		return out.event(doc)
-	})
-	if err != nil {
-		return err
+		return doc
 	}
-	if withUsage {
-		doc.Choices, doc.Usage = []completionChoice{}, usage
-		if err := out.event(doc); err != nil {
-			return err
-		}
+	last := func(u Usage) any {
+		doc.Choices, doc.Usage = []completionChoice{}, u
+		return doc
 	}
-	return out.done()
+	return s.stream(ctx, out, "prompt", ids, q.choices(), opts, q.StreamOptions, each, last)
 }
 
 // completionLogprobs counts offsets in bytes from offset on, and returns the next one.

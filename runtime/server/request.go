@@ -37,6 +37,9 @@ type options struct {
 	IncludeUsage bool `json:"include_usage"`
 }
 
+// usage reports whether a stream ends with what it used.
+func (o *options) usage() bool { return o != nil && o.IncludeUsage }
+
 // texts is a text or a list of texts.
 type texts []string
 
@@ -148,6 +151,15 @@ func (u *Usage) add(g runtime.Generation, first bool) {
 	}
 	u.CompletionTokens += g.Tokens
 	u.TotalTokens = u.PromptTokens + u.CompletionTokens
+}
+
+// reasonOf is finishReason in documents, null while there is no reason yet.
+func reasonOf(reason string) *string {
+	if reason == "" {
+		return nil
+	}
+	word := finishReason(reason)
+	return &word
 }
 
 // finishReason is the API's word for a reason.

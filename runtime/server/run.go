@@ -68,3 +68,18 @@ func overContext(param string, err error) error {
 	}
 	return err
 }
+
+// stream is run with an event for each token, and one for the usage at the end if o asks for it; each and last make them.
+func (s *Server) stream(ctx context.Context, out *response, param string, prompts [][]int32, n int, opts runtime.GenerateOptions, o *options, each func(index int, t runtime.Token) any, last func(Usage) any) error {
+	var usage Usage
+	_, err := s.run(ctx, param, prompts, n, opts, &usage, func(index int, t runtime.Token) error { return out.event(each(index, t)) })
+	if err != nil {
+		return err
+	}
+	if o.usage() {
+		if err := out.event(last(usage)); err != nil {
+			return err
+		}
+	}
+	return out.done()
+}

@@ -8,6 +8,9 @@ import (
 	"github.com/moeconv/moeconv/gguf"
 )
 
+// errLeft sends what an encoder was given to the portable form.
+var errLeft = errors.New("block: left to the portable form")
+
 // batch makes codec functions of kernels that work on groups of a fixed number of blocks. A kernel returns how many groups it
 // did before one that it leaves to the portable form. The last group overlaps the one before; rows shorter than a group are
 // the portable form's.
@@ -31,12 +34,8 @@ func (b batch) encode(kernel func(dst *byte, src *float32, groups int) int) func
 			done := kernel(&d[0], &s[0], groups)
 			at += done * b.blocks
 			if done < groups {
-				err := portable(d[done*size:(done+1)*size], s[done*n:(done+1)*n], nil)
-				if ve := (*ValueError)(nil); errors.As(err, &ve) {
-					ve.Column += at * b.t.BlockLen()
-				}
-				if err != nil {
-					return err
+				if portable(d[done*size:(done+1)*size], s[done*n:(done+1)*n], nil) != nil {
+					return errLeft
 				}
 				at += b.blocks
 			}

@@ -21,11 +21,12 @@ var formNames = [forms]string{"generic", "avx2", "avx512"}
 // kernels are a codec's functions for one form. A nil function leaves the one of the form before.
 // encode has the contract of a registered Codec.Encode: lengths fit, values and weights are finite.
 // Kernels give up on blocks where they could differ from the portable form (sums that overflow,
-// roundings out of range, scales that are not finite), and leave those to it, errors too.
+// roundings out of range, scales that are not finite), and leave those to it. Whatever error an encoder returns,
+// errLeft by custom, the portable form then does all of it once more: it alone says what is wrong, and where.
 type kernels struct {
 	encode func(dst []byte, src, importance []float32) error
 	decode func(dst []float32, src []byte)
-	// rows is encode of rows of ne0 under one row's importance. It sets the row of a *ValueError.
+	// rows is encode of rows of ne0 under one row's importance.
 	rows func(dst []byte, src []float32, ne0 int, importance []float32) error
 	// validate has the contract of Codec.Validate.
 	validate func(src []byte) error

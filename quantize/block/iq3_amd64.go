@@ -138,7 +138,7 @@ func (k kernelsIQ3) encode(dst []byte, src, importance []float32) error {
 			}
 			xs := (*[len256]float32)(x[i*len256:])
 			if bad := k.finish(dst[(b+i)*size:(b+i+1)*size], (*[8]fitIQ3)(fits[8*i:]), xs, weights); bad != 0 {
-				return badScale(k.t, xs[:], (b+i)*len256, bad)
+				return errLeft
 			}
 		}
 	}

@@ -177,16 +177,13 @@ func (e *minEncoder) finish(s *minScratch, y []byte, x, importance []float32, at
 			e.head(y[b*size:(b+1)*size], s, n*b)
 			continue
 		}
-		row, column := (at+b*len256)/ne0, (at+b*len256)%ne0
 		xb := (*[len256]float32)(x[b*len256:])
 		var w *[len256]float32
 		if importance != nil {
-			w = (*[len256]float32)(importance[column:])
+			w = (*[len256]float32)(importance[(at+b*len256)%ne0:])
 		}
 		if bad := e.portable(y[b*size:(b+1)*size], xb, w); bad != 0 {
-			err := badScale(e.t, xb[:], column, bad)
-			err.Row = row
-			return err
+			return errLeft
 		}
 	}
 	return nil

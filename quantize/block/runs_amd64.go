@@ -95,7 +95,7 @@ func (c *runCodec) encode(dst []byte, src, importance []float32) error {
 				bad = c.portable(y, xb, (*[len256]float32)(w[b*len256:]))
 			}
 			if bad != 0 {
-				return badScale(c.t, xb[:], at+b*len256, bad)
+				return errLeft
 			}
 		}
 	}

@@ -85,16 +85,9 @@ func batches256(t gguf.Type, n int, dst []byte, src []float32, ne0 int, importan
 				wb = (*[len256]float32)(importance[(column+b*len256)%ne0:])
 			}
 			if bad := portable(y[b*size:(b+1)*size], xb, wb); bad != 0 {
-				err := badScale(t, xb[:], at+b*len256, bad)
-				return inRow(err.Column/ne0, ne0, err)
+				return errLeft
 			}
 		}
 	}
 	return nil
-}
-
-// inRow gives an error its row. Its column may count those of rows before.
-func inRow(r, ne0 int, err *ValueError) error {
-	err.Row, err.Column = r, err.Column%ne0
-	return err
 }

@@ -50,7 +50,7 @@ func (c weighted32) rows(dst []byte, src []float32, ne0 int, importance []float3
 		runSums(sums[:len(some)/ne0], some, ne0, c.wide)
 		for i := range len(some) / ne0 {
 			r := first + i
-			if err := c.row(dst[r*size:(r+1)*size], some[i*ne0:(i+1)*ne0], importance, sums[i]/float32(ne0), r); err != nil {
+			if err := c.row(dst[r*size:(r+1)*size], some[i*ne0:(i+1)*ne0], importance, sums[i]/float32(ne0)); err != nil {
 				return err
 			}
 		}
@@ -58,9 +58,9 @@ func (c weighted32) rows(dst []byte, src []float32, ne0 int, importance []float3
 	return nil
 }
 
-func (c weighted32) row(dst []byte, src, importance []float32, sigma2 float32, r int) error {
+func (c weighted32) row(dst []byte, src, importance []float32, sigma2 float32) error {
 	if sigma2-sigma2 != 0 { // no block of the row would be encoded
-		return inRow(r, len(src), badScale(c.t, src, 0, sigma2))
+		return errLeft
 	}
 	const together = 32 * len32
 	size := c.t.BlockSize()
@@ -74,7 +74,7 @@ func (c weighted32) row(dst []byte, src, importance []float32, sigma2 float32, r
 			xb := (*[len32]float32)(x[b*len32:])
 			weigh(weights[:], xb[:], w[b*len32:(b+1)*len32], sigma2)
 			if bad := c.portable(y[b*size:(b+1)*size], xb, &weights); bad != 0 {
-				return inRow(r, len(src), badScale(c.t, xb[:], at+b*len32, bad))
+				return errLeft
 			}
 		}
 	}

@@ -36,6 +36,7 @@ type Subject struct {
 
 	model, reference *runtime.Model
 	measured         *Measurement
+	nmse             map[place]float64 // of routed experts, see noteExpert
 }
 
 // Measurement is what one pass over the text yields.
@@ -90,6 +91,9 @@ func Run(ctx context.Context, s *Subject, checks []Check) (*Report, error) {
 	}
 	rep.judge()
 	rep.Measured = s.measured
+	if s.Source != nil {
+		rep.Experts = s.experts(rep.Checks)
+	}
 	rep.Seconds = time.Since(start).Seconds()
 	return rep, nil
 }
@@ -116,7 +120,7 @@ func (s *Subject) close() {
 	if s.reference != nil {
 		s.reference.Close()
 	}
-	s.model, s.reference, s.measured = nil, nil, nil
+	s.model, s.reference, s.measured, s.nmse = nil, nil, nil, nil
 }
 
 // Model is the file, loaded once for all checks, with the reference's rounding of activations.

@@ -29,6 +29,9 @@ type DivergenceResult struct {
 	BasePPL  PerplexityResult `json:"base_ppl"`
 	Ratio    float64          `json:"ppl_ratio"` // PPL over BasePPL
 	RatioErr float64          `json:"ppl_ratio_error"`
+
+	// ChunkMeans are the mean KL divergences of the chunks, in the text's order: files over the same chunks are compared pairwise.
+	ChunkMeans []float64 `json:"chunk_means,omitempty"`
 }
 
 // Baseline is a base model's answers over a text, to hold other models against. Where they fit in the budget
@@ -260,6 +263,14 @@ func (t *text) statistics(all []position) DivergenceResult {
 		PPL:     t.result(nll), BasePPL: t.result(base),
 	}
 	r.Mean, r.Error = kld.mean()
+	for chunk := range slices.Chunk(all, t.scored()) {
+		var m moments
+		for _, p := range chunk {
+			m.add(p.kld)
+		}
+		mean, _ := m.mean()
+		r.ChunkMeans = append(r.ChunkMeans, mean)
+	}
 	squares, _ := dp2.mean()
 	r.RMSDeltaP = math.Sqrt(squares)
 	m, me := nll.mean()

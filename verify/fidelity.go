@@ -197,6 +197,7 @@ func (s *Subject) reportCompared(r *Result, tensors []gguf.TensorInfo, units []u
 			r.Find(Problem{Tensor: t.Name, Expert: u.expert, Message: c.err.Error()})
 		default:
 			nmse := c.nmse()
+			s.noteExpert(t.Name, u.expert, nmse)
 			key := "nmse_" + t.Type.String()
 			r.figure(key, max(nmse, float64(r.Figures[key])))
 			if ratio := nmse / bound; ratio > share {

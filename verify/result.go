@@ -94,8 +94,12 @@ type Result struct {
 	Seconds   float64           `json:"seconds"`
 	Figures   map[string]Number `json:"figures,omitempty"`  // further numbers by name
 	Problems  []Problem         `json:"problems,omitempty"` // the first maxProblems
+	Prompt    string            `json:"prompt,omitempty"`   // what a probe asked
 	Output    string            `json:"output,omitempty"`   // a probe's answer
+	Original  string            `json:"original,omitempty"` // the source model's answer to the same
 	Count     int               `json:"problem_count"`      // all problems
+
+	experts []Problem // those of single experts, all of them
 }
 
 // maxProblems bounds the problems listed in a result; a file full of NaN has millions.
@@ -117,6 +121,9 @@ func failure(err error) Result { return NewResult(Fail, err.Error()) }
 // Find files a problem under the result and lowers its status.
 func (r *Result) Find(p Problem) {
 	r.Count++
+	if p.Expert >= 0 && p.Tensor != "" {
+		r.experts = append(r.experts, p)
+	}
 	if len(r.Problems) < maxProblems {
 		r.Problems = append(r.Problems, p)
 	}
@@ -159,6 +166,7 @@ type Report struct {
 	Status  Status   `json:"status"` // the worst of the checks'
 	Notes   []string `json:"notes,omitempty"`
 	Checks  []Result `json:"checks"`
+	Experts *Experts `json:"experts,omitempty"` // nil for a file that has none, or that could not be opened
 	Seconds float64  `json:"seconds"`
 
 	Measured *Measurement `json:"-"` // the figures behind the checks on the text, nil where none ran

@@ -154,7 +154,10 @@ func (p Probe) ask(ctx context.Context, m *runtime.Model) (Answer, error) {
 // Judge applies all criteria to an answer. The headline figure is the repetition score, held against its failing bound.
 func (p Probe) Judge(a Answer) verify.Result {
 	r := verify.NewResult(verify.Pass, "")
-	r.Output = a.Text
+	r.Prompt, r.Output = a.Prompt, a.Text
+	if a.Source != nil {
+		r.Original = a.Source.Text
+	}
 	var bad, good []string
 	for _, c := range p.Criteria {
 		f := c.Judge(a)

@@ -38,6 +38,7 @@ var imports = map[string]string{
 	"runtime/server":      "gguf runtime runtime/token runtime/sample runtime/chat",
 	"verify":              "gguf gguf/names gguf/expert convert convert/family quantize quantize/block runtime runtime/token runtime/sample",
 	"verify/probe":        "verify runtime runtime/token runtime/sample gguf",
+	"verify/evidence":     "",
 	"recipes/hub":         "",
 	"recipes":             "recipes/hub gguf gguf/names gguf/expert convert convert/family quantize quantize/imatrix runtime runtime/offload runtime/sample verify verify/probe testdata go.yaml.in/yaml/v3",
 	"testdata":            "",

@@ -97,7 +97,7 @@ const slowRate = 200e6
 // as the slowest of them alone.
 func TestSlowSource(t *testing.T) {
 	schemes := []string{"Q8_0", "Q4_0", "Q5_1"}
-	rounds := 15 // other tests share the cores
+	rounds := 15         // other tests share the cores
 	if testing.Short() { // times are left to the full test
 		rounds, schemes = 1, schemes[:2]
 	}

@@ -34,9 +34,23 @@ type Subject struct {
 	Workers  int             // for checks on weights; 0: Runtime.Threads, or one a CPU
 	Progress func(check string, done, total int64)
 
-	model, reference *runtime.Model
-	measured         *Measurement
-	nmse             map[place]float64 // of routed experts, see noteExpert
+	model    *runtime.Model
+	shared   *shared // with the other files of a set; the subject's own while it is nil
+	measured *Measurement
+	nmse     map[place]float64 // of routed experts, see noteExpert
+}
+
+// shared is what the files of a set are held against, loaded and run once for all of them.
+type shared struct {
+	reference *runtime.Model
+	ends      *endings
+}
+
+func (s *shared) close() {
+	if s.reference != nil {
+		s.reference.Close()
+	}
+	s.reference = nil
 }
 
 // Measurement is what one pass over the text yields.
@@ -60,6 +74,7 @@ func Standard() []Check {
 		{Name: "kld", Run: checkDivergence},
 		{Name: "perplexity", Run: checkPerplexity},
 		{Name: "coverage", Run: checkCoverage},
+		{Name: "ends", Run: checkEnds},
 	}
 }
 
@@ -67,6 +82,9 @@ func Standard() []Check {
 // not applicable. The error is ctx's alone; everything else is a Result.
 func Run(ctx context.Context, s *Subject, checks []Check) (*Report, error) {
 	defer s.close()
+	if s.shared == nil {
+		defer func() { s.common().close() }()
+	}
 	rep := &Report{Name: s.Name, Scheme: s.Scheme, Status: Pass}
 	start := time.Now()
 	broken := ""
@@ -117,10 +135,15 @@ func (s *Subject) close() {
 	if s.model != nil {
 		s.model.Close()
 	}
-	if s.reference != nil {
-		s.reference.Close()
+	s.model, s.measured, s.nmse = nil, nil, nil
+}
+
+// common is what s shares with the other files of its set; of its own where it has none.
+func (s *Subject) common() *shared {
+	if s.shared == nil {
+		s.shared = &shared{}
 	}
-	s.model, s.reference, s.measured, s.nmse = nil, nil, nil, nil
+	return s.shared
 }
 
 // Model is the file, loaded once for all checks, with the reference's rounding of activations.
@@ -138,10 +161,10 @@ func (s *Subject) ReferenceModel() (*runtime.Model, error) {
 		return nil, fmt.Errorf("verify: %s: no reference", s.Name)
 	}
 	var err error
-	if s.reference == nil {
-		s.reference, err = s.load(s.Reference, runtime.ActivationsF32, nil)
+	if c := s.common(); c.reference == nil {
+		c.reference, err = s.load(s.Reference, runtime.ActivationsF32, nil)
 	}
-	return s.reference, err
+	return s.shared.reference, err
 }
 
 func (s *Subject) load(src gguf.Source, a runtime.Activations, log func(string)) (*runtime.Model, error) {

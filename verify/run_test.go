@@ -71,7 +71,7 @@ func TestRunOverSoundFile(t *testing.T) {
 
 func TestRunWithoutSource(t *testing.T) {
 	r := run(t, &Subject{Name: "tiny", Scheme: "Q8_0", Source: tinyAs(t, "Q8_0"), Text: validText(t), Context: 128, Chunks: 1})
-	if r.Status != Warn || len(r.Notes) != 1 || statuses(r) != "stored n/a, fidelity n/a, logits n/a, kld n/a, perplexity n/a" {
+	if r.Status != Warn || len(r.Notes) != 1 || statuses(r) != "stored n/a, fidelity n/a, logits n/a, kld n/a, perplexity n/a, ends n/a" {
 		t.Errorf("%s", strings.Join(r.Lines(), "\n"))
 	}
 	if p, _ := r.Check("perplexity"); !p.Figure.Valid() || p.Threshold.Valid() {
@@ -82,7 +82,7 @@ func TestRunWithoutSource(t *testing.T) {
 func TestRunWithoutText(t *testing.T) {
 	m := tinyAs(t, "Q8_0")
 	r := run(t, &Subject{Name: "tiny", Scheme: "Q8_0", Source: m, Reference: tinyPlan(t)})
-	if r.Status != Pass || statuses(r) != "stored n/a, kld n/a, perplexity n/a, coverage n/a" {
+	if r.Status != Pass || statuses(r) != "stored n/a, kld n/a, perplexity n/a, coverage n/a, ends n/a" {
 		t.Errorf("%s", strings.Join(r.Lines(), "\n"))
 	}
 }

@@ -20,7 +20,7 @@ func str(v value) string {
 }
 
 // maxText ends the writing of a value that holds others many times over; whoever prints or keeps it checks its length.
-const maxText = 64 << 20
+var maxText = 64 << 20
 
 // repr is Python's repr(v).
 func repr(v value) string {

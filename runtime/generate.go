@@ -25,10 +25,8 @@ type GenerateOptions struct {
 	IgnoreEOG bool           // go on where the model would end
 	Logprobs  bool           // find each token's probability, before penalties and temperature
 	Top       int            // with Logprobs: and those of so many most likely tokens
-	Shift     bool           // in a full session drop the oldest tokens (Session.Shift) and go on
+	Shift     bool           // in a full session drop the oldest tokens and go on
 	Keep      int            // with Shift: never drop this many tokens at the beginning
-	// PromptBatch is how many tokens of the prompt a Step evaluates; 0: all.
-	PromptBatch int
 	// OnToken is called for each token, the one that ends the answer too.
 	OnToken func(Token)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/moeconv/moeconv/runtime/token"
 )
 
-// Generator is a generation in steps, so that several can take turns. Its session is its own until it is done.
+// Generator is a generation in steps, which several can take together (Batch). Its session is its own until it is done.
 type Generator struct {
 	g       Generation
 	opts    GenerateOptions
@@ -55,43 +55,78 @@ func NewGenerator(s *Session, prompt []int32, opts GenerateOptions) (*Generator,
 // Generation is what was written so far.
 func (g *Generator) Generation() Generation { return g.g }
 
-// Step evaluates a part of the prompt, or a token, and draws the next token. After done or an error it is not called again.
+// Done reports whether the generation has ended.
+func (g *Generator) Done() bool { return g.g.Reason != "" }
+
+// Step evaluates what is left of the prompt, or a token, and draws the next token. After done or an error it is not
+// called again.
 func (g *Generator) Step(ctx context.Context) (done bool, err error) {
+	tokens, err := g.next(g.s.m.context)
+	if err != nil {
+		return false, err
+	}
+	out, err := g.s.state.Eval(ctx, tokens, g.first(tokens), false)
+	if err != nil {
+		return false, fmt.Errorf("runtime: %w", err)
+	}
+	err = g.took(tokens, out.Logits)
+	return g.Done(), err
+}
+
+// next is what to evaluate, at most n tokens.
+func (g *Generator) next(n int) ([]int32, error) {
 	if g.start.IsZero() {
 		g.start = time.Now()
 		g.began = g.start
 	}
-	if g.g.Tokens > 0 {
-		defer func() { g.g.Time = time.Since(g.start) }()
-	}
-	if n := g.opts.PromptBatch; n > 0 && len(g.pending) > n {
-		_, err := g.s.Eval(ctx, g.pending[:n], WantNone)
-		if err == nil {
-			g.pending = g.pending[n:]
-		}
-		return false, err
-	}
-	if g.opts.Shift && g.g.Tokens > 0 && g.s.Len() == g.s.m.context {
-		if err := g.s.Shift(ctx, g.opts.Keep); err != nil {
-			return false, err
+	if g.opts.Shift && g.g.Tokens > 0 && len(g.pending) == 1 && g.s.Len() == g.s.m.context {
+		if err := g.shift(); err != nil {
+			return nil, err
 		}
 	}
-	out, err := g.s.Eval(ctx, g.pending, WantLast)
+	tokens := g.pending[:min(n, len(g.pending))]
+	return tokens, g.s.check(tokens)
+}
+
+// shift makes room in the text: it keeps the first tokens and the newer half of the others, which are evaluated anew, so
+// that the text goes on as if what was dropped had never been there.
+func (g *Generator) shift() error {
+	text, err := shifted(g.s.tokens, g.opts.Keep, g.s.Len())
 	if err != nil {
-		return false, err
+		return err
 	}
+	g.s.truncate(g.opts.Keep)
+	g.pending = append(text[g.opts.Keep:], g.pending...)
+	return nil
+}
+
+// first is the index of the first of tokens whose logits are wanted.
+func (g *Generator) first(tokens []int32) int {
+	if len(tokens) < len(g.pending) {
+		return len(tokens)
+	}
+	return len(tokens) - 1
+}
+
+// took is called when tokens have been evaluated.
+func (g *Generator) took(tokens []int32, logits [][]float32) error {
+	g.s.tokens = append(g.s.tokens, tokens...)
+	if g.pending = g.pending[len(tokens):]; len(g.pending) > 0 {
+		return nil
+	}
+	now := time.Now()
 	if g.g.Tokens == 0 {
-		g.g.PromptTime = time.Since(g.start)
-		g.start = time.Now()
+		g.g.PromptTime = now.Sub(g.start)
+		g.start = now
 	}
-	return g.draw(out.Last())
+	return g.draw(logits[0])
 }
 
 // draw chooses a token and makes it a part of the text.
-func (g *Generator) draw(logits []float32) (done bool, err error) {
+func (g *Generator) draw(logits []float32) error {
 	id := g.sampler.Next(logits)
 	if id < 0 {
-		return false, fmt.Errorf("runtime: position %d: no token can be drawn", g.s.Len())
+		return fmt.Errorf("runtime: position %d: no token can be drawn", g.s.Len())
 	}
 	t := Token{ID: id}
 	if g.opts.Logprobs {
@@ -111,11 +146,14 @@ func (g *Generator) draw(logits []float32) (done bool, err error) {
 	}
 	g.g.Text += t.Text
 	g.g.Reason = t.Reason
+	if g.g.Tokens > 1 {
+		g.g.Time = time.Since(g.start)
+	}
 	if g.opts.OnToken != nil {
 		t.Time = time.Since(g.began)
 		g.opts.OnToken(t)
 	}
-	return t.Reason != "", nil
+	return nil
 }
 
 // push is the text that is final with id, and why it is the last token, if it is.

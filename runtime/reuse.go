@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"context"
 	"fmt"
 	"slices"
 )
@@ -26,17 +25,10 @@ func (s *Session) Reuse(tokens []int32) (rest []int32) {
 	return tokens[n:]
 }
 
-// Shift makes room in the text: it keeps the first keep tokens and the newer half of the others, which are evaluated
-// anew, so that the text goes on as if what was dropped had never been there.
-// When it fails, the text ends with the tokens kept.
-func (s *Session) Shift(ctx context.Context, keep int) error {
-	text, err := shifted(s.tokens, keep, s.Len())
-	if err != nil {
-		return err
-	}
-	s.truncate(keep)
-	_, err = s.Eval(ctx, text[keep:], WantNone)
-	return err
+// CopyText makes the session's text that of another session of the same model, without evaluating it.
+func (s *Session) CopyText(from *Session) {
+	s.state.CopyText(from.state)
+	s.tokens = append(s.tokens[:0], from.tokens...)
 }
 
 // shifted is a text without its oldest tokens after the first keep: as many are left that half of what a context has

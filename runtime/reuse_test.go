@@ -79,17 +79,6 @@ func TestShift(t *testing.T) {
 	}
 }
 
-// TestPromptBatch: a prompt in pieces gives the same text.
-func TestPromptBatch(t *testing.T) {
-	m, tok := tiny(t, Options{})
-	ids := prompt(t, tok, "package main\n\nimport (\n\t\"fmt\"\n)\n\nfunc main() {")
-	want := generate(t, m.NewSession(), ids, GenerateOptions{MaxTokens: 12})
-	g := generate(t, m.NewSession(), ids, GenerateOptions{MaxTokens: 12, PromptBatch: 3})
-	if !slices.Equal(g.IDs, want.IDs) || g.PromptTokens != len(ids) {
-		t.Errorf("%+v, want %+v", g, want)
-	}
-}
-
 // TestTokenEvents: one event a token, their texts make the text, and the last says why it ended.
 func TestTokenEvents(t *testing.T) {
 	m, tok := tiny(t, Options{})

@@ -74,14 +74,8 @@ func (s *Session) Eval(ctx context.Context, tokens []int32, want Want) (*Output,
 	if len(tokens) == 0 {
 		return nil, fmt.Errorf("runtime: no tokens to evaluate")
 	}
-	if len(tokens) > s.m.context-s.Len() {
-		return nil, &ContextError{s.Len(), len(tokens), s.m.context}
-	}
-	vocab := s.m.VocabSize()
-	for i, id := range tokens {
-		if id < 0 || int(id) >= vocab {
-			return nil, fmt.Errorf("runtime: token %d is %d, the vocabulary has %d", i, id, vocab)
-		}
+	if err := s.check(tokens); err != nil {
+		return nil, err
 	}
 	first := want.first(len(tokens))
 	out := &Output{Position: s.Len() + first}
@@ -92,6 +86,20 @@ func (s *Session) Eval(ctx context.Context, tokens []int32, want Want) (*Output,
 	s.tokens = append(s.tokens, tokens...)
 	out.Logits, out.Routes = r.Logits, r.Routes
 	return out, nil
+}
+
+// check refuses tokens that cannot be appended.
+func (s *Session) check(tokens []int32) error {
+	if len(tokens) > s.m.context-s.Len() {
+		return &ContextError{s.Len(), len(tokens), s.m.context}
+	}
+	vocab := s.m.VocabSize()
+	for i, id := range tokens {
+		if id < 0 || int(id) >= vocab {
+			return fmt.Errorf("runtime: token %d is %d, the vocabulary has %d", i, id, vocab)
+		}
+	}
+	return nil
 }
 
 // Len is the number of tokens in the session's text.

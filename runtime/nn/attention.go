@@ -78,7 +78,7 @@ func (s *State) place(l *layer, x kernel.Mat, w vector, heads, lo, hi int) {
 		s.normHeads(x, w, heads, l.keyDim, lo, hi)
 	}
 	if l.rotated {
-		s.rope(l).turn(x, heads, l.keyDim, 0, s.n, lo, hi)
+		s.turn(l, x, heads, l.keyDim, 0, lo, hi)
 	}
 	if w != nil && p.Graph.QKNorm == family.QKNormLast || l.rotated && p.Graph.QKNorm == family.QKNormPlain {
 		s.normHeads(x, w, heads, l.keyDim, lo, hi)
@@ -99,69 +99,96 @@ func (s *State) tune(l *layer, q kernel.Mat, lo, hi int) {
 	if t.Scale == 0 || l.rotated && t.Unturned {
 		return
 	}
-	for r := lo; r < hi; r++ {
-		f := float32(1 + float64(t.Scale)*math.Log(1+math.Floor(float64(s.n+r+t.Offset)/float64(t.Length))))
-		scale(q.Row(r, q.Stride), f)
-	}
-}
-
-// attention computes s.attn from s.q, s.k and s.v of n tokens at positions s.n on, after storing keys and values.
-func (s *State) attention(il int, l *layer, n int) error {
-	p, c := s.d.Params, &s.caches[il]
-	c.reserve(s.n+n, s.n, s.d.opts.Context)
-	keys, values := c.heads*c.keyDim, c.heads*c.valueDim
-	errs := make([]error, n)
-	s.d.workers.rows(n, 2*(keys+values), func(worker, lo, hi int) {
-		for t := lo; t < hi; t++ {
-			errs[t] = c.put(&s.rounders[worker], s.k[t*keys:][:keys], s.v[t*values:][:values], s.n+t)
+	s.each(lo, hi, func(p *part, lo, hi int) {
+		for r := lo; r < hi; r++ {
+			f := float32(1 + float64(t.Scale)*math.Log(1+math.Floor(float64(p.position(r)+t.Offset)/float64(t.Length))))
+			scale(q.Row(r, q.Stride), f)
 		}
 	})
-	for t, err := range errs {
-		if err != nil {
-			return fmt.Errorf("nn: position %d: KV cache of block %d: %w", s.n+t, il, err)
-		}
+}
+
+// attention computes s.attn from s.q, s.k and s.v of n tokens, after storing keys and values in their texts' caches.
+func (s *State) attention(il int, l *layer, n int) error {
+	p := s.d.Params
+	for _, t := range s.parts {
+		t.caches[il].reserve(t.position(t.hi), t.n, s.d.opts.Context)
+	}
+	if err := s.store(il, l, n); err != nil {
+		return err
 	}
 	mat(&s.attn, n, p.Heads*l.valueDim)
-	group := p.Heads / c.heads
-	if c.kind != gguf.F32 { // a head's keys and values are decoded once for all that use them
-		s.d.workers.run(c.heads, func(worker, h int) {
-			k, v := c.head(h, s.n+n, &s.kv[worker])
+	group := p.Heads / l.kvHeads
+	if s.d.opts.KV != gguf.F32 { // a head's keys and values are decoded once for all that use them
+		s.d.workers.run(len(s.parts)*l.kvHeads, func(worker, i int) {
+			t, h := &s.parts[i/l.kvHeads], i%l.kvHeads
+			k, v := t.caches[il].head(h, t.position(t.hi), &s.kv[worker])
 			for i := range group {
-				s.attend(worker, l, h*group+i, 0, n, k, v)
+				s.attend(worker, l, t, h*group+i, t.lo, t.hi, k, v)
 			}
 		})
 		return nil
 	}
+	type task struct {
+		t      *part
+		lo, hi int
+	}
 	const step = 48 // tokens a task
-	blocks := (n + step - 1) / step
-	tasks := workers{min(s.d.workers.n, 1+p.Heads*n*(s.n+n)*l.keyDim/grain)}
-	tasks.run(p.Heads*blocks, func(worker, i int) {
-		h, t := i/blocks, i%blocks*step
-		k, v := c.head(h/group, s.n+n, nil)
-		s.attend(worker, l, h, t, min(n, t+step), k, v)
+	var blocks []task
+	cost := 0
+	for i := range s.parts {
+		t := &s.parts[i]
+		for lo := t.lo; lo < t.hi; lo += step {
+			blocks = append(blocks, task{t, lo, min(t.hi, lo+step)})
+		}
+		cost += p.Heads * (t.hi - t.lo) * t.position(t.hi) * l.keyDim
+	}
+	tasks := workers{min(s.d.workers.n, 1+cost/grain)}
+	tasks.run(p.Heads*len(blocks), func(worker, i int) {
+		h, b := i/len(blocks), blocks[i%len(blocks)]
+		k, v := b.t.caches[il].head(h/group, b.t.position(b.t.hi), nil)
+		s.attend(worker, l, b.t, h, b.lo, b.hi, k, v)
 	})
+	return nil
+}
+
+// store puts s.k and s.v into the caches.
+func (s *State) store(il int, l *layer, n int) error {
+	keys, values := l.kvHeads*l.keyDim, l.kvHeads*l.valueDim
+	errs := make([]error, n)
+	s.d.workers.rows(n, 2*(keys+values), func(worker, lo, hi int) {
+		s.each(lo, hi, func(p *part, lo, hi int) {
+			for t := lo; t < hi; t++ {
+				errs[t] = p.caches[il].put(&s.rounders[worker], s.k[t*keys:][:keys], s.v[t*values:][:values], p.position(t))
+			}
+		})
+	})
+	for t, err := range errs {
+		if err != nil {
+			return fmt.Errorf("nn: position %d: KV cache of block %d: %w", s.position(t), il, err)
+		}
+	}
 	return nil
 }
 
 // scoreElements bounds the attention weights computed together.
 const scoreElements = 1 << 17
 
-// attend computes head h of tokens lo to hi: softmax(scale*q*k) * v over the positions that each token sees.
-func (s *State) attend(worker int, l *layer, h, lo, hi int, k, v kernel.Mat) {
+// attend computes head h of rows lo to hi of a text: softmax(scale*q*k) * v over the positions that each token sees.
+func (s *State) attend(worker int, l *layer, t *part, h, lo, hi int, k, v kernel.Mat) {
 	p := s.d.Params
 	q := kernel.Mat{Data: s.q[h*l.keyDim:], Stride: p.Heads * l.keyDim}
 	out := kernel.Mat{Data: s.attn[h*l.valueDim:], Stride: p.Heads * l.valueDim}
 	for lo < hi {
-		step := min(hi-lo, max(1, scoreElements/(s.n+hi)))
+		step := min(hi-lo, max(1, scoreElements/t.position(hi)))
 		// Sums run in eight lanes, so a first position that is a multiple of eight leaves them as they are.
-		first := p.seenFrom(l, s.n+lo) &^ 7
-		positions := s.n + lo + step - first
+		first := p.seenFrom(l, t.position(lo)) &^ 7
+		positions := t.position(lo) + step - first
 		scores := mat(&s.scores[worker], step, positions+1) // one more for a sink
 		kernel.MatMul(scores, k.From(first), q.From(lo), positions, step, l.keyDim)
-		for t := range step {
-			pos := s.n + lo + t
+		for r := range step {
+			pos := t.position(lo + r)
 			from, to := p.seenFrom(l, pos)-first, pos+1-first
-			row := scores.Row(t, positions+1)
+			row := scores.Row(r, positions+1)
 			if l.sinks != nil {
 				row[to] = l.sinks[h] / p.Scale
 				kernel.Softmax(row[from:to+1], p.Scale)

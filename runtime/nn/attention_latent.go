@@ -66,8 +66,8 @@ func (s *State) splitLatent(l *layer, q, kv kernel.Mat, n int) {
 	nope, v := mat(&s.nope, n, p.Heads*plain), mat(&s.v, n, m.Rank)
 	s.d.workers.rows(n, 4*q.Stride, func(_, lo, hi int) {
 		if l.rotated {
-			s.rope(l).turn(q, p.Heads, m.KeyDim, plain, s.n, lo, hi)
-			s.rope(l).turn(kv, 1, p.HeadDim, m.Rank, s.n, lo, hi)
+			s.turn(l, q, p.Heads, m.KeyDim, plain, lo, hi)
+			s.turn(l, kv, 1, p.HeadDim, m.Rank, lo, hi)
 		}
 		for t := lo; t < hi; t++ {
 			short := kv.Row(t, m.Rank)

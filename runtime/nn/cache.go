@@ -45,6 +45,13 @@ func grown[T any](old []T, heads, from, to, used, size int) []T {
 	return out
 }
 
+// copyFrom makes the cache hold what another of the same kind does.
+func (c *cache) copyFrom(o *cache) {
+	c.cap = o.cap
+	c.k, c.v = append(c.k[:0], o.k...), append(c.v[:0], o.v...)
+	c.kEnc, c.vEnc = append(c.kEnc[:0], o.kEnc...), append(c.vEnc[:0], o.vEnc...)
+}
+
 func (c *cache) rowBytes(dim int) int {
 	n, _ := c.kind.RowBytes(int64(dim)) // Load has checked that rows are whole blocks
 	return int(n)

@@ -56,25 +56,22 @@ func (s *State) gatedDeltaNet(il int, l *layer, in *input) error {
 		}
 	})
 	out := mat(&s.attn, n, values)
-	if s.past[il].net == nil {
-		s.past[il].net = make([]float32, d.Heads*d.Dim*d.Dim)
-	}
+	s.reserveNets(il, d.Heads*d.Dim*d.Dim)
 	s.d.workers.run(d.Heads, func(_, h int) {
 		key := h * d.KeyHeads / d.Heads
 		if s.d.Params.Graph.TiledHeads {
 			key = h % d.KeyHeads
 		}
-		state := s.past[il].net[h*d.Dim*d.Dim:][:d.Dim*d.Dim]
-		for t := range n {
+		s.eachRecurrent(il, n, func(net []float32, t int) {
 			beta, decay := w.rates(d, rates.Row(t, rates.Stride), h)
 			row := x.Row(t, x.Stride)
 			dst := out.Row(t, values)[h*d.Dim:][:d.Dim]
-			step(dst, state, row[key*d.Dim:][:d.Dim], row[keys+key*d.Dim:][:d.Dim], row[2*keys+h*d.Dim:][:d.Dim], beta, decay)
+			step(dst, net[h*d.Dim*d.Dim:][:d.Dim*d.Dim], row[key*d.Dim:][:d.Dim], row[keys+key*d.Dim:][:d.Dim], row[2*keys+h*d.Dim:][:d.Dim], beta, decay)
 			rmsNorm(dst, dst, w.norm, s.d.Params.Epsilon)
 			for i, g := range gates.Row(t, values)[h*d.Dim:][:d.Dim] {
 				dst[i] *= g * sigmoid(g)
 			}
-		}
+		})
 	})
 	b.add(w.out, s.heads.set(out, n, values), mat(&s.tmp, n, s.d.Params.Embedding))
 	return b.run()

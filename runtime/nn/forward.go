@@ -8,11 +8,13 @@ import (
 	"github.com/moeconv/moeconv/runtime/kernel"
 )
 
-// forward appends tokens, at most batchTokens, to the text. It returns the logits of those from index first on.
-func (s *State) forward(ctx context.Context, tokens []int32, first int) ([][]float32, error) {
+// forward appends tokens to the texts of s.parts. It returns the logits of the rows wanted.
+func (s *State) forward(ctx context.Context, tokens []int32, wanted []int) ([][]float32, error) {
 	p, w, n := s.d.Params, s.d.w, len(tokens)
-	s.extendRope(n)
-	s.kept = -1 // until all blocks have been
+	for _, t := range s.parts {
+		t.extendRope(t.hi - t.lo)
+		t.kept = -1 // until all blocks have been
+	}
 	x := mat(&s.x, n, p.Embedding)
 	if err := s.embed(x, tokens); err != nil {
 		return nil, err
@@ -31,14 +33,21 @@ func (s *State) forward(ctx context.Context, tokens []int32, first int) ([][]flo
 			return nil, err
 		}
 	}
-	logits, err := s.output(x, n, min(first, n))
-	if err == nil {
-		s.n += n
-		if s.d.recurrent {
-			s.text, s.kept = append(s.text[:s.n-n], tokens...), s.n
-		}
+	for i, row := range wanted {
+		copy(x.Row(i, p.Embedding), x.Row(row, p.Embedding))
 	}
-	return logits, err
+	logits, err := s.output(x, wanted)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range s.parts {
+		if s.d.recurrent {
+			t.text = append(t.text[:t.n], tokens[t.lo:t.hi]...)
+		}
+		t.n += t.hi - t.lo
+		t.kept = t.n
+	}
+	return logits, nil
 }
 
 // embed makes rows of x the tokens' embeddings.
@@ -122,21 +131,22 @@ func (s *State) feedForward(f ffn, in *input) error {
 	return nil
 }
 
-// output is the logits of rows first to n-1 of x, in memory of the caller's own.
-func (s *State) output(x kernel.Mat, n, first int) ([][]float32, error) {
-	if first == n {
+// output is the logits of x, which is the rows wanted, in memory of the caller's own.
+func (s *State) output(x kernel.Mat, wanted []int) ([][]float32, error) {
+	n := len(wanted)
+	if n == 0 {
 		return nil, nil
 	}
 	vocab := s.d.Vocabulary()
-	in := s.normalise(x.From(first), s.d.w.outputNorm, n-first)
+	in := s.normalise(x, s.d.w.outputNorm, n)
 	var data []float32
-	logits := mat(&data, n-first, vocab)
+	logits := mat(&data, n, vocab)
 	b := batch{s: s}
 	b.add(s.d.w.output, in, logits)
 	if err := b.run(); err != nil {
 		return nil, err
 	}
-	addBias(logits, s.d.w.outputBias, 0, n-first)
+	addBias(logits, s.d.w.outputBias, 0, n)
 	if div := s.d.Params.LogitsDiv; div != 1 {
 		scale(data, 1/div)
 	}
@@ -145,11 +155,11 @@ func (s *State) output(x kernel.Mat, n, first int) ([][]float32, error) {
 			data[i] = bound * float32(math.Tanh(float64(v/bound)))
 		}
 	}
-	out := make([][]float32, n-first)
+	out := make([][]float32, n)
 	for t := range out {
 		out[t] = logits.Row(t, vocab)
 		if i := notFinite(out[t]); i >= 0 {
-			return nil, &Number{s.n + first + t, "the logits"}
+			return nil, &Number{s.position(wanted[t]), "the logits"}
 		}
 	}
 	return out, nil
@@ -176,7 +186,7 @@ func (s *State) addLayer(post norm, n int) {
 func (s *State) finite(x kernel.Mat, n, cols int, where string) error {
 	for t := range n {
 		if notFinite(x.Row(t, cols)) >= 0 {
-			return &Number{s.n + t, where}
+			return &Number{s.position(t), where}
 		}
 	}
 	return nil

@@ -112,6 +112,7 @@ func (l *Layers) text(ctx context.Context, il, i int) error {
 				return err
 			}
 			n := min(end-s.n, batchTokens)
+			s.parts = append(s.parts[:0], part{&s.sequence, 0, n})
 			s.extendRope(n)
 			s.x = x[s.n*e:][:n*e]
 			m := kernel.Mat{Data: s.x, Stride: e}
@@ -135,5 +136,6 @@ func (l *Layers) Logits(i, from, to int, sums InputSums) ([][]float32, error) {
 	}
 	e := l.s.d.Params.Embedding
 	l.s.n, l.s.sums = from, sums
-	return l.s.output(kernel.Mat{Data: x[from*e : to*e], Stride: e}, to-from, 0)
+	l.s.parts = append(l.s.parts[:0], part{&l.s.sequence, 0, to - from})
+	return l.s.output(kernel.Mat{Data: x[from*e : to*e], Stride: e}, upTo(0, to-from))
 }

@@ -51,9 +51,7 @@ func (s *State) mambaScan(il int, l *layer, in *input) error {
 			}
 		}
 	})
-	if s.past[il].net == nil {
-		s.past[il].net = make([]float32, m.Inner*m.State)
-	}
+	s.reserveNets(il, m.Inner*m.State)
 	out := mat(&s.attn, n, m.Inner)
 	scan := s.scan2
 	if w.x != nil {
@@ -100,8 +98,9 @@ func (s *State) scan1(il int, w *mamba, x, _, out kernel.Mat, n int) error {
 	}
 	s.d.workers.rows(m.Inner, 16*n*m.State, func(_, lo, hi int) {
 		for i := lo; i < hi; i++ {
-			state, decay := s.past[il].net[i*m.State:][:m.State], w.decay[i*m.State:][:m.State]
-			for t := range n {
+			decay := w.decay[i*m.State:][:m.State]
+			s.eachRecurrent(il, n, func(net []float32, t int) {
+				state := net[i*m.State:][:m.State]
 				v, step := x.Row(t, m.Inner)[i], softplus(steps.Row(t, m.Inner)[i]+w.bias[i])
 				in, read := short.Row(t, short.Stride)[m.Heads:][:m.State], short.Row(t, short.Stride)[m.Heads+m.State:]
 				sum := float32(0)
@@ -110,7 +109,7 @@ func (s *State) scan1(il int, w *mamba, x, _, out kernel.Mat, n int) error {
 					sum += float32(state[j] * read[j])
 				}
 				out.Row(t, m.Inner)[i] = sum + float32(v*w.skip[i])
-			}
+			})
 		}
 	})
 	return nil
@@ -122,20 +121,20 @@ func (s *State) scan2(il int, w *mamba, x, parts, out kernel.Mat, n int) error {
 	dim := m.Inner / m.Heads
 	s.d.workers.run(m.Heads, func(_, h int) {
 		at := m.Inner + h*m.Groups/m.Heads*m.State // of what is written
-		for t := range n {
+		s.eachRecurrent(il, n, func(net []float32, t int) {
 			row := x.Row(t, w.channels)
 			step := softplus(parts.Row(t, parts.Stride)[m.Inner+w.channels+h] + w.bias[h])
 			decay := float32(math.Exp(float64(step * w.decay[h])))
 			in, read := row[at:][:m.State], row[at+m.Groups*m.State:][:m.State]
 			for i := h * dim; i < (h+1)*dim; i++ {
-				state, sum := s.past[il].net[i*m.State:][:m.State], float32(0)
+				state, sum := net[i*m.State:][:m.State], float32(0)
 				for j := range state {
 					state[j] = float32(state[j]*decay) + float32(in[j]*(row[i]*step))
 					sum += float32(state[j] * read[j])
 				}
 				out.Row(t, m.Inner)[i] = sum + float32(row[i]*w.skip[h])
 			}
-		}
+		})
 	})
 	return nil
 }

@@ -82,22 +82,27 @@ func (d *Decoder) windowedFrequencies(p Params, divisors vector) *frequencies {
 }
 
 // rope is the rotations of a block's positions.
-func (s *State) rope(l *layer) *ropeTable {
+func (q *sequence) rope(l *layer) *ropeTable {
 	switch {
 	case l.windowed:
-		return &s.ropes[ropeWindowed]
-	case s.long:
-		return &s.ropes[ropeLong]
+		return &q.ropes[ropeWindowed]
+	case q.long:
+		return &q.ropes[ropeLong]
 	}
-	return &s.ropes[ropeFull]
+	return &q.ropes[ropeFull]
 }
 
 // extendRope makes the tables cover n more tokens.
-func (s *State) extendRope(n int) {
-	s.long = len(s.ropes) > ropeLong && s.n+n > s.d.Params.Rope.Original
-	for i := range s.ropes {
-		s.ropes[i].extend(s.n + n)
+func (q *sequence) extendRope(n int) {
+	q.long = len(q.ropes) > ropeLong && q.n+n > q.d.Params.Rope.Original
+	for i := range q.ropes {
+		q.ropes[i].extend(q.n + n)
 	}
+}
+
+// turn rotates rows lo to hi of x, each by its position in its text.
+func (s *State) turn(l *layer, x kernel.Mat, heads, dim, offset, lo, hi int) {
+	s.each(lo, hi, func(p *part, lo, hi int) { p.rope(l).turn(x, heads, dim, offset, p.position(0), lo, hi) })
 }
 
 // ropeTable holds the rotations of positions 0 to n-1. Angles are float32, each made from the one before, as in

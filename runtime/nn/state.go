@@ -13,16 +13,10 @@ const batchTokens = 512
 
 // State is one text being evaluated: its KV cache, and memory to compute in that grows to the largest batch seen.
 type State struct {
-	d      *Decoder
-	n      int // tokens in the text
-	caches []cache
-	past   []recurrent // by block, of text[:kept]
-	text   []int32     // of models that are recurrent
-	kept   int
-	ropes  []ropeTable // of Decoder.freqs
-	long   bool        // the text is longer than those of training (Graph.Original)
-	routes [][]int64   // [block][expert]; nil: not counted
-	sums   InputSums   // nil: not summed
+	sequence
+	parts  []part    // the texts whose tokens are being computed, in the order of rows
+	routes [][]int64 // [block][expert]; nil: not counted
+	sums   InputSums // nil: not summed
 
 	x, norm, tmp []float32 // [token][embedding]
 	q, attn      []float32 // [token][head][head dim]
@@ -54,23 +48,17 @@ type State struct {
 // NewState starts an empty text.
 func (d *Decoder) NewState() *State {
 	n := d.workers.n
-	s := &State{d: d, tiles: make([][]float32, n), scores: make([][]float32, n), kv: make([][2][]float32, n),
-		scratch: make([]kernel.Scratch, n), rounders: make([]kernel.Rounder, n), caches: make([]cache, d.Params.Blocks)}
+	s := &State{sequence: sequence{d: d, caches: make([]cache, d.Params.Blocks), past: make([]recurrent, d.Params.Blocks)},
+		tiles: make([][]float32, n), scores: make([][]float32, n), kv: make([][2][]float32, n),
+		scratch: make([]kernel.Scratch, n), rounders: make([]kernel.Rounder, n)}
 	for i := range s.caches {
 		s.caches[i] = cache{kind: d.opts.KV, heads: d.w.layers[i].kvHeads, keyDim: d.w.layers[i].keyDim, valueDim: d.w.layers[i].valueDim}
 	}
-	s.past = make([]recurrent, d.Params.Blocks)
 	for _, f := range d.freqs {
 		s.ropes = append(s.ropes, ropeTable{frequencies: f})
 	}
 	return s
 }
-
-// Len is the number of tokens in the text.
-func (s *State) Len() int { return s.n }
-
-// Truncate shortens the text to its first n tokens, of 0 to Len.
-func (s *State) Truncate(n int) { s.n = min(s.n, max(0, n)) }
 
 // Number says where a value stopped being finite.
 type Number struct {
@@ -97,7 +85,7 @@ func (s *State) Eval(ctx context.Context, tokens []int32, first int, routes bool
 		return r, errors.New("nn: a model whose blocks are read one after the other runs whole texts alone")
 	}
 	s.routes = nil
-	if err := s.replay(ctx); err != nil {
+	if err := s.replay(ctx, &s.sequence); err != nil {
 		return r, err
 	}
 	if routes {
@@ -107,7 +95,8 @@ func (s *State) Eval(ctx context.Context, tokens []int32, first int, routes bool
 	start := s.n
 	for lo := 0; lo < len(tokens); lo += batchTokens {
 		hi := min(len(tokens), lo+batchTokens)
-		logits, err := s.forward(ctx, tokens[lo:hi], max(0, first-lo))
+		s.parts = append(s.parts[:0], part{&s.sequence, 0, hi - lo})
+		logits, err := s.forward(ctx, tokens[lo:hi], upTo(max(0, first-lo), hi-lo))
 		if err != nil {
 			s.n = start
 			return Result{}, err

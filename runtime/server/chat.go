@@ -182,11 +182,11 @@ func (s *Server) streamChat(ctx context.Context, out *response, q *chatRequest, 
 	if q.StreamOptions.usage() {
 		doc.Usage = json.RawMessage("null")
 	}
-	begun := -1
+	begun := map[int]bool{}
 	each := func(index int, t runtime.Token) any {
 		cc := chatChoice{Index: index, Delta: &chatMessage{Content: t.Text}, FinishReason: reasonOf(t.Reason)}
-		if index != begun {
-			cc.Delta.Role, begun = "assistant", index
+		if !begun[index] {
+			cc.Delta.Role, begun[index] = "assistant", true
 		}
 		if opts.Logprobs {
 			cc.Logprobs = s.chatLogprobs([]runtime.Token{t})

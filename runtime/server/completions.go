@@ -175,14 +175,11 @@ func (s *Server) streamCompletions(ctx context.Context, out *response, q *comple
 	if q.StreamOptions.usage() {
 		doc.Usage = json.RawMessage("null")
 	}
-	offset, begun := 0, -1
+	offset := map[int]int{} // by choice
 	each := func(index int, t runtime.Token) any {
 		cc := completionChoice{Index: index, Text: t.Text, FinishReason: reasonOf(t.Reason)}
-		if index != begun {
-			offset, begun = 0, index
-		}
 		if opts.Logprobs {
-			cc.Logprobs, offset = s.completionLogprobs([]runtime.Token{t}, offset)
+			cc.Logprobs, offset[index] = s.completionLogprobs([]runtime.Token{t}, offset[index])
 		}
 		doc.Choices = []completionChoice{cc}
 		return doc

@@ -11,26 +11,28 @@ import (
 	"github.com/moeconv/moeconv/runtime"
 )
 
-// promptBatch is how many tokens of a prompt are evaluated in a turn: enough to use each expert's weights for several
-// of them, few enough that others do not wait long.
-const promptBatch = 128
-
-// engine lets requests share a model.
+// engine lets requests share a model: generations take their steps together, and join and leave between steps.
 type engine struct {
 	model *runtime.Model
 	shift bool
-	turn  chan struct{} // full while somebody computes; waiters get it in the order they came
 	slots chan struct{} // holds one value a slot taken, first come first served
 	queue int
+	wake  chan struct{} // holds a value when a reader has taken something
 
 	mu      sync.Mutex
 	idle    []*runtime.Session // the one not used for longest first
 	waiting int
 	lasted  time.Duration // what a request takes, smoothed
+	jobs    []*job        // in the order they came
+	looping bool
+
+	// Of the loop:
+	batch    *runtime.Batch
+	perToken time.Duration // what a token of a prompt takes, smoothed
 }
 
 func newEngine(m *runtime.Model, o Options) *engine {
-	return &engine{model: m, shift: o.Shift, turn: make(chan struct{}, 1), slots: make(chan struct{}, o.Slots), queue: o.Queue}
+	return &engine{model: m, shift: o.Shift, slots: make(chan struct{}, o.Slots), queue: o.Queue, wake: make(chan struct{}, 1)}
 }
 
 // busyError says that the queue is full, and after how many seconds to come again.
@@ -40,8 +42,8 @@ func (e *busyError) Error() string {
 	return fmt.Sprintf("%d requests are waiting already; try again in %d s", e.waiting, e.after)
 }
 
-// acquire waits for a slot and returns a session for tokens.
-func (e *engine) acquire(ctx context.Context, tokens []int32) (*runtime.Session, error) {
+// acquire waits for a slot and returns a session for tokens; of more slots, up to n, it takes those that nobody wants.
+func (e *engine) acquire(ctx context.Context, tokens []int32, n int) ([]*runtime.Session, error) {
 	select {
 	case e.slots <- struct{}{}:
 	default:
@@ -49,7 +51,24 @@ func (e *engine) acquire(ctx context.Context, tokens []int32) (*runtime.Session,
 			return nil, err
 		}
 	}
-	return e.session(tokens), nil
+	sessions := []*runtime.Session{e.session(tokens)}
+	for len(sessions) < n && e.another() {
+		sessions = append(sessions, e.session(tokens))
+	}
+	return sessions, nil
+}
+
+// another takes a slot if one is free and nobody waits.
+func (e *engine) another() bool {
+	if _, waiting := e.load(); waiting > 0 {
+		return false
+	}
+	select {
+	case e.slots <- struct{}{}:
+		return true
+	default:
+		return false
+	}
 }
 
 // session is the idle one that has most in common with tokens. If that is little, it is a new one as long as there are
@@ -97,19 +116,21 @@ func (e *engine) wait(ctx context.Context) error {
 	}
 }
 
-// release gives the session back; lasted is how long it was held.
-func (e *engine) release(s *runtime.Session, lasted time.Duration) {
+// release gives sessions back; lasted is how long they were held.
+func (e *engine) release(sessions []*runtime.Session, lasted time.Duration) {
 	e.mu.Lock()
-	e.idle = append(e.idle, s)
+	e.idle = append(e.idle, sessions...)
 	if e.lasted == 0 {
 		e.lasted = lasted
 	}
 	e.lasted += (lasted - e.lasted) / 8
 	e.mu.Unlock()
-	<-e.slots
+	for range sessions {
+		<-e.slots
+	}
 }
 
-// load is how many requests are computed and how many wait.
+// load is how many slots are taken and how many requests wait.
 func (e *engine) load() (running, waiting int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -122,45 +143,4 @@ func (e *engine) fits(prompt []int32) error {
 		return &runtime.ContextError{Add: len(prompt), Context: n}
 	}
 	return nil
-}
-
-// generate continues prompt in the session, in turns. emit gets each token, and what was generated with it, between
-// turns; its error ends the generation.
-func (e *engine) generate(ctx context.Context, s *runtime.Session, prompt []int32, opts runtime.GenerateOptions, emit func(runtime.Token, runtime.Generation) error) error {
-	if err := e.fits(prompt); err != nil {
-		return err
-	}
-	if len(prompt) > e.model.ContextLength() {
-		s.Reset()
-	} else {
-		prompt = s.Reuse(prompt)
-	}
-	var next *runtime.Token
-	opts.OnToken = func(t runtime.Token) { next = &t }
-	opts.PromptBatch, opts.Shift = promptBatch, e.shift
-	g, err := runtime.NewGenerator(s, prompt, opts)
-	if err != nil {
-		return err
-	}
-	for {
-		next = nil
-		done, err := e.step(ctx, g)
-		if err == nil && next != nil {
-			err = emit(*next, g.Generation())
-		}
-		if done || err != nil {
-			return err
-		}
-	}
-}
-
-// step is one turn of g.
-func (e *engine) step(ctx context.Context, g *runtime.Generator) (done bool, err error) {
-	select {
-	case e.turn <- struct{}{}:
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
-	defer func() { <-e.turn }()
-	return g.Step(ctx)
 }

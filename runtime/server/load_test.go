@@ -19,15 +19,15 @@ import (
 	"time"
 )
 
-// job is a request of the mixed load, and what it is answered.
-type job struct {
+// call is a request of the mixed load, and what it is answered.
+type call struct {
 	path, body string
 	stream     bool
 }
 
 // mixed is 25 requests of all kinds, at temperature 0.
-func mixed() []job {
-	var jobs []job
+func mixed() []call {
+	var jobs []call
 	prompts := []string{"package main\n", "func (", "import (\n", "type T struct {", "// Package "}
 	for i := range 25 {
 		p, _ := json.Marshal(prompts[i%len(prompts)])
@@ -35,18 +35,18 @@ func mixed() []job {
 		tail := fmt.Sprintf(`"max_tokens":%d,"temperature":0,"stream":%v}`, 6+i, stream)
 		switch i % 3 {
 		case 0:
-			jobs = append(jobs, job{"/v1/chat/completions", fmt.Sprintf(`{"messages":[{"role":"user","content":%s}],`, p) + tail, stream})
+			jobs = append(jobs, call{"/v1/chat/completions", fmt.Sprintf(`{"messages":[{"role":"user","content":%s}],`, p) + tail, stream})
 		case 1:
-			jobs = append(jobs, job{"/v1/completions", fmt.Sprintf(`{"prompt":%s,`, p) + tail, stream})
+			jobs = append(jobs, call{"/v1/completions", fmt.Sprintf(`{"prompt":%s,`, p) + tail, stream})
 		case 2:
-			jobs = append(jobs, job{"/api/generate", fmt.Sprintf(`{"prompt":%s,`, p) + tail, stream})
+			jobs = append(jobs, call{"/api/generate", fmt.Sprintf(`{"prompt":%s,`, p) + tail, stream})
 		}
 	}
 	return jobs
 }
 
 // textOf is the text in a response, streamed or not.
-func textOf(j job, data []byte) (string, error) {
+func textOf(j call, data []byte) (string, error) {
 	type any struct {
 		chunk
 		Response string
@@ -74,7 +74,7 @@ func textOf(j job, data []byte) (string, error) {
 	return text.String(), nil
 }
 
-func send(ctx context.Context, client *http.Client, url string, j job) (*http.Response, error) {
+func send(ctx context.Context, client *http.Client, url string, j call) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+j.path, strings.NewReader(j.body))
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func send(ctx context.Context, client *http.Client, url string, j job) (*http.Re
 }
 
 // answer is the text of a whole answer.
-func answer(ctx context.Context, client *http.Client, url string, j job) (string, error) {
+func answer(ctx context.Context, client *http.Client, url string, j call) (string, error) {
 	r, err := send(ctx, client, url, j)
 	if err != nil {
 		return "", err
@@ -100,7 +100,7 @@ func answer(ctx context.Context, client *http.Client, url string, j job) (string
 }
 
 // leave reads a little of an answer, if anything, and goes away.
-func leave(client *http.Client, url string, j job, after time.Duration) {
+func leave(client *http.Client, url string, j call, after time.Duration) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	time.AfterFunc(after, cancel)
@@ -175,7 +175,7 @@ func TestLoad(t *testing.T) {
 		}
 		all.Wait()
 		s.running.Wait()
-		if running, waiting := s.engine.load(); running != 0 || waiting != 0 || len(s.engine.idle) > 4 || len(s.engine.turn) != 0 {
+		if running, waiting := s.engine.load(); running != 0 || waiting != 0 || len(s.engine.idle) > 4 || len(s.engine.jobs) != 0 || s.engine.looping {
 			t.Errorf("%d running, %d waiting, %d sessions", running, waiting, len(s.engine.idle))
 		}
 	}()
@@ -209,7 +209,7 @@ func TestSessions(t *testing.T) {
 // TestTurns: a short answer does not wait for a long one that began before.
 func TestTurns(t *testing.T) {
 	_, url := start(t, Options{})
-	long, err := send(t.Context(), http.DefaultClient, url, job{"/v1/completions", `{"prompt":"func (","max_tokens":200,"temperature":0,"ignore_eos":true,"stream":true}`, true})
+	long, err := send(t.Context(), http.DefaultClient, url, call{"/v1/completions", `{"prompt":"func (","max_tokens":200,"temperature":0,"ignore_eos":true,"stream":true}`, true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func TestQueue(t *testing.T) {
 	s, url := start(t, Options{Slots: 1, Queue: 1, Shift: true})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	first, err := send(ctx, http.DefaultClient, url, job{"/v1/completions", endless, true})
+	first, err := send(ctx, http.DefaultClient, url, call{"/v1/completions", endless, true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestQueue(t *testing.T) {
 	gone, leave := context.WithCancel(ctx)
 	waited := make(chan error)
 	go func() {
-		_, err := send(gone, http.DefaultClient, url, job{"/v1/completions", `{"prompt":"x"}`, false})
+		_, err := send(gone, http.DefaultClient, url, call{"/v1/completions", `{"prompt":"x"}`, false})
 		waited <- err
 	}()
 	for range 500 {
@@ -347,7 +347,7 @@ func TestShutdown(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- s.Serve(ctx, l) }()
-		r, err := send(t.Context(), http.DefaultClient, "http://"+l.Addr().String(), job{"/v1/completions", c.body, true})
+		r, err := send(t.Context(), http.DefaultClient, "http://"+l.Addr().String(), call{"/v1/completions", c.body, true})
 		if err != nil {
 			t.Fatal(err)
 		}

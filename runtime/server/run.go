@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/moeconv/moeconv/runtime"
@@ -15,8 +16,21 @@ type choice struct {
 	done   runtime.Generation
 }
 
-// run makes n choices for each prompt, one after the other in one slot, so that a prompt is evaluated once. emit, if
-// not nil, gets every token as it comes. usage is up to date whenever emit gets a choice's last token.
+// task is the choices of a request being made.
+type task struct {
+	s       *Server
+	prompts [][]int32
+	n       int // choices of each prompt
+	opts    runtime.GenerateOptions
+	emit    func(index int, t runtime.Token) error
+
+	mu      sync.Mutex // of what follows, and held while emit runs
+	usage   *Usage
+	choices []choice
+}
+
+// run makes n choices for each prompt, as many at the same time as there are slots for. A prompt is evaluated once for all of
+// its choices. emit, if not nil, gets every token as it comes. usage is up to date whenever emit gets a choice's last token.
 func (s *Server) run(ctx context.Context, param string, prompts [][]int32, n int, opts runtime.GenerateOptions, usage *Usage, emit func(index int, t runtime.Token) error) ([]choice, error) {
 	if len(prompts)*n > maxChoices {
 		return nil, badParam("n", "%d answers are more than the %d possible.", len(prompts)*n, maxChoices)
@@ -26,36 +40,97 @@ func (s *Server) run(ctx context.Context, param string, prompts [][]int32, n int
 			return nil, overContext(param, err)
 		}
 	}
-	session, err := s.engine.acquire(ctx, prompts[0])
+	at := max(n, len(prompts)) // the same time
+	sessions, err := s.engine.acquire(ctx, prompts[0], at)
 	if err != nil {
 		return nil, err
 	}
 	start := time.Now()
-	defer func() { s.engine.release(session, time.Since(start)) }()
-	var choices []choice
-	for i, prompt := range prompts {
-		for k := range n {
-			c := choice{index: i*n + k}
-			o := opts
-			o.Sample.Seed += uint64(k)
-			err := s.engine.generate(ctx, session, prompt, o, func(t runtime.Token, g runtime.Generation) error {
-				c.tokens = append(c.tokens, t)
-				if t.Reason != "" {
-					c.done = g
-					usage.add(g, k == 0)
-				}
-				if emit == nil {
-					return nil
-				}
-				return emit(c.index, t)
-			})
-			if err != nil {
-				return nil, overContext(param, err)
-			}
-			choices = append(choices, c)
+	defer func() { s.engine.release(sessions, time.Since(start)) }()
+	t := &task{s: s, prompts: prompts, n: n, opts: opts, emit: emit, usage: usage, choices: make([]choice, len(prompts)*n)}
+	if n == 1 {
+		return t.choices, overContext(param, t.each(ctx, sessions, 0, len(prompts)))
+	}
+	for i := range prompts {
+		if err := t.each(ctx, sessions, i*n, (i+1)*n); err != nil {
+			return nil, overContext(param, err)
 		}
 	}
-	return choices, nil
+	return t.choices, nil
+}
+
+// each makes the choices lo to hi-1, each session one after the other. Of several choices for a prompt the first one's
+// session evaluates it, and the others take it over.
+func (t *task) each(ctx context.Context, sessions []*runtime.Session, lo, hi int) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next := make(chan int, hi-lo)
+	for k := lo + 1; k < hi; k++ {
+		next <- k
+	}
+	close(next)
+	others := sessions[1:min(len(sessions), hi-lo)]
+	read := make(chan struct{})
+	var all sync.WaitGroup
+	for _, s := range others {
+		all.Go(func() {
+			select {
+			case <-read:
+			case <-ctx.Done():
+			}
+			t.rest(ctx, cancel, s, next)
+		})
+	}
+	share := func() {
+		for _, s := range others {
+			s.CopyText(sessions[0])
+		}
+		close(read)
+	}
+	if t.n == 1 {
+		close(read)
+		share = nil
+	}
+	if err := t.choose(ctx, sessions[0], lo, share); err != nil {
+		cancel(err)
+	}
+	t.rest(ctx, cancel, sessions[0], next)
+	all.Wait()
+	return context.Cause(ctx)
+}
+
+// rest makes choices in a session as long as there are some left.
+func (t *task) rest(ctx context.Context, cancel context.CancelCauseFunc, s *runtime.Session, next <-chan int) {
+	for k := range next {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := t.choose(ctx, s, k, nil); err != nil {
+			cancel(err)
+		}
+	}
+}
+
+// choose makes choice number index.
+func (t *task) choose(ctx context.Context, s *runtime.Session, index int, read func()) error {
+	k := index % t.n
+	opts := t.opts
+	opts.Sample.Seed += uint64(k)
+	c := choice{index: index}
+	return t.s.engine.generate(ctx, s, t.prompts[index/t.n], opts, read, func(tok runtime.Token, g runtime.Generation) error {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		c.tokens = append(c.tokens, tok)
+		if tok.Reason != "" {
+			c.done = g
+			t.choices[index] = c
+			t.usage.add(g, k == 0)
+		}
+		if t.emit == nil {
+			return nil
+		}
+		return t.emit(index, tok)
+	})
 }
 
 // overContext says by which parameter a prompt came that is too long.

@@ -30,13 +30,13 @@ func (b *Batch) Step(ctx context.Context, gs []*Generator, prompt int) []error {
 	var of []int
 	reading := 0
 	for _, g := range gs {
-		if len(g.pending) > 1 {
+		if g.Unread() > 0 {
 			reading++
 		}
 	}
 	share := max(prompt/max(1, reading), leastShare)
 	for i, g := range gs {
-		if len(g.pending) > 1 && prompt <= 0 {
+		if g.Unread() > 0 && prompt <= 0 {
 			continue
 		}
 		tokens, err := g.next(share)
@@ -44,7 +44,7 @@ func (b *Batch) Step(ctx context.Context, gs []*Generator, prompt int) []error {
 			errs[i] = err
 			continue
 		}
-		if len(g.pending) > 1 {
+		if g.Unread() > 0 {
 			prompt -= len(tokens)
 		}
 		parts, of = append(parts, nn.Part{State: g.s.state, Tokens: tokens, First: g.first(tokens)}), append(of, i)

@@ -58,6 +58,14 @@ func (g *Generator) Generation() Generation { return g.g }
 // Done reports whether the generation has ended.
 func (g *Generator) Done() bool { return g.g.Reason != "" }
 
+// Unread is the number of tokens to evaluate before the first one is drawn; 0 for a generation that writes.
+func (g *Generator) Unread() int {
+	if g.g.Tokens > 0 && len(g.pending) <= 1 {
+		return 0
+	}
+	return len(g.pending)
+}
+
 // Step evaluates what is left of the prompt, or a token, and draws the next token. After done or an error it is not
 // called again.
 func (g *Generator) Step(ctx context.Context) (done bool, err error) {

@@ -35,8 +35,9 @@ func serveCmd(a *app) *cobra.Command {
 /tokenize, /detokenize and /health until it is interrupted; running requests may end.
 
 It listens on this machine alone unless --bind says otherwise; there are no keys and
-no encryption. Requests take turns token by token. When --slots requests are computed
-and --queue wait, more are refused with status 429.`,
+no encryption. Requests are computed together, a step a token; each gets what it would
+get alone. When --slots requests are computed and --queue wait, more are refused with
+status 429.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			l, err := net.Listen("tcp", bind)
@@ -77,7 +78,7 @@ and --queue wait, more are refused with status 429.`,
 	f := cmd.Flags()
 	f.StringVar(&bind, "bind", "127.0.0.1:11435", "`ADDRESS` to listen on")
 	f.StringVar(&opts.Name, "name", "", "id of the model (default: the name of SRC)")
-	f.IntVar(&opts.Slots, "slots", 4, "requests computed at the same time, each with a KV cache")
+	f.IntVar(&opts.Slots, "slots", 4, "answers computed at the same time, each with a KV cache")
 	f.IntVar(&opts.Queue, "queue", 64, "requests that may wait")
 	f.DurationVar(&opts.Timeout, "timeout", 0, "longest time of a request (default 1h)")
 	f.BoolVar(&opts.Shift, "context-shift", false, "drop the oldest tokens of a text that outgrows the context")

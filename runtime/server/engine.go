@@ -25,6 +25,8 @@ type engine struct {
 	lasted  time.Duration // what a request takes, smoothed
 	jobs    []*job        // in the order they came
 	looping bool
+	steps   int // computed
+	shares  int // of generations in them
 
 	// Of the loop:
 	batch    *runtime.Batch

@@ -109,6 +109,9 @@ func (e *engine) ready() []*job {
 				now = append(now, j)
 			}
 		}
+		if len(now) > 0 {
+			e.steps, e.shares = e.steps+1, e.shares+len(now)
+		}
 		left := e.looping
 		e.mu.Unlock()
 		if !left || len(now) > 0 {
@@ -116,6 +119,13 @@ func (e *engine) ready() []*job {
 		}
 		<-e.wake
 	}
+}
+
+// perStep is how many generations took a step together, on average.
+func (e *engine) perStep() float64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return float64(e.shares) / float64(max(1, e.steps))
 }
 
 // Bounds of what is evaluated of prompts in a step: at least what makes good use of each expert's weights, and as much as

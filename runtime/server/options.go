@@ -5,7 +5,7 @@ import "time"
 // Options of New. Zero fields take the defaults.
 type Options struct {
 	Name         string        // id of the model
-	Slots        int           // requests computed at the same time, each with a KV cache that is kept for what comes; 4
+	Slots        int           // answers computed at the same time, each with a KV cache that is kept for what comes; 4
 	Queue        int           // requests that wait for a slot before others are refused; 64
 	MaxBody      int64         // bytes of a request; 16 MiB
 	Timeout      time.Duration // of a request, from its arrival to its last token; 1 hour

@@ -142,7 +142,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 
 func (s *Server) health(_ *http.Request, out *response) error {
 	running, waiting := s.engine.load()
-	return out.json(map[string]any{"status": "ok", "model": s.opts.Name, "running": running, "waiting": waiting})
+	perStep := s.engine.perStep()
+	return out.json(map[string]any{"status": "ok", "model": s.opts.Name, "running": running, "waiting": waiting, "generations_per_step": perStep})
 }
 
 // checkModel refuses requests for another model; none named is fine.

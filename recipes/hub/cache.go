@@ -17,7 +17,7 @@ var commitName = regexp.MustCompile(`^[0-9a-f]{40}$`)
 // openCached is the snapshot of repo in HuggingFace's own cache:
 // models--OWNER--NAME/refs/REVISION holds the commit, snapshots/COMMIT the files.
 func (c *Client) openCached(ctx context.Context, repo Repo) (*FS, error) {
-	root := filepath.Join(c.Cache, "models--"+repo.Owner+"--"+repo.Name)
+	root := c.repoCache(repo)
 	missing := &OfflineError{Repo: repo, Cache: root}
 	commit := repo.Revision
 	if !commitName.MatchString(commit) {

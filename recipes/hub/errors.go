@@ -93,6 +93,43 @@ func (e *OfflineError) Hint() string {
 	return "unset HF_HUB_OFFLINE, or download the repository while online"
 }
 
+// ConflictError says that somebody else changed the repository meanwhile.
+type ConflictError struct {
+	Repo Repo
+	Msg  string // the Hub's own words; may be empty
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("hub: %s: the repository was changed meanwhile%s", e.Repo.ID(), note(e.Msg))
+}
+
+// Hint is advice for the user.
+func (e *ConflictError) Hint() string {
+	return "look at its new commits; the same command then goes on and sends nothing twice"
+}
+
+// CorruptError says that bytes are not those that their hash names.
+type CorruptError struct {
+	Repo Repo
+	What string // the file
+	Msg  string
+}
+
+func (e *CorruptError) Error() string { return fmt.Sprintf("hub: %s: %s", at(e.Repo, e.What), e.Msg) }
+
+// LockedError says that another process has been at a file for long, or publishes the same folder.
+type LockedError struct{ What string }
+
+func (e *LockedError) Error() string { return "hub: " + e.What + ": another process is at work on it" }
+
+// Hint is advice for the user.
+func (e *LockedError) Hint() string { return "run the command again when the other one is done" }
+
+// expiredError says that a signed address is no longer good; asking for a new one helps.
+type expiredError struct{ status string }
+
+func (e *expiredError) Error() string { return "HTTP " + e.status }
+
 // at names a repository or one of its files.
 func at(r Repo, file string) string {
 	if file == "" {

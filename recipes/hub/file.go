@@ -192,15 +192,20 @@ func (e *entry) verify(b []byte) error {
 		got = hex.EncodeToString(sum[:])
 	case len(e.blob) == hex.EncodedLen(sha1.Size):
 		want = e.blob
-		h := sha1.New()
-		fmt.Fprintf(h, "blob %d\x00", len(b))
-		h.Write(b)
-		got = hex.EncodeToString(h.Sum(nil))
+		got = gitBlob(b)
 	}
 	if got != want {
 		return fmt.Errorf("hub: %s: what arrived is not the file that the Hub lists (hash %s, want %s)", at(e.target.repo, e.path), got, want)
 	}
 	return nil
+}
+
+// gitBlob is git's name of a file's content.
+func gitBlob(b []byte) string {
+	h := sha1.New()
+	fmt.Fprintf(h, "blob %d\x00", len(b))
+	h.Write(b)
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // fetch fills p from off on. A connection that breaks is resumed where it broke.

@@ -1,7 +1,9 @@
-// Package hub reads models on the HuggingFace Hub: which files a repository holds
-// at a revision, and any range of bytes of any of them, as an fs.FS. It honours the
-// environment of HuggingFace's own tools: HF_ENDPOINT, HF_TOKEN, HF_HOME,
-// HF_HUB_CACHE and HF_HUB_OFFLINE.
+// Package hub is a client of the HuggingFace Hub. It reads models: which files a
+// repository holds at a revision, and any range of bytes of any of them, as an fs.FS;
+// it downloads them into the cache that HuggingFace's own tools use, and it publishes
+// files, one commit a set of them. It honours the environment of those tools:
+// HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and the
+// proxies.
 package hub
 
 import (
@@ -54,22 +56,26 @@ func (r Repo) String() string { return r.ID() + "@" + r.Revision }
 
 // Client talks to one Hub. It is safe for concurrent use.
 type Client struct {
-	Endpoint string // without a slash at the end
-	Token    string // sent to Endpoint's host alone; empty: none
-	Offline  bool   // refuse the network; only the cache is read
-	Cache    string // HuggingFace's cache of repositories: .../hub
-	Tries    int    // requests for one thing before giving up
+	Endpoint string            // without a slash at the end
+	Token    string            // sent to Endpoint's host alone; empty: none
+	Offline  bool              // refuse the network; only the cache is read
+	Cache    string            // HuggingFace's cache of repositories: .../hub
+	Tries    int               // requests for one thing before giving up
+	Patience time.Duration     // the longest wait that the Hub may ask for; 0: a minute
+	Note     func(line string) // told of long waits; may be nil
 
-	http  *http.Client
-	pause func(d time.Duration) <-chan time.Time // time.After, but for tests
+	http, still *http.Client
+	pause       func(d time.Duration) <-chan time.Time // time.After, but for tests
+	partSize    int64                                  // of one request of a download, in bytes
 }
 
 // New makes a client from the environment that getenv reads (os.Getenv). A token file that cannot be read is an error.
 func New(getenv func(string) string) (*Client, error) {
 	c := &Client{
 		Endpoint: strings.TrimRight(getenv("HF_ENDPOINT"), "/"), Offline: truthy(getenv("HF_HUB_OFFLINE")),
-		Tries: 5, http: newHTTP(), pause: time.After,
+		Tries: 5, pause: time.After, partSize: 16 << 20,
 	}
+	c.http, c.still = newHTTP()
 	if c.Endpoint == "" {
 		c.Endpoint = DefaultEndpoint
 	}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -19,20 +20,22 @@ const (
 	userAgent    = "moeconv"
 	dialTimeout  = 10 * time.Second
 	reply        = 30 * time.Second // to a request's headers
+	digest       = 2 * time.Minute  // to the headers of a request with a body, from its last byte on
 	stall        = 30 * time.Second // without a byte of the body
 	firstBackoff = 400 * time.Millisecond
-	maxWait      = time.Minute // that a Retry-After may ask for
-	parallel     = 16          // requests at once
+	maxWait      = time.Minute // that a Retry-After may ask for, unless Client.Patience says otherwise
+	longWait     = 10 * time.Second
+	parallel     = 16 // requests at once
 )
 
-// newHTTP is a client that never sends the token to another host than the one asked first.
-func newHTTP() *http.Client {
+// newHTTP are two clients that never send the token to another host than the one asked first: one follows redirects, one does not.
+func newHTTP() (follow, still *http.Client) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
-	t.ResponseHeaderTimeout = reply
 	t.MaxIdleConnsPerHost = parallel
 	t.DisableCompression = true // ranges and sizes are of the file itself
-	return &http.Client{Transport: t, CheckRedirect: checkRedirect}
+	stop := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &http.Client{Transport: t, CheckRedirect: checkRedirect}, &http.Client{Transport: t, CheckRedirect: stop}
 }
 
 var errRedirects = errors.New("more than 10 redirects")
@@ -83,8 +86,11 @@ func (c *Client) retry(ctx context.Context, t target, try func() error) error {
 			wait = backoff/2 + rand.N(backoff/2)
 			backoff *= 2
 		}
-		if n >= c.Tries || wait > maxWait {
+		if n >= c.Tries || wait > c.patience() {
 			return &UnavailableError{Repo: t.repo, What: t.file, Tries: n, Wait: again.wait, Err: again.err}
+		}
+		if c.Note != nil && wait >= longWait {
+			c.Note(fmt.Sprintf("%s: %v; the Hub asks to wait %d seconds", at(t.repo, t.file), again.err, int(wait.Seconds())))
 		}
 		select {
 		case <-ctx.Done():
@@ -94,23 +100,55 @@ func (c *Client) retry(ctx context.Context, t target, try func() error) error {
 	}
 }
 
+// call is one request.
+type call struct {
+	method, url string
+	header      http.Header
+	body        func() io.Reader // anew for each try; nil: none
+	length      int64            // of the body in bytes
+	bare        bool             // to a signed address: without the token
+	stay        bool             // a redirect is an answer
+}
+
+// patience is the longest wait that the Hub may ask for.
+func (c *Client) patience() time.Duration {
+	if c.Patience > 0 {
+		return c.Patience
+	}
+	return maxWait
+}
+
 // do sends one request and returns a response of status 200 or 206, whose body ends with an error where it stalls.
 func (c *Client) do(ctx context.Context, t target, method, byteRange string) (*http.Response, error) {
+	q := call{method: method, url: t.url}
+	if byteRange != "" {
+		q.header = http.Header{"Range": {byteRange}}
+	}
+	return c.send(ctx, t, q)
+}
+
+// send is do for any request.
+func (c *Client) send(ctx context.Context, t target, q call) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	req, err := http.NewRequestWithContext(ctx, method, t.url, nil)
+	limit := reply
+	if q.body != nil {
+		limit = digest
+	}
+	silence := time.AfterFunc(limit, func() { cancel(errSilent) })
+	defer silence.Stop()
+	req, err := c.request(ctx, q, func() { silence.Reset(limit) })
 	if err != nil {
 		cancel(nil)
-		return nil, fmt.Errorf("hub: %s: %w", at(t.repo, t.file), err)
+		return nil, fmt.Errorf("hub: %s: %w", at(t.repo, t.file), bare(err))
 	}
-	req.Header.Set("User-Agent", userAgent)
-	req.Header.Set("Accept-Encoding", "identity")
-	if c.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.Token)
+	client := c.http
+	if q.stay {
+		client = c.still
 	}
-	if byteRange != "" {
-		req.Header.Set("Range", byteRange)
+	resp, err := client.Do(req)
+	if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+		err = errSilent
 	}
-	resp, err := c.http.Do(req)
 	if err != nil {
 		cancel(nil)
 		var cert *tls.CertificateVerificationError
@@ -119,13 +157,50 @@ func (c *Client) do(ctx context.Context, t target, method, byteRange string) (*h
 		}
 		return nil, &attempt{err: bare(err)}
 	}
-	if err := c.judge(t, resp); err != nil {
+	if err := c.judge(t, q, resp); err != nil {
 		resp.Body.Close()
 		cancel(nil)
 		return nil, err
 	}
 	resp.Body = newBody(resp.Body, cancel)
 	return resp, nil
+}
+
+// request makes the request of a call; sign is called whenever a piece of its body leaves.
+func (c *Client) request(ctx context.Context, q call, sign func()) (*http.Request, error) {
+	var content io.Reader
+	if q.body != nil {
+		content = &watched{q.body(), sign}
+	}
+	req, err := http.NewRequestWithContext(ctx, q.method, q.url, content)
+	if err != nil {
+		return nil, err
+	}
+	for k, v := range q.header {
+		req.Header[k] = v
+	}
+	req.Header.Set("User-Agent", userAgent)
+	req.Header.Set("Accept-Encoding", "identity")
+	if c.Token != "" && !q.bare {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	if q.body != nil {
+		req.ContentLength = q.length
+	}
+	return req, nil
+}
+
+var errSilent = errors.New("no answer")
+
+// watched tells of each read.
+type watched struct {
+	io.Reader
+	read func()
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	w.read()
+	return w.Reader.Read(p)
 }
 
 // bare is an error without the address, which after a redirect is signed and nobody's business.
@@ -138,11 +213,17 @@ func bare(err error) error {
 }
 
 // judge turns a status into an error.
-func (c *Client) judge(t target, resp *http.Response) error {
+func (c *Client) judge(t target, q call, resp *http.Response) error {
 	msg := oneLine(resp.Header.Get("X-Error-Message"))
 	switch code := resp.StatusCode; {
-	case code == http.StatusOK, code == http.StatusPartialContent:
+	case code >= 200 && code < 300, q.stay && code >= 300 && code < 400:
 		return nil
+	case q.bare && (code == http.StatusForbidden || code == http.StatusNotFound), q.bare && code == http.StatusBadRequest && q.method != "PUT":
+		return &expiredError{resp.Status}
+	case q.bare && code == http.StatusBadRequest: // what S3 calls RequestTimeout
+		return &attempt{err: errors.New("HTTP " + resp.Status)}
+	case code == http.StatusPreconditionFailed, code == http.StatusConflict:
+		return &ConflictError{Repo: t.repo, Msg: msg}
 	case code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code >= 500:
 		return &attempt{err: fmt.Errorf("HTTP %s%s", resp.Status, note(msg)), wait: retryAfter(resp.Header, time.Now())}
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
@@ -161,8 +242,16 @@ func oneLine(s string) string {
 	return s[:min(len(s), 200)]
 }
 
-// retryAfter reads the header of that name: seconds, or a date. A wait of 0 means that it says nothing.
+// rateLimit is what a used-up limit says: "api";r=0;t=55 (draft-ietf-httpapi-ratelimit-headers).
+var rateLimit = regexp.MustCompile(`"\w+"\s*;\s*r\s*=\s*0\s*;\s*t\s*=\s*(\d{1,6})\b`)
+
+// retryAfter is how long the Hub asks to wait: the reset of its rate limit, or Retry-After in seconds or as a date. 0 means
+// that it says nothing.
 func retryAfter(h http.Header, now time.Time) time.Duration {
+	if m := rateLimit.FindStringSubmatch(h.Get("RateLimit")); m != nil {
+		n, _ := strconv.Atoi(m[1])
+		return time.Duration(n+1) * time.Second // its seconds are rounded down
+	}
 	s := h.Get("Retry-After")
 	if n, err := strconv.ParseInt(s, 10, 32); err == nil && n >= 0 {
 		return max(time.Duration(n)*time.Second, time.Millisecond)

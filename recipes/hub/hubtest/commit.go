@@ -141,7 +141,19 @@ func (h *Hub) object(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("ETag", `"`+r.PathValue("oid")+`"`)
 	w.Header().Set("Content-Type", "application/octet-stream")
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+	http.ServeContent(&served{w, h}, r, "", time.Time{}, bytes.NewReader(data))
+}
+
+// served counts what the storage sends.
+type served struct {
+	http.ResponseWriter
+	h *Hub
+}
+
+func (s *served) Write(p []byte) (int, error) {
+	n, err := s.ResponseWriter.Write(p)
+	s.h.served.Add(int64(n))
+	return n, err
 }
 
 // Commit is a commit of a repository as tests look at it.
@@ -194,6 +206,13 @@ func (h *Hub) Corrupt(id, name string, off int) {
 	data := bytes.Clone(h.objects[oid])
 	data[off] ^= 0xff
 	h.objects[oid] = data
+}
+
+// Lose forgets the content of a file.
+func (h *Hub) Lose(id, name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.objects, h.repos[id].head().files[name].lfs)
 }
 
 // Replace commits other content under a name, as another client would.

@@ -38,6 +38,7 @@ type Hub struct {
 	leaks    []string
 
 	received atomic.Int64
+	served   atomic.Int64
 	requests atomic.Int64
 }
 
@@ -59,8 +60,14 @@ func (h *Hub) Close() {
 // URL is the Hub's address: HF_ENDPOINT.
 func (h *Hub) URL() string { return h.hub.URL }
 
+// StorageURL is the address of the storage.
+func (h *Hub) StorageURL() string { return h.storage.URL }
+
 // Received counts the bytes of files that arrived at the storage, those of broken uploads too.
 func (h *Hub) Received() int64 { return h.received.Load() }
+
+// Served counts the bytes of files that the storage sent, as far as they were taken off its hands.
+func (h *Hub) Served() int64 { return h.served.Load() }
 
 // Requests counts the requests to both servers.
 func (h *Hub) Requests() int64 { return h.requests.Load() }

@@ -1,0 +1,248 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// maxParts is how many parts of a file travel at once, at most. A kill loses what is under way, so that no more than a
+// twentieth of the file is: of fewer than 40 parts one.
+const maxParts = 8
+
+// partsFile is the journal of an upload in parts. Its first line says where the parts go: the storage knows them by the
+// upload that these addresses belong to. Each further line is a part that has arrived.
+type partsFile struct {
+	OID    string `json:"oid"`
+	Size   int64  `json:"size"`
+	Upload action `json:"upload"`
+}
+
+type partLine struct {
+	Part int    `json:"part"`
+	ETag string `json:"etag"`
+}
+
+func partsName(dir, oid string) string { return filepath.Join(dir, oid+".parts") }
+
+// dropParts forgets an upload.
+func dropParts(dir, oid string) error {
+	err := os.Remove(partsName(dir, oid))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// loadParts is an upload that was begun; nil where there is none that can go on.
+func loadParts(dir string, a Addition, now time.Time) (up *partsFile, etags map[int]string) {
+	data, err := os.ReadFile(partsName(dir, a.SHA256))
+	if err != nil {
+		return nil, nil
+	}
+	lines := bytes.Split(data, []byte("\n"))
+	up = &partsFile{}
+	if json.Unmarshal(lines[0], up) != nil || up.OID != a.SHA256 || up.Size != a.Size || expires(up.Upload, now) {
+		return nil, nil
+	}
+	etags = map[int]string{}
+	for _, line := range lines[1:] {
+		var p partLine
+		if json.Unmarshal(line, &p) != nil { // the line that a crash cut
+			break
+		}
+		etags[p.Part] = p.ETag
+	}
+	return up, etags
+}
+
+// expires says whether an upload's signed addresses are about to end, as far as they tell.
+func expires(up action, now time.Time) bool {
+	for key, href := range up.Header {
+		if _, err := strconv.Atoi(key); err != nil {
+			continue
+		}
+		u, err := url.Parse(href)
+		if err != nil {
+			return true
+		}
+		from, err1 := time.Parse("20060102T150405Z", u.Query().Get("X-Amz-Date"))
+		seconds, err2 := strconv.ParseInt(u.Query().Get("X-Amz-Expires"), 10, 32)
+		if err1 == nil && err2 == nil && now.Add(10*time.Minute).After(from.Add(time.Duration(seconds)*time.Second)) {
+			return true
+		}
+	}
+	return false
+}
+
+// partAddresses are where the parts of a file go.
+func partAddresses(up action, size int64) (chunk int64, hrefs []string, err error) {
+	chunk, err = strconv.ParseInt(up.Header["chunk_size"], 10, 64)
+	if err != nil || chunk <= 0 {
+		return 0, nil, fmt.Errorf("chunk_size %q", oneLine(up.Header["chunk_size"]))
+	}
+	byNumber := map[int]string{}
+	for key, href := range up.Header {
+		if n, err := strconv.Atoi(key); err == nil {
+			byNumber[n] = href
+		}
+	}
+	for n := 1; n <= len(byNumber); n++ {
+		if byNumber[n] == "" {
+			return 0, nil, fmt.Errorf("no address for part %d", n)
+		}
+		hrefs = append(hrefs, byNumber[n])
+	}
+	if int64(len(hrefs)) != (size+chunk-1)/chunk {
+		return 0, nil, fmt.Errorf("%d parts of %d bytes for a file of %d", len(hrefs), chunk, size)
+	}
+	return chunk, hrefs, nil
+}
+
+// sendParts sends the parts of a file that have not arrived, and closes the upload.
+func (l *LFS) sendParts(ctx context.Context, t target, f *os.File, a Addition, up action, progress func(int64)) error {
+	etags := map[int]string{}
+	if old, have := loadParts(l.State, a, time.Now()); old != nil {
+		up, etags = old.Upload, have
+	}
+	chunk, hrefs, err := partAddresses(up, a.Size)
+	if err != nil {
+		return fmt.Errorf("hub: %s: the Hub's upload instructions are not valid: %w", at(t.repo, t.file), err)
+	}
+	journal, err := openParts(l.State, a, up, len(etags) == 0)
+	if err != nil {
+		return err
+	}
+	defer journal.Close()
+	err = l.runParts(ctx, t, f, a, chunk, hrefs, etags, journal, progress)
+	if err == nil {
+		err = l.complete(ctx, t, a, up, etags)
+	}
+	var expired *expiredError
+	if errors.As(err, &expired) { // these addresses are of no more use
+		return errors.Join(err, dropParts(l.State, a.SHA256))
+	}
+	return err
+}
+
+// openParts opens the journal to append to it.
+func openParts(dir string, a Addition, up action, fresh bool) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, err
+	}
+	name := partsName(dir, a.SHA256)
+	if !fresh {
+		return os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0o600)
+	}
+	head, err := json.Marshal(partsFile{a.SHA256, a.Size, up})
+	if err != nil {
+		return nil, err
+	}
+	// Not readable for others: whoever has the signed addresses may write the parts.
+	if err := os.WriteFile(name+".new", append(head, '\n'), 0o600); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0o600)
+}
+
+// runParts sends what is missing, some parts at once, and fills in etags.
+func (l *LFS) runParts(ctx context.Context, t target, f *os.File, a Addition, chunk int64, hrefs []string, etags map[int]string, journal *os.File, progress func(int64)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var todo []int
+	for n := 1; n <= len(hrefs); n++ {
+		if etags[n] == "" {
+			todo = append(todo, n)
+		}
+	}
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		first error
+		next  = make(chan int)
+	)
+	count := func(n int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		progress(n)
+	}
+	one := func(n int) error {
+		off := int64(n-1) * chunk
+		etag, err := l.put(ctx, t, f, hrefs[n-1], off, min(chunk, a.Size-off), count)
+		if err != nil {
+			return err
+		}
+		if etag == "" {
+			return fmt.Errorf("hub: %s: the storage gives no ETag for part %d", at(t.repo, t.file), n)
+		}
+		line, err := json.Marshal(partLine{n, etag})
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		etags[n] = etag
+		_, err = journal.Write(append(line, '\n'))
+		return err
+	}
+	for range min(maxParts, max(1, len(hrefs)/20)) {
+		wg.Go(func() {
+			for n := range next {
+				if err := one(n); err != nil {
+					mu.Lock()
+					if first == nil {
+						first = err
+					}
+					mu.Unlock()
+					cancel(err)
+				}
+			}
+		})
+	}
+	for _, n := range todo {
+		if ctx.Err() != nil {
+			break
+		}
+		next <- n
+	}
+	close(next)
+	wg.Wait()
+	if first == nil {
+		first = context.Cause(ctx)
+	}
+	return first
+}
+
+// complete tells the Hub that all parts are there; it then holds the whole against its hash.
+func (l *LFS) complete(ctx context.Context, t target, a Addition, up action, etags map[int]string) error {
+	type part struct {
+		Number int    `json:"partNumber"`
+		ETag   string `json:"etag"`
+	}
+	var parts []part
+	for n, etag := range etags {
+		parts = append(parts, part{n, etag})
+	}
+	slices.SortFunc(parts, func(a, b part) int { return a.Number - b.Number })
+	data, err := json.Marshal(map[string]any{"oid": a.SHA256, "parts": parts})
+	if err != nil {
+		return err
+	}
+	t.url = l.Client.mirrored(up.Href)
+	q := call{url: t.url, bare: true, header: http.Header{"Content-Type": {lfsType}, "Accept": {lfsType}}}
+	return l.Client.retry(ctx, t, func() error { return l.Client.postOnce(ctx, t, q, data, nil) })
+}

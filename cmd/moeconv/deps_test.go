@@ -40,6 +40,7 @@ var imports = map[string]string{
 	"verify/probe":        "verify runtime runtime/token runtime/sample gguf",
 	"verify/evidence":     "",
 	"recipes/hub":         "",
+	"recipes/hub/hubtest": "",
 	"recipes":             "recipes/hub gguf gguf/names gguf/expert convert convert/family quantize quantize/imatrix runtime runtime/offload runtime/sample verify verify/probe testdata go.yaml.in/yaml/v3",
 	"testdata":            "",
 }

@@ -40,7 +40,7 @@ func (r *Recipe) check() error {
 	if r.Verify.Context == 0 {
 		r.Verify.Context = defaultContext
 	}
-	for _, step := range []func() error{r.checkName, r.checkOutputs, r.checkVerify, r.checkFixes, r.checkMetadata} {
+	for _, step := range []func() error{r.checkName, r.checkOutputs, r.checkVerify, r.checkFixes, r.checkMetadata, r.checkCard} {
 		if err := step(); err != nil {
 			return err
 		}

@@ -43,6 +43,7 @@ type Recipe struct {
 	Imatrix  Imatrix                   `yaml:"imatrix"`
 	Outputs  Outputs                   `yaml:"outputs"`
 	Verify   Verify                    `yaml:"verify"`
+	Card     Card                      `yaml:"card"`
 	origin   string                    // file or embedded name, for messages and relative paths
 }
 
@@ -116,7 +117,7 @@ type Probe struct {
 }
 
 // laterKeys are keys of the format that this version does not act on yet.
-var laterKeys = []string{"files", "bench", "disk", "card", "publish"}
+var laterKeys = []string{"files", "bench", "disk", "publish"}
 
 // Names lists the embedded recipes.
 func Names() []string {

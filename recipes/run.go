@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/moeconv/moeconv/convert"
@@ -14,10 +15,12 @@ import (
 	"github.com/moeconv/moeconv/gguf/expert"
 	"github.com/moeconv/moeconv/quantize/imatrix"
 	"github.com/moeconv/moeconv/testdata"
+	"github.com/moeconv/moeconv/verify/card"
+	"github.com/moeconv/moeconv/verify/evidence"
 )
 
 // Stages are the stages of a run, in order.
-var Stages = []string{"source", "convert", "tag", "quantize", "verify"}
+var Stages = []string{"source", "convert", "tag", "quantize", "verify", "evidence", "card"}
 
 // Options of Run that are not the recipe's.
 type Options struct {
@@ -25,11 +28,12 @@ type Options struct {
 	Out         string // directory of the outputs
 	AsReference bool   // reproduce the reference's defects: no fixes
 	Force       bool   // write everything anew, replacing what is there
-	Until       string // the last stage to run; empty: verify
+	Until       string // the last stage to run; empty: all
 	Threads     int
 	Memory      int64 // bytes of rows in flight
 	Pre         string
 	Observer    Observer
+	Tool        evidence.Tool // what evidence names as the program
 }
 
 // Observer is told how a run goes on.
@@ -81,7 +85,42 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 			return j.report, err
 		}
 	}
+	if j.reaches("evidence") {
+		if err := j.document(ctx); err != nil {
+			return j.report, err
+		}
+	}
 	return j.report, nil
+}
+
+// document writes the bundle of the release's evidence and, from that alone, its card.
+func (j *job) document(ctx context.Context) error {
+	l := &Release{Dir: j.o.Out, Recipe: j.r, Report: j.report, Source: j.fsys, Tool: j.o.Tool, Track: j.o.Observer.Track}
+	n, err := l.Gather(ctx)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		j.report.stage("evidence", "up to date")
+	} else {
+		j.report.stage("evidence", fmt.Sprintf("%d files in %s", n, BundleName(j.report.Name)))
+	}
+	if !j.reaches("card") {
+		return nil
+	}
+	fresh, err := l.WriteCard()
+	switch {
+	case missingLicense(err), errors.Is(err, card.ErrHeld):
+		j.report.stage("card", "none: "+strings.TrimPrefix(strings.TrimPrefix(err.Error(), "recipes: "), "card: "))
+		return nil
+	case err != nil:
+		return err
+	case fresh:
+		j.report.stage("card", CardFile(j.report.Name))
+	default:
+		j.report.stage("card", "up to date")
+	}
+	return nil
 }
 
 // reaches reports whether the run goes as far as a stage.

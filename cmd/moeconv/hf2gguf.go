@@ -56,7 +56,7 @@ others stay publishable.`,
 			if o.Threads < 0 {
 				return usageError{errors.New("--threads may not be negative")}
 			}
-			o.Observer = observer{a}
+			o.Observer, o.Tool = observer{a}, tool()
 			return a.release(cmd, r, o)
 		},
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/moeconv/moeconv/convert"
-	"github.com/moeconv/moeconv/convert/family"
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/quantize"
 	"github.com/moeconv/moeconv/recipes"
@@ -149,19 +148,6 @@ func (o *placeOptions) quantized(src gguf.Source) (gguf.Source, error) {
 	return quantize.New(src, s, quantize.Options{PlanOnly: true, KeepNative: o.keepNative})
 }
 
-// windows are those of an architecture whose files do not tell which blocks have one. A family without a graph says
-// it in its files.
-func windows(md *gguf.Metadata) offload.Windows {
-	arch, _ := md.Architecture()
-	f, ok := family.ForArch(arch)
-	if !ok || f.Graph == nil {
-		_, listed := md.Get(md.ArchKey("attention.sliding_window_pattern"))
-		return offload.Windows{On: listed}
-	}
-	w := f.Graph.Windows
-	return offload.Windows{On: w.Kind != family.WindowNone, Every: w.Every, Size: w.Size}
-}
-
 // place finds the placement. Where none fits, Refused says so.
 func (o *placeOptions) place(name string, src gguf.Source, p *convert.Plan) (*placeDoc, error) {
 	src, err := o.source(src, p)
@@ -169,7 +155,9 @@ func (o *placeOptions) place(name string, src gguf.Source, p *convert.Plan) (*pl
 		return nil, err
 	}
 	md := src.Metadata()
-	planner, err := offload.NewPlanner(md, src.Tensors(), offload.CacheOptions{Context: o.context, Batch: o.batch, Key: o.keyType, Value: o.valueType, Windows: windows(md)})
+	cache := o.cache()
+	cache.Windows = recipes.Windows(md)
+	planner, err := offload.NewPlanner(md, src.Tensors(), cache)
 	if err != nil {
 		return nil, err
 	}
@@ -193,18 +181,12 @@ func (o *placeOptions) place(name string, src gguf.Source, p *convert.Plan) (*pl
 	return d, nil
 }
 
+// cache is the cache that is planned for, but for the architecture's windows.
+func (o *placeOptions) cache() offload.CacheOptions {
+	return offload.CacheOptions{Context: o.context, Batch: o.batch, Key: o.keyType, Value: o.valueType}
+}
+
 // flags are the arguments of llama.cpp's tools for a placement.
 func (o *placeOptions) flags(planner *offload.Planner, n int) []string {
-	args := []string{"-ngl", fmt.Sprint(max(99, planner.Blocks()+1)), "--n-cpu-moe", fmt.Sprint(n), "-c", fmt.Sprint(o.context),
-		"-ub", fmt.Sprint(o.batch), "-np", "1", "-fa", "on"}
-	if o.batch > 2048 {
-		args = append(args, "-b", fmt.Sprint(o.batch))
-	}
-	if o.keyType != gguf.F16 {
-		args = append(args, "-ctk", strings.ToLower(o.keyType.GGMLName()))
-	}
-	if o.valueType != gguf.F16 {
-		args = append(args, "-ctv", strings.ToLower(o.valueType.GGMLName()))
-	}
-	return args
+	return recipes.LlamaFlags(planner, n, o.cache())
 }

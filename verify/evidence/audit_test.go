@@ -24,7 +24,7 @@ func bundle(t *testing.T) (root string, card []byte) {
 			}
 			return
 		}
-		if err := writeJSON(filepath.Join(root, name), v); err != nil {
+		if err := WriteJSON(filepath.Join(root, name), v); err != nil {
 			t.Fatal(err)
 		}
 	}

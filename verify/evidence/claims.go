@@ -33,6 +33,9 @@ type Claims struct {
 	Claims []Claim `json:"claims"`
 }
 
+// NewClaims is the document that holds a list of claims.
+func NewClaims(list []Claim) *Claims { return &Claims{claimsSchema, list} }
+
 // ReadClaims reads a claims document: the object that a bundle holds, or a bare array of claims.
 func ReadClaims(fsys fs.FS, name string) ([]Claim, error) {
 	data, err := readFile(fsys, name)

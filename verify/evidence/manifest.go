@@ -103,7 +103,7 @@ func Seal(root string, commands map[string]string) (*Manifest, error) {
 		m.Files = append(m.Files, f)
 	}
 	m.Seal = m.seal()
-	return m, writeJSON(filepath.Join(root, ManifestName), m)
+	return m, WriteJSON(filepath.Join(root, ManifestName), m)
 }
 
 // files lists a bundle's files but the manifest, sorted.
@@ -174,16 +174,20 @@ func encode(v any) ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// writeJSON replaces a file in one step.
-func writeJSON(name string, v any) error {
+// WriteJSON replaces a file by a document in one step and makes its folder.
+func WriteJSON(name string, v any) error {
 	data, err := encode(v)
 	if err != nil {
 		return fmt.Errorf("evidence: %s: %w", filepath.Base(name), err)
 	}
-	return writeFile(name, data)
+	return WriteFile(name, data)
 }
 
-func writeFile(name string, data []byte) error {
+// WriteFile replaces a file in one step and makes its folder.
+func WriteFile(name string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+		return fmt.Errorf("evidence: %w", err)
+	}
 	part := name + ".part"
 	if err := os.WriteFile(part, data, 0o666); err != nil {
 		return fmt.Errorf("evidence: %w", err)

@@ -1,0 +1,119 @@
+package recipes
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+
+	"github.com/moeconv/moeconv/convert/family"
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/runtime/offload"
+)
+
+// Windows are the attention windows of an architecture, for a placement's cache. A family without a graph says it in
+// its files.
+func Windows(md *gguf.Metadata) offload.Windows {
+	arch, _ := md.Architecture()
+	f, ok := family.ForArch(arch)
+	if !ok || f.Graph == nil {
+		_, listed := md.Get(md.ArchKey("attention.sliding_window_pattern"))
+		return offload.Windows{On: listed}
+	}
+	w := f.Graph.Windows
+	return offload.Windows{On: w.Kind != family.WindowNone, Every: w.Every, Size: w.Size}
+}
+
+// LlamaFlags are the arguments of llama.cpp's tools for a placement with n layers' routed experts on the host.
+func LlamaFlags(p *offload.Planner, n int, c offload.CacheOptions) []string {
+	args := []string{"-ngl", fmt.Sprint(max(99, p.Blocks()+1)), "--n-cpu-moe", fmt.Sprint(n), "-c", fmt.Sprint(c.Context),
+		"-ub", fmt.Sprint(c.Batch), "-np", "1", "-fa", "on"}
+	if c.Batch > 2048 {
+		args = append(args, "-b", fmt.Sprint(c.Batch))
+	}
+	if c.Key != gguf.F16 {
+		args = append(args, "-ctk", strings.ToLower(c.Key.GGMLName()))
+	}
+	if c.Value != gguf.F16 {
+		args = append(args, "-ctv", strings.ToLower(c.Value.GGMLName()))
+	}
+	return args
+}
+
+// placementDoc is the bundle's placement.json.
+type placementDoc struct {
+	Method string     `json:"method"`
+	Scope  string     `json:"scope"`
+	Places []placeRow `json:"places"`
+}
+
+// placeRow is the placement of one file on one device.
+type placeRow struct {
+	Label   string `json:"label"`
+	VRAM    int64  `json:"vram_bytes"`
+	NCPUMoE int    `json:"n_cpu_moe"`
+	Device  int64  `json:"device_bytes"`
+	Host    int64  `json:"host_bytes"`
+	Weights int64  `json:"device_weight_bytes"`
+	KV      int64  `json:"kv_bytes"`
+	Compute int64  `json:"compute_bytes"`
+	Context int    `json:"context"`
+	Command string `json:"command"`
+}
+
+// cardSizes are the devices that a card has placements for, in decimal gigabytes: less than what cards of these names
+// hold, since the driver and other programs need some.
+var cardSizes = []int64{8e9, 12e9, 16e9, 24e9, 48e9}
+
+// placements finds, for every file and device, the smallest number of layers whose experts stay on the host. Devices
+// that hold everything are listed once, the smallest; files that fit none are not listed.
+func placements(dir string, rep *Report) (*placementDoc, error) {
+	d := &placementDoc{Method: "sums over the files' headers; compute buffers are an estimate fitted to llama.cpp's logs",
+		Scope: "weights, KV cache of one sequence (f16) and compute buffers; the driver's own memory comes on top", Places: []placeRow{}}
+	for i := range rep.Outputs {
+		o := &rep.Outputs[i]
+		f, err := gguf.Open(filepath.Join(dir, filepath.FromSlash(o.Name())))
+		if err != nil {
+			return nil, err
+		}
+		rows, err := place(o.Label, f)
+		f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("%s: placement: %w", o.Name(), err)
+		}
+		d.Places = append(d.Places, rows...)
+	}
+	return d, nil
+}
+
+func place(label string, f gguf.Source) ([]placeRow, error) {
+	md := f.Metadata()
+	const usual = 4096
+	opts := offload.CacheOptions{Context: int(min(usual, max(256, intKey(md, md.ArchKey("context_length"))))), Batch: 512, Key: gguf.F16, Value: gguf.F16, Windows: Windows(md)}
+	p, err := offload.NewPlanner(md, f.Tensors(), opts)
+	if err != nil {
+		return nil, err
+	}
+	all, err := p.All()
+	if err != nil {
+		return nil, err
+	}
+	var rows []placeRow
+	for _, size := range cardSizes {
+		fp, err := offload.Smallest(all, size, math.MaxInt64)
+		var small *offload.TooSmallError
+		if errors.As(err, &small) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, placeRow{label, size, fp.NCPUMoE, fp.Device(), fp.Host, fp.Weights, fp.KV, fp.Compute, opts.Context,
+			strings.Join(LlamaFlags(p, fp.NCPUMoE, opts), " ")})
+		if fp.NCPUMoE == 0 {
+			break
+		}
+	}
+	return rows, nil
+}

@@ -113,6 +113,9 @@ func TestCards(t *testing.T) {
 			for _, w := range r.Wanted() {
 				r.Verify.Bands[w.Type] = Band{KLDWarn: 1e3, KLDFail: 1e3, PPLRatio: 1e3, Top1: 1e-9}
 			}
+			if strings.Contains(models[0], "micro") {
+				r.Verify.Text = "" // a vocabulary of a hundred pieces cannot write it
+			}
 			out := t.TempDir()
 			rep, err := Run(t.Context(), r, Options{Model: filepath.Dir(models[0]), Out: out, Memory: 1 << 26, Observer: silent{}, Tool: evidence.Tool{Version: "1", Reference: "llama.cpp"}})
 			if err != nil {

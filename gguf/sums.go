@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // SumsName is the file that lists the SHA-256 of the files beside it, as sha256sum writes and checks it.
@@ -84,4 +85,32 @@ func sumLine(sum, name string) string {
 		return `\` + sum + "  " + strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`).Replace(name)
 	}
 	return sum + "  " + name
+}
+
+// Sum is a file's SHA-256 as a SHA256SUMS has it.
+type Sum struct {
+	SHA256   string    // 64 hexadecimal digits
+	Recorded time.Time // when the list was last written
+}
+
+// ReadSums is what a folder's SHA256SUMS says of the files beside it, by name; nothing where there is none.
+func ReadSums(dir string) (map[string]Sum, error) {
+	info, err := os.Stat(filepath.Join(dir, SumsName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	lines, err := readSums(dir)
+	if err != nil {
+		return nil, err
+	}
+	sums := map[string]Sum{}
+	for name, line := range lines {
+		if sum := strings.TrimPrefix(line, `\`); len(sum) > 66 && name != line {
+			sums[name] = Sum{sum[:64], info.ModTime()}
+		}
+	}
+	return sums, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -161,7 +162,8 @@ func (r *Result) summarize(sound string) {
 
 // Report is the outcome of all checks of one file.
 type Report struct {
-	Name    string   `json:"name"`
+	Label   string   `json:"label,omitempty"` // unique in its release
+	Name    string   `json:"name"`            // of the file, or the first of its shards
 	Scheme  string   `json:"scheme,omitempty"`
 	Status  Status   `json:"status"` // the worst of the checks'
 	Notes   []string `json:"notes,omitempty"`
@@ -169,7 +171,53 @@ type Report struct {
 	Experts *Experts `json:"experts,omitempty"` // nil for a file that has none, or that could not be opened
 	Seconds float64  `json:"seconds"`
 
+	Optional    bool     `json:"optional,omitempty"` // may be held without failing the release
+	Files       []Part   `json:"files,omitempty"`    // on disk: one, or the shards
+	Bytes       int64    `json:"total_bytes,omitempty"`
+	BPW         Number   `json:"bits_per_weight"`        // of all tensors
+	ExpertBPW   Number   `json:"expert_bits_per_weight"` // of routed experts; null for none
+	Licence     string   `json:"license,omitempty"`      // the header's
+	Imatrix     string   `json:"imatrix,omitempty"`      // name of the importance matrix that made the file
+	DominatedBy []string `json:"dominated_by,omitempty"` // labels of smaller files with a lower mean KL divergence, best first
+	Quality     *Quality `json:"quality,omitempty"`      // nil where the model was not run over a text
+
 	Measured *Measurement `json:"-"` // the figures behind the checks on the text, nil where none ran
+}
+
+// Quality is the figures of a table's row. Figures that were not measured are null.
+type Quality struct {
+	MeanKLD    Number   `json:"mean_kld"`       // KL divergence from the source, nats
+	KLDError   Number   `json:"mean_kld_error"` // standard error
+	KLDLow     Number   `json:"mean_kld_low"`   // 95% interval
+	KLDHigh    Number   `json:"mean_kld_high"`
+	SameTop    Number   `json:"same_top"` // share of positions with the source's most likely token
+	PPL        Number   `json:"ppl"`
+	PPLRatio   Number   `json:"ppl_ratio"` // over the source's
+	EndRatio   Number   `json:"end_ratio"` // lowest probability of an end, over the source's
+	Scored     int      `json:"scored_tokens"`
+	Chunks     int      `json:"chunks"`
+	ChunkMeans []Number `json:"chunk_means,omitempty"` // mean KL divergence of each chunk
+}
+
+// interval95 is how many standard errors lie on either side of a mean in a 95% interval.
+const interval95 = 1.96
+
+// qualityOf takes a row's figures out of a report whose model was run.
+func qualityOf(r *Report) *Quality {
+	p := r.Measured.Perplexity
+	none := None()
+	q := &Quality{none, none, none, none, none, Number(p.PPL), none, none, p.Scored, p.Chunks, nil}
+	if d := r.Measured.Divergence; d != nil {
+		q.MeanKLD, q.KLDError, q.SameTop, q.PPLRatio = Number(d.Mean), Number(d.Error), Number(d.SameTop), Number(d.Ratio)
+		q.KLDLow, q.KLDHigh = Number(d.Mean-interval95*d.Error), Number(d.Mean+interval95*d.Error)
+		for _, m := range d.ChunkMeans {
+			q.ChunkMeans = append(q.ChunkMeans, Number(significant(m, 7)))
+		}
+	}
+	if ends, ok := r.Check("ends"); ok {
+		q.EndRatio = ends.Figure
+	}
+	return q
 }
 
 // Check finds a result by the check's name.
@@ -196,4 +244,19 @@ func (r *Report) Lines() []string {
 		out = append(out, "  note  "+n)
 	}
 	return out
+}
+
+// Remarks is Lines without what passed or does not apply.
+func (r *Report) Remarks() []string {
+	return slices.DeleteFunc(r.Lines(), func(l string) bool {
+		return strings.HasPrefix(l, "  "+string(Pass)) || strings.HasPrefix(l, "  "+string(NotApplicable))
+	})
+}
+
+// Format is the number by a verb of fmt, or a dash where there is none.
+func (n Number) Format(verb string) string {
+	if !n.Valid() {
+		return "-"
+	}
+	return fmt.Sprintf(verb, float64(n))
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/moeconv/moeconv/convert"
 	"github.com/moeconv/moeconv/convert/family"
+	"github.com/moeconv/moeconv/verify"
 )
 
 // convertFlags are the flags of convert beyond those of every source and output.
@@ -157,7 +158,7 @@ func isSafetensors(name string) bool { return strings.EqualFold(filepath.Ext(nam
 
 // outputName fills in a name's {ftype}; a folder gets the name that the reference converter would choose.
 func outputName(name string, p *convert.Plan) (string, error) {
-	label := schemeOf(p.Metadata())
+	label := verify.SchemeOf(p.Metadata())
 	if info, err := os.Stat(name); name == "" || err == nil && info.IsDir() || strings.HasSuffix(name, string(filepath.Separator)) {
 		return filepath.Join(name, p.FileName(label)), nil
 	}

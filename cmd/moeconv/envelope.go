@@ -74,3 +74,9 @@ func (a *app) writeJSON(doc any) error {
 	a.emitted = true
 	return enc.Encode(doc)
 }
+
+// toolName is the program and its version, for reports.
+func toolName() string {
+	t := version()
+	return "moeconv " + t.Version + " (" + t.Commit + ")"
+}

@@ -1,103 +1,246 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/moeconv/moeconv/gguf"
-	"github.com/moeconv/moeconv/quantize"
 	"github.com/moeconv/moeconv/recipes"
 	"github.com/moeconv/moeconv/verify"
 )
 
+// verifyDoc is the verdict on a release. A release of one file has that file's checks at the top, too.
 type verifyDoc struct {
 	envelope
-	*verify.Report
+	*verify.Release
+	Scheme string          `json:"scheme,omitempty"`
+	Checks []verify.Result `json:"checks,omitempty"`
+}
+
+func (a *app) verifyDoc(rel *verify.Release) verifyDoc {
+	doc := verifyDoc{envelope: a.envelope(), Release: rel}
+	if len(rel.Files) == 1 {
+		doc.Scheme, doc.Checks = rel.Files[0].Scheme, rel.Files[0].Checks
+	}
+	return doc
+}
+
+// verifyFlags are what verify is told.
+type verifyFlags struct {
+	source, text, scheme, pre string
+	report, onFailure         string
+	optional                  []string
+	chunks, threads           int
 }
 
 func verifyCmd(a *app) *cobra.Command {
-	var (
-		source, text, scheme, pre string
-		chunks, threads           int
-	)
+	var v verifyFlags
 	cmd := &cobra.Command{
-		Use:   "verify FILE --source DIR",
-		Short: "Prove a file: contract, scan, fidelity, logits, KL divergence, perplexity",
-		Long: `verify loads a GGUF file and holds it against its checkpoint (--source) over a text
-(--text). Without a source the checks that need one are not applicable and the verdict
-is at best a warning. Exit status 3 when a check fails.`,
-		Args: exactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			file, err := gguf.Open(args[0])
-			if err != nil {
-				return err
-			}
-			defer file.Close()
-			a.meet(file.Metadata())
-			s := &verify.Subject{Name: filepath.Base(args[0]), Scheme: scheme, Source: file, Chunks: chunks}
-			s.Runtime.Threads = threads
-			if scheme == "" {
-				s.Scheme = schemeOf(file.Metadata())
-			}
-			if text != "" {
-				if s.Text, err = recipes.ReadText(text); err != nil {
-					return err
-				}
-			}
-			if source != "" {
-				m, err := a.open(source, sourceFlags{outType: "auto", pre: pre})
-				if err != nil {
-					return err
-				}
-				defer m.Close()
-				s.Reference = m.Source
-			}
-			progress, done := a.track("verify", false)
-			defer done()
-			s.Progress = func(_ string, n, total int64) { progress(n, total) }
-			rep, err := verify.Run(cmd.Context(), s, verify.Standard())
-			if err != nil {
-				return err
-			}
-			done()
-			return a.emitVerdict(rep)
-		},
+		Use:   "verify FILE... or DIR --source DIR",
+		Short: "Prove a release: contract, scan, fidelity, logits, KL divergence, perplexity",
+		Long: `verify holds GGUF files against their checkpoint (--source) over a text (--text), and
+against each other: a file that is larger than another and further from the source is
+marked dominated, and tokenizer, template, tags and metadata must be alike. DIR is a
+release: all models in it, shards as one; importance matrices and projectors are left
+aside. The source is opened and run once.
+
+A file with a failing check is held, the others stay publishable, and the exit status is
+3 with the held files named. Without a source the checks that need one are not applicable
+and the verdict is at best a warning. --report writes JSON, Markdown and one HTML page.`,
+		Args: usageArgs(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return v.run(cmd, a, args) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&source, "source", "", "the checkpoint `DIR`, or another file of the same model")
-	f.StringVarP(&text, "text", "f", "", "`FILE` to measure perplexity and KL divergence on")
-	f.IntVar(&chunks, "chunks", 8, "measure on the first `N` chunks; 0: all")
-	f.StringVar(&scheme, "type", "", "`SCHEME` whose bounds apply (default: the file's own)")
-	f.StringVar(&pre, "pre", "", "`NAME` of the source's pre-tokenizer if it cannot be told")
-	f.IntVar(&threads, "threads", 0, "number of threads (default: all cores)")
+	f.StringVar(&v.source, "source", "", "the checkpoint `DIR`, or another file of the same model")
+	f.StringVarP(&v.text, "text", "f", "", "`FILE` to measure perplexity and KL divergence on")
+	f.IntVar(&v.chunks, "chunks", 8, "measure on the first `N` chunks; 0: all")
+	f.StringVar(&v.scheme, "type", "", "`SCHEME` whose bounds apply (default: each file's own)")
+	f.StringVar(&v.pre, "pre", "", "`NAME` of the source's pre-tokenizer if it cannot be told")
+	f.IntVar(&v.threads, "threads", 0, "number of threads (default: all cores)")
+	f.StringVar(&v.report, "report", "", "write NAME.verify.json, .md and .html to this `DIR`")
+	f.StringVar(&v.onFailure, "on-failure", verify.HoldFile, "what a failing file holds: hold-file or hold-release")
+	f.StringSliceVar(&v.optional, "optional", nil, "`LABELS` or schemes of files that may fail without failing the release")
 	return cmd
 }
 
-func (a *app) emitVerdict(rep *verify.Report) error {
-	err := a.emit(verifyDoc{a.envelope(), rep}, func(w io.Writer) error {
-		_, err := fmt.Fprintln(w, strings.Join(rep.Lines(), "\n"))
+func (v *verifyFlags) run(cmd *cobra.Command, a *app, args []string) error {
+	if v.onFailure != verify.HoldFile && v.onFailure != verify.HoldRelease {
+		return usageError{fmt.Errorf("--on-failure %s: want %s or %s", v.onFailure, verify.HoldFile, verify.HoldRelease)}
+	}
+	found, err := findRelease(args)
+	if err != nil {
 		return err
-	})
-	if err == nil && rep.Status == verify.Fail {
-		return checkError{rep.Name + " failed its checks"}
+	}
+	set := &verify.Set{Name: found.Name, Members: found.Members, HoldRelease: v.onFailure == verify.HoldRelease, Private: privatePaths(args, v.source, v.text)}
+	if err := v.members(set.Members); err != nil {
+		return err
+	}
+	source, err := v.subject(a, &set.Subject)
+	if err != nil {
+		return err
+	}
+	var origin verify.Provenance
+	if source != nil {
+		defer source.Close()
+		set.Name = cmp.Or(set.Name, sourceName(source))
+		origin.Arch, _ = source.Metadata().Architecture()
+		origin.Licence, _ = gguf.Value[string](source.Metadata(), "general.license")
+	}
+	set.Name = cmp.Or(set.Name, found.Members[0].Label)
+	progress, done := a.track("verify", false)
+	defer done()
+	set.Progress = func(_, _ string, n, total int64) { progress(n, total) }
+	rel, err := set.Run(cmd.Context())
+	if err != nil {
+		return err
+	}
+	done()
+	origin.Text, origin.Tool, origin.Reference = baseName(v.text), toolName(), referenceCommit
+	if err := matrixOf(args[0], found.Aside, &origin); err != nil {
+		return err
+	}
+	rel.Source, rel.Aside = origin, found.Aside
+	rel.Judge()
+	return v.emit(a, rel)
+}
+
+// matrixOf says how much of the experts the importance matrix beside the files has seen.
+func matrixOf(dir string, aside []verify.Aside, p *verify.Provenance) error {
+	p.Coverage = verify.None()
+	for _, f := range aside {
+		if !strings.Contains(f.Why, "importance matrix") {
+			continue
+		}
+		var err error
+		p.Imatrix = f.Name
+		if p.Coverage, p.Holes, err = recipes.ImatrixCoverage(filepath.Join(dir, f.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findRelease is the files of a folder, or those that are named.
+func findRelease(args []string) (*verify.Found, error) {
+	if info, err := os.Stat(args[0]); len(args) == 1 && err == nil && info.IsDir() {
+		return verify.FindFiles(args[0])
+	}
+	return verify.TakeFiles(args)
+}
+
+// members tells members apart that may fail, and sets the scheme that the user gave.
+func (v *verifyFlags) members(members []verify.Member) error {
+	unused := slices.Clone(v.optional)
+	for i := range members {
+		m := &members[i]
+		m.Scheme = v.scheme
+		unused = slices.DeleteFunc(unused, func(o string) bool {
+			is := strings.EqualFold(o, m.Label) || o == m.Name()
+			m.Optional = m.Optional || is
+			return is
+		})
+	}
+	if len(unused) > 0 {
+		var labels []string
+		for _, m := range members {
+			labels = append(labels, m.Label)
+		}
+		return usageError{fmt.Errorf("--optional %s: the release has %s", strings.Join(unused, ","), strings.Join(labels, ", "))}
+	}
+	return nil
+}
+
+// subject fills in what all files share; the source is nil where none is given.
+func (v *verifyFlags) subject(a *app, s *verify.Subject) (*model, error) {
+	var err error
+	if s.Text, err = readOptional(v.text); err != nil {
+		return nil, err
+	}
+	s.Chunks, s.Runtime.Threads = v.chunks, v.threads
+	if v.source == "" {
+		return nil, nil
+	}
+	m, err := a.open(v.source, sourceFlags{outType: "auto", pre: v.pre})
+	if err != nil {
+		return nil, err
+	}
+	s.Reference = m.Source
+	return m, nil
+}
+
+// emit prints the verdict and writes the reports.
+func (v *verifyFlags) emit(a *app, rel *verify.Release) error {
+	doc := a.verifyDoc(rel)
+	var reports []string
+	if v.report != "" {
+		var err error
+		if reports, err = rel.WriteReports(filepath.Join(v.report, rel.Name+".verify"), doc); err != nil {
+			return err
+		}
+	}
+	err := a.emit(doc, func(w io.Writer) error { return printVerdict(w, rel, reports) })
+	if err == nil && rel.Status == verify.Fail {
+		return heldError(rel)
 	}
 	return err
 }
 
-// schemeOf is the scheme that the file names as its own; empty where it names none that is known.
-func schemeOf(md *gguf.Metadata) string {
-	id, err := gguf.Value[uint32](md, "general.file_type")
-	if err != nil {
+// heldError names the files that are held, and the checks that failed.
+func heldError(rel *verify.Release) error {
+	var names []string
+	for _, h := range rel.Held {
+		why := cmp.Or(h.Check, h.Reason)
+		names = append(names, fmt.Sprintf("%s (%s)", h.File, why))
+	}
+	return checkError{"held back, failed its checks: " + strings.Join(names, ", ")}
+}
+
+func readOptional(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	return recipes.ReadText(name)
+}
+
+// baseName is a file's name without its folders; empty for none.
+func baseName(name string) string {
+	if name == "" {
 		return ""
 	}
-	for _, s := range quantize.Schemes() {
-		if s.FileType == id && !s.Copy {
-			return s.Name
+	return filepath.Base(name)
+}
+
+// sourceName is what the source calls itself.
+func sourceName(m *model) string {
+	if m.plan != nil {
+		return m.plan.Name()
+	}
+	name, _ := gguf.Value[string](m.Metadata(), "general.basename")
+	return name
+}
+
+// privatePaths are the folders of the inputs, as they were given and as they are, which no report may show.
+func privatePaths(args []string, more ...string) []string {
+	var out []string
+	for _, name := range slices.Concat(args, more) {
+		if name == "" {
+			continue
+		}
+		folder := name
+		if info, err := os.Stat(name); err == nil && !info.IsDir() {
+			folder = filepath.Dir(name)
+		}
+		out = append(out, filepath.Clean(folder))
+		if abs, err := filepath.Abs(folder); err == nil {
+			out = append(out, abs)
 		}
 	}
-	return ""
+	return out
 }

@@ -1,0 +1,80 @@
+package verify
+
+import (
+	"fmt"
+	"strings"
+)
+
+// onText, onSample and onHeader are what checks look at.
+const (
+	onHeader  = "the whole header"
+	onWeights = "weights; how much of them is in the check's line"
+	onText    = "the text"
+	onSample  = "a short sample of tokens"
+)
+
+// methods say how the figure of each check is found.
+var methods = map[string]Method{
+	"open":        {"tensors", "header read, every tensor proven to lie in its file", onHeader},
+	"structure":   {"problems", "bytes stored, overlaps, alignment, names, shards", onHeader},
+	"stored":      {"problems", "bytes to the next tensor against type x shape", onHeader},
+	"contract":    {"problems", "metadata, names and shapes that a loader insists on", onHeader},
+	"vocabulary":  {"problems", "tokens, types, scores, merges and special ids against each other", onHeader},
+	"marks":       {"problems", "marks of experts in the metadata against the tensors", onHeader},
+	"source":      {"problems", "shards of the checkpoint against its index; values finite", "the checkpoint"},
+	"scan":        {"values that are NaN or infinite", "values decoded, scales validated by the type's rules, experts compared by hash", onWeights},
+	"fidelity":    {"largest relative error (NMSE) of a tensor or expert", "sum (file - source)^2 / sum source^2 after decoding both, against a bound of the type", onWeights},
+	"tokenizer":   {"bytes a token", "text encoded and decoded again", onText + ", or a line of code without one"},
+	"template":    {"renderings", "chat template rendered as the source's", "conversations"},
+	"decode":      {"largest difference of logits", "tokens fed one by one against tokens fed together", onSample},
+	"determinism": {"largest difference of logits", "the same tokens twice, to the bit", onSample},
+	"ablation":    {"smallest change of logits", "routed experts, then shared experts, set to zero", onSample},
+	"logits":      {"squared error of logits over their variance", "file with activations rounded as llama.cpp does, source with activations in f32, both in this runtime", onSample},
+	"kld":         {"mean KL divergence from the source, nats", "llama-perplexity's definition: the second half of each chunk is scored; 95% interval: mean +- 1.96 standard errors", onText},
+	"perplexity":  {"perplexity over the source's", "llama-perplexity's definition; never passes a file by itself", onText},
+	"coverage":    {"share of routed experts used", "experts chosen by the router for any token, layer by layer", onText},
+	"ends":        {"probability of ends over the source's", "p(eos), p(end of turn), p(end of thinking) where the source ends its own greedy answers, or is nearest to ending", "three prompts, parts of the text"},
+	"siblings":    {"keys that differ", "hash of each key's value against what most files of the release have", onHeader},
+	"dominance":   {"standard errors of the difference", "a smaller file with a lower mean KL divergence, differences by pairs of chunks", onText},
+}
+
+// scope lists the methods of the checks that were made, and what they looked at.
+func (r *Release) scope(s *Subject) {
+	r.Methods = []Method{}
+	seen := map[string]bool{}
+	for _, f := range r.Files {
+		for _, c := range f.Checks {
+			if seen[c.Name] {
+				continue
+			}
+			seen[c.Name] = true
+			m, ok := methods[c.Name]
+			switch {
+			case ok:
+				m.Figure = c.Name + ": " + m.Figure
+			case strings.HasPrefix(c.Name, "probe "):
+				m = Method{c.Name + ": repetition", "greedy answer judged by criteria; share of repeated 3-grams", "one prompt"}
+			default:
+				m = Method{c.Name, "in the check's line", "in the check's line"}
+			}
+			if m.Scope == onText {
+				m.Scope = r.textScope(s)
+			}
+			r.Methods = append(r.Methods, m)
+		}
+	}
+}
+
+// textScope is how much of the text figures were measured on.
+func (r *Release) textScope(s *Subject) string {
+	for _, f := range r.Files {
+		if q := f.Quality; q != nil {
+			n := s.Context
+			if n == 0 {
+				n = DefaultContext
+			}
+			return strings.TrimSpace(fmt.Sprintf("%d tokens scored in %d chunks of %d %s", q.Scored, q.Chunks, n, r.Source.Text))
+		}
+	}
+	return onText
+}

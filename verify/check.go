@@ -42,8 +42,10 @@ type Subject struct {
 
 // shared is what the files of a set are held against, loaded and run once for all of them.
 type shared struct {
-	reference *runtime.Model
-	ends      *endings
+	reference   *runtime.Model
+	ends        *endings
+	baseline    *Baseline
+	baselineErr error
 }
 
 func (s *shared) close() {

@@ -48,16 +48,20 @@ func (s *Subject) measure(ctx context.Context) (*Measurement, error) {
 	return s.measured, nil
 }
 
-// baseline is the caller's, or one made of the reference for this subject alone.
+// baseline is the caller's, or one made of the reference by the first of a set's files that asks.
 func (s *Subject) baseline(ctx context.Context) (*Baseline, error) {
 	if s.Baseline != nil {
 		return s.Baseline, nil
 	}
-	ref, err := s.ReferenceModel()
-	if err != nil {
-		return nil, err
+	c := s.common()
+	if c.baseline == nil && c.baselineErr == nil {
+		ref, err := s.ReferenceModel()
+		if err != nil {
+			return nil, err
+		}
+		c.baseline, c.baselineErr = NewBaseline(ctx, ref, s.Text, s.options("baseline"), 0)
 	}
-	return NewBaseline(ctx, ref, s.Text, s.options("baseline"), 0)
+	return c.baseline, c.baselineErr
 }
 
 func (s *Subject) options(check string) PerplexityOptions {

@@ -145,10 +145,31 @@ func group(dir string, list []string) (*Found, error) {
 	for i := range f.Members {
 		m := &f.Members[i]
 		file := filepath.Join(dir, m.Name())
-		m.Open = func() (gguf.Source, error) { return gguf.Open(file) }
+		m.Open = func() (gguf.Source, error) {
+			if missing := missingShards(m.Parts); len(missing) > 0 {
+				return nil, fmt.Errorf("%d shards are missing: %s", len(missing), strings.Join(missing[:min(4, len(missing))], ", "))
+			}
+			return gguf.Open(file)
+		}
 	}
 	f.label()
 	return f, nil
+}
+
+// missingShards are the names that a set of shards lacks.
+func missingShards(parts []Part) []string {
+	prefix, _, n, ok := gguf.ParseShardName(parts[0].Name)
+	if !ok || len(parts) == n {
+		return nil
+	}
+	var missing []string
+	for i := range n {
+		name := gguf.ShardName(prefix, i, n)
+		if !slices.ContainsFunc(parts, func(p Part) bool { return p.Name == name }) {
+			missing = append(missing, path.Base(name))
+		}
+	}
+	return missing
 }
 
 // partOf is a file with its size, and the hash that SHA256SUMS beside it has, unless the file was changed since.

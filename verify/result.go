@@ -174,12 +174,12 @@ type Report struct {
 	Optional    bool     `json:"optional,omitempty"` // may be held without failing the release
 	Files       []Part   `json:"files,omitempty"`    // on disk: one, or the shards
 	Bytes       int64    `json:"total_bytes,omitempty"`
-	BPW         Number   `json:"bits_per_weight"`        // of all tensors
-	ExpertBPW   Number   `json:"expert_bits_per_weight"` // of routed experts; null for none
-	Licence     string   `json:"license,omitempty"`      // the header's
-	Imatrix     string   `json:"imatrix,omitempty"`      // name of the importance matrix that made the file
-	DominatedBy []string `json:"dominated_by,omitempty"` // labels of smaller files with a lower mean KL divergence, best first
-	Quality     *Quality `json:"quality,omitempty"`      // nil where the model was not run over a text
+	BPW         Number   `json:"bits_per_weight,omitzero"`        // of all tensors
+	ExpertBPW   Number   `json:"expert_bits_per_weight,omitzero"` // of routed experts; null for none
+	Licence     string   `json:"license,omitempty"`               // the header's
+	Imatrix     string   `json:"imatrix,omitempty"`               // name of the importance matrix that made the file
+	DominatedBy []string `json:"dominated_by,omitempty"`          // labels of smaller files with a lower mean KL divergence, best first
+	Quality     *Quality `json:"quality,omitempty"`               // nil where the model was not run over a text
 
 	Measured *Measurement `json:"-"` // the figures behind the checks on the text, nil where none ran
 }

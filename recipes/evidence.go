@@ -143,15 +143,8 @@ func (l *Release) seal(docs map[string]any, extra map[string]string) (int, error
 			return 0, err
 		}
 	}
-	text, files, err := l.Recipe.portable()
-	if err != nil {
+	if err := l.keepRecipe(); err != nil {
 		return 0, err
-	}
-	files[RecipeName] = []byte(text)
-	for name, data := range files {
-		if err := evidence.WriteFile(filepath.Join(root, name), data); err != nil {
-			return 0, err
-		}
 	}
 	for name, from := range extra {
 		data, err := os.ReadFile(from)
@@ -167,6 +160,25 @@ func (l *Release) seal(docs map[string]any, extra map[string]string) (int, error
 		return 0, err
 	}
 	return len(m.Files), nil
+}
+
+// keepRecipe writes the recipe and the texts it names into the bundle, where they differ from what is there.
+func (l *Release) keepRecipe() error {
+	text, files, err := l.Recipe.portable()
+	if err != nil {
+		return err
+	}
+	files[RecipeName] = []byte(text)
+	for name, data := range files {
+		to := filepath.Join(l.bundle(), name)
+		if old, err := os.ReadFile(to); err == nil && bytes.Equal(old, data) {
+			continue
+		}
+		if err := evidence.WriteFile(to, data); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // extra are the files of the release's folder that belong into the bundle, by their names there: results and traces

@@ -77,6 +77,9 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 	if err := j.restore(); err != nil {
 		return nil, err
 	}
+	if err := j.release().keepRecipe(); err != nil { // status of an unfinished run needs it
+		return nil, err
+	}
 	if err := j.outputs(ctx); err != nil {
 		return j.report, err
 	}
@@ -93,9 +96,14 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 	return j.report, nil
 }
 
+// release is the run as what it leaves.
+func (j *job) release() *Release {
+	return &Release{Dir: j.o.Out, Recipe: j.r, Report: j.report, Source: j.fsys, Tool: j.o.Tool, Track: j.o.Observer.Track}
+}
+
 // document writes the bundle of the release's evidence and, from that alone, its card.
 func (j *job) document(ctx context.Context) error {
-	l := &Release{Dir: j.o.Out, Recipe: j.r, Report: j.report, Source: j.fsys, Tool: j.o.Tool, Track: j.o.Observer.Track}
+	l := j.release()
 	n, err := l.Gather(ctx)
 	if err != nil {
 		return err

@@ -87,7 +87,7 @@ difference, 4 not supported, 5 try again (disk full, lock; state kept),
 		hf2ggufCmd, planCmd, convertCmd, tagCmd, inspectCmd, quantizeCmd, tokenizeCmd, logitsCmd,
 		perplexityCmd, imatrixCmd, generateCmd, chatCmd, serveCmd, benchCmd, verifyCmd, diffCmd, setCmd, splitCmd,
 		mergeCmd,
-		evidenceCmd, auditCmd, reproduceCmd, cardCmd,
+		statusCmd, evidenceCmd, auditCmd, reproduceCmd, cardCmd,
 		recipesCmd,
 	} {
 		root.AddCommand(verb(a))

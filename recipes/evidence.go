@@ -33,6 +33,8 @@ type Release struct {
 	Source fs.FS // the checkpoint, to hash its weights; nil: their hashes are taken from an earlier bundle, or left out
 	Tool   evidence.Tool
 	Track  func(stage string, bytes bool) (progress func(done, total int64), done func())
+
+	inputs []Input // after Gather wrote a bundle: the checkpoint's files, hashed
 }
 
 func (l *Release) bundle() string { return filepath.Join(l.Dir, BundleName(l.Report.Name)) }
@@ -99,9 +101,12 @@ func (l *Release) Gather(ctx context.Context) (int, error) {
 		return 0, nil
 	}
 	docs[evidence.EnvironmentName] = evidence.ThisMachine(l.Tool)
-	if docs["source.json"], err = l.inputs(ctx); err != nil {
+	if l.inputs, err = l.hashInputs(ctx); err != nil {
 		return 0, err
 	}
+	src := l.Report.Source
+	src.Path = ""
+	docs[sourceName] = sourceDoc{src, l.inputs}
 	head, err := headers(l.Dir, l.Report)
 	if err != nil {
 		return 0, err
@@ -222,13 +227,20 @@ func (l *Release) current(report []byte, extra map[string]string) bool {
 	return true
 }
 
-// inputs are the checkpoint's files with the SHA-256 of all of them.
-func (l *Release) inputs(ctx context.Context) (any, error) {
+// sourceName is the file of a bundle that lists the checkpoint's files.
+const sourceName = "source.json"
+
+// sourceDoc is that file.
+type sourceDoc struct {
+	Source Source  `json:"source"`
+	Files  []Input `json:"files"`
+}
+
+// hashInputs are the checkpoint's files with the SHA-256 of all of them.
+func (l *Release) hashInputs(ctx context.Context) ([]Input, error) {
 	known := map[string]Input{}
-	var old struct {
-		Files []Input `json:"files"`
-	}
-	if data, err := os.ReadFile(filepath.Join(l.bundle(), "source.json")); err == nil && json.Unmarshal(data, &old) == nil {
+	var old sourceDoc
+	if data, err := os.ReadFile(filepath.Join(l.bundle(), sourceName)); err == nil && json.Unmarshal(data, &old) == nil {
 		for _, f := range old.Files {
 			known[f.Name] = f
 		}
@@ -261,12 +273,7 @@ func (l *Release) inputs(ctx context.Context) (any, error) {
 		read += in.Bytes
 		progress(read, total)
 	}
-	src := l.Report.Source
-	src.Path = ""
-	return struct {
-		Source Source  `json:"source"`
-		Files  []Input `json:"files"`
-	}{src, list}, nil
+	return list, nil
 }
 
 // argv is the command that makes the release again, beside the bundle's recipe.

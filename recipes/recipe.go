@@ -156,6 +156,15 @@ func marshal(r *Recipe) (string, error) {
 	return string(b), err
 }
 
+// Parse reads a recipe that extends nothing; origin names it in messages.
+func Parse(data []byte, origin string) (*Recipe, error) {
+	var doc map[string]any
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return nil, fmt.Errorf("recipes: %s: %w", origin, err)
+	}
+	return decode(doc, origin)
+}
+
 func load(fsys fs.FS, name, origin, dir string) (*Recipe, error) {
 	if filepath.IsAbs(dir) {
 		fsys = os.DirFS(dir)

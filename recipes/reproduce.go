@@ -36,7 +36,7 @@ func Reproduce(ctx context.Context, bundle string, o Options) (*evidence.Compari
 	if r.Name == "" {
 		r.Name = was.Name // the folder of the checkpoint may have another name here
 	}
-	o.AsReference = was.AsReference
+	o.AsReference, o.again = was.AsReference, true
 	rep, err := Run(ctx, r, o)
 	if err != nil {
 		return nil, err
@@ -57,15 +57,13 @@ func (e *changedInputError) Hint() string {
 }
 
 func sameInputs(bundle, model fs.FS) error {
-	var doc struct {
-		Files []Input `json:"files"`
-	}
-	data, err := fs.ReadFile(bundle, "source.json")
+	var doc sourceDoc
+	data, err := fs.ReadFile(bundle, sourceName)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(data, &doc); err != nil {
-		return fmt.Errorf("recipes: source.json: %w", err)
+		return fmt.Errorf("recipes: %s: %w", sourceName, err)
 	}
 	for _, f := range doc.Files {
 		if f.SHA256 == "" {

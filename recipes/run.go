@@ -27,6 +27,7 @@ type Options struct {
 	Model       string // the checkpoint's directory; overrides the recipe's source
 	Out         string // directory of the outputs
 	AsReference bool   // reproduce the reference's defects: no fixes
+	UpdateLock  bool   // take the checkpoint as it is, whatever the lock file says
 	Force       bool   // write everything anew, replacing what is there
 	Until       string // the last stage to run; empty: all
 	Threads     int
@@ -34,6 +35,8 @@ type Options struct {
 	Pre         string
 	Observer    Observer
 	Tool        evidence.Tool // what evidence names as the program
+
+	again bool // a bundle's release is made again: no lock is read or written
 }
 
 // Observer is told how a run goes on.
@@ -112,6 +115,9 @@ func (j *job) document(ctx context.Context) error {
 		j.report.stage("evidence", "up to date")
 	} else {
 		j.report.stage("evidence", fmt.Sprintf("%d files in %s", n, BundleName(j.report.Name)))
+		if err := j.writeLock(l.inputs); err != nil {
+			return err
+		}
 	}
 	if !j.reaches("card") {
 		return nil
@@ -195,6 +201,9 @@ func (j *job) prepare() error {
 	}
 	var err error
 	if j.report.Inputs, err = fingerprint(j.fsys); err != nil {
+		return err
+	}
+	if err := j.checkLock(); err != nil {
 		return err
 	}
 	j.report.stage("source", fmt.Sprintf("%d files, every header and range checked", len(j.report.Inputs)))

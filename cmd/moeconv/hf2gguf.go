@@ -66,6 +66,7 @@ others stay publishable.`,
 	f.StringSliceVar(&types, "types", nil, "`SCHEMES` to write instead of the recipe's: Q8_0,Q4_K_M")
 	f.BoolVar(&o.AsReference, "as-reference", false, "reproduce the reference's metadata defects: apply no fixes")
 	f.BoolVar(&o.Force, "force", false, "write everything anew, replacing existing outputs")
+	f.BoolVar(&o.UpdateLock, "update-lock", false, "take the checkpoint as it is now, whatever the recipe's lock file says")
 	f.StringVar(&o.Until, "until", "", "stop after this `STAGE`: "+strings.Join(recipes.Stages, ", "))
 	f.IntVar(&o.Threads, "threads", 0, "number of threads (default: all cores)")
 	f.StringVar(&memory, "memory", "512MiB", "bound of the memory of rows in flight")

@@ -138,14 +138,15 @@ func checkpointDir(name string) string {
 	return name
 }
 
-func (a *app) planRepo(ctx context.Context, repo hub.Repo, flags sourceFlags, o *planOptions) (*planDoc, error) {
+// planHub plans the conversion of a repository, reading settings and headers alone.
+func (a *app) planHub(ctx context.Context, repo hub.Repo, flags sourceFlags) (*convert.Plan, *hub.FS, error) {
 	client, err := hub.New(os.Getenv)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	files, err := client.Open(ctx, repo)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	opts := flags.options()
 	opts.Name = repo.Name
@@ -153,18 +154,26 @@ func (a *app) planRepo(ctx context.Context, repo hub.Repo, flags sourceFlags, o 
 	var unsupported *gguf.UnsupportedError
 	switch {
 	case files.Err() != nil: // the network's own error, which a reader may have passed on as text
-		return nil, files.Err()
+		return nil, nil, files.Err()
 	case err != nil && ctx.Err() != nil:
-		return nil, err
+		return nil, nil, err
 	case errors.As(err, &unsupported):
-		return nil, refusedError{err}
+		return nil, nil, refusedError{err}
 	case err != nil && files.Cached(): // it may be the snapshot that lacks something
-		return nil, withHint(err, "the cached snapshot may be a part of the repository; unset HF_HUB_OFFLINE to read the Hub")
+		return nil, nil, withHint(err, "the cached snapshot may be a part of the repository; unset HF_HUB_OFFLINE to read the Hub")
 	case err != nil:
-		return nil, refusedError{err}
+		return nil, nil, refusedError{err}
+	}
+	a.warn(p)
+	return p, files, nil
+}
+
+func (a *app) planRepo(ctx context.Context, repo hub.Repo, flags sourceFlags, o *planOptions) (*planDoc, error) {
+	p, files, err := a.planHub(ctx, repo, flags)
+	if err != nil {
+		return nil, err
 	}
 	defer p.Close()
-	a.warn(p)
 	doc := &planDoc{envelope: a.envelope(), Source: planSource{Repo: repo.ID(), Revision: repo.Revision, Commit: files.Commit(), Cached: files.Cached(), Gated: files.Gated()}}
 	if err := doc.measure(p, files); err != nil {
 		return nil, err

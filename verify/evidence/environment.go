@@ -24,9 +24,9 @@ type Environment struct {
 
 // Tool is the program.
 type Tool struct {
-	Version   string `json:"version"`
-	Commit    string `json:"commit"`
-	Reference string `json:"reference"` // the implementation whose bytes it reproduces
+	Version   string `json:"version" yaml:"version"`
+	Commit    string `json:"commit" yaml:"commit"`
+	Reference string `json:"reference" yaml:"reference"` // the implementation whose bytes it reproduces
 }
 
 // ThisMachine describes where the program runs. What the system does not tell is "unknown" or 0.

@@ -15,18 +15,20 @@ func expSum(x []float32, scale, top float32) float64 { return expSumGeneric(x, s
 
 func silu(gate, up []float32) { siluGeneric(gate, up) }
 
-func haveUnpacker(gguf.Type) bool { return false }
+// kernels are a type's.
+type kernels struct{}
 
-func (l *layout) unpack(t gguf.Type, dst []weights, src []byte, cols int) {
-	l.unpackGeneric(t, dst, src, cols)
-}
+// Integer reports whether rows of type t are multiplied in integers here.
+func Integer(gguf.Type) bool { return false }
 
-func products(dst Mat, w []weights, x Inputs, rows, tokens int, mins bool) {
-	productsGeneric(dst, w, x, rows, tokens, mins)
+func (l *layout) matMulEncoded(dst Mat, t gguf.Type, w []byte, x Inputs, rows, tokens int, _ *Scratch) {
+	l.matMulEncodedGeneric(dst, t, w, x, rows, tokens)
 }
 
 func putGroup(dst *inputs, src []float32, blocks32 bool) (ok bool) {
 	return putGroupGeneric(dst, src, blocks32)
 }
 
-func matMulOne([]float32, gguf.Type, []byte, Inputs, int) (done bool) { return false }
+func unpack(l *layout, t gguf.Type, dst []weights, src []byte) {
+	l.unpackGeneric(t, dst, src, len(dst)*groupLen)
+}

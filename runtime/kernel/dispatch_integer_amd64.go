@@ -8,55 +8,144 @@ import "github.com/moeconv/moeconv/gguf"
 //go:generate go -C _asm run . -gen products -out ../products_amd64.s -stubs ../products_stubs_amd64.go -pkg kernel
 //go:generate go -C _asm run . -gen unpack_32 -out ../unpack_32_amd64.s -stubs ../unpack_32_stubs_amd64.go -pkg kernel
 //go:generate go -C _asm run . -gen unpack_k -out ../unpack_k_amd64.s -stubs ../unpack_k_stubs_amd64.go -pkg kernel
+//go:generate go -C _asm run . -gen dots_32 -out ../dots_32_amd64.s -stubs ../dots_32_stubs_amd64.go -pkg kernel
+//go:generate go -C _asm run . -gen dots_k -out ../dots_k_amd64.s -stubs ../dots_k_stubs_amd64.go -pkg kernel
 
-// unpack takes rows of cols elements apart: their whole groups fast.
-func (l *layout) unpack(t gguf.Type, dst []weights, src []byte, cols int) {
-	if !haveUnpacker(t) {
-		l.unpackGeneric(t, dst, src, cols)
-		return
-	}
-	groups, rest := cols/groupLen, cols%groupLen
-	if rest == 0 {
-		unpackersAVX512[t](&dst[0].quants[0][0][0], &src[0], len(dst))
-		return
-	}
-	whole := groups * groupLen / t.BlockLen() * t.BlockSize()
-	size := whole + rest/t.BlockLen()*t.BlockSize()
-	for ; len(dst) > 0; dst, src = dst[groups+1:], src[size:] {
-		if groups > 0 {
-			unpackersAVX512[t](&dst[0].quants[0][0][0], &src[0], groups)
-		}
-		l.unpackGeneric(t, dst[groups:][:1], src[whole:size], rest)
+// Integer reports whether rows of type t are multiplied in integers here.
+func Integer(t gguf.Type) bool { return useAVX2 && layouts[t] != nil }
+
+// kernels are a type's.
+type kernels struct {
+	dots     func(dst *float32, src *byte, x *int8, skip, groups, rows int) // AVX2
+	unpack   func(dst *uint8, src *byte, groups int)                        // AVX-512, and
+	products func(dst *float32, w *uint8, x *int8, ldd, ldx, groups int)
+	vectors  int // of a group of weights that products want
+}
+
+var kernelsOf = map[gguf.Type]kernels{
+	gguf.Q8_0:   {dotsQ8_0AVX2, unpackQ8_0AVX512, productsBlocksAVX512, 5},
+	gguf.Q4_0:   {dotsQ4_0AVX2, unpackQ4_0AVX512, productsBlocksAVX512, 5},
+	gguf.Q4_1:   {dotsQ4_1AVX2, unpackQ4_1AVX512, productsBlocksMinsAVX512, 7},
+	gguf.Q5_0:   {dotsQ5_0AVX2, unpackQ5_0AVX512, productsBlocksAVX512, 5},
+	gguf.Q5_1:   {dotsQ5_1AVX2, unpackQ5_1AVX512, productsBlocksMinsAVX512, 7},
+	gguf.IQ4_NL: {dotsIQ4_NLAVX2, unpackIQ4_NLAVX512, productsBlocksAVX512, 5},
+	gguf.MXFP4:  {dotsMXFP4AVX2, unpackMXFP4AVX512, productsBlocksAVX512, 5},
+	gguf.Q2_K:   {dotsQ2_KAVX2, unpackQ2_KAVX512, productsSuper16MinsAVX512, 7},
+	gguf.Q3_K:   {dotsQ3_KAVX2, unpackQ3_KAVX512, productsSuper16AVX512, 6},
+	gguf.Q4_K:   {dotsQ4_KAVX2, unpackQ4_KAVX512, productsSuper32MinsAVX512, 7},
+	gguf.Q5_K:   {dotsQ5_KAVX2, unpackQ5_KAVX512, productsSuper32MinsAVX512, 7},
+	gguf.Q6_K:   {dotsQ6_KAVX2, unpackQ6_KAVX512, productsSuper16AVX512, 6},
+	gguf.IQ4_XS: {dotsIQ4_XSAVX2, unpackIQ4_XSAVX512, productsSuper32AVX512, 6},
+}
+
+func init() {
+	for t, k := range kernelsOf {
+		layouts[t].kernels = k
 	}
 }
 
-func products(dst Mat, w []weights, x Inputs, rows, tokens int, mins bool) {
-	if !useAVX512 {
-		productsGeneric(dst, w, x, rows, tokens, mins)
+// A panel is 16 rows, lane by lane, which pays from some tokens on.
+const (
+	panelRows      = 16
+	panelTokens    = 6
+	tileTokens     = 4
+	unpackedGroups = 8 // of a row at a time
+)
+
+func (l *layout) matMulEncoded(dst Mat, t gguf.Type, w []byte, x Inputs, rows, tokens int, s *Scratch) {
+	if !useAVX2 {
+		l.matMulEncodedGeneric(dst, t, w, x, rows, tokens)
 		return
 	}
-	groups := x.groups
-	tile4x4, tile4x1, tile1x1 := products4x4AVX512, products4x1AVX512, products1x1AVX512
-	if mins {
-		tile4x4, tile4x1, tile1x1 = productsMins4x4AVX512, productsMins4x1AVX512, productsMins1x1AVX512
+	k, size := l.kernels, len(w)/rows
+	panels, tiles := rows/panelRows*panelRows, tokens/tileTokens*tileTokens
+	if !useAVX512 || tokens < panelTokens {
+		panels, tiles = 0, 0
 	}
-	t := 0
-	for ; t < tokens; t += 4 {
-		n, r := min(4, tokens-t), 0
-		for ; r+4 <= rows; r += 4 {
-			if n == 4 {
-				tile4x4(&dst.Data[t*dst.Stride+r], &w[r*groups].quants[0][0][0], &x.data[t*x.stride].quants[0][0][0], dst.Stride, x.stride, groups)
-				continue
+	for r := 0; r < panels; r += panelRows {
+		l.panel(t, w[r*size:][:panelRows*size], x, s)
+		for i := 0; i < tiles; i += tileTokens {
+			k.products(&dst.Data[i*dst.Stride+r], &s.panel[0].quants[0], &x.data[i*x.stride].quants[0], dst.Stride, x.stride*inputsSize, x.groups)
+		}
+	}
+	if tiles < tokens && panels > 0 {
+		l.dots(dst.From(tiles), t, w[:panels*size], x.From(tiles), panels, tokens-tiles)
+	}
+	if panels < rows {
+		l.dots(Mat{dst.Data[panels:], dst.Stride}, t, w[panels*size:], x, rows-panels, tokens)
+	}
+}
+
+// panel fills s.panel with 16 rows.
+func (l *layout) panel(t gguf.Type, w []byte, x Inputs, s *Scratch) {
+	if need := panelRows * x.groups; cap(s.panel) < need {
+		s.rows, s.panel = make([]weights, panelRows*unpackedGroups), make([]weights, max(need, alignedGroups))
+	}
+	s.panel = s.panel[:panelRows*x.groups]
+	size, groupSize := len(w)/panelRows, groupLen/t.BlockLen()*t.BlockSize()
+	for g := 0; g < x.groups; g += unpackedGroups {
+		n := min(unpackedGroups, x.groups-g)
+		whole := min(n, x.cols/groupLen-g)
+		for r := range panelRows {
+			to, from := s.rows[r*unpackedGroups:][:n], w[r*size+g*groupSize:(r+1)*size]
+			if whole > 0 {
+				unpack(l, t, to[:whole], from)
 			}
-			for i := t; i < t+n; i++ {
-				tile4x1(&dst.Data[i*dst.Stride+r], &w[r*groups].quants[0][0][0], &x.data[i*x.stride].quants[0][0][0], dst.Stride, x.stride, groups)
+			if whole < n {
+				l.unpackGeneric(t, to[whole:], from[whole*groupSize:], x.cols%groupLen)
 			}
 		}
-		for ; r < rows; r++ {
-			for i := t; i < t+n; i++ {
-				tile1x1(&dst.Data[i*dst.Stride+r], &w[r*groups].quants[0][0][0], &x.data[i*x.stride].quants[0][0][0], dst.Stride, x.stride, groups)
+		for i := range n {
+			transposeAVX512(&s.panel[(g+i)*panelRows].quants[0], &s.rows[i].quants[0], unpackedGroups*weightsSize, l.kernels.vectors)
+		}
+	}
+}
+
+// unpack takes whole groups apart.
+func unpack(l *layout, t gguf.Type, dst []weights, src []byte) {
+	if !useAVX512 {
+		l.unpackGeneric(t, dst, src, len(dst)*groupLen)
+		return
+	}
+	l.kernels.unpack(&dst[0].quants[0], &src[0], len(dst))
+}
+
+// dotBytes of rows stay in the nearest cache while tokens pass by.
+const dotBytes = 16 << 10
+
+// dots multiplies rows with one token at a time.
+func (l *layout) dots(dst Mat, t gguf.Type, w []byte, x Inputs, rows, tokens int) {
+	size, groups := len(w)/rows, x.cols/groupLen
+	whole := groups * groupLen / t.BlockLen() * t.BlockSize()
+	step := rows
+	if tokens > 1 {
+		step = max(1, dotBytes/size)
+	}
+	for r := 0; r < rows; r += step {
+		n := min(step, rows-r)
+		for i := range tokens {
+			to, in := dst.Data[i*dst.Stride+r:][:n], x.data[i*x.stride:][:x.groups]
+			if groups > 0 {
+				l.kernels.dots(&to[0], &w[r*size], &in[0].quants[0], size-whole, groups, n)
+			} else {
+				clear(to)
+			}
+			if whole < size {
+				l.addRest(to, w[r*size:][:n*size], whole, &in[groups])
 			}
 		}
+	}
+}
+
+// addRest adds the products of rows' last groups, which are not full; they lie at from in a row.
+func (l *layout) addRest(dst []float32, w []byte, from int, x *inputs) {
+	var group [8 * 34]byte
+	var sum float32
+	size := len(w) / len(dst)
+	for r := range dst {
+		copy(group[:], w[r*size+from:(r+1)*size])
+		l.kernels.dots(&sum, &group[0], &x.quants[0], 0, 1, 1)
+		dst[r] += sum
 	}
 }
 
@@ -66,7 +155,7 @@ func putGroup(dst *inputs, src []float32, blocks32 bool) (ok bool) {
 		if blocks32 {
 			put = putQ8_0AVX512
 		}
-		if put(&dst.quants[0][0][0], &src[0]) {
+		if put(&dst.quants[0], &src[0]) {
 			return true
 		}
 	}

@@ -13,13 +13,15 @@
 // n elements by at most 1e-6*n times the sum of its products' magnitudes, exp by 4e-7 of
 // its value.
 //
-// Weights are used in their encoded form. With AVX-512 a panel of rows of a common type
-// is unpacked to eight-bit integers and multiplied in integers with activations rounded
-// to the type that the reference multiplies with (DotType): MatMulEncoded. Sums of 16
-// elements are exact there; all that follows has one order and no FMA, so the portable
-// form gives the same bits. In all other cases a tile of rows is decoded through its
-// codec to float32. Round puts activations on the same grid of numbers without leaving
-// float32, so the products are the same, and only their sums round differently.
+// Weights are used in their encoded form. With AVX2 rows of a common type are multiplied in
+// integers with activations rounded to the type that the reference multiplies with (DotType):
+// MatMulEncoded. One token's products are made of encoded rows as they are read; with AVX-512,
+// VNNI and several tokens, of panels of rows unpacked to eight-bit integers. The sum of a
+// block's products, in super-blocks with their integer scales, is exact; all that follows has
+// one order and no FMA, so the portable form gives the same bits. In all other cases a tile of
+// rows is decoded through its codec to float32. Round puts activations on the same grid of
+// numbers without leaving float32, so the products are the same, and only their sums round
+// differently.
 package kernel
 
 //go:generate go -C _asm run . -gen matmul -out ../matmul_amd64.s -stubs ../matmul_amd64.go -pkg kernel

@@ -1,60 +1,106 @@
 package kernel
 
-// Products in integers work on groups of 256 elements of a row. A group has 16 lanes of 16 consecutive elements, and
-// quad j of lane l holds elements 4j to 4j+3 of the lane, so that one VPDPBUSD adds four elements to each lane's sum.
+import (
+	"math"
 
-// weights is a group of a weight row: element = scale*(quant-128) - min, scale and min being its lane's.
+	"github.com/moeconv/moeconv/gguf"
+)
+
+// Products in integers work on groups of 256 elements of a row: a super-block, or eight blocks of 32.
+
+// weights is a group of a weight row, taken apart.
 type weights struct {
-	quants [4][16][4]uint8
-	scales [16]float32
-	mins   [16]float32 // not written for types without minima
+	quants [groupLen]uint8 // 128 more than they stand for
+	scales [16]uint32      // of a super-block: integers for runs of 16; else a float32 for each block
+	super  [16]uint32      // of a super-block: float32 factors of the scales and of the mins
+	mins   [16]uint32      // like the scales; not written for types without minima
 }
 
-// inputs is a group of an activation row: element = scale*quant.
+// inputs is a group of an activation row: element = scale*quant. Whatever of the rest a kernel wants, it finds made.
 type inputs struct {
-	quants [4][16][4]int8
-	bias   [16]int32 // -128 times the sum of a lane's quants
-	scales [16]float32
-	sums   [16]float32 // of a lane's elements
+	quants [groupLen]int8
+	bias16 [16]int32  // -128 times the sum of a run of 16
+	bias32 [8]int32   // -128 times the sum of a run of 32
+	scales [8]float32 // of runs of 32
+	sums   [8]float32 // scale times the sum of a run of 32
+	sums16 [16]int16  // sums of runs of 16: of even ones first
+	sums32 [8]int16   // sums of runs of 32
+	_      [48]byte
 }
+
+// Sizes of groups in bytes, on which kernels count.
+const (
+	weightsSize = groupLen + 3*64
+	inputsSize  = 512
+)
 
 // groupLen is the number of elements of a group; a row's last group is padded with zeros.
 const groupLen = 256
 
 func groupsOf(n int) int { return (n + groupLen - 1) / groupLen }
 
-// productGeneric is the specification of the integer product of two rows of groups. Lanes' integer sums are exact;
-// each lane then adds its groups in order, and the lanes are added as a tree.
-func productGeneric(w []weights, x []inputs, mins bool) float32 {
-	var acc [16]float32
+// productGeneric is the specification of the integer product of two rows of groups. The sum of the products of a
+// block, in super-blocks scaled by integers, is exact; groups are added up in order, super-blocks' minima apart.
+func (l *layout) productGeneric(w []weights, x []inputs) float32 {
+	var acc, less float32
 	for g := range w {
-		w, x := &w[g], &x[g]
-		for l := range acc {
-			sum := x.bias[l]
-			for j := range 4 {
-				for i, q := range w.quants[j][l] {
-					sum += int32(q) * int32(x.quants[j][l][i])
-				}
-			}
-			acc[l] += float32(float32(sum) * float32(w.scales[l]*x.scales[l]))
-			if mins {
-				acc[l] -= float32(w.mins[l] * x.sums[l])
-			}
+		if !l.super {
+			acc += l.blocks(&w[g], &x[g])
+			continue
+		}
+		sum, least := superBlock(&w[g], &x[g])
+		acc += float32(float32(math.Float32frombits(w[g].super[0])*x[g].scales[0]) * float32(sum))
+		if l.mins {
+			less += float32(float32(math.Float32frombits(w[g].super[1])*x[g].scales[0]) * float32(least))
 		}
 	}
-	var s [4]float32
-	for q := range s {
-		a := acc[4*q:][:4]
-		s[q] = (a[0] + a[2]) + (a[1] + a[3])
+	if l.mins && l.super {
+		return acc - less
 	}
-	return (s[0] + s[2]) + (s[1] + s[3])
+	return acc
 }
 
-// productsGeneric sets dst[t][r] to the product of w's row r and x's row t.
-func productsGeneric(dst Mat, w []weights, x Inputs, rows, tokens int, mins bool) {
-	for t := range tokens {
-		for r := range rows {
-			dst.Data[t*dst.Stride+r] = productGeneric(w[r*x.groups:][:x.groups], x.data[t*x.stride:][:x.groups], mins)
+// run is the exact product of elements at to at+n-1.
+func (w *weights) run(x *inputs, at, n int) (sum int32) {
+	q, y := w.quants[at:at+n], x.quants[at:at+n]
+	for i := range q {
+		sum += (int32(q[i]) - 128) * int32(y[i])
+	}
+	return sum
+}
+
+// superBlock is the exact sums of a super-block's scaled products and minima.
+func superBlock(w *weights, x *inputs) (sum, least int32) {
+	for r := range 16 {
+		sum += int32(w.scales[r]) * w.run(x, 16*r, 16)
+		least += int32(w.mins[r]) * (x.bias16[r] / -128)
+	}
+	return sum, least
+}
+
+// blocks adds up the scaled products of eight blocks: those four apart first, then the pairs in order.
+func (l *layout) blocks(w *weights, x *inputs) (sum float32) {
+	var scaled [8]float32
+	for b := range scaled {
+		scaled[b] = float32(math.Float32frombits(w.scales[b])*x.scales[b]) * float32(w.run(x, 32*b, 32))
+		if l.mins {
+			scaled[b] -= float32(math.Float32frombits(w.mins[b]) * x.sums[b])
+		}
+	}
+	for b := range 4 {
+		sum += scaled[b] + scaled[b+4]
+	}
+	return sum
+}
+
+// matMulEncodedGeneric is the specification of MatMulEncoded.
+func (l *layout) matMulEncodedGeneric(dst Mat, t gguf.Type, w []byte, x Inputs, rows, tokens int) {
+	row := make([]weights, x.groups)
+	size := len(w) / rows
+	for r := range rows {
+		l.unpackGeneric(t, row, w[r*size:][:size], x.cols)
+		for i := range tokens {
+			dst.Data[i*dst.Stride+r] = l.productGeneric(row, x.data[i*x.stride:][:x.groups])
 		}
 	}
 }

@@ -18,7 +18,7 @@ type Inputs struct {
 }
 
 // alignedGroups is the least number of groups allocated: memory of more than 32 KiB begins at a page.
-const alignedGroups = 33 << 10 / (256 + 3*64)
+const alignedGroups = 33 << 10 / 512
 
 // Reset makes room for n rows of cols elements, rounded to t.
 func (x *Inputs) Reset(t gguf.Type, n, cols int) {
@@ -60,29 +60,30 @@ func (x *Inputs) Put(r int, src []float32) error {
 
 // putGroupGeneric rounds up to 256 elements, whole blocks; ok is false if a scale is not finite though the elements are.
 func putGroupGeneric(dst *inputs, src []float32, blocks32 bool) (ok bool) {
-	var q [groupLen]int8
-	var d [16]float32
+	*dst = inputs{}
 	if blocks32 {
 		for b := 0; 32*b < len(src); b++ {
-			scale, ok := quantsQ8_0((*[32]int8)(q[32*b:]), src[32*b:][:32])
+			scale, ok := quantsQ8_0((*[32]int8)(dst.quants[32*b:]), src[32*b:][:32])
 			if !ok {
 				return false
 			}
-			d[2*b], d[2*b+1] = scale, scale
+			dst.scales[b] = scale
 		}
 	} else {
-		scale := quantsQ8_K(&q, src)
-		for l := range d {
-			d[l] = scale
+		scale := quantsQ8_K(&dst.quants, src)
+		for b := range dst.scales {
+			dst.scales[b] = scale
 		}
 	}
-	for l := range d {
-		sum := int32(0)
-		for i, v := range q[16*l:][:16] {
-			dst.quants[i/4][l][i%4] = v
-			sum += int32(v)
+	for b := range 8 {
+		var sums [2]int32
+		for i, v := range dst.quants[32*b:][:32] {
+			sums[i/16] += int32(v)
 		}
-		dst.bias[l], dst.scales[l], dst.sums[l] = -128*sum, d[l], d[l]*float32(sum)
+		both := sums[0] + sums[1]
+		dst.bias16[2*b], dst.bias16[2*b+1], dst.bias32[b] = -128*sums[0], -128*sums[1], -128*both
+		dst.sums16[b], dst.sums16[8+b], dst.sums32[b] = int16(sums[0]), int16(sums[1]), int16(both)
+		dst.sums[b] = dst.scales[b] * float32(both)
 	}
 	return true
 }

@@ -9,150 +9,162 @@
 TEXT ·putQ8_KAVX512(SB), NOSPLIT, $0-17
 	MOVQ          dst+0(FP), AX
 	MOVQ          src+8(FP), CX
-	VMOVDQU32     naturalEven<>+0(SB), Z0
-	VMOVDQU32     naturalOdd<>+0(SB), Z1
-	VMOVDQU32     abs<>+0(SB), Z2
-	VPANDD        (CX), Z2, Z3
-	VPANDD        64(CX), Z2, Z4
-	VPMAXUD       Z4, Z3, Z3
-	VPANDD        128(CX), Z2, Z4
-	VPMAXUD       Z4, Z3, Z3
-	VPANDD        192(CX), Z2, Z4
-	VPMAXUD       Z4, Z3, Z3
-	VPANDD        256(CX), Z2, Z4
-	VPMAXUD       Z4, Z3, Z3
-	VPANDD        320(CX), Z2, Z4
-	VPMAXUD       Z4, Z3, Z3
-	VPANDD        384(CX), Z2, Z4
-	VPMAXUD       Z4, Z3, Z3
-	VPANDD        448(CX), Z2, Z4
-	VPMAXUD       Z4, Z3, Z3
-	VPANDD        512(CX), Z2, Z4
-	VPMAXUD       Z4, Z3, Z3
-	VPANDD        576(CX), Z2, Z4
-	VPMAXUD       Z4, Z3, Z3
-	VPANDD        640(CX), Z2, Z4
-	VPMAXUD       Z4, Z3, Z3
-	VPANDD        704(CX), Z2, Z4
-	VPMAXUD       Z4, Z3, Z3
-	VPANDD        768(CX), Z2, Z4
-	VPMAXUD       Z4, Z3, Z3
-	VPANDD        832(CX), Z2, Z4
-	VPMAXUD       Z4, Z3, Z3
-	VPANDD        896(CX), Z2, Z4
-	VPMAXUD       Z4, Z3, Z3
-	VPANDD        960(CX), Z2, Z2
-	VPMAXUD       Z2, Z3, Z3
-	VEXTRACTI64X4 $0x01, Z3, Y2
-	VPMAXUD       Y2, Y3, Y2
-	VEXTRACTI32X4 $0x01, Y2, X3
-	VPMAXUD       X3, X2, X3
-	VPSHUFD       $0x4e, X3, X2
-	VPMAXUD       X2, X3, X3
-	VPSHUFD       $0xb1, X3, X2
-	VPMAXUD       X2, X3, X3
-	VMOVD         X3, DX
+	VMOVDQU32     abs<>+0(SB), Z0
+	VPANDD        (CX), Z0, Z1
+	VPANDD        64(CX), Z0, Z2
+	VPMAXUD       Z2, Z1, Z1
+	VPANDD        128(CX), Z0, Z2
+	VPMAXUD       Z2, Z1, Z1
+	VPANDD        192(CX), Z0, Z2
+	VPMAXUD       Z2, Z1, Z1
+	VPANDD        256(CX), Z0, Z2
+	VPMAXUD       Z2, Z1, Z1
+	VPANDD        320(CX), Z0, Z2
+	VPMAXUD       Z2, Z1, Z1
+	VPANDD        384(CX), Z0, Z2
+	VPMAXUD       Z2, Z1, Z1
+	VPANDD        448(CX), Z0, Z2
+	VPMAXUD       Z2, Z1, Z1
+	VPANDD        512(CX), Z0, Z2
+	VPMAXUD       Z2, Z1, Z1
+	VPANDD        576(CX), Z0, Z2
+	VPMAXUD       Z2, Z1, Z1
+	VPANDD        640(CX), Z0, Z2
+	VPMAXUD       Z2, Z1, Z1
+	VPANDD        704(CX), Z0, Z2
+	VPMAXUD       Z2, Z1, Z1
+	VPANDD        768(CX), Z0, Z2
+	VPMAXUD       Z2, Z1, Z1
+	VPANDD        832(CX), Z0, Z2
+	VPMAXUD       Z2, Z1, Z1
+	VPANDD        896(CX), Z0, Z2
+	VPMAXUD       Z2, Z1, Z1
+	VPANDD        960(CX), Z0, Z0
+	VPMAXUD       Z0, Z1, Z1
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMAXUD       Y0, Y1, Y0
+	VEXTRACTI32X4 $0x01, Y0, X1
+	VPMAXUD       X1, X0, X1
+	VPSHUFD       $0x4e, X1, X0
+	VPMAXUD       X0, X1, X1
+	VPSHUFD       $0xb1, X1, X0
+	VPMAXUD       X0, X1, X1
+	VMOVD         X1, DX
 	SUBL          $0x0c000000, DX
 	CMPL          DX, $0x73800000
 	JAE           leave
-	VMOVSS        constants<>+0(SB), X2
-	VDIVSS        X3, X2, X3
-	VMOVSS        constants<>+4(SB), X2
-	VDIVSS        X3, X2, X2
-	VBROADCASTSS  X2, Z2
-	VMOVUPS       Z2, 320(AX)
-	VBROADCASTSS  X3, Z2
-	VMULPS        (CX), Z2, Z3
-	VCVTPS2DQ     Z3, Z3
-	VPMOVDB       Z3, X5
-	VMOVDQA32     Z5, Z3
-	VMULPS        64(CX), Z2, Z4
-	VCVTPS2DQ     Z4, Z4
-	VPMOVDB       Z4, X4
-	VINSERTI32X4  $0x01, X4, Z3, Z3
-	VMULPS        128(CX), Z2, Z4
-	VCVTPS2DQ     Z4, Z4
-	VPMOVDB       Z4, X4
-	VINSERTI32X4  $0x02, X4, Z3, Z3
-	VMULPS        192(CX), Z2, Z4
-	VCVTPS2DQ     Z4, Z4
-	VPMOVDB       Z4, X4
-	VINSERTI32X4  $0x03, X4, Z3, Z3
-	VMULPS        256(CX), Z2, Z4
-	VCVTPS2DQ     Z4, Z4
-	VPMOVDB       Z4, X5
-	VMOVDQA32     Z5, Z4
-	VMULPS        320(CX), Z2, Z8
-	VCVTPS2DQ     Z8, Z8
-	VPMOVDB       Z8, X5
-	VINSERTI32X4  $0x01, X5, Z4, Z4
-	VMULPS        384(CX), Z2, Z8
-	VCVTPS2DQ     Z8, Z8
-	VPMOVDB       Z8, X5
-	VINSERTI32X4  $0x02, X5, Z4, Z4
-	VMULPS        448(CX), Z2, Z8
-	VCVTPS2DQ     Z8, Z8
-	VPMOVDB       Z8, X5
-	VINSERTI32X4  $0x03, X5, Z4, Z4
-	VMULPS        512(CX), Z2, Z8
-	VCVTPS2DQ     Z8, Z8
-	VPMOVDB       Z8, X5
-	VMOVDQA32     Z5, Z8
-	VMULPS        576(CX), Z2, Z9
-	VCVTPS2DQ     Z9, Z9
-	VPMOVDB       Z9, X5
-	VINSERTI32X4  $0x01, X5, Z8, Z8
-	VMULPS        640(CX), Z2, Z9
-	VCVTPS2DQ     Z9, Z9
-	VPMOVDB       Z9, X5
-	VINSERTI32X4  $0x02, X5, Z8, Z8
-	VMULPS        704(CX), Z2, Z9
-	VCVTPS2DQ     Z9, Z9
-	VPMOVDB       Z9, X5
-	VINSERTI32X4  $0x03, X5, Z8, Z8
-	VMULPS        768(CX), Z2, Z9
-	VCVTPS2DQ     Z9, Z9
-	VPMOVDB       Z9, X5
-	VMOVDQA32     Z5, Z5
-	VMULPS        832(CX), Z2, Z9
-	VCVTPS2DQ     Z9, Z9
-	VPMOVDB       Z9, X9
-	VINSERTI32X4  $0x01, X9, Z5, Z5
-	VMULPS        896(CX), Z2, Z9
-	VCVTPS2DQ     Z9, Z9
-	VPMOVDB       Z9, X9
-	VINSERTI32X4  $0x02, X9, Z5, Z5
-	VMULPS        960(CX), Z2, Z2
+	VMOVSS        constants<>+0(SB), X0
+	VDIVSS        X1, X0, X1
+	VMOVSS        constants<>+4(SB), X0
+	VDIVSS        X1, X0, X0
+	VBROADCASTSS  X0, Z0
+	VMOVUPS       Y0, 352(AX)
+	VBROADCASTSS  X1, Z0
+	VMULPS        (CX), Z0, Z1
+	VCVTPS2DQ     Z1, Z1
+	VPMOVDB       Z1, X3
+	VMOVDQA32     Z3, Z1
+	VMULPS        64(CX), Z0, Z2
 	VCVTPS2DQ     Z2, Z2
 	VPMOVDB       Z2, X2
-	VINSERTI32X4  $0x03, X2, Z5, Z5
-	VPUNPCKLDQ    Z4, Z3, Z2
-	VPUNPCKLDQ    Z5, Z8, Z9
-	VMOVDQA32     Z2, Z10
-	VPERMT2D      Z9, Z0, Z2
-	VPERMT2D      Z9, Z1, Z10
-	VMOVUPS       Z2, (AX)
-	VMOVUPS       Z10, 64(AX)
-	VPUNPCKHDQ    Z4, Z3, Z2
-	VPUNPCKHDQ    Z5, Z8, Z3
-	VMOVDQA32     Z2, Z4
-	VPERMT2D      Z3, Z0, Z2
-	VPERMT2D      Z3, Z1, Z4
-	VMOVUPS       Z2, 128(AX)
-	VMOVUPS       Z4, 192(AX)
+	VINSERTI32X4  $0x01, X2, Z1, Z1
+	VMULPS        128(CX), Z0, Z2
+	VCVTPS2DQ     Z2, Z2
+	VPMOVDB       Z2, X2
+	VINSERTI32X4  $0x02, X2, Z1, Z1
+	VMULPS        192(CX), Z0, Z2
+	VCVTPS2DQ     Z2, Z2
+	VPMOVDB       Z2, X2
+	VINSERTI32X4  $0x03, X2, Z1, Z1
+	VMULPS        256(CX), Z0, Z2
+	VCVTPS2DQ     Z2, Z2
+	VPMOVDB       Z2, X3
+	VMOVDQA32     Z3, Z2
+	VMULPS        320(CX), Z0, Z9
+	VCVTPS2DQ     Z9, Z9
+	VPMOVDB       Z9, X3
+	VINSERTI32X4  $0x01, X3, Z2, Z2
+	VMULPS        384(CX), Z0, Z9
+	VCVTPS2DQ     Z9, Z9
+	VPMOVDB       Z9, X3
+	VINSERTI32X4  $0x02, X3, Z2, Z2
+	VMULPS        448(CX), Z0, Z9
+	VCVTPS2DQ     Z9, Z9
+	VPMOVDB       Z9, X3
+	VINSERTI32X4  $0x03, X3, Z2, Z2
+	VMULPS        512(CX), Z0, Z9
+	VCVTPS2DQ     Z9, Z9
+	VPMOVDB       Z9, X3
+	VMOVDQA32     Z3, Z9
+	VMULPS        576(CX), Z0, Z10
+	VCVTPS2DQ     Z10, Z10
+	VPMOVDB       Z10, X3
+	VINSERTI32X4  $0x01, X3, Z9, Z9
+	VMULPS        640(CX), Z0, Z10
+	VCVTPS2DQ     Z10, Z10
+	VPMOVDB       Z10, X3
+	VINSERTI32X4  $0x02, X3, Z9, Z9
+	VMULPS        704(CX), Z0, Z10
+	VCVTPS2DQ     Z10, Z10
+	VPMOVDB       Z10, X3
+	VINSERTI32X4  $0x03, X3, Z9, Z9
+	VMULPS        768(CX), Z0, Z10
+	VCVTPS2DQ     Z10, Z10
+	VPMOVDB       Z10, X3
+	VMOVDQA32     Z3, Z3
+	VMULPS        832(CX), Z0, Z10
+	VCVTPS2DQ     Z10, Z10
+	VPMOVDB       Z10, X10
+	VINSERTI32X4  $0x01, X10, Z3, Z3
+	VMULPS        896(CX), Z0, Z10
+	VCVTPS2DQ     Z10, Z10
+	VPMOVDB       Z10, X10
+	VINSERTI32X4  $0x02, X10, Z3, Z3
+	VMULPS        960(CX), Z0, Z0
+	VCVTPS2DQ     Z0, Z0
+	VPMOVDB       Z0, X0
+	VINSERTI32X4  $0x03, X0, Z3, Z3
+	VMOVDQU32     Z1, (AX)
+	VMOVDQU32     Z2, 64(AX)
+	VMOVDQU32     Z9, 128(AX)
+	VMOVDQU32     Z3, 192(AX)
 	VMOVDQU32     byte_01<>+0(SB), Z0
+	VPXORD        Z4, Z4, Z4
+	VPDPBUSD      Z1, Z0, Z4
+	VPXORD        Z5, Z5, Z5
+	VPDPBUSD      Z2, Z0, Z5
 	VPXORD        Z6, Z6, Z6
+	VPDPBUSD      Z9, Z0, Z6
 	VPXORD        Z7, Z7, Z7
-	VPDPBUSD      (AX), Z0, Z6
-	VPDPBUSD      64(AX), Z0, Z6
-	VPDPBUSD      128(AX), Z0, Z6
-	VPDPBUSD      192(AX), Z0, Z6
-	VPSLLD        $0x07, Z6, Z0
-	VPSUBD        Z0, Z7, Z0
+	VPDPBUSD      Z3, Z0, Z7
+	VPUNPCKLDQ    Z5, Z4, Z0
+	VPUNPCKHDQ    Z5, Z4, Z1
+	VPADDD        Z1, Z0, Z0
+	VPUNPCKLDQ    Z7, Z6, Z1
+	VPUNPCKHDQ    Z7, Z6, Z2
+	VPADDD        Z2, Z1, Z1
+	VPUNPCKLQDQ   Z1, Z0, Z2
+	VPUNPCKHQDQ   Z1, Z0, Z0
+	VPADDD        Z0, Z2, Z2
+	VMOVDQU32     transposed4<>+0(SB), Z0
+	VPERMD        Z2, Z0, Z2
+	VPXORD        Z8, Z8, Z8
+	VPSHUFD       $0xb1, Z2, Z1
+	VPADDD        Z2, Z1, Z1
+	VPSLLD        $0x07, Z2, Z0
+	VPSUBD        Z0, Z8, Z0
 	VMOVDQU32     Z0, 256(AX)
-	VCVTDQ2PS     Z6, Z6
-	VMULPS        320(AX), Z6, Z6
-	VMOVUPS       Z6, 384(AX)
+	VPSLLD        $0x07, Z1, Z0
+	VPSUBD        Z0, Z8, Z0
+	VPMOVQD       Z0, 320(AX)
+	VMOVDQU32     evenLanes<>+0(SB), Z0
+	VPERMD        Z2, Z0, Z2
+	VPMOVDW       Z2, 416(AX)
+	VPMOVQW       Z1, 448(AX)
+	VPMOVQD       Z1, Y0
+	VCVTDQ2PS     Y0, Y0
+	VMULPS        352(AX), Y0, Y0
+	VMOVUPS       Y0, 384(AX)
 	MOVB          $0x01, AL
 	MOVB          AL, done+16(FP)
 	VZEROUPPER
@@ -163,42 +175,6 @@ leave:
 	MOVB AL, done+16(FP)
 	VZEROUPPER
 	RET
-
-DATA naturalEven<>+0(SB)/4, $0x00000000
-DATA naturalEven<>+4(SB)/4, $0x00000004
-DATA naturalEven<>+8(SB)/4, $0x00000008
-DATA naturalEven<>+12(SB)/4, $0x0000000c
-DATA naturalEven<>+16(SB)/4, $0x00000001
-DATA naturalEven<>+20(SB)/4, $0x00000005
-DATA naturalEven<>+24(SB)/4, $0x00000009
-DATA naturalEven<>+28(SB)/4, $0x0000000d
-DATA naturalEven<>+32(SB)/4, $0x00000010
-DATA naturalEven<>+36(SB)/4, $0x00000014
-DATA naturalEven<>+40(SB)/4, $0x00000018
-DATA naturalEven<>+44(SB)/4, $0x0000001c
-DATA naturalEven<>+48(SB)/4, $0x00000011
-DATA naturalEven<>+52(SB)/4, $0x00000015
-DATA naturalEven<>+56(SB)/4, $0x00000019
-DATA naturalEven<>+60(SB)/4, $0x0000001d
-GLOBL naturalEven<>(SB), RODATA|NOPTR, $64
-
-DATA naturalOdd<>+0(SB)/4, $0x00000002
-DATA naturalOdd<>+4(SB)/4, $0x00000006
-DATA naturalOdd<>+8(SB)/4, $0x0000000a
-DATA naturalOdd<>+12(SB)/4, $0x0000000e
-DATA naturalOdd<>+16(SB)/4, $0x00000003
-DATA naturalOdd<>+20(SB)/4, $0x00000007
-DATA naturalOdd<>+24(SB)/4, $0x0000000b
-DATA naturalOdd<>+28(SB)/4, $0x0000000f
-DATA naturalOdd<>+32(SB)/4, $0x00000012
-DATA naturalOdd<>+36(SB)/4, $0x00000016
-DATA naturalOdd<>+40(SB)/4, $0x0000001a
-DATA naturalOdd<>+44(SB)/4, $0x0000001e
-DATA naturalOdd<>+48(SB)/4, $0x00000013
-DATA naturalOdd<>+52(SB)/4, $0x00000017
-DATA naturalOdd<>+56(SB)/4, $0x0000001b
-DATA naturalOdd<>+60(SB)/4, $0x0000001f
-GLOBL naturalOdd<>(SB), RODATA|NOPTR, $64
 
 DATA abs<>+0(SB)/4, $0x7fffffff
 DATA abs<>+4(SB)/4, $0x7fffffff
@@ -240,321 +216,369 @@ DATA byte_01<>+56(SB)/4, $0x01010101
 DATA byte_01<>+60(SB)/4, $0x01010101
 GLOBL byte_01<>(SB), RODATA|NOPTR, $64
 
+DATA transposed4<>+0(SB)/4, $0x00000000
+DATA transposed4<>+4(SB)/4, $0x00000004
+DATA transposed4<>+8(SB)/4, $0x00000008
+DATA transposed4<>+12(SB)/4, $0x0000000c
+DATA transposed4<>+16(SB)/4, $0x00000001
+DATA transposed4<>+20(SB)/4, $0x00000005
+DATA transposed4<>+24(SB)/4, $0x00000009
+DATA transposed4<>+28(SB)/4, $0x0000000d
+DATA transposed4<>+32(SB)/4, $0x00000002
+DATA transposed4<>+36(SB)/4, $0x00000006
+DATA transposed4<>+40(SB)/4, $0x0000000a
+DATA transposed4<>+44(SB)/4, $0x0000000e
+DATA transposed4<>+48(SB)/4, $0x00000003
+DATA transposed4<>+52(SB)/4, $0x00000007
+DATA transposed4<>+56(SB)/4, $0x0000000b
+DATA transposed4<>+60(SB)/4, $0x0000000f
+GLOBL transposed4<>(SB), RODATA|NOPTR, $64
+
+DATA evenLanes<>+0(SB)/4, $0x00000000
+DATA evenLanes<>+4(SB)/4, $0x00000002
+DATA evenLanes<>+8(SB)/4, $0x00000004
+DATA evenLanes<>+12(SB)/4, $0x00000006
+DATA evenLanes<>+16(SB)/4, $0x00000008
+DATA evenLanes<>+20(SB)/4, $0x0000000a
+DATA evenLanes<>+24(SB)/4, $0x0000000c
+DATA evenLanes<>+28(SB)/4, $0x0000000e
+DATA evenLanes<>+32(SB)/4, $0x00000001
+DATA evenLanes<>+36(SB)/4, $0x00000003
+DATA evenLanes<>+40(SB)/4, $0x00000005
+DATA evenLanes<>+44(SB)/4, $0x00000007
+DATA evenLanes<>+48(SB)/4, $0x00000009
+DATA evenLanes<>+52(SB)/4, $0x0000000b
+DATA evenLanes<>+56(SB)/4, $0x0000000d
+DATA evenLanes<>+60(SB)/4, $0x0000000f
+GLOBL evenLanes<>(SB), RODATA|NOPTR, $64
+
 // func putQ8_0AVX512(dst *int8, src *float32) (done bool)
 // Requires: AVX, AVX2, AVX512F, AVX512VL, AVX512VNNI, F16C
 TEXT ·putQ8_0AVX512(SB), NOSPLIT, $0-17
 	MOVQ          dst+0(FP), AX
 	MOVQ          src+8(FP), CX
-	VMOVDQU32     naturalEven<>+0(SB), Z0
-	VMOVDQU32     naturalOdd<>+0(SB), Z1
-	VMOVDQU32     abs<>+0(SB), Z2
-	VPANDD        (CX), Z2, Z3
-	VPANDD        64(CX), Z2, Z4
-	VPMAXUD       Z4, Z3, Z3
-	VEXTRACTI64X4 $0x01, Z3, Y4
-	VPMAXUD       Y4, Y3, Y4
-	VEXTRACTI32X4 $0x01, Y4, X3
-	VPMAXUD       X3, X4, X3
-	VPSHUFD       $0x4e, X3, X4
-	VPMAXUD       X4, X3, X3
-	VPSHUFD       $0xb1, X3, X4
-	VPMAXUD       X4, X3, X3
-	VMOVD         X3, DX
-	SUBL          $0x0c000000, DX
-	CMPL          DX, $0x73800000
-	JAE           leave
-	VMOVSS        constants<>+0(SB), X4
-	VDIVSS        X3, X4, X5
-	VDIVSS        X4, X3, X3
-	VCVTPS2PH     $0x00, X3, X3
-	VCVTPH2PS     X3, X3
-	VMOVD         X3, DX
-	DECL          DX
-	CMPL          DX, $0x7f7fffff
-	JAE           leave
-	VBROADCASTSS  X3, Z3
-	VMOVSD        X3, 320(AX)
-	VBROADCASTSS  X5, Z3
-	VMULPS        (CX), Z3, Z4
-	VCVTPS2DQ     Z4, Z4
-	VPMOVDB       Z4, X5
-	VMOVDQA32     Z5, Z4
-	VMULPS        64(CX), Z3, Z3
-	VCVTPS2DQ     Z3, Z3
-	VPMOVDB       Z3, X3
-	VINSERTI32X4  $0x01, X3, Z4, Z4
-	VPANDD        128(CX), Z2, Z3
-	VPANDD        192(CX), Z2, Z8
-	VPMAXUD       Z8, Z3, Z3
-	VEXTRACTI64X4 $0x01, Z3, Y8
-	VPMAXUD       Y8, Y3, Y8
-	VEXTRACTI32X4 $0x01, Y8, X3
-	VPMAXUD       X3, X8, X3
-	VPSHUFD       $0x4e, X3, X5
-	VPMAXUD       X5, X3, X3
-	VPSHUFD       $0xb1, X3, X5
-	VPMAXUD       X5, X3, X3
-	VMOVD         X3, DX
-	SUBL          $0x0c000000, DX
-	CMPL          DX, $0x73800000
-	JAE           leave
-	VMOVSS        constants<>+0(SB), X5
-	VDIVSS        X3, X5, X8
-	VDIVSS        X5, X3, X3
-	VCVTPS2PH     $0x00, X3, X3
-	VCVTPH2PS     X3, X3
-	VMOVD         X3, DX
-	DECL          DX
-	CMPL          DX, $0x7f7fffff
-	JAE           leave
-	VBROADCASTSS  X3, Z3
-	VMOVSD        X3, 328(AX)
-	VBROADCASTSS  X8, Z3
-	VMULPS        128(CX), Z3, Z8
-	VCVTPS2DQ     Z8, Z8
-	VPMOVDB       Z8, X5
-	VINSERTI32X4  $0x02, X5, Z4, Z4
-	VMULPS        192(CX), Z3, Z3
-	VCVTPS2DQ     Z3, Z3
-	VPMOVDB       Z3, X3
-	VINSERTI32X4  $0x03, X3, Z4, Z4
-	VPANDD        256(CX), Z2, Z3
-	VPANDD        320(CX), Z2, Z8
-	VPMAXUD       Z8, Z3, Z3
-	VEXTRACTI64X4 $0x01, Z3, Y8
-	VPMAXUD       Y8, Y3, Y8
-	VEXTRACTI32X4 $0x01, Y8, X3
-	VPMAXUD       X3, X8, X3
-	VPSHUFD       $0x4e, X3, X5
-	VPMAXUD       X5, X3, X3
-	VPSHUFD       $0xb1, X3, X5
-	VPMAXUD       X5, X3, X3
-	VMOVD         X3, DX
-	SUBL          $0x0c000000, DX
-	CMPL          DX, $0x73800000
-	JAE           leave
-	VMOVSS        constants<>+0(SB), X5
-	VDIVSS        X3, X5, X8
-	VDIVSS        X5, X3, X3
-	VCVTPS2PH     $0x00, X3, X3
-	VCVTPH2PS     X3, X3
-	VMOVD         X3, DX
-	DECL          DX
-	CMPL          DX, $0x7f7fffff
-	JAE           leave
-	VBROADCASTSS  X3, Z3
-	VMOVSD        X3, 336(AX)
-	VBROADCASTSS  X8, Z3
-	VMULPS        256(CX), Z3, Z8
-	VCVTPS2DQ     Z8, Z8
-	VPMOVDB       Z8, X5
-	VMOVDQA32     Z5, Z8
-	VMULPS        320(CX), Z3, Z3
-	VCVTPS2DQ     Z3, Z3
-	VPMOVDB       Z3, X3
-	VINSERTI32X4  $0x01, X3, Z8, Z8
-	VPANDD        384(CX), Z2, Z3
-	VPANDD        448(CX), Z2, Z9
-	VPMAXUD       Z9, Z3, Z3
-	VEXTRACTI64X4 $0x01, Z3, Y9
-	VPMAXUD       Y9, Y3, Y9
-	VEXTRACTI32X4 $0x01, Y9, X3
-	VPMAXUD       X3, X9, X3
-	VPSHUFD       $0x4e, X3, X5
-	VPMAXUD       X5, X3, X3
-	VPSHUFD       $0xb1, X3, X5
-	VPMAXUD       X5, X3, X3
-	VMOVD         X3, DX
-	SUBL          $0x0c000000, DX
-	CMPL          DX, $0x73800000
-	JAE           leave
-	VMOVSS        constants<>+0(SB), X5
-	VDIVSS        X3, X5, X9
-	VDIVSS        X5, X3, X3
-	VCVTPS2PH     $0x00, X3, X3
-	VCVTPH2PS     X3, X3
-	VMOVD         X3, DX
-	DECL          DX
-	CMPL          DX, $0x7f7fffff
-	JAE           leave
-	VBROADCASTSS  X3, Z3
-	VMOVSD        X3, 344(AX)
-	VBROADCASTSS  X9, Z3
-	VMULPS        384(CX), Z3, Z9
-	VCVTPS2DQ     Z9, Z9
-	VPMOVDB       Z9, X5
-	VINSERTI32X4  $0x02, X5, Z8, Z8
-	VMULPS        448(CX), Z3, Z3
-	VCVTPS2DQ     Z3, Z3
-	VPMOVDB       Z3, X3
-	VINSERTI32X4  $0x03, X3, Z8, Z8
-	VPANDD        512(CX), Z2, Z3
-	VPANDD        576(CX), Z2, Z9
-	VPMAXUD       Z9, Z3, Z3
-	VEXTRACTI64X4 $0x01, Z3, Y9
-	VPMAXUD       Y9, Y3, Y9
-	VEXTRACTI32X4 $0x01, Y9, X3
-	VPMAXUD       X3, X9, X3
-	VPSHUFD       $0x4e, X3, X5
-	VPMAXUD       X5, X3, X3
-	VPSHUFD       $0xb1, X3, X5
-	VPMAXUD       X5, X3, X3
-	VMOVD         X3, DX
-	SUBL          $0x0c000000, DX
-	CMPL          DX, $0x73800000
-	JAE           leave
-	VMOVSS        constants<>+0(SB), X5
-	VDIVSS        X3, X5, X9
-	VDIVSS        X5, X3, X3
-	VCVTPS2PH     $0x00, X3, X3
-	VCVTPH2PS     X3, X3
-	VMOVD         X3, DX
-	DECL          DX
-	CMPL          DX, $0x7f7fffff
-	JAE           leave
-	VBROADCASTSS  X3, Z3
-	VMOVSD        X3, 352(AX)
-	VBROADCASTSS  X9, Z3
-	VMULPS        512(CX), Z3, Z9
-	VCVTPS2DQ     Z9, Z9
-	VPMOVDB       Z9, X5
-	VMOVDQA32     Z5, Z9
-	VMULPS        576(CX), Z3, Z3
-	VCVTPS2DQ     Z3, Z3
-	VPMOVDB       Z3, X3
-	VINSERTI32X4  $0x01, X3, Z9, Z9
-	VPANDD        640(CX), Z2, Z3
-	VPANDD        704(CX), Z2, Z10
-	VPMAXUD       Z10, Z3, Z3
-	VEXTRACTI64X4 $0x01, Z3, Y10
-	VPMAXUD       Y10, Y3, Y10
-	VEXTRACTI32X4 $0x01, Y10, X3
-	VPMAXUD       X3, X10, X3
-	VPSHUFD       $0x4e, X3, X5
-	VPMAXUD       X5, X3, X3
-	VPSHUFD       $0xb1, X3, X5
-	VPMAXUD       X5, X3, X3
-	VMOVD         X3, DX
-	SUBL          $0x0c000000, DX
-	CMPL          DX, $0x73800000
-	JAE           leave
-	VMOVSS        constants<>+0(SB), X5
-	VDIVSS        X3, X5, X10
-	VDIVSS        X5, X3, X3
-	VCVTPS2PH     $0x00, X3, X3
-	VCVTPH2PS     X3, X3
-	VMOVD         X3, DX
-	DECL          DX
-	CMPL          DX, $0x7f7fffff
-	JAE           leave
-	VBROADCASTSS  X3, Z3
-	VMOVSD        X3, 360(AX)
-	VBROADCASTSS  X10, Z3
-	VMULPS        640(CX), Z3, Z10
-	VCVTPS2DQ     Z10, Z10
-	VPMOVDB       Z10, X5
-	VINSERTI32X4  $0x02, X5, Z9, Z9
-	VMULPS        704(CX), Z3, Z3
-	VCVTPS2DQ     Z3, Z3
-	VPMOVDB       Z3, X3
-	VINSERTI32X4  $0x03, X3, Z9, Z9
-	VPANDD        768(CX), Z2, Z3
-	VPANDD        832(CX), Z2, Z10
-	VPMAXUD       Z10, Z3, Z3
-	VEXTRACTI64X4 $0x01, Z3, Y10
-	VPMAXUD       Y10, Y3, Y10
-	VEXTRACTI32X4 $0x01, Y10, X3
-	VPMAXUD       X3, X10, X3
-	VPSHUFD       $0x4e, X3, X5
-	VPMAXUD       X5, X3, X3
-	VPSHUFD       $0xb1, X3, X5
-	VPMAXUD       X5, X3, X3
-	VMOVD         X3, DX
-	SUBL          $0x0c000000, DX
-	CMPL          DX, $0x73800000
-	JAE           leave
-	VMOVSS        constants<>+0(SB), X5
-	VDIVSS        X3, X5, X10
-	VDIVSS        X5, X3, X3
-	VCVTPS2PH     $0x00, X3, X3
-	VCVTPH2PS     X3, X3
-	VMOVD         X3, DX
-	DECL          DX
-	CMPL          DX, $0x7f7fffff
-	JAE           leave
-	VBROADCASTSS  X3, Z3
-	VMOVSD        X3, 368(AX)
-	VBROADCASTSS  X10, Z3
-	VMULPS        768(CX), Z3, Z10
-	VCVTPS2DQ     Z10, Z10
-	VPMOVDB       Z10, X5
-	VMOVDQA32     Z5, Z5
-	VMULPS        832(CX), Z3, Z3
-	VCVTPS2DQ     Z3, Z3
-	VPMOVDB       Z3, X3
-	VINSERTI32X4  $0x01, X3, Z5, Z5
-	VPANDD        896(CX), Z2, Z3
-	VPANDD        960(CX), Z2, Z2
-	VPMAXUD       Z2, Z3, Z3
-	VEXTRACTI64X4 $0x01, Z3, Y2
-	VPMAXUD       Y2, Y3, Y2
-	VEXTRACTI32X4 $0x01, Y2, X3
-	VPMAXUD       X3, X2, X3
-	VPSHUFD       $0x4e, X3, X2
-	VPMAXUD       X2, X3, X3
-	VPSHUFD       $0xb1, X3, X2
-	VPMAXUD       X2, X3, X3
-	VMOVD         X3, DX
+	VMOVDQU32     abs<>+0(SB), Z0
+	VPANDD        (CX), Z0, Z1
+	VPANDD        64(CX), Z0, Z2
+	VPMAXUD       Z2, Z1, Z1
+	VEXTRACTI64X4 $0x01, Z1, Y2
+	VPMAXUD       Y2, Y1, Y2
+	VEXTRACTI32X4 $0x01, Y2, X1
+	VPMAXUD       X1, X2, X1
+	VPSHUFD       $0x4e, X1, X2
+	VPMAXUD       X2, X1, X1
+	VPSHUFD       $0xb1, X1, X2
+	VPMAXUD       X2, X1, X1
+	VMOVD         X1, DX
 	SUBL          $0x0c000000, DX
 	CMPL          DX, $0x73800000
 	JAE           leave
 	VMOVSS        constants<>+0(SB), X2
-	VDIVSS        X3, X2, X10
-	VDIVSS        X2, X3, X2
-	VCVTPS2PH     $0x00, X2, X2
-	VCVTPH2PS     X2, X2
-	VMOVD         X2, DX
+	VDIVSS        X1, X2, X3
+	VDIVSS        X2, X1, X1
+	VCVTPS2PH     $0x00, X1, X1
+	VCVTPH2PS     X1, X1
+	VMOVD         X1, DX
 	DECL          DX
 	CMPL          DX, $0x7f7fffff
 	JAE           leave
-	VBROADCASTSS  X2, Z2
-	VMOVSD        X2, 376(AX)
-	VBROADCASTSS  X10, Z2
-	VMULPS        896(CX), Z2, Z3
-	VCVTPS2DQ     Z3, Z3
-	VPMOVDB       Z3, X3
-	VINSERTI32X4  $0x02, X3, Z5, Z5
-	VMULPS        960(CX), Z2, Z2
+	VBROADCASTSS  X1, Z1
+	VMOVSS        X1, 352(AX)
+	VBROADCASTSS  X3, Z1
+	VMULPS        (CX), Z1, Z2
 	VCVTPS2DQ     Z2, Z2
-	VPMOVDB       Z2, X2
-	VINSERTI32X4  $0x03, X2, Z5, Z5
-	VPUNPCKLDQ    Z8, Z4, Z2
-	VPUNPCKLDQ    Z5, Z9, Z3
-	VMOVDQA32     Z2, Z10
-	VPERMT2D      Z3, Z0, Z2
-	VPERMT2D      Z3, Z1, Z10
-	VMOVUPS       Z2, (AX)
-	VMOVUPS       Z10, 64(AX)
-	VPUNPCKHDQ    Z8, Z4, Z2
-	VPUNPCKHDQ    Z5, Z9, Z3
-	VMOVDQA32     Z2, Z4
-	VPERMT2D      Z3, Z0, Z2
-	VPERMT2D      Z3, Z1, Z4
-	VMOVUPS       Z2, 128(AX)
-	VMOVUPS       Z4, 192(AX)
+	VPMOVDB       Z2, X3
+	VMOVDQA32     Z3, Z2
+	VMULPS        64(CX), Z1, Z1
+	VCVTPS2DQ     Z1, Z1
+	VPMOVDB       Z1, X1
+	VINSERTI32X4  $0x01, X1, Z2, Z2
+	VPANDD        128(CX), Z0, Z1
+	VPANDD        192(CX), Z0, Z9
+	VPMAXUD       Z9, Z1, Z1
+	VEXTRACTI64X4 $0x01, Z1, Y9
+	VPMAXUD       Y9, Y1, Y9
+	VEXTRACTI32X4 $0x01, Y9, X1
+	VPMAXUD       X1, X9, X1
+	VPSHUFD       $0x4e, X1, X3
+	VPMAXUD       X3, X1, X1
+	VPSHUFD       $0xb1, X1, X3
+	VPMAXUD       X3, X1, X1
+	VMOVD         X1, DX
+	SUBL          $0x0c000000, DX
+	CMPL          DX, $0x73800000
+	JAE           leave
+	VMOVSS        constants<>+0(SB), X3
+	VDIVSS        X1, X3, X9
+	VDIVSS        X3, X1, X1
+	VCVTPS2PH     $0x00, X1, X1
+	VCVTPH2PS     X1, X1
+	VMOVD         X1, DX
+	DECL          DX
+	CMPL          DX, $0x7f7fffff
+	JAE           leave
+	VBROADCASTSS  X1, Z1
+	VMOVSS        X1, 356(AX)
+	VBROADCASTSS  X9, Z1
+	VMULPS        128(CX), Z1, Z9
+	VCVTPS2DQ     Z9, Z9
+	VPMOVDB       Z9, X3
+	VINSERTI32X4  $0x02, X3, Z2, Z2
+	VMULPS        192(CX), Z1, Z1
+	VCVTPS2DQ     Z1, Z1
+	VPMOVDB       Z1, X1
+	VINSERTI32X4  $0x03, X1, Z2, Z2
+	VPANDD        256(CX), Z0, Z1
+	VPANDD        320(CX), Z0, Z9
+	VPMAXUD       Z9, Z1, Z1
+	VEXTRACTI64X4 $0x01, Z1, Y9
+	VPMAXUD       Y9, Y1, Y9
+	VEXTRACTI32X4 $0x01, Y9, X1
+	VPMAXUD       X1, X9, X1
+	VPSHUFD       $0x4e, X1, X3
+	VPMAXUD       X3, X1, X1
+	VPSHUFD       $0xb1, X1, X3
+	VPMAXUD       X3, X1, X1
+	VMOVD         X1, DX
+	SUBL          $0x0c000000, DX
+	CMPL          DX, $0x73800000
+	JAE           leave
+	VMOVSS        constants<>+0(SB), X3
+	VDIVSS        X1, X3, X9
+	VDIVSS        X3, X1, X1
+	VCVTPS2PH     $0x00, X1, X1
+	VCVTPH2PS     X1, X1
+	VMOVD         X1, DX
+	DECL          DX
+	CMPL          DX, $0x7f7fffff
+	JAE           leave
+	VBROADCASTSS  X1, Z1
+	VMOVSS        X1, 360(AX)
+	VBROADCASTSS  X9, Z1
+	VMULPS        256(CX), Z1, Z9
+	VCVTPS2DQ     Z9, Z9
+	VPMOVDB       Z9, X3
+	VMOVDQA32     Z3, Z9
+	VMULPS        320(CX), Z1, Z1
+	VCVTPS2DQ     Z1, Z1
+	VPMOVDB       Z1, X1
+	VINSERTI32X4  $0x01, X1, Z9, Z9
+	VPANDD        384(CX), Z0, Z1
+	VPANDD        448(CX), Z0, Z10
+	VPMAXUD       Z10, Z1, Z1
+	VEXTRACTI64X4 $0x01, Z1, Y10
+	VPMAXUD       Y10, Y1, Y10
+	VEXTRACTI32X4 $0x01, Y10, X1
+	VPMAXUD       X1, X10, X1
+	VPSHUFD       $0x4e, X1, X3
+	VPMAXUD       X3, X1, X1
+	VPSHUFD       $0xb1, X1, X3
+	VPMAXUD       X3, X1, X1
+	VMOVD         X1, DX
+	SUBL          $0x0c000000, DX
+	CMPL          DX, $0x73800000
+	JAE           leave
+	VMOVSS        constants<>+0(SB), X3
+	VDIVSS        X1, X3, X10
+	VDIVSS        X3, X1, X1
+	VCVTPS2PH     $0x00, X1, X1
+	VCVTPH2PS     X1, X1
+	VMOVD         X1, DX
+	DECL          DX
+	CMPL          DX, $0x7f7fffff
+	JAE           leave
+	VBROADCASTSS  X1, Z1
+	VMOVSS        X1, 364(AX)
+	VBROADCASTSS  X10, Z1
+	VMULPS        384(CX), Z1, Z10
+	VCVTPS2DQ     Z10, Z10
+	VPMOVDB       Z10, X3
+	VINSERTI32X4  $0x02, X3, Z9, Z9
+	VMULPS        448(CX), Z1, Z1
+	VCVTPS2DQ     Z1, Z1
+	VPMOVDB       Z1, X1
+	VINSERTI32X4  $0x03, X1, Z9, Z9
+	VPANDD        512(CX), Z0, Z1
+	VPANDD        576(CX), Z0, Z10
+	VPMAXUD       Z10, Z1, Z1
+	VEXTRACTI64X4 $0x01, Z1, Y10
+	VPMAXUD       Y10, Y1, Y10
+	VEXTRACTI32X4 $0x01, Y10, X1
+	VPMAXUD       X1, X10, X1
+	VPSHUFD       $0x4e, X1, X3
+	VPMAXUD       X3, X1, X1
+	VPSHUFD       $0xb1, X1, X3
+	VPMAXUD       X3, X1, X1
+	VMOVD         X1, DX
+	SUBL          $0x0c000000, DX
+	CMPL          DX, $0x73800000
+	JAE           leave
+	VMOVSS        constants<>+0(SB), X3
+	VDIVSS        X1, X3, X10
+	VDIVSS        X3, X1, X1
+	VCVTPS2PH     $0x00, X1, X1
+	VCVTPH2PS     X1, X1
+	VMOVD         X1, DX
+	DECL          DX
+	CMPL          DX, $0x7f7fffff
+	JAE           leave
+	VBROADCASTSS  X1, Z1
+	VMOVSS        X1, 368(AX)
+	VBROADCASTSS  X10, Z1
+	VMULPS        512(CX), Z1, Z10
+	VCVTPS2DQ     Z10, Z10
+	VPMOVDB       Z10, X3
+	VMOVDQA32     Z3, Z10
+	VMULPS        576(CX), Z1, Z1
+	VCVTPS2DQ     Z1, Z1
+	VPMOVDB       Z1, X1
+	VINSERTI32X4  $0x01, X1, Z10, Z10
+	VPANDD        640(CX), Z0, Z1
+	VPANDD        704(CX), Z0, Z11
+	VPMAXUD       Z11, Z1, Z1
+	VEXTRACTI64X4 $0x01, Z1, Y11
+	VPMAXUD       Y11, Y1, Y11
+	VEXTRACTI32X4 $0x01, Y11, X1
+	VPMAXUD       X1, X11, X1
+	VPSHUFD       $0x4e, X1, X3
+	VPMAXUD       X3, X1, X1
+	VPSHUFD       $0xb1, X1, X3
+	VPMAXUD       X3, X1, X1
+	VMOVD         X1, DX
+	SUBL          $0x0c000000, DX
+	CMPL          DX, $0x73800000
+	JAE           leave
+	VMOVSS        constants<>+0(SB), X3
+	VDIVSS        X1, X3, X11
+	VDIVSS        X3, X1, X1
+	VCVTPS2PH     $0x00, X1, X1
+	VCVTPH2PS     X1, X1
+	VMOVD         X1, DX
+	DECL          DX
+	CMPL          DX, $0x7f7fffff
+	JAE           leave
+	VBROADCASTSS  X1, Z1
+	VMOVSS        X1, 372(AX)
+	VBROADCASTSS  X11, Z1
+	VMULPS        640(CX), Z1, Z11
+	VCVTPS2DQ     Z11, Z11
+	VPMOVDB       Z11, X3
+	VINSERTI32X4  $0x02, X3, Z10, Z10
+	VMULPS        704(CX), Z1, Z1
+	VCVTPS2DQ     Z1, Z1
+	VPMOVDB       Z1, X1
+	VINSERTI32X4  $0x03, X1, Z10, Z10
+	VPANDD        768(CX), Z0, Z1
+	VPANDD        832(CX), Z0, Z11
+	VPMAXUD       Z11, Z1, Z1
+	VEXTRACTI64X4 $0x01, Z1, Y11
+	VPMAXUD       Y11, Y1, Y11
+	VEXTRACTI32X4 $0x01, Y11, X1
+	VPMAXUD       X1, X11, X1
+	VPSHUFD       $0x4e, X1, X3
+	VPMAXUD       X3, X1, X1
+	VPSHUFD       $0xb1, X1, X3
+	VPMAXUD       X3, X1, X1
+	VMOVD         X1, DX
+	SUBL          $0x0c000000, DX
+	CMPL          DX, $0x73800000
+	JAE           leave
+	VMOVSS        constants<>+0(SB), X3
+	VDIVSS        X1, X3, X11
+	VDIVSS        X3, X1, X1
+	VCVTPS2PH     $0x00, X1, X1
+	VCVTPH2PS     X1, X1
+	VMOVD         X1, DX
+	DECL          DX
+	CMPL          DX, $0x7f7fffff
+	JAE           leave
+	VBROADCASTSS  X1, Z1
+	VMOVSS        X1, 376(AX)
+	VBROADCASTSS  X11, Z1
+	VMULPS        768(CX), Z1, Z11
+	VCVTPS2DQ     Z11, Z11
+	VPMOVDB       Z11, X3
+	VMOVDQA32     Z3, Z3
+	VMULPS        832(CX), Z1, Z1
+	VCVTPS2DQ     Z1, Z1
+	VPMOVDB       Z1, X1
+	VINSERTI32X4  $0x01, X1, Z3, Z3
+	VPANDD        896(CX), Z0, Z1
+	VPANDD        960(CX), Z0, Z0
+	VPMAXUD       Z0, Z1, Z1
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMAXUD       Y0, Y1, Y0
+	VEXTRACTI32X4 $0x01, Y0, X1
+	VPMAXUD       X1, X0, X1
+	VPSHUFD       $0x4e, X1, X0
+	VPMAXUD       X0, X1, X1
+	VPSHUFD       $0xb1, X1, X0
+	VPMAXUD       X0, X1, X1
+	VMOVD         X1, DX
+	SUBL          $0x0c000000, DX
+	CMPL          DX, $0x73800000
+	JAE           leave
+	VMOVSS        constants<>+0(SB), X0
+	VDIVSS        X1, X0, X11
+	VDIVSS        X0, X1, X0
+	VCVTPS2PH     $0x00, X0, X0
+	VCVTPH2PS     X0, X0
+	VMOVD         X0, DX
+	DECL          DX
+	CMPL          DX, $0x7f7fffff
+	JAE           leave
+	VBROADCASTSS  X0, Z0
+	VMOVSS        X0, 380(AX)
+	VBROADCASTSS  X11, Z0
+	VMULPS        896(CX), Z0, Z1
+	VCVTPS2DQ     Z1, Z1
+	VPMOVDB       Z1, X1
+	VINSERTI32X4  $0x02, X1, Z3, Z3
+	VMULPS        960(CX), Z0, Z0
+	VCVTPS2DQ     Z0, Z0
+	VPMOVDB       Z0, X0
+	VINSERTI32X4  $0x03, X0, Z3, Z3
+	VMOVDQU32     Z2, (AX)
+	VMOVDQU32     Z9, 64(AX)
+	VMOVDQU32     Z10, 128(AX)
+	VMOVDQU32     Z3, 192(AX)
 	VMOVDQU32     byte_01<>+0(SB), Z0
+	VPXORD        Z4, Z4, Z4
+	VPDPBUSD      Z2, Z0, Z4
+	VPXORD        Z5, Z5, Z5
+	VPDPBUSD      Z9, Z0, Z5
 	VPXORD        Z6, Z6, Z6
+	VPDPBUSD      Z10, Z0, Z6
 	VPXORD        Z7, Z7, Z7
-	VPDPBUSD      (AX), Z0, Z6
-	VPDPBUSD      64(AX), Z0, Z6
-	VPDPBUSD      128(AX), Z0, Z6
-	VPDPBUSD      192(AX), Z0, Z6
-	VPSLLD        $0x07, Z6, Z0
-	VPSUBD        Z0, Z7, Z0
+	VPDPBUSD      Z3, Z0, Z7
+	VPUNPCKLDQ    Z5, Z4, Z0
+	VPUNPCKHDQ    Z5, Z4, Z1
+	VPADDD        Z1, Z0, Z0
+	VPUNPCKLDQ    Z7, Z6, Z1
+	VPUNPCKHDQ    Z7, Z6, Z2
+	VPADDD        Z2, Z1, Z1
+	VPUNPCKLQDQ   Z1, Z0, Z2
+	VPUNPCKHQDQ   Z1, Z0, Z0
+	VPADDD        Z0, Z2, Z2
+	VMOVDQU32     transposed4<>+0(SB), Z0
+	VPERMD        Z2, Z0, Z2
+	VPXORD        Z8, Z8, Z8
+	VPSHUFD       $0xb1, Z2, Z1
+	VPADDD        Z2, Z1, Z1
+	VPSLLD        $0x07, Z2, Z0
+	VPSUBD        Z0, Z8, Z0
 	VMOVDQU32     Z0, 256(AX)
-	VCVTDQ2PS     Z6, Z6
-	VMULPS        320(AX), Z6, Z6
-	VMOVUPS       Z6, 384(AX)
+	VPSLLD        $0x07, Z1, Z0
+	VPSUBD        Z0, Z8, Z0
+	VPMOVQD       Z0, 320(AX)
+	VMOVDQU32     evenLanes<>+0(SB), Z0
+	VPERMD        Z2, Z0, Z2
+	VPMOVDW       Z2, 416(AX)
+	VPMOVQW       Z1, 448(AX)
+	VPMOVQD       Z1, Y0
+	VCVTDQ2PS     Y0, Y0
+	VMULPS        352(AX), Y0, Y0
+	VMOVUPS       Y0, 384(AX)
 	MOVB          $0x01, AL
 	MOVB          AL, done+16(FP)
 	VZEROUPPER

@@ -4,32 +4,37 @@
 
 package kernel
 
-// products4x4AVX512 is the AVX-512 form of productsGeneric for a tile of fixed size.
+// transposeAVX512 turns vectors of 16 elements of 32 bits of 16 rows, stride bytes apart, into 16 vectors each.
 //
 //go:noescape
-func products4x4AVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)
+func transposeAVX512(dst *uint8, src *uint8, stride int, vectors int)
 
-// products4x1AVX512 is the AVX-512 form of productsGeneric for a tile of fixed size.
+// productsSuper16AVX512 is the AVX-512 form of productGeneric for a panel of weights and four rows of inputs.
 //
 //go:noescape
-func products4x1AVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)
+func productsSuper16AVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)
 
-// products1x1AVX512 is the AVX-512 form of productsGeneric for a tile of fixed size.
+// productsSuper32AVX512 is the AVX-512 form of productGeneric for a panel of weights and four rows of inputs.
 //
 //go:noescape
-func products1x1AVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)
+func productsSuper32AVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)
 
-// productsMins4x4AVX512 is the AVX-512 form of productsGeneric for a tile of fixed size.
+// productsBlocksAVX512 is the AVX-512 form of productGeneric for a panel of weights and four rows of inputs.
 //
 //go:noescape
-func productsMins4x4AVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)
+func productsBlocksAVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)
 
-// productsMins4x1AVX512 is the AVX-512 form of productsGeneric for a tile of fixed size.
+// productsSuper16MinsAVX512 is the AVX-512 form of productGeneric for a panel of weights and four rows of inputs.
 //
 //go:noescape
-func productsMins4x1AVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)
+func productsSuper16MinsAVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)
 
-// productsMins1x1AVX512 is the AVX-512 form of productsGeneric for a tile of fixed size.
+// productsSuper32MinsAVX512 is the AVX-512 form of productGeneric for a panel of weights and four rows of inputs.
 //
 //go:noescape
-func productsMins1x1AVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)
+func productsSuper32MinsAVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)
+
+// productsBlocksMinsAVX512 is the AVX-512 form of productGeneric for a panel of weights and four rows of inputs.
+//
+//go:noescape
+func productsBlocksMinsAVX512(dst *float32, w *uint8, x *int8, ldd int, ldx int, groups int)

@@ -2,19 +2,7 @@ package kernel
 
 import (
 	"math"
-
-	"github.com/moeconv/moeconv/gguf"
 )
-
-func init() {
-	layouts[gguf.Q8_0] = &layout{block: unpackQ8_0}
-	layouts[gguf.Q4_0] = &layout{block: nibbles(2, &linear4, half)}
-	layouts[gguf.IQ4_NL] = &layout{block: nibbles(2, &nonLinear4, half)}
-	layouts[gguf.MXFP4] = &layout{block: nibbles(1, &twiceE2M1, scaleMXFP4)}
-	layouts[gguf.Q4_1] = &layout{block: unpackQ4_1, mins: true}
-	layouts[gguf.Q5_0] = &layout{block: unpackQ5_0}
-	layouts[gguf.Q5_1] = &layout{block: unpackQ5_1, mins: true}
-}
 
 // What nibbles stand for.
 var (
@@ -25,7 +13,7 @@ var (
 )
 
 func unpackQ8_0(g *group, b int, y []byte) {
-	g.scale(b, half(y))
+	g.scales[b] = half(y)
 	for i, q := range y[2:34] {
 		g.quants[32*b+i] = int8(q)
 	}
@@ -41,7 +29,7 @@ func (g *group) spread16(at int, y []byte, table *[16]int8) {
 // nibbles takes apart blocks of a scale and 16 bytes at an offset.
 func nibbles(at int, table *[16]int8, scale func([]byte) float32) func(g *group, b int, y []byte) {
 	return func(g *group, b int, y []byte) {
-		g.scale(b, scale(y))
+		g.scales[b] = scale(y)
 		g.spread16(32*b, y[at:], table)
 	}
 }
@@ -55,8 +43,8 @@ func scaleMXFP4(y []byte) float32 {
 }
 
 func unpackQ4_1(g *group, b int, y []byte) {
-	g.scale(b, half(y))
-	g.min(b, -half(y[2:]))
+	g.scales[b] = half(y)
+	g.mins[b] = -half(y[2:])
 	g.spread16(32*b, y[4:], &plain4)
 }
 
@@ -68,7 +56,7 @@ func (g *group) fifthBits(b int, y []byte) {
 }
 
 func unpackQ5_0(g *group, b int, y []byte) {
-	g.scale(b, half(y))
+	g.scales[b] = half(y)
 	g.spread16(32*b, y[6:], &plain4)
 	g.fifthBits(b, y[2:])
 	for i := range 32 {
@@ -77,8 +65,8 @@ func unpackQ5_0(g *group, b int, y []byte) {
 }
 
 func unpackQ5_1(g *group, b int, y []byte) {
-	g.scale(b, half(y))
-	g.min(b, -half(y[2:]))
+	g.scales[b] = half(y)
+	g.mins[b] = -half(y[2:])
 	g.spread16(32*b, y[8:], &plain4)
 	g.fifthBits(b, y[4:])
 }

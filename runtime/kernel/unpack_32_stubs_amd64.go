@@ -9,67 +9,32 @@ package kernel
 //go:noescape
 func unpackQ8_0AVX512(dst *uint8, src *byte, groups int)
 
-// dotsQ8_0AVX512 is the AVX-512 form of productsGeneric for encoded rows of Q8_0 and one row of inputs.
-//
-//go:noescape
-func dotsQ8_0AVX512(dst *float32, src *byte, x *int8, rows int, groups int)
-
 // unpackQ4_0AVX512 takes groups of Q4_0 apart.
 //
 //go:noescape
 func unpackQ4_0AVX512(dst *uint8, src *byte, groups int)
-
-// dotsQ4_0AVX512 is the AVX-512 form of productsGeneric for encoded rows of Q4_0 and one row of inputs.
-//
-//go:noescape
-func dotsQ4_0AVX512(dst *float32, src *byte, x *int8, rows int, groups int)
 
 // unpackIQ4_NLAVX512 takes groups of IQ4_NL apart.
 //
 //go:noescape
 func unpackIQ4_NLAVX512(dst *uint8, src *byte, groups int)
 
-// dotsIQ4_NLAVX512 is the AVX-512 form of productsGeneric for encoded rows of IQ4_NL and one row of inputs.
-//
-//go:noescape
-func dotsIQ4_NLAVX512(dst *float32, src *byte, x *int8, rows int, groups int)
-
 // unpackMXFP4AVX512 takes groups of MXFP4 apart.
 //
 //go:noescape
 func unpackMXFP4AVX512(dst *uint8, src *byte, groups int)
-
-// dotsMXFP4AVX512 is the AVX-512 form of productsGeneric for encoded rows of MXFP4 and one row of inputs.
-//
-//go:noescape
-func dotsMXFP4AVX512(dst *float32, src *byte, x *int8, rows int, groups int)
 
 // unpackQ4_1AVX512 takes groups of Q4_1 apart.
 //
 //go:noescape
 func unpackQ4_1AVX512(dst *uint8, src *byte, groups int)
 
-// dotsQ4_1AVX512 is the AVX-512 form of productsGeneric for encoded rows of Q4_1 and one row of inputs.
-//
-//go:noescape
-func dotsQ4_1AVX512(dst *float32, src *byte, x *int8, rows int, groups int)
-
 // unpackQ5_0AVX512 takes groups of Q5_0 apart.
 //
 //go:noescape
 func unpackQ5_0AVX512(dst *uint8, src *byte, groups int)
 
-// dotsQ5_0AVX512 is the AVX-512 form of productsGeneric for encoded rows of Q5_0 and one row of inputs.
-//
-//go:noescape
-func dotsQ5_0AVX512(dst *float32, src *byte, x *int8, rows int, groups int)
-
 // unpackQ5_1AVX512 takes groups of Q5_1 apart.
 //
 //go:noescape
 func unpackQ5_1AVX512(dst *uint8, src *byte, groups int)
-
-// dotsQ5_1AVX512 is the AVX-512 form of productsGeneric for encoded rows of Q5_1 and one row of inputs.
-//
-//go:noescape
-func dotsQ5_1AVX512(dst *float32, src *byte, x *int8, rows int, groups int)

@@ -1,16 +1,5 @@
 package kernel
 
-import "github.com/moeconv/moeconv/gguf"
-
-func init() {
-	layouts[gguf.Q2_K] = &layout{block: unpackQ2_K, mins: true}
-	layouts[gguf.Q3_K] = &layout{block: unpackQ3_K}
-	layouts[gguf.Q4_K] = &layout{block: unpackQ4_K, mins: true}
-	layouts[gguf.Q5_K] = &layout{block: unpackQ5_K, mins: true}
-	layouts[gguf.Q6_K] = &layout{block: unpackQ6_K}
-	layouts[gguf.IQ4_XS] = &layout{block: unpackIQ4_XS}
-}
-
 // pairs unpacks quants of two bits: each run of 32 bytes holds 128 elements.
 func (g *group) pairs(y []byte) {
 	for i := range g.quants {
@@ -19,19 +8,19 @@ func (g *group) pairs(y []byte) {
 }
 
 func unpackQ2_K(g *group, _ int, y []byte) {
-	d, dmin := half(y[80:]), half(y[82:])
+	g.by, g.byLess = half(y[80:]), half(y[82:])
 	for l, s := range y[:16] {
-		g.scales[l], g.mins[l] = d*float32(s&15), dmin*float32(s>>4)
+		g.ints[l], g.less[l] = int32(s&15), int32(s>>4)
 	}
 	g.pairs(y[16:])
 }
 
 func unpackQ3_K(g *group, _ int, y []byte) {
-	d := half(y[108:])
+	g.by = half(y[108:])
 	for l := range 16 {
 		s := y[96+l%8] >> (l / 8 * 4) & 15
 		s |= y[104+l%4] >> (l / 4 * 2) & 3 << 4
-		g.scales[l] = d * float32(int(s)-32)
+		g.ints[l] = int32(s) - 32
 	}
 	g.pairs(y[32:])
 	for i := range g.quants {
@@ -43,14 +32,15 @@ func unpackQ3_K(g *group, _ int, y []byte) {
 
 // scalesAndMins of Q4_K and Q5_K: six bits each in 12 bytes behind two halves.
 func (g *group) scalesAndMins(y []byte) {
-	d, dmin, p := half(y), half(y[2:]), y[4:16]
+	p := y[4:16]
+	g.by, g.byLess = half(y), half(y[2:])
 	for b := range 8 {
 		s, m := p[b%4]&63, p[b%4+4]&63
 		if b >= 4 {
 			s, m = p[b+4]&15|p[b-4]>>6<<4, p[b+4]>>4|p[b]>>6<<4
 		}
-		g.scale(b, d*float32(s))
-		g.min(b, dmin*float32(m))
+		g.ints[2*b], g.ints[2*b+1] = int32(s), int32(s)
+		g.less[2*b], g.less[2*b+1] = int32(m), int32(m)
 	}
 }
 
@@ -75,9 +65,9 @@ func unpackQ5_K(g *group, _ int, y []byte) {
 }
 
 func unpackQ6_K(g *group, _ int, y []byte) {
-	d := half(y[208:])
+	g.by = half(y[208:])
 	for l, s := range y[192:208] {
-		g.scales[l] = d * float32(int8(s))
+		g.ints[l] = int32(int8(s))
 	}
 	for i := range g.quants {
 		h, l := i/128, i%128
@@ -88,10 +78,11 @@ func unpackQ6_K(g *group, _ int, y []byte) {
 }
 
 func unpackIQ4_XS(g *group, _ int, y []byte) {
-	d, high := half(y), uint16(y[2])|uint16(y[3])<<8
+	g.by = half(y)
+	high := uint16(y[2]) | uint16(y[3])<<8
 	for b := range 8 {
 		s := y[4+b/2]>>(b%2*4)&15 | uint8(high>>(2*b)&3)<<4
-		g.scale(b, d*float32(int(s)-32))
+		g.ints[2*b], g.ints[2*b+1] = int32(s)-32, int32(s)-32
 		g.spread16(32*b, y[8+16*b:], &nonLinear4)
 	}
 }

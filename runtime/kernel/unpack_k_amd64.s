@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func unpackQ2_KAVX512(dst *uint8, src *byte, groups int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, F16C
 TEXT ·unpackQ2_KAVX512(SB), NOSPLIT, $0-24
 	MOVQ      dst+0(FP), AX
 	MOVQ      src+8(FP), CX
@@ -14,49 +14,34 @@ TEXT ·unpackQ2_KAVX512(SB), NOSPLIT, $0-24
 	VMOVDQU32 byte_80<>+0(SB), Z1
 	VMOVDQU32 right02<>+0(SB), Z2
 	VMOVDQU32 right46<>+0(SB), Z3
-	VMOVDQU32 naturalEven<>+0(SB), Z4
-	VMOVDQU32 naturalOdd<>+0(SB), Z5
-	VMOVDQU32 fifteen<>+0(SB), Z6
+	VMOVDQU32 fifteen<>+0(SB), Z4
 
 group:
-	VBROADCASTI64X4 16(CX), Z7
-	VPSRLVW         Z2, Z7, Z8
-	VPTERNLOGD      $0xea, Z1, Z0, Z8
-	VPSRLVW         Z3, Z7, Z7
-	VPTERNLOGD      $0xea, Z1, Z0, Z7
-	VBROADCASTI64X4 48(CX), Z9
-	VPSRLVW         Z2, Z9, Z10
-	VPTERNLOGD      $0xea, Z1, Z0, Z10
-	VPSRLVW         Z3, Z9, Z9
+	VBROADCASTI64X4 16(CX), Z5
+	VPSRLVW         Z2, Z5, Z6
+	VPTERNLOGD      $0xea, Z1, Z0, Z6
+	VPSRLVW         Z3, Z5, Z5
+	VPTERNLOGD      $0xea, Z1, Z0, Z5
+	VBROADCASTI64X4 48(CX), Z8
+	VPSRLVW         Z2, Z8, Z9
 	VPTERNLOGD      $0xea, Z1, Z0, Z9
-	VPUNPCKLDQ      Z7, Z8, Z11
-	VPUNPCKLDQ      Z9, Z10, Z12
-	VMOVDQA32       Z11, Z13
-	VPERMT2D        Z12, Z4, Z11
-	VPERMT2D        Z12, Z5, Z13
-	VMOVUPS         Z11, (AX)
-	VMOVUPS         Z13, 64(AX)
-	VPUNPCKHDQ      Z7, Z8, Z7
-	VPUNPCKHDQ      Z9, Z10, Z8
-	VMOVDQA32       Z7, Z9
-	VPERMT2D        Z8, Z4, Z7
-	VPERMT2D        Z8, Z5, Z9
-	VMOVUPS         Z7, 128(AX)
-	VMOVUPS         Z9, 192(AX)
-	VPMOVZXBD       (CX), Z7
-	VPSRLD          $0x04, Z7, Z8
-	VPANDD          Z6, Z7, Z7
-	VPBROADCASTW    80(CX), Y9
-	VCVTPH2PS       Y9, Z9
-	VCVTDQ2PS       Z7, Z7
-	VMULPS          Z9, Z7, Z7
-	VMOVUPS         Z7, 256(AX)
-	VPBROADCASTW    82(CX), Y7
-	VCVTPH2PS       Y7, Z7
-	VCVTDQ2PS       Z8, Z8
-	VMULPS          Z7, Z8, Z8
-	VMOVUPS         Z8, 320(AX)
-	ADDQ            $0x00000180, AX
+	VPSRLVW         Z3, Z8, Z8
+	VPTERNLOGD      $0xea, Z1, Z0, Z8
+	VMOVDQU32       Z6, (AX)
+	VMOVDQU32       Z5, 64(AX)
+	VMOVDQU32       Z9, 128(AX)
+	VMOVDQU32       Z8, 192(AX)
+	VPMOVZXBD       (CX), Z5
+	VPSRLD          $0x04, Z5, Z6
+	VPANDD          Z4, Z5, Z5
+	VMOVUPS         Z5, 256(AX)
+	VMOVUPS         Z6, 384(AX)
+	VPXORD          X7, X7, X7
+	VPINSRW         $0x00, 80(CX), X7, X7
+	VPINSRW         $0x01, 82(CX), X7, X7
+	VCVTPH2PS       X7, X7
+	VMOVQ           X7, 320(AX)
+	ADDQ            $0x000001c0, AX
 	ADDQ            $0x00000054, CX
 	DECQ            DX
 	JNZ             group
@@ -135,42 +120,6 @@ DATA right46<>+56(SB)/4, $0x00060006
 DATA right46<>+60(SB)/4, $0x00060006
 GLOBL right46<>(SB), RODATA|NOPTR, $64
 
-DATA naturalEven<>+0(SB)/4, $0x00000000
-DATA naturalEven<>+4(SB)/4, $0x00000004
-DATA naturalEven<>+8(SB)/4, $0x00000008
-DATA naturalEven<>+12(SB)/4, $0x0000000c
-DATA naturalEven<>+16(SB)/4, $0x00000001
-DATA naturalEven<>+20(SB)/4, $0x00000005
-DATA naturalEven<>+24(SB)/4, $0x00000009
-DATA naturalEven<>+28(SB)/4, $0x0000000d
-DATA naturalEven<>+32(SB)/4, $0x00000010
-DATA naturalEven<>+36(SB)/4, $0x00000014
-DATA naturalEven<>+40(SB)/4, $0x00000018
-DATA naturalEven<>+44(SB)/4, $0x0000001c
-DATA naturalEven<>+48(SB)/4, $0x00000011
-DATA naturalEven<>+52(SB)/4, $0x00000015
-DATA naturalEven<>+56(SB)/4, $0x00000019
-DATA naturalEven<>+60(SB)/4, $0x0000001d
-GLOBL naturalEven<>(SB), RODATA|NOPTR, $64
-
-DATA naturalOdd<>+0(SB)/4, $0x00000002
-DATA naturalOdd<>+4(SB)/4, $0x00000006
-DATA naturalOdd<>+8(SB)/4, $0x0000000a
-DATA naturalOdd<>+12(SB)/4, $0x0000000e
-DATA naturalOdd<>+16(SB)/4, $0x00000003
-DATA naturalOdd<>+20(SB)/4, $0x00000007
-DATA naturalOdd<>+24(SB)/4, $0x0000000b
-DATA naturalOdd<>+28(SB)/4, $0x0000000f
-DATA naturalOdd<>+32(SB)/4, $0x00000012
-DATA naturalOdd<>+36(SB)/4, $0x00000016
-DATA naturalOdd<>+40(SB)/4, $0x0000001a
-DATA naturalOdd<>+44(SB)/4, $0x0000001e
-DATA naturalOdd<>+48(SB)/4, $0x00000013
-DATA naturalOdd<>+52(SB)/4, $0x00000017
-DATA naturalOdd<>+56(SB)/4, $0x0000001b
-DATA naturalOdd<>+60(SB)/4, $0x0000001f
-GLOBL naturalOdd<>(SB), RODATA|NOPTR, $64
-
 DATA fifteen<>+0(SB)/4, $0x0000000f
 DATA fifteen<>+4(SB)/4, $0x0000000f
 DATA fifteen<>+8(SB)/4, $0x0000000f
@@ -189,89 +138,8 @@ DATA fifteen<>+56(SB)/4, $0x0000000f
 DATA fifteen<>+60(SB)/4, $0x0000000f
 GLOBL fifteen<>(SB), RODATA|NOPTR, $64
 
-// func dotsQ2_KAVX512(dst *float32, src *byte, x *int8, rows int, groups int)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI
-TEXT ·dotsQ2_KAVX512(SB), NOSPLIT, $0-40
-	MOVQ      dst+0(FP), AX
-	MOVQ      src+8(FP), CX
-	MOVQ      rows+24(FP), DX
-	VMOVDQU32 byte_03<>+0(SB), Z1
-	VMOVDQU32 byte_80<>+0(SB), Z2
-	VMOVDQU32 right02<>+0(SB), Z3
-	VMOVDQU32 right46<>+0(SB), Z4
-	VMOVDQU32 naturalEven<>+0(SB), Z5
-	VMOVDQU32 naturalOdd<>+0(SB), Z6
-	VMOVDQU32 fifteen<>+0(SB), Z7
-
-row:
-	MOVQ   x+16(FP), BX
-	MOVQ   groups+32(FP), SI
-	VXORPS Z0, Z0, Z0
-
-group:
-	VBROADCASTI64X4 16(CX), Z8
-	VPSRLVW         Z3, Z8, Z9
-	VPTERNLOGD      $0xea, Z2, Z1, Z9
-	VPSRLVW         Z4, Z8, Z8
-	VPTERNLOGD      $0xea, Z2, Z1, Z8
-	VBROADCASTI64X4 48(CX), Z10
-	VPSRLVW         Z3, Z10, Z11
-	VPTERNLOGD      $0xea, Z2, Z1, Z11
-	VPSRLVW         Z4, Z10, Z10
-	VPTERNLOGD      $0xea, Z2, Z1, Z10
-	VPUNPCKLDQ      Z8, Z9, Z12
-	VPUNPCKLDQ      Z10, Z11, Z13
-	VMOVDQA32       Z12, Z14
-	VPERMT2D        Z13, Z5, Z12
-	VPERMT2D        Z13, Z6, Z14
-	VPUNPCKHDQ      Z8, Z9, Z8
-	VPUNPCKHDQ      Z10, Z11, Z9
-	VMOVDQA32       Z8, Z10
-	VPERMT2D        Z9, Z5, Z8
-	VPERMT2D        Z9, Z6, Z10
-	VPMOVZXBD       (CX), Z9
-	VPSRLD          $0x04, Z9, Z11
-	VPANDD          Z7, Z9, Z9
-	VPBROADCASTW    80(CX), Y13
-	VCVTPH2PS       Y13, Z13
-	VCVTDQ2PS       Z9, Z9
-	VMULPS          Z13, Z9, Z9
-	VPBROADCASTW    82(CX), Y13
-	VCVTPH2PS       Y13, Z13
-	VCVTDQ2PS       Z11, Z11
-	VMULPS          Z13, Z11, Z11
-	VMOVDQA32       256(BX), Z13
-	VPDPBUSD        (BX), Z12, Z13
-	VPDPBUSD        64(BX), Z14, Z13
-	VPDPBUSD        128(BX), Z8, Z13
-	VPDPBUSD        192(BX), Z10, Z13
-	VCVTDQ2PS       Z13, Z13
-	VMULPS          320(BX), Z9, Z8
-	VMULPS          Z8, Z13, Z13
-	VADDPS          Z13, Z0, Z0
-	VMULPS          384(BX), Z11, Z8
-	VSUBPS          Z8, Z0, Z0
-	ADDQ            $0x00000054, CX
-	ADDQ            $0x000001c0, BX
-	DECQ            SI
-	JNZ             group
-	VPERMILPS       $0x4e, Z0, Z8
-	VADDPS          Z8, Z0, Z0
-	VPERMILPS       $0xb1, Z0, Z8
-	VADDPS          Z8, Z0, Z0
-	VEXTRACTF64X4   $0x01, Z0, Y8
-	VADDPS          Y8, Y0, Y8
-	VEXTRACTF32X4   $0x01, Y8, X0
-	VADDPS          X0, X8, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $0x04, AX
-	DECQ            DX
-	JNZ             row
-	VZEROUPPER
-	RET
-
 // func unpackQ3_KAVX512(dst *uint8, src *byte, groups int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VBMI, AVX512VL
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, AVX512VL, F16C
 TEXT ·unpackQ3_KAVX512(SB), NOSPLIT, $0-24
 	MOVQ      dst+0(FP), AX
 	MOVQ      src+8(FP), CX
@@ -280,70 +148,58 @@ TEXT ·unpackQ3_KAVX512(SB), NOSPLIT, $0-24
 	VMOVDQU32 byte_7c<>+0(SB), Z1
 	VMOVDQU32 right02<>+0(SB), Z2
 	VMOVDQU32 right46<>+0(SB), Z3
-	VMOVDQU32 naturalEven<>+0(SB), Z4
-	VMOVDQU32 naturalOdd<>+0(SB), Z5
-	VMOVDQU32 byte_04<>+0(SB), Z6
-	VMOVDQU32 q3Bit0<>+0(SB), Z7
-	VMOVDQU32 q3Bit1<>+0(SB), Z8
-	VMOVDQU32 q3Bit2<>+0(SB), Z9
-	VMOVDQU32 q3Bit3<>+0(SB), Z10
-	VMOVDQU32 q3ScaleLow<>+0(SB), Z11
-	VMOVDQU32 q3ScaleHigh<>+0(SB), Z12
-	VMOVDQU32 q3ScaleLowShift<>+0(SB), Z13
-	VMOVDQU32 q3ScaleHighShift<>+0(SB), Z14
-	VMOVDQU32 fifteen<>+0(SB), Z15
-	VMOVDQU32 top<>+0(SB), Z16
-	VMOVDQU32 thirtyTwo<>+0(SB), Z17
+	VMOVDQU32 byte_04<>+0(SB), Z4
+	VMOVDQU32 q3Bit0<>+0(SB), Z5
+	VMOVDQU32 q3Bit1<>+0(SB), Z6
+	VMOVDQU32 q3Bit2<>+0(SB), Z7
+	VMOVDQU32 q3Bit3<>+0(SB), Z8
+	VMOVDQU32 q3ScaleLow<>+0(SB), Z9
+	VMOVDQU32 q3ScaleHigh<>+0(SB), Z10
+	VMOVDQU32 q3ScaleLowShift<>+0(SB), Z11
+	VMOVDQU32 q3ScaleHighShift<>+0(SB), Z12
+	VMOVDQU32 fifteen<>+0(SB), Z13
+	VMOVDQU32 top<>+0(SB), Z14
+	VMOVDQU32 thirtyTwo<>+0(SB), Z15
 
 group:
-	VBROADCASTI64X4 32(CX), Z18
-	VPSRLVW         Z2, Z18, Z19
-	VPTERNLOGD      $0xea, Z1, Z0, Z19
-	VPSRLVW         Z3, Z18, Z18
-	VPTERNLOGD      $0xea, Z1, Z0, Z18
-	VBROADCASTI64X4 64(CX), Z21
-	VPSRLVW         Z2, Z21, Z22
-	VPTERNLOGD      $0xea, Z1, Z0, Z22
-	VPSRLVW         Z3, Z21, Z21
+	VBROADCASTI64X4 32(CX), Z16
+	VPSRLVW         Z2, Z16, Z17
+	VPTERNLOGD      $0xea, Z1, Z0, Z17
+	VPSRLVW         Z3, Z16, Z16
+	VPTERNLOGD      $0xea, Z1, Z0, Z16
+	VBROADCASTI64X4 64(CX), Z20
+	VPSRLVW         Z2, Z20, Z21
 	VPTERNLOGD      $0xea, Z1, Z0, Z21
-	VBROADCASTI64X4 (CX), Z23
-	VPTESTMB        Z7, Z23, K1
-	VPADDB          Z6, Z19, K1, Z19
-	VPTESTMB        Z8, Z23, K1
-	VPADDB          Z6, Z18, K1, Z18
-	VPTESTMB        Z9, Z23, K1
-	VPADDB          Z6, Z22, K1, Z22
-	VPTESTMB        Z10, Z23, K1
-	VPADDB          Z6, Z21, K1, Z21
-	VPUNPCKLDQ      Z18, Z19, Z23
-	VPUNPCKLDQ      Z21, Z22, Z24
-	VMOVDQA32       Z23, Z25
-	VPERMT2D        Z24, Z4, Z23
-	VPERMT2D        Z24, Z5, Z25
-	VMOVUPS         Z23, (AX)
-	VMOVUPS         Z25, 64(AX)
-	VPUNPCKHDQ      Z18, Z19, Z18
-	VPUNPCKHDQ      Z21, Z22, Z19
-	VMOVDQA32       Z18, Z21
-	VPERMT2D        Z19, Z4, Z18
-	VPERMT2D        Z19, Z5, Z21
-	VMOVUPS         Z18, 128(AX)
-	VMOVUPS         Z21, 192(AX)
-	VPBROADCASTW    108(CX), Y18
-	VCVTPH2PS       Y18, Z18
-	VMOVDQU32       94(CX), X20
-	VPERMB          Z20, Z11, Z19
-	VPERMB          Z20, Z12, Z21
-	VPSRLVD         Z13, Z19, Z19
-	VPSLLD          $0x04, Z21, Z21
-	VPSRLVD         Z14, Z21, Z21
-	VPANDD          Z16, Z21, Z21
-	VPTERNLOGD      $0xea, Z21, Z15, Z19
-	VPSUBD          Z17, Z19, Z19
-	VCVTDQ2PS       Z19, Z19
-	VMULPS          Z18, Z19, Z19
-	VMOVUPS         Z19, 256(AX)
-	ADDQ            $0x00000180, AX
+	VPSRLVW         Z3, Z20, Z20
+	VPTERNLOGD      $0xea, Z1, Z0, Z20
+	VBROADCASTI64X4 (CX), Z22
+	VPTESTMB        Z5, Z22, K1
+	VPADDB          Z4, Z17, K1, Z17
+	VPTESTMB        Z6, Z22, K1
+	VPADDB          Z4, Z16, K1, Z16
+	VPTESTMB        Z7, Z22, K1
+	VPADDB          Z4, Z21, K1, Z21
+	VPTESTMB        Z8, Z22, K1
+	VPADDB          Z4, Z20, K1, Z20
+	VMOVDQU32       Z17, (AX)
+	VMOVDQU32       Z16, 64(AX)
+	VMOVDQU32       Z21, 128(AX)
+	VMOVDQU32       Z20, 192(AX)
+	VMOVDQU32       94(CX), X18
+	VPERMB          Z18, Z9, Z16
+	VPERMB          Z18, Z10, Z17
+	VPSRLVD         Z11, Z16, Z16
+	VPSLLD          $0x04, Z17, Z17
+	VPSRLVD         Z12, Z17, Z17
+	VPANDD          Z14, Z17, Z17
+	VPTERNLOGD      $0xea, Z17, Z13, Z16
+	VPSUBD          Z15, Z16, Z16
+	VMOVUPS         Z16, 256(AX)
+	VPXORD          X19, X19, X19
+	VPINSRW         $0x00, 108(CX), X19, X19
+	VCVTPH2PS       X19, X19
+	VMOVQ           X19, 320(AX)
+	ADDQ            $0x000001c0, AX
 	ADDQ            $0x0000006e, CX
 	DECQ            DX
 	JNZ             group
@@ -566,109 +422,8 @@ DATA thirtyTwo<>+56(SB)/4, $0x00000020
 DATA thirtyTwo<>+60(SB)/4, $0x00000020
 GLOBL thirtyTwo<>(SB), RODATA|NOPTR, $64
 
-// func dotsQ3_KAVX512(dst *float32, src *byte, x *int8, rows int, groups int)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VBMI, AVX512VL, AVX512VNNI
-TEXT ·dotsQ3_KAVX512(SB), NOSPLIT, $0-40
-	MOVQ      dst+0(FP), AX
-	MOVQ      src+8(FP), CX
-	MOVQ      rows+24(FP), DX
-	VMOVDQU32 byte_03<>+0(SB), Z1
-	VMOVDQU32 byte_7c<>+0(SB), Z2
-	VMOVDQU32 right02<>+0(SB), Z3
-	VMOVDQU32 right46<>+0(SB), Z4
-	VMOVDQU32 naturalEven<>+0(SB), Z5
-	VMOVDQU32 naturalOdd<>+0(SB), Z6
-	VMOVDQU32 byte_04<>+0(SB), Z7
-	VMOVDQU32 q3Bit0<>+0(SB), Z8
-	VMOVDQU32 q3Bit1<>+0(SB), Z9
-	VMOVDQU32 q3Bit2<>+0(SB), Z10
-	VMOVDQU32 q3Bit3<>+0(SB), Z11
-	VMOVDQU32 q3ScaleLow<>+0(SB), Z12
-	VMOVDQU32 q3ScaleHigh<>+0(SB), Z13
-	VMOVDQU32 q3ScaleLowShift<>+0(SB), Z14
-	VMOVDQU32 q3ScaleHighShift<>+0(SB), Z15
-	VMOVDQU32 fifteen<>+0(SB), Z16
-	VMOVDQU32 top<>+0(SB), Z17
-	VMOVDQU32 thirtyTwo<>+0(SB), Z18
-
-row:
-	MOVQ   x+16(FP), BX
-	MOVQ   groups+32(FP), SI
-	VXORPS Z0, Z0, Z0
-
-group:
-	VBROADCASTI64X4 32(CX), Z19
-	VPSRLVW         Z3, Z19, Z20
-	VPTERNLOGD      $0xea, Z2, Z1, Z20
-	VPSRLVW         Z4, Z19, Z19
-	VPTERNLOGD      $0xea, Z2, Z1, Z19
-	VBROADCASTI64X4 64(CX), Z22
-	VPSRLVW         Z3, Z22, Z23
-	VPTERNLOGD      $0xea, Z2, Z1, Z23
-	VPSRLVW         Z4, Z22, Z22
-	VPTERNLOGD      $0xea, Z2, Z1, Z22
-	VBROADCASTI64X4 (CX), Z24
-	VPTESTMB        Z8, Z24, K1
-	VPADDB          Z7, Z20, K1, Z20
-	VPTESTMB        Z9, Z24, K1
-	VPADDB          Z7, Z19, K1, Z19
-	VPTESTMB        Z10, Z24, K1
-	VPADDB          Z7, Z23, K1, Z23
-	VPTESTMB        Z11, Z24, K1
-	VPADDB          Z7, Z22, K1, Z22
-	VPUNPCKLDQ      Z19, Z20, Z24
-	VPUNPCKLDQ      Z22, Z23, Z25
-	VMOVDQA32       Z24, Z26
-	VPERMT2D        Z25, Z5, Z24
-	VPERMT2D        Z25, Z6, Z26
-	VPUNPCKHDQ      Z19, Z20, Z19
-	VPUNPCKHDQ      Z22, Z23, Z20
-	VMOVDQA32       Z19, Z22
-	VPERMT2D        Z20, Z5, Z19
-	VPERMT2D        Z20, Z6, Z22
-	VPBROADCASTW    108(CX), Y20
-	VCVTPH2PS       Y20, Z20
-	VMOVDQU32       94(CX), X21
-	VPERMB          Z21, Z12, Z23
-	VPERMB          Z21, Z13, Z25
-	VPSRLVD         Z14, Z23, Z23
-	VPSLLD          $0x04, Z25, Z25
-	VPSRLVD         Z15, Z25, Z25
-	VPANDD          Z17, Z25, Z25
-	VPTERNLOGD      $0xea, Z25, Z16, Z23
-	VPSUBD          Z18, Z23, Z23
-	VCVTDQ2PS       Z23, Z23
-	VMULPS          Z20, Z23, Z23
-	VMOVDQA32       256(BX), Z20
-	VPDPBUSD        (BX), Z24, Z20
-	VPDPBUSD        64(BX), Z26, Z20
-	VPDPBUSD        128(BX), Z19, Z20
-	VPDPBUSD        192(BX), Z22, Z20
-	VCVTDQ2PS       Z20, Z20
-	VMULPS          320(BX), Z23, Z19
-	VMULPS          Z19, Z20, Z20
-	VADDPS          Z20, Z0, Z0
-	ADDQ            $0x0000006e, CX
-	ADDQ            $0x000001c0, BX
-	DECQ            SI
-	JNZ             group
-	VPERMILPS       $0x4e, Z0, Z19
-	VADDPS          Z19, Z0, Z0
-	VPERMILPS       $0xb1, Z0, Z19
-	VADDPS          Z19, Z0, Z0
-	VEXTRACTF64X4   $0x01, Z0, Y19
-	VADDPS          Y19, Y0, Y19
-	VEXTRACTF32X4   $0x01, Y19, X0
-	VADDPS          X0, X19, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $0x04, AX
-	DECQ            DX
-	JNZ             row
-	VZEROUPPER
-	RET
-
 // func unpackQ4_KAVX512(dst *uint8, src *byte, groups int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VBMI, AVX512VL
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, AVX512VL, F16C
 TEXT ·unpackQ4_KAVX512(SB), NOSPLIT, $0-24
 	MOVQ      dst+0(FP), AX
 	MOVQ      src+8(FP), CX
@@ -680,62 +435,51 @@ TEXT ·unpackQ4_KAVX512(SB), NOSPLIT, $0-24
 	VMOVDQU32 sixOrFour<>+0(SB), Z4
 	VMOVDQU32 topTwo<>+0(SB), Z5
 	VMOVDQU32 minShift<>+0(SB), Z6
-	VMOVDQU32 runs64Even<>+0(SB), Z7
-	VMOVDQU32 runs64Odd<>+0(SB), Z8
-	VMOVDQU32 byte_0f<>+0(SB), Z9
-	VMOVDQU32 byte_80<>+0(SB), Z10
+	VMOVDQU32 byte_0f<>+0(SB), Z7
+	VMOVDQU32 byte_80<>+0(SB), Z8
 
 group:
-	VMOVDQU32    (CX), X11
-	VPBROADCASTW (CX), Y12
-	VCVTPH2PS    Y12, Z12
-	VPERMB       Z11, Z0, Z13
-	VPERMB       Z11, Z2, Z14
-	VPSRLD       $0x02, Z14, Z14
-	VPANDD       Z5, Z14, Z14
-	VPTERNLOGD   $0xea, Z14, Z4, Z13
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z12, Z13, Z13
-	VMOVUPS      Z13, 256(AX)
-	VPBROADCASTW 2(CX), Y12
-	VCVTPH2PS    Y12, Z12
-	VPERMB       Z11, Z1, Z13
-	VPERMB       Z11, Z3, Z14
-	VPSRLVD      Z6, Z13, Z13
-	VPSRLD       $0x02, Z14, Z14
-	VPANDD       Z5, Z14, Z14
-	VPTERNLOGD   $0xea, Z14, Z4, Z13
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z12, Z13, Z13
-	VMOVUPS      Z13, 320(AX)
-	VMOVDQU32    16(CX), Z12
-	VPSRLW       $0x04, Z12, Z13
-	VMOVDQA32    Z12, Z12
-	VPTERNLOGD   $0xea, Z10, Z9, Z12
-	VPTERNLOGD   $0xea, Z10, Z9, Z13
-	VMOVDQU32    80(CX), Z14
-	VPSRLW       $0x04, Z14, Z15
-	VMOVDQA32    Z14, Z14
-	VPTERNLOGD   $0xea, Z10, Z9, Z14
-	VPTERNLOGD   $0xea, Z10, Z9, Z15
-	VPUNPCKLDQ   Z13, Z12, Z16
-	VPUNPCKLDQ   Z15, Z14, Z17
-	VMOVDQA32    Z16, Z18
-	VPERMT2D     Z17, Z7, Z16
-	VPERMT2D     Z17, Z8, Z18
-	VMOVUPS      Z16, (AX)
-	VMOVUPS      Z18, 64(AX)
-	VPUNPCKHDQ   Z13, Z12, Z12
-	VPUNPCKHDQ   Z15, Z14, Z13
-	VMOVDQA32    Z12, Z14
-	VPERMT2D     Z13, Z7, Z12
-	VPERMT2D     Z13, Z8, Z14
-	VMOVUPS      Z12, 128(AX)
-	VMOVUPS      Z14, 192(AX)
-	ADDQ         $0x00000180, AX
-	ADDQ         $0x00000090, CX
-	DECQ         DX
-	JNZ          group
+	VMOVDQU32     (CX), X9
+	VPERMB        Z9, Z0, Z10
+	VPERMB        Z9, Z2, Z11
+	VPSRLD        $0x02, Z11, Z11
+	VPANDD        Z5, Z11, Z11
+	VPTERNLOGD    $0xea, Z11, Z4, Z10
+	VMOVUPS       Z10, 256(AX)
+	VPERMB        Z9, Z1, Z10
+	VPERMB        Z9, Z3, Z11
+	VPSRLVD       Z6, Z10, Z10
+	VPSRLD        $0x02, Z11, Z11
+	VPANDD        Z5, Z11, Z11
+	VPTERNLOGD    $0xea, Z11, Z4, Z10
+	VMOVUPS       Z10, 384(AX)
+	VPXORD        X12, X12, X12
+	VPINSRW       $0x00, (CX), X12, X12
+	VPINSRW       $0x01, 2(CX), X12, X12
+	VCVTPH2PS     X12, X12
+	VMOVQ         X12, 320(AX)
+	VMOVDQU32     16(CX), Z10
+	VPSRLW        $0x04, Z10, Z11
+	VMOVDQA32     Z10, Z10
+	VPTERNLOGD    $0xea, Z8, Z7, Z10
+	VPTERNLOGD    $0xea, Z8, Z7, Z11
+	VMOVDQU32     80(CX), Z13
+	VPSRLW        $0x04, Z13, Z14
+	VMOVDQA32     Z13, Z13
+	VPTERNLOGD    $0xea, Z8, Z7, Z13
+	VPTERNLOGD    $0xea, Z8, Z7, Z14
+	VMOVDQU32     Y10, (AX)
+	VEXTRACTI64X4 $0x01, Z10, 64(AX)
+	VMOVDQU32     Y11, 32(AX)
+	VEXTRACTI64X4 $0x01, Z11, 96(AX)
+	VMOVDQU32     Y13, 128(AX)
+	VEXTRACTI64X4 $0x01, Z13, 192(AX)
+	VMOVDQU32     Y14, 160(AX)
+	VEXTRACTI64X4 $0x01, Z14, 224(AX)
+	ADDQ          $0x000001c0, AX
+	ADDQ          $0x00000090, CX
+	DECQ          DX
+	JNZ           group
 	VZEROUPPER
 	RET
 
@@ -865,42 +609,6 @@ DATA minShift<>+56(SB)/4, $0x00000004
 DATA minShift<>+60(SB)/4, $0x00000004
 GLOBL minShift<>(SB), RODATA|NOPTR, $64
 
-DATA runs64Even<>+0(SB)/4, $0x00000000
-DATA runs64Even<>+4(SB)/4, $0x00000004
-DATA runs64Even<>+8(SB)/4, $0x00000001
-DATA runs64Even<>+12(SB)/4, $0x00000005
-DATA runs64Even<>+16(SB)/4, $0x00000008
-DATA runs64Even<>+20(SB)/4, $0x0000000c
-DATA runs64Even<>+24(SB)/4, $0x00000009
-DATA runs64Even<>+28(SB)/4, $0x0000000d
-DATA runs64Even<>+32(SB)/4, $0x00000010
-DATA runs64Even<>+36(SB)/4, $0x00000014
-DATA runs64Even<>+40(SB)/4, $0x00000011
-DATA runs64Even<>+44(SB)/4, $0x00000015
-DATA runs64Even<>+48(SB)/4, $0x00000018
-DATA runs64Even<>+52(SB)/4, $0x0000001c
-DATA runs64Even<>+56(SB)/4, $0x00000019
-DATA runs64Even<>+60(SB)/4, $0x0000001d
-GLOBL runs64Even<>(SB), RODATA|NOPTR, $64
-
-DATA runs64Odd<>+0(SB)/4, $0x00000002
-DATA runs64Odd<>+4(SB)/4, $0x00000006
-DATA runs64Odd<>+8(SB)/4, $0x00000003
-DATA runs64Odd<>+12(SB)/4, $0x00000007
-DATA runs64Odd<>+16(SB)/4, $0x0000000a
-DATA runs64Odd<>+20(SB)/4, $0x0000000e
-DATA runs64Odd<>+24(SB)/4, $0x0000000b
-DATA runs64Odd<>+28(SB)/4, $0x0000000f
-DATA runs64Odd<>+32(SB)/4, $0x00000012
-DATA runs64Odd<>+36(SB)/4, $0x00000016
-DATA runs64Odd<>+40(SB)/4, $0x00000013
-DATA runs64Odd<>+44(SB)/4, $0x00000017
-DATA runs64Odd<>+48(SB)/4, $0x0000001a
-DATA runs64Odd<>+52(SB)/4, $0x0000001e
-DATA runs64Odd<>+56(SB)/4, $0x0000001b
-DATA runs64Odd<>+60(SB)/4, $0x0000001f
-GLOBL runs64Odd<>(SB), RODATA|NOPTR, $64
-
 DATA byte_0f<>+0(SB)/4, $0x0f0f0f0f
 DATA byte_0f<>+4(SB)/4, $0x0f0f0f0f
 DATA byte_0f<>+8(SB)/4, $0x0f0f0f0f
@@ -919,102 +627,8 @@ DATA byte_0f<>+56(SB)/4, $0x0f0f0f0f
 DATA byte_0f<>+60(SB)/4, $0x0f0f0f0f
 GLOBL byte_0f<>(SB), RODATA|NOPTR, $64
 
-// func dotsQ4_KAVX512(dst *float32, src *byte, x *int8, rows int, groups int)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VBMI, AVX512VL, AVX512VNNI
-TEXT ·dotsQ4_KAVX512(SB), NOSPLIT, $0-40
-	MOVQ      dst+0(FP), AX
-	MOVQ      src+8(FP), CX
-	MOVQ      rows+24(FP), DX
-	VMOVDQU32 scaleLow<>+0(SB), Z1
-	VMOVDQU32 minLow<>+0(SB), Z2
-	VMOVDQU32 scaleHigh<>+0(SB), Z3
-	VMOVDQU32 minHigh<>+0(SB), Z4
-	VMOVDQU32 sixOrFour<>+0(SB), Z5
-	VMOVDQU32 topTwo<>+0(SB), Z6
-	VMOVDQU32 minShift<>+0(SB), Z7
-	VMOVDQU32 runs64Even<>+0(SB), Z8
-	VMOVDQU32 runs64Odd<>+0(SB), Z9
-	VMOVDQU32 byte_0f<>+0(SB), Z10
-	VMOVDQU32 byte_80<>+0(SB), Z11
-
-row:
-	MOVQ   x+16(FP), BX
-	MOVQ   groups+32(FP), SI
-	VXORPS Z0, Z0, Z0
-
-group:
-	VMOVDQU32     (CX), X12
-	VPBROADCASTW  (CX), Y13
-	VCVTPH2PS     Y13, Z13
-	VPERMB        Z12, Z1, Z14
-	VPERMB        Z12, Z3, Z15
-	VPSRLD        $0x02, Z15, Z15
-	VPANDD        Z6, Z15, Z15
-	VPTERNLOGD    $0xea, Z15, Z5, Z14
-	VCVTDQ2PS     Z14, Z14
-	VMULPS        Z13, Z14, Z14
-	VPBROADCASTW  2(CX), Y13
-	VCVTPH2PS     Y13, Z13
-	VPERMB        Z12, Z2, Z15
-	VPERMB        Z12, Z4, Z16
-	VPSRLVD       Z7, Z15, Z15
-	VPSRLD        $0x02, Z16, Z16
-	VPANDD        Z6, Z16, Z16
-	VPTERNLOGD    $0xea, Z16, Z5, Z15
-	VCVTDQ2PS     Z15, Z15
-	VMULPS        Z13, Z15, Z15
-	VMOVDQU32     16(CX), Z13
-	VPSRLW        $0x04, Z13, Z16
-	VMOVDQA32     Z13, Z13
-	VPTERNLOGD    $0xea, Z11, Z10, Z13
-	VPTERNLOGD    $0xea, Z11, Z10, Z16
-	VMOVDQU32     80(CX), Z17
-	VPSRLW        $0x04, Z17, Z18
-	VMOVDQA32     Z17, Z17
-	VPTERNLOGD    $0xea, Z11, Z10, Z17
-	VPTERNLOGD    $0xea, Z11, Z10, Z18
-	VPUNPCKLDQ    Z16, Z13, Z19
-	VPUNPCKLDQ    Z18, Z17, Z20
-	VMOVDQA32     Z19, Z21
-	VPERMT2D      Z20, Z8, Z19
-	VPERMT2D      Z20, Z9, Z21
-	VPUNPCKHDQ    Z16, Z13, Z13
-	VPUNPCKHDQ    Z18, Z17, Z16
-	VMOVDQA32     Z13, Z17
-	VPERMT2D      Z16, Z8, Z13
-	VPERMT2D      Z16, Z9, Z17
-	VMOVDQA32     256(BX), Z16
-	VPDPBUSD      (BX), Z19, Z16
-	VPDPBUSD      64(BX), Z21, Z16
-	VPDPBUSD      128(BX), Z13, Z16
-	VPDPBUSD      192(BX), Z17, Z16
-	VCVTDQ2PS     Z16, Z16
-	VMULPS        320(BX), Z14, Z13
-	VMULPS        Z13, Z16, Z16
-	VADDPS        Z16, Z0, Z0
-	VMULPS        384(BX), Z15, Z13
-	VSUBPS        Z13, Z0, Z0
-	ADDQ          $0x00000090, CX
-	ADDQ          $0x000001c0, BX
-	DECQ          SI
-	JNZ           group
-	VPERMILPS     $0x4e, Z0, Z13
-	VADDPS        Z13, Z0, Z0
-	VPERMILPS     $0xb1, Z0, Z13
-	VADDPS        Z13, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y13
-	VADDPS        Y13, Y0, Y13
-	VEXTRACTF32X4 $0x01, Y13, X0
-	VADDPS        X0, X13, X0
-	VMOVSS        X0, (AX)
-	ADDQ          $0x04, AX
-	DECQ          DX
-	JNZ           row
-	VZEROUPPER
-	RET
-
 // func unpackQ5_KAVX512(dst *uint8, src *byte, groups int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VBMI, AVX512VL
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, AVX512VL, F16C
 TEXT ·unpackQ5_KAVX512(SB), NOSPLIT, $0-24
 	MOVQ      dst+0(FP), AX
 	MOVQ      src+8(FP), CX
@@ -1026,73 +640,62 @@ TEXT ·unpackQ5_KAVX512(SB), NOSPLIT, $0-24
 	VMOVDQU32 sixOrFour<>+0(SB), Z4
 	VMOVDQU32 topTwo<>+0(SB), Z5
 	VMOVDQU32 minShift<>+0(SB), Z6
-	VMOVDQU32 runs64Even<>+0(SB), Z7
-	VMOVDQU32 runs64Odd<>+0(SB), Z8
-	VMOVDQU32 byte_0f<>+0(SB), Z9
-	VMOVDQU32 byte_80<>+0(SB), Z10
-	VMOVDQU32 byte_10<>+0(SB), Z11
-	VMOVDQU32 q5Bit0<>+0(SB), Z12
-	VMOVDQU32 q5Bit1<>+0(SB), Z13
-	VMOVDQU32 q5Bit2<>+0(SB), Z14
-	VMOVDQU32 q5Bit3<>+0(SB), Z15
+	VMOVDQU32 byte_0f<>+0(SB), Z7
+	VMOVDQU32 byte_80<>+0(SB), Z8
+	VMOVDQU32 byte_10<>+0(SB), Z9
+	VMOVDQU32 q5Bit0<>+0(SB), Z10
+	VMOVDQU32 q5Bit1<>+0(SB), Z11
+	VMOVDQU32 q5Bit2<>+0(SB), Z12
+	VMOVDQU32 q5Bit3<>+0(SB), Z13
 
 group:
-	VMOVDQU32       (CX), X16
-	VPBROADCASTW    (CX), Y17
-	VCVTPH2PS       Y17, Z17
-	VPERMB          Z16, Z0, Z18
-	VPERMB          Z16, Z2, Z19
-	VPSRLD          $0x02, Z19, Z19
-	VPANDD          Z5, Z19, Z19
-	VPTERNLOGD      $0xea, Z19, Z4, Z18
-	VCVTDQ2PS       Z18, Z18
-	VMULPS          Z17, Z18, Z18
-	VMOVUPS         Z18, 256(AX)
-	VPBROADCASTW    2(CX), Y17
-	VCVTPH2PS       Y17, Z17
-	VPERMB          Z16, Z1, Z18
-	VPERMB          Z16, Z3, Z19
-	VPSRLVD         Z6, Z18, Z18
-	VPSRLD          $0x02, Z19, Z19
-	VPANDD          Z5, Z19, Z19
-	VPTERNLOGD      $0xea, Z19, Z4, Z18
-	VCVTDQ2PS       Z18, Z18
-	VMULPS          Z17, Z18, Z18
-	VMOVUPS         Z18, 320(AX)
-	VMOVDQU32       48(CX), Z17
-	VPSRLW          $0x04, Z17, Z18
-	VMOVDQA32       Z17, Z17
-	VPTERNLOGD      $0xea, Z10, Z9, Z17
-	VPTERNLOGD      $0xea, Z10, Z9, Z18
-	VMOVDQU32       112(CX), Z19
-	VPSRLW          $0x04, Z19, Z20
-	VMOVDQA32       Z19, Z19
-	VPTERNLOGD      $0xea, Z10, Z9, Z19
-	VPTERNLOGD      $0xea, Z10, Z9, Z20
-	VBROADCASTI64X4 16(CX), Z21
-	VPTESTMB        Z12, Z21, K1
-	VPADDB          Z11, Z17, K1, Z17
-	VPTESTMB        Z13, Z21, K1
-	VPADDB          Z11, Z18, K1, Z18
-	VPTESTMB        Z14, Z21, K1
-	VPADDB          Z11, Z19, K1, Z19
-	VPTESTMB        Z15, Z21, K1
-	VPADDB          Z11, Z20, K1, Z20
-	VPUNPCKLDQ      Z18, Z17, Z21
-	VPUNPCKLDQ      Z20, Z19, Z22
-	VMOVDQA32       Z21, Z23
-	VPERMT2D        Z22, Z7, Z21
-	VPERMT2D        Z22, Z8, Z23
-	VMOVUPS         Z21, (AX)
-	VMOVUPS         Z23, 64(AX)
-	VPUNPCKHDQ      Z18, Z17, Z17
-	VPUNPCKHDQ      Z20, Z19, Z18
-	VMOVDQA32       Z17, Z19
-	VPERMT2D        Z18, Z7, Z17
-	VPERMT2D        Z18, Z8, Z19
-	VMOVUPS         Z17, 128(AX)
-	VMOVUPS         Z19, 192(AX)
-	ADDQ            $0x00000180, AX
+	VMOVDQU32       (CX), X14
+	VPERMB          Z14, Z0, Z15
+	VPERMB          Z14, Z2, Z16
+	VPSRLD          $0x02, Z16, Z16
+	VPANDD          Z5, Z16, Z16
+	VPTERNLOGD      $0xea, Z16, Z4, Z15
+	VMOVUPS         Z15, 256(AX)
+	VPERMB          Z14, Z1, Z15
+	VPERMB          Z14, Z3, Z16
+	VPSRLVD         Z6, Z15, Z15
+	VPSRLD          $0x02, Z16, Z16
+	VPANDD          Z5, Z16, Z16
+	VPTERNLOGD      $0xea, Z16, Z4, Z15
+	VMOVUPS         Z15, 384(AX)
+	VPXORD          X17, X17, X17
+	VPINSRW         $0x00, (CX), X17, X17
+	VPINSRW         $0x01, 2(CX), X17, X17
+	VCVTPH2PS       X17, X17
+	VMOVQ           X17, 320(AX)
+	VMOVDQU32       48(CX), Z15
+	VPSRLW          $0x04, Z15, Z16
+	VMOVDQA32       Z15, Z15
+	VPTERNLOGD      $0xea, Z8, Z7, Z15
+	VPTERNLOGD      $0xea, Z8, Z7, Z16
+	VMOVDQU32       112(CX), Z18
+	VPSRLW          $0x04, Z18, Z19
+	VMOVDQA32       Z18, Z18
+	VPTERNLOGD      $0xea, Z8, Z7, Z18
+	VPTERNLOGD      $0xea, Z8, Z7, Z19
+	VBROADCASTI64X4 16(CX), Z20
+	VPTESTMB        Z10, Z20, K1
+	VPADDB          Z9, Z15, K1, Z15
+	VPTESTMB        Z11, Z20, K1
+	VPADDB          Z9, Z16, K1, Z16
+	VPTESTMB        Z12, Z20, K1
+	VPADDB          Z9, Z18, K1, Z18
+	VPTESTMB        Z13, Z20, K1
+	VPADDB          Z9, Z19, K1, Z19
+	VMOVDQU32       Y15, (AX)
+	VEXTRACTI64X4   $0x01, Z15, 64(AX)
+	VMOVDQU32       Y16, 32(AX)
+	VEXTRACTI64X4   $0x01, Z16, 96(AX)
+	VMOVDQU32       Y18, 128(AX)
+	VEXTRACTI64X4   $0x01, Z18, 192(AX)
+	VMOVDQU32       Y19, 160(AX)
+	VEXTRACTI64X4   $0x01, Z19, 224(AX)
+	ADDQ            $0x000001c0, AX
 	ADDQ            $0x000000b0, CX
 	DECQ            DX
 	JNZ             group
@@ -1189,172 +792,52 @@ DATA q5Bit3<>+56(SB)/4, $0x80808080
 DATA q5Bit3<>+60(SB)/4, $0x80808080
 GLOBL q5Bit3<>(SB), RODATA|NOPTR, $64
 
-// func dotsQ5_KAVX512(dst *float32, src *byte, x *int8, rows int, groups int)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VBMI, AVX512VL, AVX512VNNI
-TEXT ·dotsQ5_KAVX512(SB), NOSPLIT, $0-40
-	MOVQ      dst+0(FP), AX
-	MOVQ      src+8(FP), CX
-	MOVQ      rows+24(FP), DX
-	VMOVDQU32 scaleLow<>+0(SB), Z1
-	VMOVDQU32 minLow<>+0(SB), Z2
-	VMOVDQU32 scaleHigh<>+0(SB), Z3
-	VMOVDQU32 minHigh<>+0(SB), Z4
-	VMOVDQU32 sixOrFour<>+0(SB), Z5
-	VMOVDQU32 topTwo<>+0(SB), Z6
-	VMOVDQU32 minShift<>+0(SB), Z7
-	VMOVDQU32 runs64Even<>+0(SB), Z8
-	VMOVDQU32 runs64Odd<>+0(SB), Z9
-	VMOVDQU32 byte_0f<>+0(SB), Z10
-	VMOVDQU32 byte_80<>+0(SB), Z11
-	VMOVDQU32 byte_10<>+0(SB), Z12
-	VMOVDQU32 q5Bit0<>+0(SB), Z13
-	VMOVDQU32 q5Bit1<>+0(SB), Z14
-	VMOVDQU32 q5Bit2<>+0(SB), Z15
-	VMOVDQU32 q5Bit3<>+0(SB), Z16
-
-row:
-	MOVQ   x+16(FP), BX
-	MOVQ   groups+32(FP), SI
-	VXORPS Z0, Z0, Z0
-
-group:
-	VMOVDQU32       (CX), X17
-	VPBROADCASTW    (CX), Y18
-	VCVTPH2PS       Y18, Z18
-	VPERMB          Z17, Z1, Z19
-	VPERMB          Z17, Z3, Z20
-	VPSRLD          $0x02, Z20, Z20
-	VPANDD          Z6, Z20, Z20
-	VPTERNLOGD      $0xea, Z20, Z5, Z19
-	VCVTDQ2PS       Z19, Z19
-	VMULPS          Z18, Z19, Z19
-	VPBROADCASTW    2(CX), Y18
-	VCVTPH2PS       Y18, Z18
-	VPERMB          Z17, Z2, Z20
-	VPERMB          Z17, Z4, Z21
-	VPSRLVD         Z7, Z20, Z20
-	VPSRLD          $0x02, Z21, Z21
-	VPANDD          Z6, Z21, Z21
-	VPTERNLOGD      $0xea, Z21, Z5, Z20
-	VCVTDQ2PS       Z20, Z20
-	VMULPS          Z18, Z20, Z20
-	VMOVDQU32       48(CX), Z18
-	VPSRLW          $0x04, Z18, Z21
-	VMOVDQA32       Z18, Z18
-	VPTERNLOGD      $0xea, Z11, Z10, Z18
-	VPTERNLOGD      $0xea, Z11, Z10, Z21
-	VMOVDQU32       112(CX), Z22
-	VPSRLW          $0x04, Z22, Z23
-	VMOVDQA32       Z22, Z22
-	VPTERNLOGD      $0xea, Z11, Z10, Z22
-	VPTERNLOGD      $0xea, Z11, Z10, Z23
-	VBROADCASTI64X4 16(CX), Z24
-	VPTESTMB        Z13, Z24, K1
-	VPADDB          Z12, Z18, K1, Z18
-	VPTESTMB        Z14, Z24, K1
-	VPADDB          Z12, Z21, K1, Z21
-	VPTESTMB        Z15, Z24, K1
-	VPADDB          Z12, Z22, K1, Z22
-	VPTESTMB        Z16, Z24, K1
-	VPADDB          Z12, Z23, K1, Z23
-	VPUNPCKLDQ      Z21, Z18, Z24
-	VPUNPCKLDQ      Z23, Z22, Z25
-	VMOVDQA32       Z24, Z26
-	VPERMT2D        Z25, Z8, Z24
-	VPERMT2D        Z25, Z9, Z26
-	VPUNPCKHDQ      Z21, Z18, Z18
-	VPUNPCKHDQ      Z23, Z22, Z21
-	VMOVDQA32       Z18, Z22
-	VPERMT2D        Z21, Z8, Z18
-	VPERMT2D        Z21, Z9, Z22
-	VMOVDQA32       256(BX), Z21
-	VPDPBUSD        (BX), Z24, Z21
-	VPDPBUSD        64(BX), Z26, Z21
-	VPDPBUSD        128(BX), Z18, Z21
-	VPDPBUSD        192(BX), Z22, Z21
-	VCVTDQ2PS       Z21, Z21
-	VMULPS          320(BX), Z19, Z18
-	VMULPS          Z18, Z21, Z21
-	VADDPS          Z21, Z0, Z0
-	VMULPS          384(BX), Z20, Z18
-	VSUBPS          Z18, Z0, Z0
-	ADDQ            $0x000000b0, CX
-	ADDQ            $0x000001c0, BX
-	DECQ            SI
-	JNZ             group
-	VPERMILPS       $0x4e, Z0, Z18
-	VADDPS          Z18, Z0, Z0
-	VPERMILPS       $0xb1, Z0, Z18
-	VADDPS          Z18, Z0, Z0
-	VEXTRACTF64X4   $0x01, Z0, Y18
-	VADDPS          Y18, Y0, Y18
-	VEXTRACTF32X4   $0x01, Y18, X0
-	VADDPS          X0, X18, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $0x04, AX
-	DECQ            DX
-	JNZ             row
-	VZEROUPPER
-	RET
-
 // func unpackQ6_KAVX512(dst *uint8, src *byte, groups int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, F16C
 TEXT ·unpackQ6_KAVX512(SB), NOSPLIT, $0-24
 	MOVQ      dst+0(FP), AX
 	MOVQ      src+8(FP), CX
 	MOVQ      groups+16(FP), DX
-	VMOVDQU32 naturalEven<>+0(SB), Z0
-	VMOVDQU32 naturalOdd<>+0(SB), Z1
-	VMOVDQU32 byte_0f<>+0(SB), Z2
-	VMOVDQU32 byte_30<>+0(SB), Z3
-	VMOVDQU32 byte_60<>+0(SB), Z4
-	VMOVDQU32 left42<>+0(SB), Z5
-	VMOVDQU32 right02<>+0(SB), Z6
+	VMOVDQU32 byte_0f<>+0(SB), Z0
+	VMOVDQU32 byte_30<>+0(SB), Z1
+	VMOVDQU32 byte_60<>+0(SB), Z2
+	VMOVDQU32 left42<>+0(SB), Z3
+	VMOVDQU32 right02<>+0(SB), Z4
 
 group:
-	VMOVDQU32       (CX), Z7
-	VBROADCASTI64X4 128(CX), Z9
+	VMOVDQU32       (CX), Z5
+	VBROADCASTI64X4 128(CX), Z7
+	VPSRLW          $0x04, Z5, Z6
+	VPSLLVW         Z3, Z7, Z8
+	VPSRLVW         Z4, Z7, Z7
+	VPANDD          Z1, Z8, Z8
+	VPTERNLOGD      $0xea, Z8, Z0, Z5
+	VPADDB          Z2, Z5, Z5
+	VPANDD          Z1, Z7, Z7
+	VPTERNLOGD      $0xea, Z7, Z0, Z6
+	VPADDB          Z2, Z6, Z6
+	VMOVDQU32       64(CX), Z7
+	VBROADCASTI64X4 160(CX), Z10
 	VPSRLW          $0x04, Z7, Z8
-	VPSLLVW         Z5, Z9, Z10
-	VPSRLVW         Z6, Z9, Z9
-	VPANDD          Z3, Z10, Z10
-	VPTERNLOGD      $0xea, Z10, Z2, Z7
-	VPADDB          Z4, Z7, Z7
-	VPANDD          Z3, Z9, Z9
-	VPTERNLOGD      $0xea, Z9, Z2, Z8
-	VPADDB          Z4, Z8, Z8
-	VMOVDQU32       64(CX), Z9
-	VBROADCASTI64X4 160(CX), Z11
-	VPSRLW          $0x04, Z9, Z10
-	VPSLLVW         Z5, Z11, Z12
-	VPSRLVW         Z6, Z11, Z11
-	VPANDD          Z3, Z12, Z12
-	VPTERNLOGD      $0xea, Z12, Z2, Z9
-	VPADDB          Z4, Z9, Z9
-	VPANDD          Z3, Z11, Z11
-	VPTERNLOGD      $0xea, Z11, Z2, Z10
-	VPADDB          Z4, Z10, Z10
-	VPUNPCKLDQ      Z8, Z7, Z11
-	VPUNPCKLDQ      Z10, Z9, Z12
-	VMOVDQA32       Z11, Z13
-	VPERMT2D        Z12, Z0, Z11
-	VPERMT2D        Z12, Z1, Z13
-	VMOVUPS         Z11, (AX)
-	VMOVUPS         Z13, 64(AX)
-	VPUNPCKHDQ      Z8, Z7, Z7
-	VPUNPCKHDQ      Z10, Z9, Z8
-	VMOVDQA32       Z7, Z9
-	VPERMT2D        Z8, Z0, Z7
-	VPERMT2D        Z8, Z1, Z9
-	VMOVUPS         Z7, 128(AX)
-	VMOVUPS         Z9, 192(AX)
-	VPMOVSXBD       192(CX), Z7
-	VPBROADCASTW    208(CX), Y8
-	VCVTPH2PS       Y8, Z8
-	VCVTDQ2PS       Z7, Z7
-	VMULPS          Z8, Z7, Z7
-	VMOVUPS         Z7, 256(AX)
-	ADDQ            $0x00000180, AX
+	VPSLLVW         Z3, Z10, Z11
+	VPSRLVW         Z4, Z10, Z10
+	VPANDD          Z1, Z11, Z11
+	VPTERNLOGD      $0xea, Z11, Z0, Z7
+	VPADDB          Z2, Z7, Z7
+	VPANDD          Z1, Z10, Z10
+	VPTERNLOGD      $0xea, Z10, Z0, Z8
+	VPADDB          Z2, Z8, Z8
+	VMOVDQU32       Z5, (AX)
+	VMOVDQU32       Z6, 64(AX)
+	VMOVDQU32       Z7, 128(AX)
+	VMOVDQU32       Z8, 192(AX)
+	VPMOVSXBD       192(CX), Z5
+	VMOVUPS         Z5, 256(AX)
+	VPXORD          X9, X9, X9
+	VPINSRW         $0x00, 208(CX), X9, X9
+	VCVTPH2PS       X9, X9
+	VMOVQ           X9, 320(AX)
+	ADDQ            $0x000001c0, AX
 	ADDQ            $0x000000d2, CX
 	DECQ            DX
 	JNZ             group
@@ -1415,154 +898,69 @@ DATA left42<>+56(SB)/4, $0x00020002
 DATA left42<>+60(SB)/4, $0x00020002
 GLOBL left42<>(SB), RODATA|NOPTR, $64
 
-// func dotsQ6_KAVX512(dst *float32, src *byte, x *int8, rows int, groups int)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI
-TEXT ·dotsQ6_KAVX512(SB), NOSPLIT, $0-40
-	MOVQ      dst+0(FP), AX
-	MOVQ      src+8(FP), CX
-	MOVQ      rows+24(FP), DX
-	VMOVDQU32 naturalEven<>+0(SB), Z1
-	VMOVDQU32 naturalOdd<>+0(SB), Z2
-	VMOVDQU32 byte_0f<>+0(SB), Z3
-	VMOVDQU32 byte_30<>+0(SB), Z4
-	VMOVDQU32 byte_60<>+0(SB), Z5
-	VMOVDQU32 left42<>+0(SB), Z6
-	VMOVDQU32 right02<>+0(SB), Z7
-
-row:
-	MOVQ   x+16(FP), BX
-	MOVQ   groups+32(FP), SI
-	VXORPS Z0, Z0, Z0
-
-group:
-	VMOVDQU32       (CX), Z8
-	VBROADCASTI64X4 128(CX), Z10
-	VPSRLW          $0x04, Z8, Z9
-	VPSLLVW         Z6, Z10, Z11
-	VPSRLVW         Z7, Z10, Z10
-	VPANDD          Z4, Z11, Z11
-	VPTERNLOGD      $0xea, Z11, Z3, Z8
-	VPADDB          Z5, Z8, Z8
-	VPANDD          Z4, Z10, Z10
-	VPTERNLOGD      $0xea, Z10, Z3, Z9
-	VPADDB          Z5, Z9, Z9
-	VMOVDQU32       64(CX), Z10
-	VBROADCASTI64X4 160(CX), Z12
-	VPSRLW          $0x04, Z10, Z11
-	VPSLLVW         Z6, Z12, Z13
-	VPSRLVW         Z7, Z12, Z12
-	VPANDD          Z4, Z13, Z13
-	VPTERNLOGD      $0xea, Z13, Z3, Z10
-	VPADDB          Z5, Z10, Z10
-	VPANDD          Z4, Z12, Z12
-	VPTERNLOGD      $0xea, Z12, Z3, Z11
-	VPADDB          Z5, Z11, Z11
-	VPUNPCKLDQ      Z9, Z8, Z12
-	VPUNPCKLDQ      Z11, Z10, Z13
-	VMOVDQA32       Z12, Z14
-	VPERMT2D        Z13, Z1, Z12
-	VPERMT2D        Z13, Z2, Z14
-	VPUNPCKHDQ      Z9, Z8, Z8
-	VPUNPCKHDQ      Z11, Z10, Z9
-	VMOVDQA32       Z8, Z10
-	VPERMT2D        Z9, Z1, Z8
-	VPERMT2D        Z9, Z2, Z10
-	VPMOVSXBD       192(CX), Z9
-	VPBROADCASTW    208(CX), Y11
-	VCVTPH2PS       Y11, Z11
-	VCVTDQ2PS       Z9, Z9
-	VMULPS          Z11, Z9, Z9
-	VMOVDQA32       256(BX), Z11
-	VPDPBUSD        (BX), Z12, Z11
-	VPDPBUSD        64(BX), Z14, Z11
-	VPDPBUSD        128(BX), Z8, Z11
-	VPDPBUSD        192(BX), Z10, Z11
-	VCVTDQ2PS       Z11, Z11
-	VMULPS          320(BX), Z9, Z8
-	VMULPS          Z8, Z11, Z11
-	VADDPS          Z11, Z0, Z0
-	ADDQ            $0x000000d2, CX
-	ADDQ            $0x000001c0, BX
-	DECQ            SI
-	JNZ             group
-	VPERMILPS       $0x4e, Z0, Z8
-	VADDPS          Z8, Z0, Z0
-	VPERMILPS       $0xb1, Z0, Z8
-	VADDPS          Z8, Z0, Z0
-	VEXTRACTF64X4   $0x01, Z0, Y8
-	VADDPS          Y8, Y0, Y8
-	VEXTRACTF32X4   $0x01, Y8, X0
-	VADDPS          X0, X8, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $0x04, AX
-	DECQ            DX
-	JNZ             row
-	VZEROUPPER
-	RET
-
 // func unpackIQ4_XSAVX512(dst *uint8, src *byte, groups int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VBMI, AVX512VL
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, AVX512VL, F16C
 TEXT ·unpackIQ4_XSAVX512(SB), NOSPLIT, $0-24
 	MOVQ      dst+0(FP), AX
 	MOVQ      src+8(FP), CX
 	MOVQ      groups+16(FP), DX
 	VMOVDQU32 IQ4_NLValues<>+0(SB), Z0
 	VMOVDQU32 byte_0f<>+0(SB), Z1
-	VMOVDQU32 runs16Even<>+0(SB), Z2
-	VMOVDQU32 runs16Odd<>+0(SB), Z3
-	VMOVDQU32 iq4ScaleLow<>+0(SB), Z4
-	VMOVDQU32 iq4ScaleHigh<>+0(SB), Z5
-	VMOVDQU32 iq4ScaleLowShift<>+0(SB), Z6
-	VMOVDQU32 iq4ScaleHighShift<>+0(SB), Z7
-	VMOVDQU32 fifteen<>+0(SB), Z8
-	VMOVDQU32 top<>+0(SB), Z9
-	VMOVDQU32 thirtyTwo<>+0(SB), Z10
+	VMOVDQU32 iq4ScaleLow<>+0(SB), Z2
+	VMOVDQU32 iq4ScaleHigh<>+0(SB), Z3
+	VMOVDQU32 iq4ScaleLowShift<>+0(SB), Z4
+	VMOVDQU32 iq4ScaleHighShift<>+0(SB), Z5
+	VMOVDQU32 fifteen<>+0(SB), Z6
+	VMOVDQU32 top<>+0(SB), Z7
+	VMOVDQU32 thirtyTwo<>+0(SB), Z8
 
 group:
-	VMOVDQU32    8(CX), Z11
-	VPSRLW       $0x04, Z11, Z12
-	VPANDD       Z1, Z11, Z11
-	VPANDD       Z1, Z12, Z12
-	VPSHUFB      Z11, Z0, Z11
-	VPSHUFB      Z12, Z0, Z12
-	VMOVDQU32    72(CX), Z14
-	VPSRLW       $0x04, Z14, Z15
-	VPANDD       Z1, Z14, Z14
-	VPANDD       Z1, Z15, Z15
-	VPSHUFB      Z14, Z0, Z14
-	VPSHUFB      Z15, Z0, Z15
-	VPUNPCKLDQ   Z12, Z11, Z16
-	VPUNPCKLDQ   Z15, Z14, Z17
-	VMOVDQA32    Z16, Z18
-	VPERMT2D     Z17, Z2, Z16
-	VPERMT2D     Z17, Z3, Z18
-	VMOVUPS      Z16, (AX)
-	VMOVUPS      Z18, 64(AX)
-	VPUNPCKHDQ   Z12, Z11, Z11
-	VPUNPCKHDQ   Z15, Z14, Z12
-	VMOVDQA32    Z11, Z14
-	VPERMT2D     Z12, Z2, Z11
-	VPERMT2D     Z12, Z3, Z14
-	VMOVUPS      Z11, 128(AX)
-	VMOVUPS      Z14, 192(AX)
-	VPBROADCASTW (CX), Y11
-	VCVTPH2PS    Y11, Z11
-	VMOVDQU32    (CX), X13
-	VPERMB       Z13, Z4, Z12
-	VPERMB       Z13, Z5, Z14
-	VPSRLVD      Z6, Z12, Z12
-	VPSLLD       $0x04, Z14, Z14
-	VPSRLVD      Z7, Z14, Z14
-	VPANDD       Z9, Z14, Z14
-	VPTERNLOGD   $0xea, Z14, Z8, Z12
-	VPSUBD       Z10, Z12, Z12
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z11, Z12, Z12
-	VMOVUPS      Z12, 256(AX)
-	ADDQ         $0x00000180, AX
-	ADDQ         $0x00000088, CX
-	DECQ         DX
-	JNZ          group
+	VMOVDQU32     8(CX), Z9
+	VPSRLW        $0x04, Z9, Z10
+	VPANDD        Z1, Z9, Z9
+	VPANDD        Z1, Z10, Z10
+	VPSHUFB       Z9, Z0, Z9
+	VPSHUFB       Z10, Z0, Z10
+	VMOVDQU32     72(CX), Z13
+	VPSRLW        $0x04, Z13, Z14
+	VPANDD        Z1, Z13, Z13
+	VPANDD        Z1, Z14, Z14
+	VPSHUFB       Z13, Z0, Z13
+	VPSHUFB       Z14, Z0, Z14
+	VMOVDQU32     X9, (AX)
+	VEXTRACTI32X4 $0x01, Z9, 32(AX)
+	VEXTRACTI32X4 $0x02, Z9, 64(AX)
+	VEXTRACTI32X4 $0x03, Z9, 96(AX)
+	VMOVDQU32     X10, 16(AX)
+	VEXTRACTI32X4 $0x01, Z10, 48(AX)
+	VEXTRACTI32X4 $0x02, Z10, 80(AX)
+	VEXTRACTI32X4 $0x03, Z10, 112(AX)
+	VMOVDQU32     X13, 128(AX)
+	VEXTRACTI32X4 $0x01, Z13, 160(AX)
+	VEXTRACTI32X4 $0x02, Z13, 192(AX)
+	VEXTRACTI32X4 $0x03, Z13, 224(AX)
+	VMOVDQU32     X14, 144(AX)
+	VEXTRACTI32X4 $0x01, Z14, 176(AX)
+	VEXTRACTI32X4 $0x02, Z14, 208(AX)
+	VEXTRACTI32X4 $0x03, Z14, 240(AX)
+	VMOVDQU32     (CX), X11
+	VPERMB        Z11, Z2, Z9
+	VPERMB        Z11, Z3, Z10
+	VPSRLVD       Z4, Z9, Z9
+	VPSLLD        $0x04, Z10, Z10
+	VPSRLVD       Z5, Z10, Z10
+	VPANDD        Z7, Z10, Z10
+	VPTERNLOGD    $0xea, Z10, Z6, Z9
+	VPSUBD        Z8, Z9, Z9
+	VMOVUPS       Z9, 256(AX)
+	VPXORD        X12, X12, X12
+	VPINSRW       $0x00, (CX), X12, X12
+	VCVTPH2PS     X12, X12
+	VMOVQ         X12, 320(AX)
+	ADDQ          $0x000001c0, AX
+	ADDQ          $0x00000088, CX
+	DECQ          DX
+	JNZ           group
 	VZEROUPPER
 	RET
 
@@ -1583,42 +981,6 @@ DATA IQ4_NLValues<>+52(SB)/4, $0x766a5d4f
 DATA IQ4_NLValues<>+56(SB)/4, $0xa6998d81
 DATA IQ4_NLValues<>+60(SB)/4, $0xf1d9c5b5
 GLOBL IQ4_NLValues<>(SB), RODATA|NOPTR, $64
-
-DATA runs16Even<>+0(SB)/4, $0x00000000
-DATA runs16Even<>+4(SB)/4, $0x00000001
-DATA runs16Even<>+8(SB)/4, $0x00000004
-DATA runs16Even<>+12(SB)/4, $0x00000005
-DATA runs16Even<>+16(SB)/4, $0x00000008
-DATA runs16Even<>+20(SB)/4, $0x00000009
-DATA runs16Even<>+24(SB)/4, $0x0000000c
-DATA runs16Even<>+28(SB)/4, $0x0000000d
-DATA runs16Even<>+32(SB)/4, $0x00000010
-DATA runs16Even<>+36(SB)/4, $0x00000011
-DATA runs16Even<>+40(SB)/4, $0x00000014
-DATA runs16Even<>+44(SB)/4, $0x00000015
-DATA runs16Even<>+48(SB)/4, $0x00000018
-DATA runs16Even<>+52(SB)/4, $0x00000019
-DATA runs16Even<>+56(SB)/4, $0x0000001c
-DATA runs16Even<>+60(SB)/4, $0x0000001d
-GLOBL runs16Even<>(SB), RODATA|NOPTR, $64
-
-DATA runs16Odd<>+0(SB)/4, $0x00000002
-DATA runs16Odd<>+4(SB)/4, $0x00000003
-DATA runs16Odd<>+8(SB)/4, $0x00000006
-DATA runs16Odd<>+12(SB)/4, $0x00000007
-DATA runs16Odd<>+16(SB)/4, $0x0000000a
-DATA runs16Odd<>+20(SB)/4, $0x0000000b
-DATA runs16Odd<>+24(SB)/4, $0x0000000e
-DATA runs16Odd<>+28(SB)/4, $0x0000000f
-DATA runs16Odd<>+32(SB)/4, $0x00000012
-DATA runs16Odd<>+36(SB)/4, $0x00000013
-DATA runs16Odd<>+40(SB)/4, $0x00000016
-DATA runs16Odd<>+44(SB)/4, $0x00000017
-DATA runs16Odd<>+48(SB)/4, $0x0000001a
-DATA runs16Odd<>+52(SB)/4, $0x0000001b
-DATA runs16Odd<>+56(SB)/4, $0x0000001e
-DATA runs16Odd<>+60(SB)/4, $0x0000001f
-GLOBL runs16Odd<>(SB), RODATA|NOPTR, $64
 
 DATA iq4ScaleLow<>+0(SB)/4, $0x00000004
 DATA iq4ScaleLow<>+4(SB)/4, $0x00000004
@@ -1691,90 +1053,3 @@ DATA iq4ScaleHighShift<>+52(SB)/4, $0x0000000c
 DATA iq4ScaleHighShift<>+56(SB)/4, $0x0000000e
 DATA iq4ScaleHighShift<>+60(SB)/4, $0x0000000e
 GLOBL iq4ScaleHighShift<>(SB), RODATA|NOPTR, $64
-
-// func dotsIQ4_XSAVX512(dst *float32, src *byte, x *int8, rows int, groups int)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VBMI, AVX512VL, AVX512VNNI
-TEXT ·dotsIQ4_XSAVX512(SB), NOSPLIT, $0-40
-	MOVQ      dst+0(FP), AX
-	MOVQ      src+8(FP), CX
-	MOVQ      rows+24(FP), DX
-	VMOVDQU32 IQ4_NLValues<>+0(SB), Z1
-	VMOVDQU32 byte_0f<>+0(SB), Z2
-	VMOVDQU32 runs16Even<>+0(SB), Z3
-	VMOVDQU32 runs16Odd<>+0(SB), Z4
-	VMOVDQU32 iq4ScaleLow<>+0(SB), Z5
-	VMOVDQU32 iq4ScaleHigh<>+0(SB), Z6
-	VMOVDQU32 iq4ScaleLowShift<>+0(SB), Z7
-	VMOVDQU32 iq4ScaleHighShift<>+0(SB), Z8
-	VMOVDQU32 fifteen<>+0(SB), Z9
-	VMOVDQU32 top<>+0(SB), Z10
-	VMOVDQU32 thirtyTwo<>+0(SB), Z11
-
-row:
-	MOVQ   x+16(FP), BX
-	MOVQ   groups+32(FP), SI
-	VXORPS Z0, Z0, Z0
-
-group:
-	VMOVDQU32     8(CX), Z12
-	VPSRLW        $0x04, Z12, Z13
-	VPANDD        Z2, Z12, Z12
-	VPANDD        Z2, Z13, Z13
-	VPSHUFB       Z12, Z1, Z12
-	VPSHUFB       Z13, Z1, Z13
-	VMOVDQU32     72(CX), Z15
-	VPSRLW        $0x04, Z15, Z16
-	VPANDD        Z2, Z15, Z15
-	VPANDD        Z2, Z16, Z16
-	VPSHUFB       Z15, Z1, Z15
-	VPSHUFB       Z16, Z1, Z16
-	VPUNPCKLDQ    Z13, Z12, Z17
-	VPUNPCKLDQ    Z16, Z15, Z18
-	VMOVDQA32     Z17, Z19
-	VPERMT2D      Z18, Z3, Z17
-	VPERMT2D      Z18, Z4, Z19
-	VPUNPCKHDQ    Z13, Z12, Z12
-	VPUNPCKHDQ    Z16, Z15, Z13
-	VMOVDQA32     Z12, Z15
-	VPERMT2D      Z13, Z3, Z12
-	VPERMT2D      Z13, Z4, Z15
-	VPBROADCASTW  (CX), Y13
-	VCVTPH2PS     Y13, Z13
-	VMOVDQU32     (CX), X14
-	VPERMB        Z14, Z5, Z16
-	VPERMB        Z14, Z6, Z18
-	VPSRLVD       Z7, Z16, Z16
-	VPSLLD        $0x04, Z18, Z18
-	VPSRLVD       Z8, Z18, Z18
-	VPANDD        Z10, Z18, Z18
-	VPTERNLOGD    $0xea, Z18, Z9, Z16
-	VPSUBD        Z11, Z16, Z16
-	VCVTDQ2PS     Z16, Z16
-	VMULPS        Z13, Z16, Z16
-	VMOVDQA32     256(BX), Z13
-	VPDPBUSD      (BX), Z17, Z13
-	VPDPBUSD      64(BX), Z19, Z13
-	VPDPBUSD      128(BX), Z12, Z13
-	VPDPBUSD      192(BX), Z15, Z13
-	VCVTDQ2PS     Z13, Z13
-	VMULPS        320(BX), Z16, Z12
-	VMULPS        Z12, Z13, Z13
-	VADDPS        Z13, Z0, Z0
-	ADDQ          $0x00000088, CX
-	ADDQ          $0x000001c0, BX
-	DECQ          SI
-	JNZ           group
-	VPERMILPS     $0x4e, Z0, Z12
-	VADDPS        Z12, Z0, Z0
-	VPERMILPS     $0xb1, Z0, Z12
-	VADDPS        Z12, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y12
-	VADDPS        Y12, Y0, Y12
-	VEXTRACTF32X4 $0x01, Y12, X0
-	VADDPS        X0, X12, X0
-	VMOVSS        X0, (AX)
-	ADDQ          $0x04, AX
-	DECQ          DX
-	JNZ           row
-	VZEROUPPER
-	RET

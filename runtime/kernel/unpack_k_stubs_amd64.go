@@ -9,57 +9,27 @@ package kernel
 //go:noescape
 func unpackQ2_KAVX512(dst *uint8, src *byte, groups int)
 
-// dotsQ2_KAVX512 is the AVX-512 form of productsGeneric for encoded rows of Q2_K and one row of inputs.
-//
-//go:noescape
-func dotsQ2_KAVX512(dst *float32, src *byte, x *int8, rows int, groups int)
-
 // unpackQ3_KAVX512 takes groups of Q3_K apart.
 //
 //go:noescape
 func unpackQ3_KAVX512(dst *uint8, src *byte, groups int)
-
-// dotsQ3_KAVX512 is the AVX-512 form of productsGeneric for encoded rows of Q3_K and one row of inputs.
-//
-//go:noescape
-func dotsQ3_KAVX512(dst *float32, src *byte, x *int8, rows int, groups int)
 
 // unpackQ4_KAVX512 takes groups of Q4_K apart.
 //
 //go:noescape
 func unpackQ4_KAVX512(dst *uint8, src *byte, groups int)
 
-// dotsQ4_KAVX512 is the AVX-512 form of productsGeneric for encoded rows of Q4_K and one row of inputs.
-//
-//go:noescape
-func dotsQ4_KAVX512(dst *float32, src *byte, x *int8, rows int, groups int)
-
 // unpackQ5_KAVX512 takes groups of Q5_K apart.
 //
 //go:noescape
 func unpackQ5_KAVX512(dst *uint8, src *byte, groups int)
-
-// dotsQ5_KAVX512 is the AVX-512 form of productsGeneric for encoded rows of Q5_K and one row of inputs.
-//
-//go:noescape
-func dotsQ5_KAVX512(dst *float32, src *byte, x *int8, rows int, groups int)
 
 // unpackQ6_KAVX512 takes groups of Q6_K apart.
 //
 //go:noescape
 func unpackQ6_KAVX512(dst *uint8, src *byte, groups int)
 
-// dotsQ6_KAVX512 is the AVX-512 form of productsGeneric for encoded rows of Q6_K and one row of inputs.
-//
-//go:noescape
-func dotsQ6_KAVX512(dst *float32, src *byte, x *int8, rows int, groups int)
-
 // unpackIQ4_XSAVX512 takes groups of IQ4_XS apart.
 //
 //go:noescape
 func unpackIQ4_XSAVX512(dst *uint8, src *byte, groups int)
-
-// dotsIQ4_XSAVX512 is the AVX-512 form of productsGeneric for encoded rows of IQ4_XS and one row of inputs.
-//
-//go:noescape
-func dotsIQ4_XSAVX512(dst *float32, src *byte, x *int8, rows int, groups int)

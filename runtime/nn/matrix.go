@@ -96,13 +96,17 @@ func (p product) tile(s *State, worker, r, rows int) {
 	kernel.MatMul(dst, w, p.x, rows, p.n, p.m.cols)
 }
 
-// tileElements bounds the weights of a tile: decoded they stay in the second-level cache.
-const tileElements = 1 << 15
+// tileElements bounds the weights of a tile: decoded they stay in the second-level cache. Those that are not decoded
+// are read in longer runs.
+const tileElements, runElements = 1 << 15, 1 << 17
 
 // tileRows is the number of rows of a tile: few enough for all workers to have some, enough to be worth a task,
 // and a multiple of the kernels' four.
 func (p product) tileRows(workers int) int {
 	most := max(4, tileElements/p.m.cols)
+	if p.n == 1 && p.m.integer() {
+		most = max(4, runElements/p.m.cols)
+	}
 	fair := p.m.rows / (4 * workers)
 	worth := grain / max(1, p.m.cols*p.n)
 	return (min(most, max(fair, worth, 4)) + 3) / 4 * 4

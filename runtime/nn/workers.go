@@ -1,6 +1,9 @@
 package nn
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // workers runs tasks on n goroutines. Tasks write to places of their own, so their order does not matter.
 type workers struct{ n int }
@@ -15,38 +18,97 @@ func (w workers) run(tasks int, f func(worker, task int)) {
 		}
 		return
 	}
-	j := &job{f: f, tasks: int64(tasks), workers: int64(n), done: make(chan struct{})}
+	j := &job{f: f, spans: make([]span, n), done: make(chan struct{})}
+	for i := range j.spans {
+		j.spans[i].put(i*tasks/n, (i+1)*tasks/n)
+	}
 	j.left.Store(int64(tasks))
 	offered.Store(j)
 	for have := int(waiting.Load()); have < n-1; have++ {
 		go help()
 	}
 	j.work(0)
-	for i := 0; i < waitSteps && j.left.Load() > 0; i++ { // others are often about to be done
-	}
-	if j.left.Load() > 0 {
+	if j.left.Load() > 0 && !spin(func() bool { return j.left.Load() == 0 }) {
 		<-j.done
 	}
 	offered.CompareAndSwap(j, nil)
 }
 
-// job is tasks being run.
+// job is tasks being run. Each worker begins with a span of its own, since rows that lie one behind the other are read
+// fastest by one core; who is done takes half of what another has left.
 type job struct {
-	f          func(worker, task int)
-	tasks      int64
-	workers    int64
-	joined     atomic.Int64 // helpers
-	next, left atomic.Int64
-	done       chan struct{} // closed with the last task
+	f      func(worker, task int)
+	spans  []span // by worker
+	joined atomic.Int64
+	left   atomic.Int64
+	done   chan struct{} // closed with the last task
+}
+
+// span is tasks of a worker's, first<<32 | end, in a cache line of its own.
+type span struct {
+	atomic.Uint64
+	_ [56]byte
+}
+
+func (s *span) put(first, end int) { s.Store(uint64(first)<<32 | uint64(end)) }
+
+// take takes the first task, or with half the last half of them.
+func (s *span) take(half bool) (first, end int, ok bool) {
+	for {
+		old := s.Load()
+		first, end = int(old>>32), int(old&(1<<32-1))
+		if first >= end {
+			return 0, 0, false
+		}
+		cut, rest := first+1, uint64(first+1)<<32|uint64(end)
+		if half {
+			cut = (first + end) / 2
+			first, rest = cut, uint64(first)<<32|uint64(cut)
+		} else {
+			end = cut
+		}
+		if s.CompareAndSwap(old, rest) {
+			return first, end, true
+		}
+	}
 }
 
 func (j *job) work(worker int) {
-	for i := j.next.Add(1) - 1; i < j.tasks; i = j.next.Add(1) - 1 {
-		j.f(worker, int(i))
-		if j.left.Add(-1) == 0 {
+	own := &j.spans[worker]
+	for {
+		done := int64(0)
+		for i, _, ok := own.take(false); ok; i, _, ok = own.take(false) {
+			j.f(worker, i)
+			done++
+		}
+		if done > 0 && j.left.Add(-done) == 0 {
 			close(j.done)
 		}
+		if !j.steal(own) {
+			return
+		}
 	}
+}
+
+// steal fills the span with tasks of another.
+func (j *job) steal(own *span) bool {
+	for i := range j.spans {
+		if first, end, ok := j.spans[i].take(true); ok {
+			own.put(first, end)
+			return true
+		}
+	}
+	return false
+}
+
+// free reports whether tasks wait for a worker.
+func (j *job) free() bool {
+	for i := range j.spans {
+		if s := j.spans[i].Load(); s>>32 < s&(1<<32-1) {
+			return true
+		}
+	}
+	return false
 }
 
 var (
@@ -54,23 +116,40 @@ var (
 	waiting atomic.Int64        // helpers that look for one
 )
 
-// waitSteps is some microseconds: a core that sleeps takes longer to wake, and decode has a job every hundred.
-const waitSteps = 10000
+// patience is how long a core looks for work before it may sleep: waking it takes as long, and decode has a job every
+// hundred microseconds.
+const patience = 50 * time.Microsecond
+
+// spin waits for ready, but not for long.
+func spin(ready func() bool) bool {
+	for start := time.Now(); ; {
+		for range 100 {
+			if ready() {
+				return true
+			}
+		}
+		if time.Since(start) > patience {
+			return false
+		}
+	}
+}
 
 // help works on jobs until none is offered for a while.
 func help() {
 	waiting.Add(1)
-	for i := 0; i < waitSteps; i++ {
-		j := offered.Load()
-		if j == nil || j.next.Load() >= j.tasks || j.joined.Load() >= j.workers-1 {
-			continue
+	var j *job
+	id := int64(0)
+	for spin(func() bool {
+		j = offered.Load()
+		if j == nil || j.joined.Load() >= int64(len(j.spans)-1) || !j.free() {
+			return false
 		}
-		if id := j.joined.Add(1); id < j.workers {
-			waiting.Add(-1)
-			j.work(int(id))
-			waiting.Add(1)
-			i = 0
-		}
+		id = j.joined.Add(1)
+		return id < int64(len(j.spans))
+	}) {
+		waiting.Add(-1)
+		j.work(int(id))
+		waiting.Add(1)
 	}
 	waiting.Add(-1)
 }

@@ -20,7 +20,7 @@ func putGroup(name string, lanes int) {
 	Pragma("noescape")
 	Doc("put" + name + "AVX512 is the AVX-512 form of putGroupGeneric.")
 	dst, src := Load(Param("dst"), GP64()), Load(Param("src"), GP64())
-	store, abs := quantStore("natural", natural), lanesOf("abs", func(int) uint32 { return 1<<31 - 1 })
+	abs := lanesOf("abs", func(int) uint32 { return 1<<31 - 1 })
 	constants := table("constants", []byte{0, 0, 0xfe, 0x42, 0, 0, 0x80, 0x3f}) // 127 and 1
 	var q [4]reg.VecVirtual
 	for b := 0; b < 16; b += lanes {
@@ -38,19 +38,8 @@ func putGroup(name string, lanes int) {
 			}
 		}
 	}
-	store(q, memory{dst})
-	sum, ones, zero, bias := ZMM(), eachByte(1), ZMM(), ZMM()
-	VPXORD(sum, sum, sum)
-	VPXORD(zero, zero, zero)
-	for j := range q {
-		VPDPBUSD(Mem{Base: dst, Disp: 64 * j}, ones, sum)
-	}
-	VPSLLD(Imm(7), sum, bias)
-	VPSUBD(bias, zero, bias)
-	VMOVDQU32(bias, Mem{Base: dst, Disp: inputBias})
-	VCVTDQ2PS(sum, sum)
-	VMULPS(Mem{Base: dst, Disp: inputScales}, sum, sum)
-	VMOVUPS(sum, Mem{Base: dst, Disp: inputSums})
+	putQuants(q, natural, dst)
+	putInputSums(dst, laneSums(q))
 	returnBool(1)
 	Label("leave")
 	returnBool(0)
@@ -105,11 +94,56 @@ func scaleOf(dst, src reg.Register, abs reg.VecVirtual, constants Mem, b, lanes 
 	all := ZMM()
 	VBROADCASTSS(scale, all)
 	if lanes == 16 {
-		VMOVUPS(all, Mem{Base: dst, Disp: inputScales})
+		VMOVUPS(all.AsY(), Mem{Base: dst, Disp: inputScales})
 	} else {
-		VMOVSD(all.AsX(), Mem{Base: dst, Disp: inputScales + 4*b})
+		VMOVSS(all.AsX(), Mem{Base: dst, Disp: inputScales + 2*b})
 	}
 	out := ZMM()
 	VBROADCASTSS(inverse, out)
 	return out
+}
+
+// laneSums is the sums of lanes of four vectors' quants.
+func laneSums(q [4]reg.VecVirtual) reg.VecVirtual {
+	ones := eachByte(1)
+	for j := range q {
+		sum := ZMM()
+		VPXORD(sum, sum, sum)
+		VPDPBUSD(q[j], ones, sum)
+		q[j] = sum
+	}
+	add := func(low, high func(...Op), a, b reg.VecVirtual) reg.VecVirtual {
+		l, h := ZMM(), ZMM()
+		low(b, a, l)
+		high(b, a, h)
+		VPADDD(h, l, l)
+		return l
+	}
+	lowD, highD := func(o ...Op) { VPUNPCKLDQ(o[0], o[1], o[2]) }, func(o ...Op) { VPUNPCKHDQ(o[0], o[1], o[2]) }
+	lowQ, highQ := func(o ...Op) { VPUNPCKLQDQ(o[0], o[1], o[2]) }, func(o ...Op) { VPUNPCKHQDQ(o[0], o[1], o[2]) }
+	all := add(lowQ, highQ, add(lowD, highD, q[0], q[1]), add(lowD, highD, q[2], q[3]))
+	VPERMD(all, lanesOf("transposed4", func(l int) uint32 { return uint32(l%4*4 + l/4) }), all)
+	return all
+}
+
+// putInputSums stores what inputs have of the sums of their lanes.
+func putInputSums(dst reg.Register, sum reg.VecVirtual) {
+	at := func(n int) Mem { return Mem{Base: dst, Disp: n} }
+	zero, bias, pairs, words := ZMM(), ZMM(), ZMM(), YMM()
+	VPXORD(zero, zero, zero)
+	VPSHUFD(Imm(0xb1), sum, pairs)
+	VPADDD(sum, pairs, pairs)
+	VPSLLD(Imm(7), sum, bias)
+	VPSUBD(bias, zero, bias)
+	VMOVDQU32(bias, at(inputBias16))
+	VPSLLD(Imm(7), pairs, bias)
+	VPSUBD(bias, zero, bias)
+	VPMOVQD(bias, at(inputBias32))
+	VPERMD(sum, lanesOf("evenLanes", func(l int) uint32 { return uint32(l%8*2 + l/8) }), sum)
+	VPMOVDW(sum, at(inputSums16))
+	VPMOVQW(pairs, at(inputSums32))
+	VPMOVQD(pairs, words)
+	VCVTDQ2PS(words, words)
+	VMULPS(at(inputScales), words, words)
+	VMOVUPS(words, at(inputSums))
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -10,32 +8,22 @@ import (
 
 func init() {
 	generators["products"] = func() {
+		transpose()
 		for _, mins := range []bool{false, true} {
-			products(4, 4, mins)
-			products(4, 1, mins)
-			products(1, 1, mins)
+			products("Super16", 16, true, mins)
+			products("Super32", 32, true, mins)
+			products("Blocks", 32, false, mins)
 		}
 	}
 }
 
-// Places in groups of weights and inputs: four vectors of quants come first.
-const (
-	weightScales, weightMins, weightSize         = 256, 320, 384
-	inputBias, inputScales, inputSums, inputSize = 256, 320, 384, 448
-)
-
-// rowsOf is the places n bytes behind groups in up to four rows.
+// rowsOf is the places n bytes behind each of up to four rows.
 type rowsOf struct{ base, stride, stride3 reg.Register }
 
-func newRowsOf(ptr string, size int, stride reg.Register, rows int) rowsOf {
-	r := rowsOf{base: Load(Param(ptr), GP64())}
-	if rows > 1 {
-		s, s3 := GP64(), GP64()
-		IMUL3Q(U32(size), stride, s)
-		LEAQ(Mem{Base: s, Index: s, Scale: 2}, s3)
-		r.stride, r.stride3 = s, s3
-	}
-	return r
+func newRowsOf(base, stride reg.Register) rowsOf {
+	s3 := GP64()
+	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, s3)
+	return rowsOf{base, stride, s3}
 }
 
 func (r rowsOf) at(row, n int) Mem {
@@ -54,146 +42,235 @@ func zmm(m Mem) reg.VecVirtual {
 	return v
 }
 
-// products writes the integer products of rows rows of weights and cols rows of inputs.
-func products(rows, cols int, mins bool) {
-	name := "products"
-	if mins {
-		name += "Mins"
-	}
-	name += fmt.Sprintf("%dx%dAVX512", rows, cols)
-	TEXT(name, NOSPLIT, "func(dst *float32, w *uint8, x *int8, ldd, ldx, groups int)")
+func zero() reg.VecVirtual {
+	v := ZMM()
+	VPXORD(v, v, v)
+	return v
+}
+
+// panelStep is what a vector of a row of weights takes up in a panel of 16 rows.
+const panelStep = 16 * 64
+
+// transpose writes what makes panels: lane r of vector i is element i of row r.
+func transpose() {
+	TEXT("transposeAVX512", NOSPLIT, "func(dst, src *uint8, stride, vectors int)")
 	Pragma("noescape")
-	Doc(name + " is the AVX-512 form of productsGeneric for a tile of fixed size.")
-	groups := Load(Param("groups"), GP64())
-	w, x := newRowsOf("w", weightSize, groups, rows), newRowsOf("x", inputSize, Load(Param("ldx"), GP64()), cols)
-	acc := make([][]reg.VecVirtual, cols)
-	for c := range acc {
-		acc[c] = make([]reg.VecVirtual, rows)
-		for r := range acc[c] {
-			acc[c][r] = ZMM()
-			VXORPS(acc[c][r], acc[c][r], acc[c][r])
+	Doc("transposeAVX512 turns vectors of 16 elements of 32 bits of 16 rows, stride bytes apart, into 16 vectors each.")
+	dst, src, vectors := Load(Param("dst"), GP64()), Load(Param("src"), GP64()), Load(Param("vectors"), GP64())
+	rows := newRowsOf(src, Load(Param("stride"), GP64()))
+	next := GP64()
+	Label("vector")
+	var v [16]reg.VecVirtual
+	MOVQ(src, next)
+	for r := range v {
+		v[r] = zmm(rowsOf{next, rows.stride, rows.stride3}.at(r%4, 0))
+		if r%4 == 3 && r < 15 {
+			LEAQ(Mem{Base: next, Index: rows.stride, Scale: 4}, next)
 		}
 	}
-	Label("group")
-	in := make([]inputGroup, cols)
-	for c := range in {
-		in[c] = inputGroup{x, c, nil}
-		if cols == 1 && rows > 1 {
-			in[c].load()
+	swap := func(a, b *reg.VecVirtual, low, high func(a, b, d reg.VecVirtual)) {
+		l, h := ZMM(), ZMM()
+		low(*a, *b, l)
+		high(*a, *b, h)
+		*a, *b = l, h
+	}
+	for r := 0; r < 16; r += 2 {
+		swap(&v[r], &v[r+1], func(a, b, d reg.VecVirtual) { VUNPCKLPS(b, a, d) }, func(a, b, d reg.VecVirtual) { VUNPCKHPS(b, a, d) })
+	}
+	for _, r := range []int{0, 1, 4, 5, 8, 9, 12, 13} {
+		swap(&v[r], &v[r+2], func(a, b, d reg.VecVirtual) { VUNPCKLPD(b, a, d) }, func(a, b, d reg.VecVirtual) { VUNPCKHPD(b, a, d) })
+	}
+	// v[4i+k] now has, of rows 4i to 4i+3, element order[k] of each quarter.
+	even, odd := func(a, b, d reg.VecVirtual) { VSHUFI32X4(Imm(0x88), b, a, d) }, func(a, b, d reg.VecVirtual) { VSHUFI32X4(Imm(0xdd), b, a, d) }
+	order := [4]int{0, 2, 1, 3}
+	for k := range 4 {
+		swap(&v[k], &v[k+4], even, odd)
+		swap(&v[k+8], &v[k+12], even, odd)
+		swap(&v[k], &v[k+8], even, odd)    // quarters 0 and 2
+		swap(&v[k+4], &v[k+12], even, odd) // quarters 1 and 3
+		for quarter, at := range []int{k, k + 4, k + 8, k + 12} {
+			VMOVDQU32(v[at], Mem{Base: dst, Disp: 64 * (4*quarter + order[k])})
 		}
 	}
-	for r := range rows {
-		var quants [4]reg.VecVirtual
-		for j := range quants {
-			quants[j] = zmm(w.at(r, 64*j))
-		}
-		scales := zmm(w.at(r, weightScales))
-		var least reg.VecVirtual
-		if mins {
-			least = zmm(w.at(r, weightMins))
-		}
-		for c := range in {
-			in[c].multiply(quants, scales, least, acc[c][r])
-		}
-	}
-	ADDQ(U32(weightSize), w.base)
-	ADDQ(U32(inputSize), x.base)
-	DECQ(groups)
-	JNZ(LabelRef("group"))
-	storeSums(acc)
+	ADDQ(Imm(64), src)
+	ADDQ(U32(panelStep), dst)
+	DECQ(vectors)
+	JNZ(LabelRef("vector"))
 	VZEROUPPER()
 	RET()
 }
 
-// inputGroup is a group of row c of the inputs, in registers or in memory.
-type inputGroup struct {
-	x    rowsOf
-	c    int
-	regs map[int]reg.VecVirtual
-}
+const tileTokens = 4
 
-func (g *inputGroup) load() {
-	g.regs = map[int]reg.VecVirtual{}
-	for n := 0; n < inputSize; n += 64 {
-		g.regs[n] = zmm(g.x.at(g.c, n))
+// products writes the product of a panel, 16 rows of weights, and four rows of inputs: a lane is a row. Weights have
+// one scale for each run of 16 or 32, in super-blocks an integer.
+func products(name string, run int, super, mins bool) {
+	name = "products" + name
+	if mins {
+		name += "Mins"
 	}
-}
-
-func (g *inputGroup) at(n int) Op {
-	if g.regs != nil {
-		return g.regs[n]
+	name += "AVX512"
+	TEXT(name, NOSPLIT, "func(dst *float32, w *uint8, x *int8, ldd, ldx, groups int)")
+	Pragma("noescape")
+	Doc(name + " is the AVX-512 form of productGeneric for a panel of weights and four rows of inputs.")
+	t := &productTile{run: run, super: super, mins: mins}
+	t.w, t.figures = Load(Param("w"), GP64()), GP64()
+	t.x = newRowsOf(Load(Param("x"), GP64()), Load(Param("ldx"), GP64()))
+	t.xFigures, t.runs = rowsOf{GP64(), t.x.stride, t.x.stride3}, GP64()
+	groups := Load(Param("groups"), GP64())
+	for c := range tileTokens {
+		t.acc[c], t.less[c] = zero(), zero()
 	}
-	return g.x.at(g.c, n)
-}
-
-// multiply adds a group's product to acc.
-func (g *inputGroup) multiply(quants [4]reg.VecVirtual, scales, least, acc reg.VecVirtual) {
-	sum, scale := ZMM(), ZMM()
-	VMOVDQA32(g.at(inputBias), sum)
-	for j, q := range quants {
-		VPDPBUSD(g.at(64*j), q, sum)
-	}
-	VCVTDQ2PS(sum, sum)
-	VMULPS(g.at(inputScales), scales, scale)
-	VMULPS(scale, sum, sum)
-	VADDPS(sum, acc, acc)
-	if least != nil {
-		VMULPS(g.at(inputSums), least, scale)
-		VSUBPS(scale, acc, acc)
-	}
-}
-
-// storeSums adds up each accumulator's lanes: in quarters as (0+2)+(1+3), and these the same way.
-func storeSums(acc [][]reg.VecVirtual) {
+	Label("group")
+	t.group()
+	DECQ(groups)
+	JNZ(LabelRef("group"))
 	dst, ldd := Load(Param("dst"), GP64()), Load(Param("ldd"), GP64())
-	SHLQ(Imm(2), ldd)
-	for c, a := range acc {
-		for len(a) > 1 {
-			a = halve(a, len(a) == 4)
+	for c := range tileTokens {
+		if super && mins { // which were made negative
+			VADDPS(t.less[c], t.acc[c], t.acc[c])
 		}
-		low := sumOf(a[0], len(acc[c]) == 1)
-		if len(acc[c]) == 1 {
-			VMOVSS(low, Mem{Base: dst})
-		} else {
-			VMOVUPS(low, Mem{Base: dst})
+		VMOVUPS(t.acc[c], Mem{Base: dst})
+		if c+1 < tileTokens {
+			LEAQ(Mem{Base: dst, Index: ldd, Scale: 4}, dst)
 		}
-		if c+1 < len(acc) {
-			ADDQ(ldd, dst)
+	}
+	VZEROUPPER()
+	RET()
+}
+
+type productTile struct {
+	run         int
+	super, mins bool
+	w, figures  reg.Register // a run's quants, its scale
+	x, xFigures rowsOf       // the inputs', and their bias
+	runs        reg.Register
+	acc, less   [tileTokens]reg.VecVirtual // less of minima in super-blocks
+	sums, least [tileTokens]reg.VecVirtual // of a group
+}
+
+// group adds a group of weights and inputs, and goes on to the next.
+func (t *productTile) group() {
+	bias, runs, figure := inputBias16, 16, 64
+	switch {
+	case t.super && t.run == 32: // integers stand for runs of 16
+		bias, runs, figure = inputBias32, 8, 128
+	case !t.super: // a run and the one four behind it
+		bias, runs = inputBias32, 4
+	}
+	LEAQ(Mem{Base: t.w, Disp: 4 * panelStep}, t.figures)
+	LEAQ(Mem{Base: t.x.base, Disp: bias}, t.xFigures.base)
+	for c := range tileTokens {
+		t.sums[c] = zero()
+		if t.super && t.mins {
+			t.least[c] = zero()
+		}
+	}
+	MOVQ(U32(runs), t.runs)
+	Label("run")
+	if t.super {
+		t.superRun()
+	} else {
+		t.blocks(bias)
+	}
+	ADDQ(U32(16*t.run), t.w)
+	ADDQ(Imm(uint64(t.run)), t.x.base)
+	ADDQ(U32(figure), t.figures)
+	ADDQ(Imm(4), t.xFigures.base)
+	DECQ(t.runs)
+	JNZ(LabelRef("run"))
+	passed := runs * t.run
+	if t.super {
+		t.scaleSums(4*panelStep-16*passed, inputScales-bias-4*runs)
+	} else {
+		for c := range tileTokens {
+			VADDPS(t.sums[c], t.acc[c], t.acc[c])
+		}
+	}
+	ADDQ(U32(7*panelStep-16*passed), t.w)
+	ADDQ(U32(inputSize-passed), t.x.base)
+}
+
+// products is those of a run, at bytes of weights and inputs behind the pointers. The inputs' bias, -128 times their
+// sum, makes up for the weights' offset.
+func (t *productTile) products(w, x, bias int) (sums [tileTokens]reg.VecVirtual) {
+	for c := range sums {
+		sums[c] = ZMM()
+		VPBROADCASTD(t.xFigures.at(c, bias), sums[c])
+	}
+	for q := range t.run / 4 {
+		v := zmm(Mem{Base: t.w, Disp: w + 64*q})
+		for c := range sums {
+			VPDPBUSD_BCST(t.x.at(c, x+4*q), v, sums[c])
+		}
+	}
+	return sums
+}
+
+// superRun adds a run's products and minima, scaled, to the sums of the super-block.
+func (t *productTile) superRun() {
+	scale := zmm(Mem{Base: t.figures})
+	for c, sum := range t.products(0, 0, 0) {
+		VPMULLD(scale, sum, sum)
+		VPADDD(sum, t.sums[c], t.sums[c])
+	}
+	if !t.mins {
+		return
+	}
+	least := zmm(Mem{Base: t.figures, Disp: 2 * panelStep})
+	for c := range tileTokens {
+		v := ZMM()
+		VPMULLD_BCST(t.xFigures.at(c, 0), least, v)
+		VPADDD(v, t.least[c], t.least[c])
+	}
+}
+
+// scaleSums adds a super-block's sums to acc; w and scale are where its figures are, behind the pointers.
+func (t *productTile) scaleSums(w, scale int) {
+	for c := range tileTokens {
+		by, v := ZMM(), ZMM()
+		VBROADCASTSS(t.xFigures.at(c, scale), by)
+		VMULPS(Mem{Base: t.w, Disp: w + panelStep}, by, v)
+		VCVTDQ2PS(t.sums[c], t.sums[c])
+		VMULPS(t.sums[c], v, v)
+		VADDPS(v, t.acc[c], t.acc[c])
+		if t.mins { // theirs are -128 times too large
+			VMULPS(Mem{Base: t.w, Disp: w + panelStep + 64}, by, v)
+			VPSRAD(Imm(7), t.least[c], t.least[c])
+			VCVTDQ2PS(t.least[c], t.least[c])
+			VMULPS(t.least[c], v, v)
+			VADDPS(v, t.less[c], t.less[c])
 		}
 	}
 }
 
-// sumOf adds quarters of a vector, whose lanes it adds first where they belong to one sum.
-func sumOf(s reg.VecVirtual, one bool) reg.VecVirtual {
-	if one {
-		for _, swap := range []uint64{0x4e, 0xb1} {
-			t := ZMM()
-			VPERMILPS(Imm(swap), s, t)
-			VADDPS(t, s, s)
-		}
+// blocks adds to sums those of a block and of the one four behind it.
+func (t *productTile) blocks(bias int) {
+	first, second := t.scaled(0, bias), t.scaled(4, bias)
+	for c := range first {
+		VADDPS(second[c], first[c], first[c])
+		VADDPS(first[c], t.sums[c], t.sums[c])
 	}
-	high, low := YMM(), XMM()
-	VEXTRACTF64X4(Imm(1), s, high)
-	VADDPS(high, s.AsY(), high)
-	VEXTRACTF32X4(Imm(1), high, low)
-	VADDPS(low, high.AsX(), low)
-	return low
 }
 
-// halve adds halves of quarters of pairs of vectors: of four it makes two with two sums a vector, of these one with four.
-func halve(a []reg.VecVirtual, first bool) []reg.VecVirtual {
-	var out []reg.VecVirtual
-	for i := 0; i < len(a); i += 2 {
-		low, high := ZMM(), ZMM()
-		if first {
-			VUNPCKLPS(a[i+1], a[i], low)
-			VUNPCKHPS(a[i+1], a[i], high)
-		} else {
-			VUNPCKLPD(a[i+1], a[i], low)
-			VUNPCKHPD(a[i+1], a[i], high)
-		}
-		VADDPS(high, low, low)
-		out = append(out, low)
+// scaled is the products of the block ahead blocks behind the pointers, less minima.
+func (t *productTile) scaled(ahead, bias int) [tileTokens]reg.VecVirtual {
+	sums := t.products(512*ahead, 32*ahead, 4*ahead)
+	scale := zmm(Mem{Base: t.figures, Disp: 64 * ahead})
+	for c, sum := range sums {
+		by := ZMM()
+		VMULPS_BCST(t.xFigures.at(c, inputScales-bias+4*ahead), scale, by)
+		VCVTDQ2PS(sum, sum)
+		VMULPS(by, sum, sum)
 	}
-	return out
+	if !t.mins {
+		return sums
+	}
+	least := zmm(Mem{Base: t.figures, Disp: 2*panelStep + 64*ahead})
+	for c, sum := range sums {
+		v := ZMM()
+		VMULPS_BCST(t.xFigures.at(c, inputSums-bias+4*ahead), least, v)
+		VSUBPS(v, sum, sum)
+	}
+	return sums
 }

@@ -8,65 +8,25 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// sink takes the vectors of a group of weights, by their place in it.
-type sink interface {
-	put(at int, v reg.VecVirtual)
-}
+// Places in an unpacked group of weights; its quants come first.
+const weightScales, weightSuper, weightMins, weightSize = 256, 320, 384, 448
 
-// memory is a group that lies in memory.
-type memory struct{ base reg.Register }
+func put(dst reg.Register, at int, v reg.Register) { VMOVUPS(v, Mem{Base: dst, Disp: at}) }
 
-func (m memory) put(at int, v reg.VecVirtual) { VMOVUPS(v, Mem{Base: m.base, Disp: at}) }
-
-// registers is a group that stays in registers.
-type registers map[int]reg.VecVirtual
-
-func (r registers) put(at int, v reg.VecVirtual) { r[at] = v }
-
-// unpacker writes two kernels for groups of size bytes each at src. setup loads their constants and returns what takes
-// one group apart.
-func unpacker(name string, size int, setup func() func(dst sink, src reg.Register)) {
+// unpacker writes a kernel for groups of size bytes each at src. setup loads its constants and returns what takes one
+// group apart.
+func unpacker(name string, size int, setup func() func(dst, src reg.Register)) {
 	TEXT("unpack"+name+"AVX512", NOSPLIT, "func(dst *uint8, src *byte, groups int)")
 	Pragma("noescape")
 	Doc("unpack" + name + "AVX512 takes groups of " + name + " apart.")
 	dst, src, groups := Load(Param("dst"), GP64()), Load(Param("src"), GP64()), Load(Param("groups"), GP64())
 	body := setup()
 	Label("group")
-	body(memory{dst}, src)
+	body(dst, src)
 	ADDQ(U32(weightSize), dst)
 	ADDQ(U32(size), src)
 	DECQ(groups)
 	JNZ(LabelRef("group"))
-	VZEROUPPER()
-	RET()
-	dots(name, size, setup)
-}
-
-// dots writes the products of rows with one row of inputs: each group is multiplied as it is taken apart.
-func dots(name string, size int, setup func() func(dst sink, src reg.Register)) {
-	TEXT("dots"+name+"AVX512", NOSPLIT, "func(dst *float32, src *byte, x *int8, rows, groups int)")
-	Pragma("noescape")
-	Doc("dots" + name + "AVX512 is the AVX-512 form of productsGeneric for encoded rows of " + name + " and one row of inputs.")
-	dst, src, rows := Load(Param("dst"), GP64()), Load(Param("src"), GP64()), Load(Param("rows"), GP64())
-	x, groups, acc := GP64(), GP64(), ZMM()
-	body := setup()
-	Label("row")
-	Load(Param("x"), x)
-	Load(Param("groups"), groups)
-	VXORPS(acc, acc, acc)
-	Label("group")
-	w := registers{}
-	body(w, src)
-	in := inputGroup{rowsOf{base: x}, 0, nil}
-	in.multiply([4]reg.VecVirtual{w[0], w[64], w[128], w[192]}, w[weightScales], w[weightMins], acc)
-	ADDQ(U32(size), src)
-	ADDQ(U32(inputSize), x)
-	DECQ(groups)
-	JNZ(LabelRef("group"))
-	VMOVSS(sumOf(acc, true), Mem{Base: dst})
-	ADDQ(Imm(4), dst)
-	DECQ(rows)
-	JNZ(LabelRef("row"))
 	VZEROUPPER()
 	RET()
 }
@@ -104,33 +64,21 @@ func eachByte(b byte) reg.VecVirtual {
 	return bytesOf(fmt.Sprintf("byte_%02x", b), func(int) byte { return b })
 }
 
-func op(inst func(...Op), a, b Op) reg.VecVirtual {
-	v := ZMM()
-	inst(b, a, v)
-	return v
-}
-
-// quantStore makes what stores four vectors of quants in the order of groups; quarter i of vector k holds lane order[k][i].
-func quantStore(name string, order [4][4]int) func(q [4]reg.VecVirtual, dst sink) {
-	var at [16]uint32 // where a lane's first quad is: in the first vector of two, or the second
-	for k := range order {
-		for i, l := range order[k] {
-			at[l] = uint32(k/2*16 + 4*i + k%2)
-		}
-	}
-	even := lanesOf(name+"Even", func(l int) uint32 { return at[l] })
-	odd := lanesOf(name+"Odd", func(l int) uint32 { return at[l] + 2 })
-	return func(q [4]reg.VecVirtual, dst sink) {
-		for h, unpack := range []func(...Op){
-			func(o ...Op) { VPUNPCKLDQ(o[0], o[1], o[2]) }, // quads 0 and 1
-			func(o ...Op) { VPUNPCKHDQ(o[0], o[1], o[2]) }, // quads 2 and 3
-		} {
-			a, b, second := op(unpack, q[0], q[1]), op(unpack, q[2], q[3]), ZMM()
-			VMOVDQA32(a, second)
-			VPERMT2D(b, even, a)
-			VPERMT2D(b, odd, second)
-			dst.put(128*h, a)
-			dst.put(128*h+64, second)
+// putQuants stores four vectors of quants; quarter i of vector k holds those of lane order[k][i].
+func putQuants(q [4]reg.VecVirtual, order [4][4]int, dst reg.Register) {
+	for k, lanes := range order {
+		at := func(i int) Mem { return Mem{Base: dst, Disp: 16 * lanes[i]} }
+		switch {
+		case lanes[2] == lanes[0]+2 && lanes[1] == lanes[0]+1:
+			VMOVDQU32(q[k], at(0))
+		case lanes[1] == lanes[0]+1:
+			VMOVDQU32(q[k].AsY(), at(0))
+			VEXTRACTI64X4(Imm(1), q[k], at(2))
+		default:
+			VMOVDQU32(q[k].AsX(), at(0))
+			for i := 1; i < 4; i++ {
+				VEXTRACTI32X4(Imm(uint64(i)), q[k], at(i))
+			}
 		}
 	}
 }
@@ -138,24 +86,24 @@ func quantStore(name string, order [4][4]int) func(q [4]reg.VecVirtual, dst sink
 // natural is the order of vectors that hold the lanes in order.
 var natural = [4][4]int{{0, 1, 2, 3}, {4, 5, 6, 7}, {8, 9, 10, 11}, {12, 13, 14, 15}}
 
-// half16 is a half in all lanes, as floats.
-func half16(m Mem) reg.VecVirtual {
-	y, z := YMM(), ZMM()
-	VPBROADCASTW(m, y)
-	VCVTPH2PS(y, z)
-	return z
+// putHalves stores halves, the scales of a group and of its minima, as floats.
+func putHalves(dst, src reg.Register, at ...int) {
+	x := XMM()
+	VPXORD(x, x, x)
+	for i, n := range at {
+		VPINSRW(Imm(uint64(i)), Mem{Base: src, Disp: n}, x, x)
+	}
+	VCVTPH2PS(x, x)
+	VMOVQ(x, Mem{Base: dst, Disp: weightSuper})
 }
 
-// halves are eight halves, stride bytes apart, as floats in two lanes each.
+// halves are eight halves, stride bytes apart, as floats.
 func halves(src reg.Register, at, stride int) reg.VecVirtual {
-	x, y, high, z := XMM(), YMM(), XMM(), ZMM()
+	x, y := XMM(), YMM()
 	VPXORD(x, x, x)
 	for b := range 8 {
 		VPINSRW(Imm(uint64(b)), Mem{Base: src, Disp: at + stride*b}, x, x)
 	}
-	VPUNPCKHWD(x, x, high)
-	VPUNPCKLWD(x, x, x)
-	VINSERTI32X4(Imm(1), high, x.AsY(), y)
-	VCVTPH2PS(y, z)
-	return z
+	VCVTPH2PS(x, y)
+	return y
 }

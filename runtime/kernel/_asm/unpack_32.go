@@ -26,9 +26,9 @@ func nonLinear4(i int) int {
 
 func unpackQ8_0() {
 	const size = 34
-	unpacker("Q8_0", 8*size, func() func(dst sink, src reg.Register) {
-		store, sign := quantStore("natural", natural), eachByte(0x80)
-		return func(dst sink, src reg.Register) {
+	unpacker("Q8_0", 8*size, func() func(dst, src reg.Register) {
+		sign := eachByte(0x80)
+		return func(dst, src reg.Register) {
 			var q [4]reg.VecVirtual
 			for k := range q {
 				y, z := YMM(), ZMM()
@@ -37,8 +37,8 @@ func unpackQ8_0() {
 				VPXORD(sign, z, z)
 				q[k] = z
 			}
-			store(q, dst)
-			dst.put(weightScales, halves(src, 0, size))
+			putQuants(q, natural, dst)
+			put(dst, weightScales, halves(src, 0, size))
 		}
 	})
 }
@@ -74,55 +74,54 @@ func lookup(name string, value func(i int) int) func(bytes reg.VecVirtual) (low,
 }
 
 // scaling makes what stores the scales, and minima, of blocks of size bytes.
-type scaling func(size int) func(dst sink, src reg.Register)
+type scaling func(size int) func(dst, src reg.Register)
 
-func halvesAtStart(size int) func(dst sink, src reg.Register) {
-	return func(dst sink, src reg.Register) {
-		dst.put(weightScales, halves(src, 0, size))
+func halvesAtStart(size int) func(dst, src reg.Register) {
+	return func(dst, src reg.Register) {
+		put(dst, weightScales, halves(src, 0, size))
 	}
 }
 
-func scalesAndNegatedMins(size int) func(dst sink, src reg.Register) {
+func scalesAndNegatedMins(size int) func(dst, src reg.Register) {
 	sign := lanesOf("sign", func(int) uint32 { return 1 << 31 })
-	return func(dst sink, src reg.Register) {
-		dst.put(weightScales, halves(src, 0, size))
+	return func(dst, src reg.Register) {
+		put(dst, weightScales, halves(src, 0, size))
 		m := halves(src, 2, size)
-		VPXORD(sign, m, m)
-		dst.put(weightMins, m)
+		VPXORD(sign.AsY(), m, m)
+		put(dst, weightMins, m)
 	}
 }
 
 // exponents stores 2^(e-128), e being a block's first byte.
-func exponents(size int) func(dst sink, src reg.Register) {
+func exponents(size int) func(dst, src reg.Register) {
 	one, two := lanesOf("one", func(int) uint32 { return 1 }), lanesOf("two", func(int) uint32 { return 2 })
 	least := lanesOf("subnormal", func(int) uint32 { return 0x00200000 })
-	return func(dst sink, src reg.Register) {
+	return func(dst, src reg.Register) {
 		x, e, small, k := XMM(), ZMM(), ZMM(), K()
 		VPXORD(x, x, x)
 		for b := range 8 {
 			VPINSRB(Imm(uint64(b)), Mem{Base: src, Disp: size * b}, x, x)
 		}
-		VPUNPCKLBW(x, x, x)
 		VPMOVZXBD(x, e)
 		VPCMPUD(Imm(1), two, e, k) // e < 2
 		VPSLLVD(e, least, small)
 		VPSUBD(one, e, e)
 		VPSLLD(Imm(23), e, e)
 		VMOVDQA32(small, k, e)
-		dst.put(weightScales, e)
+		put(dst, weightScales, e.AsY())
 	}
 }
 
 // unpackLookup takes apart blocks of 16 bytes of nibbles at an offset.
 func unpackLookup(name string, size, at int, value func(i int) int, scales scaling) {
-	unpacker(name, 8*size, func() func(dst sink, src reg.Register) {
-		split, store, scale := lookup(name, value), quantStore("runs16", runs16), scales(size)
-		return func(dst sink, src reg.Register) {
+	unpacker(name, 8*size, func() func(dst, src reg.Register) {
+		split, scale := lookup(name, value), scales(size)
+		return func(dst, src reg.Register) {
 			var q [4]reg.VecVirtual
 			for h := range 2 {
 				q[2*h], q[2*h+1] = split(fourBlocks(src, at+4*h*size, size))
 			}
-			store(q, dst)
+			putQuants(q, runs16, dst)
 			scale(dst, src)
 		}
 	})
@@ -130,10 +129,10 @@ func unpackLookup(name string, size, at int, value func(i int) int, scales scali
 
 // unpackFive takes apart blocks of 32 fifth bits at an offset and 16 bytes of nibbles behind them.
 func unpackFive(name string, size, at, zero int, scales scaling) {
-	unpacker(name, 8*size, func() func(dst sink, src reg.Register) {
-		split, store, scale := lookup(name, func(i int) int { return i - zero }), quantStore("runs16", runs16), scales(size)
+	unpacker(name, 8*size, func() func(dst, src reg.Register) {
+		split, scale := lookup(name, func(i int) int { return i - zero }), scales(size)
 		sixteen := eachByte(16)
-		return func(dst sink, src reg.Register) {
+		return func(dst, src reg.Register) {
 			var q [4]reg.VecVirtual
 			for h := range 2 {
 				q[2*h], q[2*h+1] = split(fourBlocks(src, at+4+4*h*size, size))
@@ -148,7 +147,7 @@ func unpackFive(name string, size, at, zero int, scales scaling) {
 					VPADDB(sixteen, q[2*h+k], m, q[2*h+k])
 				}
 			}
-			store(q, dst)
+			putQuants(q, runs16, dst)
 			scale(dst, src)
 		}
 	})

@@ -24,17 +24,9 @@ func nibbles(bytes, mask, offset reg.VecVirtual) (low, high reg.VecVirtual) {
 	return low, high
 }
 
-// product is d times integers in lanes.
-func product(d, ints reg.VecVirtual) reg.VecVirtual {
-	f := ZMM()
-	VCVTDQ2PS(ints, f)
-	VMULPS(d, f, f)
-	return f
-}
-
 // scalesAndMins makes what stores what Q4_K and Q5_K have: twelve bytes of six-bit scales and minima behind two halves.
 // Blocks 0 to 3 have six bits in one byte; 4 to 7 have four bits of a shared byte and the top two bits of 0 to 3's bytes.
-func scalesAndMins() func(dst sink, src reg.Register) {
+func scalesAndMins() func(dst, src reg.Register) {
 	pick := func(name string, at func(b int) int) reg.VecVirtual {
 		return lanesOf(name, func(l int) uint32 { return uint32(4 + at(l/2)) })
 	}
@@ -49,7 +41,7 @@ func scalesAndMins() func(dst sink, src reg.Register) {
 	low := pick("scaleLow", func(b int) int { return b + b/4*4 })
 	lowMin, high, highMin := pick("minLow", func(b int) int { return b + 4 }), pick("scaleHigh", func(b int) int { return b % 4 }), pick("minHigh", func(b int) int { return b%4 + 4 })
 	mask, top, shift := early("sixOrFour", 63, 15), early("topTwo", 0, 0x30), early("minShift", 0, 4)
-	return func(dst sink, src reg.Register) {
+	return func(dst, src reg.Register) {
 		packed := XMM()
 		VMOVDQU32(Mem{Base: src}, packed)
 		join := func(low, high, shift reg.VecVirtual) reg.VecVirtual {
@@ -64,8 +56,9 @@ func scalesAndMins() func(dst sink, src reg.Register) {
 			VPTERNLOGD(Imm(andOr), h, mask, v)
 			return v
 		}
-		dst.put(weightScales, product(half16(Mem{Base: src}), join(low, high, nil)))
-		dst.put(weightMins, product(half16(Mem{Base: src, Disp: 2}), join(lowMin, highMin, shift)))
+		put(dst, weightScales, join(low, high, nil))
+		put(dst, weightMins, join(lowMin, highMin, shift))
+		putHalves(dst, src, 0, 2)
 	}
 }
 
@@ -81,27 +74,26 @@ func init() {
 }
 
 func unpackQ4_K() {
-	unpacker("Q4_K", 144, func() func(dst sink, src reg.Register) {
-		scales, store := scalesAndMins(), quantStore("runs64", runs64)
+	unpacker("Q4_K", 144, func() func(dst, src reg.Register) {
+		scales := scalesAndMins()
 		mask, offset := eachByte(0x0f), eachByte(0x80)
-		return func(dst sink, src reg.Register) {
+		return func(dst, src reg.Register) {
 			scales(dst, src)
 			var q [4]reg.VecVirtual
 			for h := range 2 {
 				q[2*h], q[2*h+1] = nibbles(zmm(Mem{Base: src, Disp: 16 + 64*h}), mask, offset)
 			}
-			store(q, dst)
+			putQuants(q, runs64, dst)
 		}
 	})
 }
 
 func unpackQ6_K() {
-	unpacker("Q6_K", 210, func() func(dst sink, src reg.Register) {
-		store := quantStore("natural", natural)
+	unpacker("Q6_K", 210, func() func(dst, src reg.Register) {
 		mask, topTwo, offset := eachByte(0x0f), eachByte(0x30), eachByte(96)
 		left := bytesOf("left42", func(i int) byte { return byte(4-i/32*2) * byte(1-i%2) }) // in words
 		right := bytesOf("right02", func(i int) byte { return byte(i/32*2) * byte(1-i%2) })
-		return func(dst sink, src reg.Register) {
+		return func(dst, src reg.Register) {
 			var q [4]reg.VecVirtual
 			for h := range 2 {
 				low, high, top := zmm(Mem{Base: src, Disp: 64 * h}), ZMM(), ZMM()
@@ -117,10 +109,11 @@ func unpackQ6_K() {
 					q[2*h+k] = v.quants
 				}
 			}
-			store(q, dst)
+			putQuants(q, natural, dst)
 			scales := ZMM()
 			VPMOVSXBD(Mem{Base: src, Disp: 192}, scales)
-			dst.put(weightScales, product(half16(Mem{Base: src, Disp: 208}), scales))
+			put(dst, weightScales, scales)
+			putHalves(dst, src, 208)
 		}
 	})
 }

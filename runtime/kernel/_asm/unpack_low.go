@@ -29,17 +29,18 @@ func pairs(offset byte) func(src reg.Register, at int) (q [4]reg.VecVirtual) {
 }
 
 func unpackQ2_K() {
-	unpacker("Q2_K", 84, func() func(dst sink, src reg.Register) {
-		split, store := pairs(0x80), quantStore("natural", natural)
+	unpacker("Q2_K", 84, func() func(dst, src reg.Register) {
+		split := pairs(0x80)
 		four := lanesOf("fifteen", func(int) uint32 { return 15 })
-		return func(dst sink, src reg.Register) {
-			store(split(src, 16), dst)
+		return func(dst, src reg.Register) {
+			putQuants(split(src, 16), natural, dst)
 			scales, mins := ZMM(), ZMM()
 			VPMOVZXBD(Mem{Base: src}, scales)
 			VPSRLD(Imm(4), scales, mins)
 			VPANDD(four, scales, scales)
-			dst.put(weightScales, product(half16(Mem{Base: src, Disp: 80}), scales))
-			dst.put(weightMins, product(half16(Mem{Base: src, Disp: 82}), mins))
+			put(dst, weightScales, scales)
+			put(dst, weightMins, mins)
+			putHalves(dst, src, 80, 82)
 		}
 	})
 }
@@ -87,49 +88,51 @@ func signedSix(name string, low, lowShift, high, highShift func(l int) int) func
 }
 
 func unpackQ3_K() {
-	unpacker("Q3_K", 110, func() func(dst sink, src reg.Register) {
-		split, store := pairs(124), quantStore("natural", natural)
+	unpacker("Q3_K", 110, func() func(dst, src reg.Register) {
+		split := pairs(124)
 		high := addBits("q3Bit", 4, func(k, half int) int { return 2*k + half })
 		scales := signedSix("q3Scale", func(l int) int { return 2 + l%8 }, func(l int) int { return l / 8 * 4 },
 			func(l int) int { return 10 + l%4 }, func(l int) int { return l / 4 * 2 })
-		return func(dst sink, src reg.Register) {
+		return func(dst, src reg.Register) {
 			q := split(src, 32)
 			high(q, Mem{Base: src})
-			store(q, dst)
-			dst.put(weightScales, product(half16(Mem{Base: src, Disp: 108}), scales(Mem{Base: src, Disp: 94})))
+			putQuants(q, natural, dst)
+			put(dst, weightScales, scales(Mem{Base: src, Disp: 94}))
+			putHalves(dst, src, 108)
 		}
 	})
 }
 
 func unpackQ5_K() {
-	unpacker("Q5_K", 176, func() func(dst sink, src reg.Register) {
-		scales, store := scalesAndMins(), quantStore("runs64", runs64)
+	unpacker("Q5_K", 176, func() func(dst, src reg.Register) {
+		scales := scalesAndMins()
 		mask, offset := eachByte(0x0f), eachByte(0x80)
 		high := addBits("q5Bit", 16, func(k, half int) int { return k/2*4 + k%2 + 2*half })
-		return func(dst sink, src reg.Register) {
+		return func(dst, src reg.Register) {
 			scales(dst, src)
 			var q [4]reg.VecVirtual
 			for h := range 2 {
 				q[2*h], q[2*h+1] = nibbles(zmm(Mem{Base: src, Disp: 48 + 64*h}), mask, offset)
 			}
 			high(q, Mem{Base: src, Disp: 16})
-			store(q, dst)
+			putQuants(q, runs64, dst)
 		}
 	})
 }
 
 func unpackIQ4_XS() {
-	unpacker("IQ4_XS", 136, func() func(dst sink, src reg.Register) {
-		split, store := lookup("IQ4_NL", nonLinear4), quantStore("runs16", runs16)
+	unpacker("IQ4_XS", 136, func() func(dst, src reg.Register) {
+		split := lookup("IQ4_NL", nonLinear4)
 		scales := signedSix("iq4Scale", func(l int) int { return 4 + l/4 }, func(l int) int { return l / 2 % 2 * 4 },
 			func(l int) int { return 2 | 3<<8 }, func(l int) int { return l / 2 * 2 })
-		return func(dst sink, src reg.Register) {
+		return func(dst, src reg.Register) {
 			var q [4]reg.VecVirtual
 			for h := range 2 {
 				q[2*h], q[2*h+1] = split(zmm(Mem{Base: src, Disp: 8 + 64*h}))
 			}
-			store(q, dst)
-			dst.put(weightScales, product(half16(Mem{Base: src}), scales(Mem{Base: src})))
+			putQuants(q, runs16, dst)
+			put(dst, weightScales, scales(Mem{Base: src}))
+			putHalves(dst, src, 0)
 		}
 	})
 }

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Places in a group of inputs; its quants come first.
+const (
+	inputBias16, inputBias32, inputScales, inputSums, inputSums16, inputSums32, inputSize = 256, 320, 352, 384, 416, 448, 512
+)
+
+// dots writes the products of encoded rows, which lie one behind the other, with one row of inputs. group adds a group
+// of size bytes at w, multiplied with inputs at x, to acc; its lane 0 less its lane 1 is the product if there are minima.
+func dots(name string, size int, mins bool, group func(acc reg.VecVirtual, w, x reg.Register)) {
+	name = "dots" + name + "AVX2"
+	TEXT(name, NOSPLIT, "func(dst *float32, src *byte, x *int8, skip, groups, rows int)")
+	Pragma("noescape")
+	Doc(name + " is the AVX2 form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.")
+	dst, w, rows := Load(Param("dst"), GP64()), Load(Param("src"), GP64()), Load(Param("rows"), GP64())
+	skip, x, groups := Load(Param("skip"), GP64()), GP64(), GP64()
+	acc, other := XMM(), XMM()
+	Label("row")
+	Load(Param("x"), x)
+	Load(Param("groups"), groups)
+	VXORPS(acc, acc, acc)
+	Label("group")
+	group(acc, w, x)
+	ADDQ(U32(size), w)
+	ADDQ(U32(inputSize), x)
+	DECQ(groups)
+	JNZ(LabelRef("group"))
+	if mins {
+		VMOVSHDUP(acc, other)
+		VSUBSS(other, acc, acc)
+	}
+	VMOVSS(acc, Mem{Base: dst})
+	ADDQ(Imm(4), dst)
+	ADDQ(skip, w)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
+	VZEROUPPER()
+	RET()
+}
+
+// bytes32 is a constant of 32 bytes in memory.
+func bytes32(name string, f func(i int) byte) Mem {
+	b := make([]byte, 32)
+	for i := range b {
+		b[i] = f(i)
+	}
+	return table(name, b)
+}
+
+func each32(b byte) Mem { return bytes32(fmt.Sprintf("each_%02x", b), func(int) byte { return b }) }
+
+// bytes16 is the first half of bytes32.
+func words16(name string, f func(i int) uint16) Mem {
+	return bytes32(name, func(i int) byte { return byte(f(i/2%8) >> (i % 2 * 8)) })
+}
+
+func ymm(m Mem) reg.VecVirtual {
+	v := YMM()
+	VMOVDQU(m, v)
+	return v
+}
+
+func xmm(m Mem) reg.VecVirtual {
+	v := XMM()
+	VMOVDQU(m, v)
+	return v
+}

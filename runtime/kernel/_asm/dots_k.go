@@ -1,0 +1,252 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+func init() {
+	generators["dots_k"] = func() {
+		dotsQ2_K()
+		dotsQ3_K()
+		dotsQ4_K()
+		dotsQ5_K()
+		dotsQ6_K()
+		dotsIQ4_XS()
+	}
+}
+
+// superBlock is what multiplies a block of 256 weights: lanes of the sum of its products, scaled in integers, and of
+// that of its minima, nil if there are none.
+type superBlock func(w func(n int) Mem, x func(n int) Mem) (sum, least reg.VecVirtual)
+
+// dotsSuper writes dots for blocks of 256 of size bytes with a scale at d, and behind it that of the minima, if any.
+func dotsSuper(name string, size, d int, mins bool, block superBlock) {
+	dots(name, size, mins, func(acc reg.VecVirtual, w, x reg.Register) {
+		sum, least := block(func(n int) Mem { return Mem{Base: w, Disp: n} }, func(n int) Mem { return Mem{Base: x, Disp: n} })
+		if least == nil {
+			least = sum
+		}
+		high, scale := XMM(), XMM()
+		VPHADDD(least.AsY(), sum, sum)
+		VEXTRACTI128(Imm(1), sum, high)
+		VPADDD(sum.AsX(), high, high)
+		VPHADDD(high, high, high) // the sum, and the minima's
+		VCVTDQ2PS(high, high)
+		if mins {
+			VMOVD(Mem{Base: w, Disp: d}, scale)
+		} else {
+			VPXOR(scale, scale, scale)
+			VPINSRW(Imm(0), Mem{Base: w, Disp: d}, scale, scale)
+		}
+		VCVTPH2PS(scale, scale)
+		VMULPS(Mem{Base: x, Disp: inputScales}, scale, scale)
+		VMULPS(high, scale, scale)
+		VADDPS(scale, acc, acc)
+	})
+}
+
+// accumulate adds to acc the products of 32 unsigned weights, vector i of the block, with inputs, times their scale:
+// word i of a half of scales for the half's weights.
+func accumulate(acc *reg.VecVirtual, weights reg.VecVirtual, x Mem, scales reg.VecVirtual, i int) {
+	v, s := YMM(), YMM()
+	VPMADDUBSW(x, weights, v)
+	VPSHUFB(words16(fmt.Sprintf("word%d", i), func(int) uint16 { return uint16(2*i | (2*i+1)<<8) }), scales, s)
+	addScaled(acc, v, s)
+}
+
+func addScaled(acc *reg.VecVirtual, v, s reg.VecVirtual) {
+	VPMADDWD(s, v, v)
+	if *acc == nil {
+		*acc = v
+	} else {
+		VPADDD(v, *acc, *acc)
+	}
+}
+
+// evenOdd puts 16 bytes in the order of inputs' sums: even ones first.
+func evenOdd(v reg.VecVirtual) {
+	VPSHUFB(table("evenOdd", []byte{0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15}), v, v)
+}
+
+// takeZero takes from acc the products of weights that are larger than they should be by 1<<shift.
+func takeZero(acc, scales reg.VecVirtual, x func(n int) Mem, shift uint64) {
+	v := YMM()
+	VPMADDWD(x(inputSums16), scales, v)
+	VPSLLD(Imm(shift), v, v)
+	VPSUBD(v, acc, acc)
+}
+
+// shifted is v moved to the left, or by negative amounts to the right, and masked; bits that cross bytes must be masked.
+func shifted(v Op, by int, mask Op) reg.VecVirtual {
+	out := YMM()
+	if r, ok := v.(reg.VecVirtual); ok && by == 0 {
+		VPAND(mask, r, out)
+		return out
+	}
+	switch r := v.(reg.VecVirtual); {
+	case by > 0:
+		VPSLLW(Imm(uint64(by)), r, out)
+	default:
+		VPSRLW(Imm(uint64(-by)), r, out)
+	}
+	VPAND(mask, out, out)
+	return out
+}
+
+// sixBits is a row's eight scales and eight minima of Q4_K and Q5_K as words, and the minima's product with the inputs' sums.
+// Bytes 4 to 15 hold a to c of four bytes: six bits of the first four scales in a, of minima in b; four bits of the
+// others in c, and their top two in those of a and b.
+func sixBits(w, x func(n int) Mem) (scales, min reg.VecVirtual) {
+	v := xmm(w(0))
+	early, late, top := XMM(), XMM(), XMM()
+	VPSHUFD(Imm(0xff), v, late)
+	VPSRLVD(table("shift04", []byte{0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0}), late, late)
+	VPAND(each32(0x0f), late, late)
+	VPSHUFD(Imm(0x09), v, early) // a, b
+	VPSRLW(Imm(2), early, top)
+	VPAND(each32(0x30), top, top)
+	VPOR(top, late, late)
+	VPAND(each32(0x3f), early, early)
+	VPUNPCKLDQ(late, early, early) // first and last scales, first and last minima
+	words := YMM()
+	VPMOVZXBW(early, words)
+	min = XMM()
+	VEXTRACTI128(Imm(1), words, min)
+	VPMADDWD(x(inputSums32), min, min) // the other half is zero
+	scales = YMM()
+	VINSERTI128(Imm(1), words.AsX(), words, scales)
+	return scales, min
+}
+
+func dotsQ4_K() {
+	dotsSuper("Q4_K", 144, 0, true, func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
+		scales, min := sixBits(w, x)
+		for c := range 4 {
+			v := ymm(w(16 + 32*c))
+			high := shifted(v, -4, each32(0x0f))
+			VPAND(each32(0x0f), v, v)
+			accumulate(&sum, v, x(64*c), scales, 2*c)
+			accumulate(&sum, high, x(64*c+32), scales, 2*c+1)
+		}
+		return sum, min
+	})
+}
+
+func dotsQ5_K() {
+	dotsSuper("Q5_K", 176, 0, true, func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
+		scales, min := sixBits(w, x)
+		fifth := ymm(w(16))
+		for c := range 4 {
+			v := ymm(w(48 + 32*c))
+			high := shifted(v, -4, each32(0x0f))
+			VPAND(each32(0x0f), v, v)
+			VPOR(shifted(fifth, 4-2*c, each32(0x10)), v, v)
+			VPOR(shifted(fifth, 3-2*c, each32(0x10)), high, high)
+			accumulate(&sum, v, x(64*c), scales, 2*c)
+			accumulate(&sum, high, x(64*c+32), scales, 2*c+1)
+		}
+		return sum, min
+	})
+}
+
+func dotsQ6_K() {
+	dotsSuper("Q6_K", 210, 208, false, func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
+		bytes, scales := xmm(w(192)), YMM()
+		evenOdd(bytes)
+		VPMOVSXBW(bytes, scales)
+		for h := range 2 {
+			top := ymm(w(128 + 32*h))
+			for k := range 2 {
+				v := ymm(w(64*h + 32*k))
+				high := shifted(v, -4, each32(0x0f))
+				VPAND(each32(0x0f), v, v)
+				VPOR(shifted(top, 4-2*k, each32(0x30)), v, v)
+				VPOR(shifted(top, -2*k, each32(0x30)), high, high)
+				i := 4*h + k
+				accumulate(&sum, v, x(32*i), scales, i)
+				accumulate(&sum, high, x(32*i+64), scales, i+2)
+			}
+		}
+		takeZero(sum, scales, x, 5)
+		return sum, nil
+	})
+}
+
+func dotsQ2_K() {
+	dotsSuper("Q2_K", 84, 80, true, func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
+		bytes, high, scales, least := xmm(w(0)), XMM(), YMM(), YMM()
+		evenOdd(bytes)
+		VPSRLW(Imm(4), bytes, high)
+		VPAND(each32(0x0f), high, high)
+		VPAND(each32(0x0f), bytes, bytes)
+		VPMOVZXBW(bytes, scales)
+		VPMOVZXBW(high, least)
+		VPMADDWD(x(inputSums16), least, least)
+		for h := range 2 {
+			v := ymm(w(16 + 32*h))
+			for k := range 4 {
+				accumulate(&sum, shifted(v, -2*k, each32(3)), x(128*h+32*k), scales, 4*h+k)
+			}
+		}
+		return sum, least
+	})
+}
+
+func dotsQ3_K() {
+	dotsSuper("Q3_K", 110, 108, false, func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
+		v, low, top, scales := xmm(w(94)), XMM(), XMM(), YMM()
+		VPSHUFB(table("q3Low", []byte{2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5, 6, 7, 8, 9}), v, low)
+		VPSHUFB(table("q3Top", []byte{10, 11, 12, 13, 10, 11, 12, 13, 10, 11, 12, 13, 10, 11, 12, 13}), v, top)
+		VPSRLVD(table("q3LowShift", []byte{0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0}), low, low)
+		VPSRLVD(table("q3TopShift", []byte{0, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 6, 0, 0, 0}), top, top)
+		VPAND(each32(0x0f), low, low)
+		VPAND(each32(0x03), top, top)
+		VPSLLW(Imm(4), top, top)
+		VPOR(top, low, low)
+		VPSUBB(each32(32), low, low)
+		evenOdd(low)
+		VPMOVSXBW(low, scales)
+		third := ymm(w(0))
+		for h := range 2 {
+			two := ymm(w(32 + 32*h))
+			for k := range 4 {
+				i := 4*h + k
+				q := shifted(two, -2*k, each32(3))
+				VPOR(shifted(third, 2-i, each32(4)), q, q)
+				accumulate(&sum, q, x(32*i), scales, i)
+			}
+		}
+		takeZero(sum, scales, x, 2)
+		return sum, nil
+	})
+}
+
+func dotsIQ4_XS() {
+	values := bytes32("nonLinear4Signed", func(i int) byte { return byte(nonLinear4(i % 16)) })
+	dotsSuper("IQ4_XS", 136, 0, false, func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
+		v, low, top, scales := XMM(), XMM(), XMM(), YMM()
+		VMOVQ(w(0), v) // d, eight pairs of bits, eight nibbles
+		VPSHUFB(table("xsLow", []byte{4, 0x80, 4, 0x80, 5, 0x80, 5, 0x80, 6, 0x80, 6, 0x80, 7, 0x80, 7, 0x80}), v, low)
+		VPSHUFB(table("xsTop", []byte{2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3}), v, top)
+		VPMULLW(words16("xsLowBy", func(b int) uint16 { return 16 >> (b % 2 * 4) }), low, low)
+		VPMULLW(words16("xsTopBy", func(b int) uint16 { return 1 << (14 - 2*b) }), top, top)
+		VPSRLW(Imm(4), low, low)
+		VPSRLW(Imm(14), top, top)
+		VPAND(words16("xsFifteen", func(int) uint16 { return 15 }), low, low)
+		VPSLLW(Imm(4), top, top)
+		VPOR(top, low, low)
+		VPSUBW(words16("xsZero", func(int) uint16 { return 32 }), low, low)
+		VINSERTI128(Imm(1), low, low.AsY(), scales)
+		for b := range 8 {
+			p := signedProducts(lookup16(w(8+16*b), values), x(32*b))
+			s := YMM()
+			VPSHUFB(words16(fmt.Sprintf("word%d", b), func(int) uint16 { return uint16(2*b | (2*b+1)<<8) }), scales, s)
+			addScaled(&sum, p, s)
+		}
+		return sum, nil
+	})
+}

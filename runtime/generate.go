@@ -27,6 +27,8 @@ type GenerateOptions struct {
 	Top       int            // with Logprobs: and those of so many most likely tokens
 	Shift     bool           // in a full session drop the oldest tokens and go on
 	Keep      int            // with Shift: never drop this many tokens at the beginning
+	// Show is control tokens, as they are written out, that are part of the text; others are left out.
+	Show []string
 	// OnToken is called for each token, the one that ends the answer too.
 	OnToken func(Token)
 }

@@ -18,8 +18,9 @@ type Generator struct {
 	decoder *token.Decoder
 	sampler *sample.Sampler
 	stop    stopper
-	pending []int32   // tokens to evaluate before the next is drawn
-	start   time.Time // of the current phase
+	shown   map[int32]bool // control tokens that are part of the text
+	pending []int32        // tokens to evaluate before the next is drawn
+	start   time.Time      // of the current phase
 	began   time.Time
 }
 
@@ -34,7 +35,12 @@ func NewGenerator(s *Session, prompt []int32, opts GenerateOptions) (*Generator,
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
 	text := append(s.Tokens(), prompt...)
-	g := &Generator{opts: opts, s: s, tok: tok, decoder: tok.DecoderAfter(text), stop: stopper{stops: opts.Stop}, pending: prompt}
+	g := &Generator{opts: opts, s: s, tok: tok, decoder: tok.DecoderAfter(text), stop: stopper{stops: opts.Stop}, shown: map[int32]bool{}, pending: prompt}
+	for _, text := range opts.Show {
+		if ids, err := tok.Encode(text, token.Options{ParseSpecial: true}); err == nil && len(ids) == 1 {
+			g.shown[ids[0]] = true
+		}
+	}
 	if len(text) > s.m.context {
 		if !opts.Shift {
 			return nil, &ContextError{s.Len(), len(prompt), s.m.context}
@@ -166,6 +172,7 @@ func (g *Generator) draw(logits []float32) error {
 
 // push is the text that is final with id, and why it is the last token, if it is.
 func (g *Generator) push(id int32) (text, reason string) {
+	g.decoder.Special = g.shown[id]
 	text, stopped := g.stop.push(g.decoder.Push(id))
 	switch {
 	case stopped:

@@ -25,7 +25,9 @@ type ChatTemplate struct {
 	// Own is false for a model without a template of its own, where ChatML stands in.
 	Own bool
 	// Stop ends an answer, where no single token of the vocabulary does.
-	Stop     []string
+	Stop []string
+	// Answers is how the model marks reasoning and calls of tools.
+	Answers  *chat.Format
 	template *chat.Template
 	tok      *token.Tokenizer
 	bos, eos string
@@ -68,7 +70,7 @@ func (m *Model) NewChatTemplate(source string) (*ChatTemplate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
-	t := &ChatTemplate{Own: true, tok: tok}
+	t := &ChatTemplate{Own: true, Answers: chat.FormatOf(source), tok: tok}
 	if t.template, err = chat.Parse(source); err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
@@ -141,13 +143,18 @@ func (t *ChatTemplate) Render(ctx context.Context, in chat.Input) (string, error
 	return text, nil
 }
 
-// Tokens is Render's text as ids: special tokens are what they are written as, and BOS stands once, whether the
-// template writes it or the vocabulary asks for it.
+// Tokens is Render's text as ids.
 func (t *ChatTemplate) Tokens(ctx context.Context, in chat.Input) ([]int32, error) {
 	text, err := t.Render(ctx, in)
 	if err != nil {
 		return nil, err
 	}
+	return t.Encode(text)
+}
+
+// Encode is what Render has written as ids: special tokens are what they are written as, and BOS stands once, whether
+// the template writes it or the vocabulary asks for it.
+func (t *ChatTemplate) Encode(text string) ([]int32, error) {
 	if t.tok.AddBOS() && t.bos != "" {
 		text = strings.TrimPrefix(text, t.bos)
 	}

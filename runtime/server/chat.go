@@ -45,9 +45,12 @@ type chatChoice struct {
 	FinishReason *string       `json:"finish_reason"`
 }
 
+// chatMessage is an answer, or what is added to it. Content is null in an answer that only calls tools.
 type chatMessage struct {
-	Role    string `json:"role,omitempty"`
-	Content string `json:"content"`
+	Role      string     `json:"role,omitempty"`
+	Content   *string    `json:"content"`
+	Reasoning string     `json:"reasoning_content,omitempty"`
+	Calls     []toolCall `json:"tool_calls,omitempty"`
 }
 
 type chatLogprobs struct {
@@ -106,37 +109,42 @@ func (q *chatRequest) tools() (json.RawMessage, error) {
 }
 
 // prompt is the conversation as ids, by the model's template.
-func (s *Server) prompt(ctx context.Context, q *chatRequest, opts *runtime.GenerateOptions) ([]int32, error) {
+func (s *Server) prompt(ctx context.Context, q *chatRequest, opts *runtime.GenerateOptions) ([]int32, *answers, error) {
 	if absent(q.Messages) {
-		return nil, missing("messages")
+		return nil, nil, missing("messages")
 	}
 	var list []json.RawMessage
 	if json.Unmarshal(q.Messages, &list) != nil || len(list) == 0 {
-		return nil, badParam("messages", "Invalid 'messages': want a list of at least one message.")
+		return nil, nil, badParam("messages", "Invalid 'messages': want a list of at least one message.")
 	}
 	tools, err := q.tools()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	tmpl, err := s.model.ChatTemplate(q.ChatTemplate, tools != nil)
 	var unsupported *gguf.UnsupportedError
 	switch {
 	case errors.As(err, &unsupported):
-		return nil, err
+		return nil, nil, err
 	case err != nil:
-		return nil, badParam("chat_template", "%v", err)
+		return nil, nil, badParam("chat_template", "%v", err)
 	}
 	opts.Stop = append(opts.Stop, tmpl.Stop...)
 	in := chat.Input{Messages: q.Messages, API: true, Tools: tools, AddGenerationPrompt: true}
 	if !absent(q.Variables) {
 		in.Extra = q.Variables
 	}
-	ids, err := tmpl.Tokens(ctx, in)
+	text, err := tmpl.Render(ctx, in)
+	var ids []int32
+	if err == nil {
+		ids, err = tmpl.Encode(text)
+	}
 	var raised *chat.RaisedError
 	if err != nil && ctx.Err() == nil && !errors.As(err, &raised) {
-		return nil, badParam("messages", "%v", err)
+		return nil, nil, badParam("messages", "%v", err)
 	}
-	return ids, err
+	opts.Show = tmpl.Answers.Markers()
+	return ids, newAnswers(tmpl.Answers, text, tools), err
 }
 
 func (s *Server) chatCompletions(r *http.Request, out *response) error {
@@ -151,7 +159,7 @@ func (s *Server) chatCompletions(r *http.Request, out *response) error {
 	if err != nil {
 		return err
 	}
-	ids, err := s.prompt(r.Context(), &q, &opts)
+	ids, parts, err := s.prompt(r.Context(), &q, &opts)
 	if err != nil {
 		return err
 	}
@@ -159,14 +167,15 @@ func (s *Server) chatCompletions(r *http.Request, out *response) error {
 	prompts := [][]int32{ids}
 	doc := chatResponse{ID: newID("chatcmpl-"), Object: "chat.completion", Created: time.Now().Unix(), Model: s.opts.Name}
 	if q.Stream {
-		return s.streamChat(r.Context(), out, &q, prompts, opts, doc)
+		return s.streamChat(r.Context(), out, &q, prompts, parts, opts, doc)
 	}
 	choices, err := s.run(r.Context(), "messages", prompts, q.choices(), opts, &usage, nil)
 	if err != nil {
 		return err
 	}
 	for _, c := range choices {
-		cc := chatChoice{Index: c.index, Message: &chatMessage{"assistant", c.done.Text}, FinishReason: reasonOf(c.done.Reason)}
+		m, reason := parts.message(c)
+		cc := chatChoice{Index: c.index, Message: m, FinishReason: reason}
 		if opts.Logprobs {
 			cc.Logprobs = s.chatLogprobs(c.tokens)
 		}
@@ -177,17 +186,14 @@ func (s *Server) chatCompletions(r *http.Request, out *response) error {
 }
 
 // streamChat sends one event a token; the first brings the role, the last the reason.
-func (s *Server) streamChat(ctx context.Context, out *response, q *chatRequest, prompts [][]int32, opts runtime.GenerateOptions, doc chatResponse) error {
+func (s *Server) streamChat(ctx context.Context, out *response, q *chatRequest, prompts [][]int32, parts *answers, opts runtime.GenerateOptions, doc chatResponse) error {
 	doc.Object = "chat.completion.chunk"
 	if q.StreamOptions.usage() {
 		doc.Usage = json.RawMessage("null")
 	}
-	begun := map[int]bool{}
 	each := func(index int, t runtime.Token) any {
-		cc := chatChoice{Index: index, Delta: &chatMessage{Content: t.Text}, FinishReason: reasonOf(t.Reason)}
-		if !begun[index] {
-			cc.Delta.Role, begun[index] = "assistant", true
-		}
+		m, reason := parts.delta(index, t)
+		cc := chatChoice{Index: index, Delta: m, FinishReason: reason}
 		if opts.Logprobs {
 			cc.Logprobs = s.chatLogprobs([]runtime.Token{t})
 		}

@@ -351,7 +351,7 @@ func TestTools(t *testing.T) {
 			t.Fatal(err)
 		}
 		var opts runtime.GenerateOptions
-		ids, err := s.prompt(t.Context(), &q, &opts)
+		ids, _, err := s.prompt(t.Context(), &q, &opts)
 		if got := s.tok.Decode(ids, token.Options{}); err != nil || got != want {
 			t.Errorf("%s: %q, %v, want %q", more, got, err, want)
 		}

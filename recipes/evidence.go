@@ -302,7 +302,11 @@ func (l *Release) WriteCard() (bool, error) {
 	if _, err := os.Stat(filepath.Join(root, card.FactsName)); err != nil {
 		return false, &NoLicenseError{l.Report.Name}
 	}
-	text, record, err := card.Render(os.DirFS(root), name, tmpl)
+	plots, err := l.plots()
+	if err != nil {
+		return false, err
+	}
+	text, record, err := card.Render(os.DirFS(root), name, tmpl, plots)
 	if err != nil {
 		return false, err
 	}

@@ -87,11 +87,29 @@ func placements(dir string, rep *Report) (*placementDoc, error) {
 	return d, nil
 }
 
-func place(label string, f gguf.Source) ([]placeRow, error) {
-	md := f.Metadata()
+// usualCache is the cache that a card's placements have: 4096 positions, or as many as the model knows.
+func usualCache(md *gguf.Metadata) offload.CacheOptions {
 	const usual = 4096
-	opts := offload.CacheOptions{Context: int(min(usual, max(256, intKey(md, md.ArchKey("context_length"))))), Batch: 512, Key: gguf.F16, Value: gguf.F16, Windows: Windows(md)}
-	p, err := offload.NewPlanner(md, f.Tensors(), opts)
+	return offload.CacheOptions{Context: int(min(usual, max(256, intKey(md, md.ArchKey("context_length"))))), Batch: 512, Key: gguf.F16, Value: gguf.F16, Windows: Windows(md)}
+}
+
+// footprints are the placements of a file by the number of layers whose experts are on the host.
+func footprints(name string) ([]*offload.Footprint, error) {
+	f, err := gguf.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	p, err := offload.NewPlanner(f.Metadata(), f.Tensors(), usualCache(f.Metadata()))
+	if err != nil {
+		return nil, err
+	}
+	return p.All()
+}
+
+func place(label string, f gguf.Source) ([]placeRow, error) {
+	opts := usualCache(f.Metadata())
+	p, err := offload.NewPlanner(f.Metadata(), f.Tensors(), opts)
 	if err != nil {
 		return nil, err
 	}

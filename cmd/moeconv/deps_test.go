@@ -39,10 +39,11 @@ var imports = map[string]string{
 	"verify":              "gguf gguf/names gguf/expert convert convert/family quantize quantize/block runtime runtime/token runtime/sample runtime/chat",
 	"verify/probe":        "verify runtime runtime/token runtime/sample gguf",
 	"verify/evidence":     "",
+	"verify/plot":         "",
 	"verify/card":         "verify/evidence go.yaml.in/yaml/v3",
 	"recipes/hub":         "",
 	"recipes/hub/hubtest": "",
-	"recipes":             "recipes/hub gguf gguf/names gguf/expert convert convert/family quantize quantize/imatrix runtime runtime/chat runtime/offload runtime/sample verify verify/probe verify/evidence verify/card testdata go.yaml.in/yaml/v3",
+	"recipes":             "recipes/hub gguf gguf/names gguf/expert convert convert/family quantize quantize/imatrix runtime runtime/chat runtime/offload runtime/sample verify verify/probe verify/evidence verify/card verify/plot testdata go.yaml.in/yaml/v3",
 	"testdata":            "",
 }
 

@@ -44,7 +44,7 @@ func bundle(t *testing.T) string {
 
 func TestDefaultTemplate(t *testing.T) {
 	root := bundle(t)
-	text, record, err := Render(os.DirFS(root), "README.md", DefaultTemplate())
+	text, record, err := Render(os.DirFS(root), "README.md", DefaultTemplate(), []Plot{{"Foo.plots/kld.svg", "KL divergence"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestDefaultTemplate(t *testing.T) {
 	if strings.Contains(string(text), "Q1_0") {
 		t.Error("a held file is on the card")
 	}
-	if bad := Check(string(text), Facts{License: "mit", BaseModel: "o/Foo"}); len(bad) > 0 {
+	if bad := Check(string(text), Facts{License: "mit", BaseModel: "o/Foo", Files: []string{"Foo.plots/kld.svg"}}); len(bad) > 0 {
 		t.Errorf("%v", bad)
 	}
 	for _, it := range evidence.Document("card", text, nil) {
@@ -93,15 +93,15 @@ func TestTemplateRefusals(t *testing.T) {
 		"{{.Front}}\n{{printf \"%.3s\" .Model.Parameters}}\n": "cut",
 		"{{.Front}\n": "bad character",
 	} {
-		if _, _, err := Render(fsys, "README.md", tmpl); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := Render(fsys, "README.md", tmpl, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", tmpl, err, want)
 		}
 	}
 	var unbacked *UnbackedError
-	if _, _, err := Render(fsys, "README.md", "{{.Front}}\n13.8GB\n"); !errors.As(err, &unbacked) || unbacked.Text != "13.8GB" {
+	if _, _, err := Render(fsys, "README.md", "{{.Front}}\n13.8GB\n", nil); !errors.As(err, &unbacked) || unbacked.Text != "13.8GB" {
 		t.Errorf("%v", err)
 	}
-	if _, _, err := Render(fsys, "README.md", "{{.Front}}\nsee Q4_K_M at http://127.0.0.1:8080, phi-3.5\n"); err != nil {
+	if _, _, err := Render(fsys, "README.md", "{{.Front}}\nsee Q4_K_M at http://127.0.0.1:8080, phi-3.5\n", nil); err != nil {
 		t.Errorf("names: %v", err)
 	}
 }

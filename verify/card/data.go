@@ -33,7 +33,11 @@ type Data struct {
 	Notes   []Note
 	Places  []Place
 	Benches []Bench
+	Plots   []Plot
 }
+
+// Plot is a diagram beside the card.
+type Plot struct{ File, Title string }
 
 // Model is what the headers say of the model itself.
 type Model struct {

@@ -24,13 +24,14 @@ func DefaultTemplate() string { return defaultTemplate }
 var ErrHeld = errors.New("card: every file is held back")
 
 // Render writes the card of a bundle, and the record by which an audit finds its numbers again. tmpl is a text/template
-// over Data; name is the card's file name, for messages and the record.
-func Render(fsys fs.FS, name, tmpl string) ([]byte, *evidence.Card, error) {
+// over Data; name is the card's file name, for messages and the record; plots lie beside it.
+func Render(fsys fs.FS, name, tmpl string, plots []Plot) ([]byte, *evidence.Card, error) {
 	p := &press{look: evidence.NewLookup(fsys)}
 	d, err := p.data(fsys)
 	if err != nil {
 		return nil, nil, err
 	}
+	d.Plots = plots
 	if len(d.Outputs) == 0 {
 		return nil, nil, ErrHeld
 	}

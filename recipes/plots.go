@@ -1,0 +1,145 @@
+package recipes
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/moeconv/moeconv/verify"
+	"github.com/moeconv/moeconv/verify/card"
+	"github.com/moeconv/moeconv/verify/evidence"
+	"github.com/moeconv/moeconv/verify/plot"
+)
+
+// PlotDir is the folder of a release's diagrams.
+func PlotDir(name string) string { return name + ".plots" }
+
+// plots draws what the release has figures for and keeps it beside the card. Diagrams of an earlier run that have
+// nothing to show any more are removed.
+func (l *Release) plots() ([]card.Plot, error) {
+	all := []struct {
+		file, title string
+		svg         []byte
+	}{
+		{"kld.svg", "KL divergence against size", l.divergencePlot()},
+		{"memory.svg", "Memory on the device and on the host", l.memoryPlot()},
+		{"experts.svg", "Experts: error against the source", l.expertPlot()},
+	}
+	var out []card.Plot
+	for _, p := range all {
+		path := filepath.Join(l.Dir, PlotDir(l.Report.Name), p.file)
+		if p.svg == nil {
+			if err := os.RemoveAll(path); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		out = append(out, card.Plot{File: PlotDir(l.Report.Name) + "/" + p.file, Title: p.title})
+		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, p.svg) {
+			continue
+		}
+		if err := evidence.WriteFile(path, p.svg); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// sizeUnit is the unit of the release's diagrams: megabytes where no file has a tenth of a gigabyte.
+func (l *Release) sizeUnit() (float64, string) {
+	for _, o := range l.Report.Outputs {
+		if o.Bytes >= 1e8 {
+			return 1e9, "GB"
+		}
+	}
+	return 1e6, "MB"
+}
+
+// divergencePlot is mean KL divergence against size, one dot a file.
+func (l *Release) divergencePlot() []byte {
+	s := plot.Series{Dots: true}
+	unit, name := l.sizeUnit()
+	for i := range l.Report.Outputs {
+		o := &l.Report.Outputs[i]
+		if o.Quality == nil || o.Verdict == string(verify.Fail) || o.Quality.MeanKLD <= 0 {
+			continue
+		}
+		p := plot.Point{X: float64(o.Bytes) / unit, Y: o.Quality.MeanKLD, Low: o.Quality.MeanKLD, High: o.Quality.MeanKLD, Label: o.Label}
+		if q := o.Verify; q != nil && q.Quality != nil && q.Quality.KLDLow.Valid() && q.Quality.KLDHigh.Valid() {
+			p.Low, p.High = float64(q.Quality.KLDLow), float64(q.Quality.KLDHigh)
+		}
+		s.Points = append(s.Points, p)
+	}
+	if len(s.Points) < 2 {
+		return nil
+	}
+	c := plot.Chart{Title: "Mean KL divergence from the source against size", X: plot.Axis{Name: "size, " + name, Log: true},
+		Y: plot.Axis{Name: "mean KL divergence, nats", Log: true}, Lines: []plot.Series{s}}
+	return c.SVG()
+}
+
+// memoryPlot is what each file needs on the device with all of it there, and with all routed experts on the host.
+func (l *Release) memoryPlot() []byte {
+	whole, moved, host := plot.Series{Name: "device, all on it", Bars: true}, plot.Series{Name: "device, --cpu-moe", Bars: true}, plot.Series{Name: "host, --cpu-moe", Bars: true}
+	unit, name := l.sizeUnit()
+	c := plot.Chart{Title: "Memory: weights, KV cache and compute buffers, from the files' headers", X: plot.Axis{Name: "file"}, Y: plot.Axis{Name: name}}
+	for i := range l.Report.Outputs {
+		o := &l.Report.Outputs[i]
+		all, err := footprints(filepath.Join(l.Dir, filepath.FromSlash(o.Name())))
+		if err != nil || len(all) == 0 || o.Verdict == string(verify.Fail) {
+			continue
+		}
+		x := float64(len(c.X.Ticks))
+		c.X.Ticks = append(c.X.Ticks, o.Label)
+		first, last := all[0], all[len(all)-1]
+		bar := func(s *plot.Series, bytes int64) {
+			v := float64(bytes) / unit
+			s.Points = append(s.Points, plot.Point{X: x, Y: v, Low: v, High: v})
+		}
+		bar(&whole, first.Device())
+		bar(&moved, last.Device())
+		bar(&host, last.Host)
+	}
+	c.Lines = []plot.Series{whole, moved, host}
+	return c.SVG()
+}
+
+// expertPlot is the worst error of each expert over the files.
+func (l *Release) expertPlot() []byte {
+	var h *plot.HeatMap
+	for i := range l.Report.Outputs {
+		v := l.Report.Outputs[i].Verify
+		if v == nil || v.Experts == nil || v.Status == verify.Fail {
+			continue
+		}
+		e := v.Experts
+		if h == nil {
+			h = &plot.HeatMap{Title: "Experts: worst relative error (NMSE) over the files", Row: "layer", Cell: "expert", Value: "NMSE", Log: true}
+			for _, layer := range e.Layers {
+				h.Rows = append(h.Rows, fmt.Sprint(layer))
+				h.Cells = append(h.Cells, slices.Repeat([]float64{-1}, e.Count))
+			}
+		}
+		for r := range min(len(h.Cells), len(e.NMSE)) {
+			for x := range min(len(h.Cells[r]), len(e.NMSE[r])) {
+				if n := e.NMSE[r][x]; n.Valid() {
+					h.Cells[r][x] = max(h.Cells[r][x], float64(n))
+				}
+			}
+		}
+	}
+	if h == nil {
+		return nil
+	}
+	for _, row := range h.Cells {
+		for x, n := range row {
+			if n < 0 {
+				row[x] = math.NaN()
+			}
+		}
+	}
+	return h.SVG()
+}

@@ -29,6 +29,8 @@ type GenerateOptions struct {
 	Keep      int            // with Shift: never drop this many tokens at the beginning
 	// Show is control tokens, as they are written out, that are part of the text; others are left out.
 	Show []string
+	// Forced are taken for the first tokens drawn, whatever the logits say.
+	Forced []int32
 	// OnToken is called for each token, the one that ends the answer too.
 	OnToken func(Token)
 }

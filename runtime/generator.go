@@ -139,6 +139,9 @@ func (g *Generator) took(tokens []int32, logits [][]float32) error {
 // draw chooses a token and makes it a part of the text.
 func (g *Generator) draw(logits []float32) error {
 	id := g.sampler.Next(logits)
+	if g.g.Tokens < len(g.opts.Forced) {
+		id = g.opts.Forced[g.g.Tokens]
+	}
 	if id < 0 {
 		return fmt.Errorf("runtime: position %d: no token can be drawn", g.s.Len())
 	}

@@ -198,12 +198,8 @@ func logitNMSE(got, want [][]float32) float64 {
 	return errors / squares
 }
 
-// checkTokenizer asks whether text survives the vocabulary: decode(encode(text)) = text.
-func checkTokenizer(_ context.Context, s *Subject) Result {
-	tk, err := token.New(s.Source.Metadata())
-	if err != nil {
-		return cannot(err)
-	}
+// roundTrip asks whether text survives the vocabulary: decode(encode(text)) = text.
+func (s *Subject) roundTrip(tk *token.Tokenizer) Result {
 	const most = 64 << 10
 	text := s.Text
 	if text == "" {

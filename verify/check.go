@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/quantize/imatrix"
 	"github.com/moeconv/moeconv/runtime"
 )
 
@@ -29,6 +30,12 @@ type Subject struct {
 	Chunks     int        // the first N chunks; 0: all
 	Baseline   *Baseline  // the reference's answers over its text, shared between the files of a release; nil: made when needed
 	Thresholds Thresholds // laid over the scheme's defaults
+
+	Checkpoint *Checkpoint     // the source's own files, shared between the files of a release; nil: the checks on them are not applicable
+	Imatrix    *imatrix.Matrix // the file is said to be made with; nil: not known
+	Full       bool            // weights are compared whole, not sampled
+	Seed       uint64          // of the samples
+	Memory     int64           // bytes the checks on weights may take; 0: 512 MiB
 
 	Runtime  runtime.Options // threads, placement; Activations and Context are set by the checks
 	Workers  int             // for checks on weights; 0: Runtime.Threads, or one a CPU
@@ -64,11 +71,18 @@ type Measurement struct {
 // Standard lists the checks in the order of the gate.
 func Standard() []Check {
 	return []Check{
+		{Name: "source", Run: checkSource},
+		{Name: "structure", Structural: true, Run: checkStructure},
 		{Name: "contract", Structural: true, Run: checkContract},
-		{Name: "stored", Structural: true, Run: checkStored},
+		{Name: "metadata", Structural: true, Run: checkMetadata},
+		{Name: "vocabulary", Structural: true, Run: checkVocabulary},
+		{Name: "marks", Structural: true, Run: checkMarks},
 		{Name: "scan", Structural: true, Run: checkScan},
 		{Name: "fidelity", Structural: true, Run: checkFidelity},
-		{Name: "tokenizer", Run: checkTokenizer},
+		{Name: "encoding", Structural: true, Run: checkEncoding},
+		{Name: "tokenizer", Structural: true, Run: checkTokenizer},
+		{Name: "template", Structural: true, Run: checkTemplate},
+		{Name: "stop", Run: checkStop},
 		{Name: "decode", Run: checkDecode},
 		{Name: "determinism", Run: checkDeterminism},
 		{Name: "ablation", Run: checkAblation},

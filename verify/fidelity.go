@@ -3,43 +3,21 @@ package verify
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync/atomic"
 
 	"github.com/moeconv/moeconv/gguf"
-	"github.com/moeconv/moeconv/gguf/names"
 )
 
-// maxNMSE bounds the squared error of a tensor against its source, relative to the source's squares. Sound encodings
-// stay several times below; a wrong expert, a swapped or shifted one has about 2, a missing one 1.
-var maxNMSE = map[gguf.Type]float64{
-	gguf.F32: 1e-12, gguf.F16: 1e-5, gguf.BF16: 1e-4, gguf.Q8_0: 1e-3,
-	gguf.Q6_K: 5e-3, gguf.Q5_K: 0.01, gguf.Q5_0: 0.01, gguf.Q5_1: 0.01,
-	gguf.Q4_K: 0.05, gguf.Q4_0: 0.05, gguf.Q4_1: 0.05,
-	gguf.Q3_K: 0.12, gguf.Q2_K: 0.3,
-}
-
-// nmseBound is the bound of a type that is not in the table: by its bits.
-func nmseBound(t gguf.Type) float64 {
-	if b, ok := maxNMSE[t]; ok {
-		return b
-	}
-	switch bits := t.BitsPerWeight(); {
-	case bits >= 4:
-		return 0.05
-	case bits >= 3:
-		return 0.15
-	case bits >= 2:
-		return 0.4
-	}
-	return 0.6
-}
-
-// compared is one unit of the file held against the source's.
+// compared is one unit of the file held against the source's, over the rows of the sample.
 type compared struct {
-	errors, squares float64
+	errors, squares float64 // sums of (file-source)^2 and source^2
+	own, dot        float64 // sums of file^2 and file*source
+	rows            int
+	off             []int // rows that are unlike the source's, the first of them
+	offs            int   // all of them
 	err             error
 	skipped         bool
-	match           string // what of the source the unit holds instead
 }
 
 func (c compared) nmse() float64 {
@@ -52,28 +30,68 @@ func (c compared) nmse() float64 {
 	return c.errors / c.squares
 }
 
-// checkFidelity compares every expert and every other tensor with the source's of the same name.
+// cosine is that of the angle between file and source; 1 where both are zero.
+func (c compared) cosine() float64 {
+	if c.errors == 0 {
+		return 1
+	}
+	if c.own == 0 || c.squares == 0 {
+		return 0
+	}
+	return c.dot / math.Sqrt(c.own*c.squares)
+}
+
+// gain is the factor by which the source comes nearest to the file; 1 where both are zero.
+func (c compared) gain() float64 {
+	if c.squares == 0 {
+		return 1
+	}
+	return c.dot / c.squares
+}
+
+// sound reports whether the unit lies within the bounds of its type.
+func (c compared) sound(t gguf.Type) bool {
+	b := toleranceOf(t)
+	return c.nmse() <= b.nmse && c.cosine() >= b.cosine() && (c.squares == 0 || math.Abs(c.gain()-1) <= b.gain) && c.offs == 0
+}
+
+// audit is the comparison of a file with its source.
+type audit struct {
+	*Subject
+	tensors []gguf.TensorInfo
+	units   []unit
+	got     []compared
+	sampler sampler
+}
+
+// checkFidelity compares every expert and every other tensor with the source's of the same name, and names what went
+// wrong with those that are not alike.
 func checkFidelity(ctx context.Context, s *Subject) Result {
 	if s.Reference == nil {
 		return NewResult(NotApplicable, "no source to compare with")
 	}
 	r := NewResult(Pass, "")
 	s.compareNames(&r)
-	tensors := s.Source.Tensors()
-	units := s.comparable(tensors)
-	got := make([]compared, len(units))
-	mine, theirs := s.readers(s.Source), s.readers(s.Reference)
+	a := &audit{Subject: s, tensors: s.Source.Tensors()}
+	a.units, a.sampler = s.comparable(a.tensors), s.sampler(a.tensors)
+	a.got = make([]compared, len(a.units))
+	n := s.workers(s.Source, s.Reference)
+	mine, theirs := readersOf(s.Source, n), readersOf(s.Reference, n)
 	var done atomic.Int64
 	report := s.progress("fidelity")
-	err := each(ctx, len(units), len(mine), func(w, i int) error {
-		got[i] = s.compareUnit(ctx, &mine[w], &theirs[w], units[i])
-		report(done.Add(1), int64(len(units)))
+	err := each(ctx, len(a.units), n, func(w, i int) error {
+		a.got[i] = a.compareUnit(ctx, &mine[w], &theirs[w], a.units[i])
+		report(done.Add(1), int64(len(a.units)))
 		return ctx.Err()
 	})
 	if err != nil {
 		return failure(err)
 	}
-	worst := s.reportCompared(&r, tensors, units, got)
+	findings, err := a.diagnose(ctx)
+	if err != nil {
+		return failure(err)
+	}
+	worst := a.report(&r, findings)
 	r.summarize(worst)
 	return r
 }
@@ -89,132 +107,164 @@ func (s *Subject) compareNames(r *Result) {
 		delete(ref, t.Name)
 		switch {
 		case !ok:
-			r.Find(Problem{Tensor: t.Name, Expert: -1, Message: "the source has no such tensor"})
-		case !shape.Equal(t.Shape):
-			r.Find(Problem{Tensor: t.Name, Expert: -1, Message: fmt.Sprintf("shape %v, the source's is %v", t.Shape, shape)})
+			r.Find(Problem{Tensor: t.Name, Expert: -1, Message: "the source has no such tensor", Damage: "foreign-tensor"})
+		case shape.Equal(t.Shape):
+		case shape.Equal(turned(t.Shape)):
+			r.Find(Problem{Tensor: t.Name, Expert: -1, Message: fmt.Sprintf("transposed: shape %v, the source's is %v", t.Shape, shape), Damage: "transposed"})
+		default:
+			r.Find(Problem{Tensor: t.Name, Expert: -1, Message: fmt.Sprintf("shape %v, the source's is %v", t.Shape, shape), Damage: "shape"})
 		}
 	}
 	for _, t := range s.Reference.Tensors() {
 		if _, ok := ref[t.Name]; ok {
-			r.Find(Problem{Tensor: t.Name, Expert: -1, Message: "missing; the source has it"})
+			r.Find(Problem{Tensor: t.Name, Expert: -1, Message: "missing; the source has it", Damage: "missing-tensor"})
 		}
 	}
 }
 
+// turned is a shape with its two innermost dimensions exchanged.
+func turned(s gguf.Shape) gguf.Shape {
+	s = s.Clone()
+	if len(s) > 1 {
+		s[0], s[1] = s[1], s[0]
+	}
+	return s
+}
+
 // comparable lists the units whose tensors both sides have in the same shape.
 func (s *Subject) comparable(tensors []gguf.TensorInfo) []unit {
+	ref := map[string]gguf.Shape{}
+	for _, t := range s.Reference.Tensors() {
+		ref[t.Name] = t.Shape
+	}
 	var out []unit
 	for _, u := range unitsOf(tensors) {
 		t := tensors[u.tensor]
-		if i := gguf.Find(s.Reference.Tensors(), t.Name); i >= 0 && s.Reference.Tensors()[i].Shape.Equal(t.Shape) {
+		if shape, ok := ref[t.Name]; ok && shape.Equal(t.Shape) {
 			out = append(out, u)
 		}
 	}
 	return out
 }
 
-func (s *Subject) compareUnit(ctx context.Context, mine, theirs *reader, u unit) compared {
-	t := s.Source.Tensors()[u.tensor]
-	ref := gguf.Find(s.Reference.Tensors(), t.Name)
-	if !readable(t.Type) || !readable(s.Reference.Tensors()[ref].Type) {
+func (a *audit) compareUnit(ctx context.Context, mine, theirs *reader, u unit) compared {
+	t := a.tensors[u.tensor]
+	ref := gguf.Find(a.Reference.Tensors(), t.Name)
+	if !readable(t.Type) || !readable(a.Reference.Tensors()[ref].Type) {
 		return compared{skipped: true}
 	}
 	var c compared
-	step := max(mine.step(u.tensor, t), theirs.step(ref, s.Reference.Tensors()[ref]))
-	for row := u.row; row < u.row+u.rows && c.err == nil; row += step {
-		n := min(step, u.row+u.rows-row)
-		if c.err = mine.read(ctx, u.tensor, row, n); c.err == nil {
-			c.err = theirs.read(ctx, ref, row, n)
+	step := max(mine.step(u.tensor, t), theirs.step(ref, a.Reference.Tensors()[ref]))
+	for _, sp := range a.sampler.spans(t, u) {
+		for row := sp.row; row < sp.row+sp.n; row += step {
+			n := min(step, sp.row+sp.n-row)
+			if c.err = mine.read(ctx, u.tensor, row, n); c.err == nil {
+				c.err = theirs.read(ctx, ref, row, n)
+			}
+			if c.err != nil {
+				return c
+			}
+			c.add(mine.vals, theirs.vals, row-u.row, int(t.Shape.NE(0)), toleranceOf(t.Type))
 		}
-		if c.err == nil {
-			e, q := squares(mine.vals, theirs.vals)
-			c.errors += e
-			c.squares += q
-		}
-	}
-	if bound := nmseBound(t.Type); c.err == nil && !(c.nmse() <= bound) && u.expert >= 0 {
-		c.match = s.whose(ctx, mine, theirs, u, bound)
 	}
 	return c
 }
 
-// squares sums (a-b)^2 and b^2.
-func squares(a, b []float32) (errors, squares float64) {
-	for i := range a {
-		d := float64(a[i]) - float64(b[i])
-		errors += d * d
-		squares += float64(b[i]) * float64(b[i])
-	}
-	return errors, squares
-}
+// faintRow is the size of a row's squares, relative to the mean of those before, below which nothing is said of the row:
+// scales of blocks may be too small for a half.
+const faintRow = 1e-3
 
-// siblings are roles whose experts have the same shape and get swapped.
-var siblings = map[names.Role]names.Role{names.FFNGateExps: names.FFNUpExps, names.FFNUpExps: names.FFNGateExps}
-
-// whose looks for the expert of the source that a wrong expert's first rows belong to; empty when there is none.
-func (s *Subject) whose(ctx context.Context, mine, theirs *reader, u unit, bound float64) string {
-	const probeRows = 8
-	n := min(probeRows, u.rows)
-	if mine.read(ctx, u.tensor, u.row, n) != nil {
-		return ""
-	}
-	name := names.Parse(s.Source.Tensors()[u.tensor].Name)
-	candidates := []names.Name{name}
-	if role, ok := siblings[name.Role]; ok {
-		candidates = append(candidates, names.Name{Role: role, Block: name.Block, Suffix: name.Suffix})
-	}
-	for _, c := range candidates {
-		i := gguf.Find(s.Reference.Tensors(), c.String())
-		if i < 0 || s.Reference.Tensors()[i].Shape.NE(0) != s.Source.Tensors()[u.tensor].Shape.NE(0) {
-			continue
+// add takes in rows of ne0 values, the first of which is row of the unit.
+func (c *compared) add(mine, theirs []float32, row, ne0 int, b tolerance) {
+	for at := 0; at < len(mine); at += ne0 {
+		var e, q, o, d float64
+		y := theirs[at : at+ne0]
+		for i, x := range mine[at : at+ne0] {
+			f, g := float64(x), float64(y[i])
+			e += (f - g) * (f - g)
+			q += g * g
+			o += f * f
+			d += f * g
 		}
-		for e := range expertsIn(s.Reference.Tensors()[i]) {
-			if c == name && e == u.expert {
-				continue
-			}
-			if theirs.read(ctx, i, e*u.rows, n) != nil {
-				return ""
-			}
-			if err, sq := squares(mine.vals, theirs.vals); sq > 0 && err <= bound*sq {
-				return fmt.Sprintf("it holds the source's expert %d of %q", e, c.String())
+		c.errors, c.squares, c.own, c.dot = c.errors+e, c.squares+q, c.own+o, c.dot+d
+		c.rows++
+		if !(e <= b.row()*q) && e > faintRow*c.squares/float64(c.rows) {
+			if c.offs++; len(c.off) < maxOff {
+				c.off = append(c.off, row+at/ne0)
 			}
 		}
 	}
-	return ""
 }
 
-// reportCompared files units beyond their bound and describes the one nearest to it.
-func (s *Subject) reportCompared(r *Result, tensors []gguf.TensorInfo, units []unit, got []compared) string {
-	skipped, worst, share := 0, "no tensor compared", -1.0
-	for i, u := range units {
-		t, c := tensors[u.tensor], got[i]
-		bound := nmseBound(t.Type)
+// maxOff is how many rows unlike the source's are remembered.
+const maxOff = 8
+
+// report files units beyond their bounds and describes the one nearest to it.
+func (a *audit) report(r *Result, f findings) string {
+	for _, p := range f.tensors {
+		r.Find(p)
+	}
+	skipped, values, total := 0, 0.0, 0.0
+	worst, share := "no tensor compared", -1.0
+	for i, u := range a.units {
+		t, c := a.tensors[u.tensor], a.got[i]
+		total += float64(u.rows) * float64(t.Shape.NE(0))
+		values += float64(c.rows) * float64(t.Shape.NE(0))
 		switch {
 		case c.skipped && integer(t.Type):
 		case c.skipped:
 			skipped++
 		case c.err != nil:
-			r.Find(Problem{Tensor: t.Name, Expert: u.expert, Message: c.err.Error()})
+			r.Find(Problem{Tensor: t.Name, Expert: u.expert, Message: c.err.Error(), Damage: "unreadable"})
 		default:
-			nmse := c.nmse()
-			s.noteExpert(t.Name, u.expert, nmse)
+			nmse, b := c.nmse(), toleranceOf(t.Type)
+			a.noteExpert(t.Name, u.expert, nmse)
 			key := "nmse_" + t.Type.String()
 			r.figure(key, max(nmse, float64(r.Figures[key])))
-			if ratio := nmse / bound; ratio > share {
-				share, r.Figure, r.Threshold = ratio, Number(nmse), Number(bound)
-				worst = fmt.Sprintf("largest relative error %.2g of %.2g allowed (%v, %s)", nmse, bound, t.Type, Problem{Tensor: t.Name, Expert: u.expert, Message: "least alike"})
+			key = "cosine_" + t.Type.String()
+			if old, ok := r.Figures[key]; !ok || c.cosine() < float64(old) {
+				r.figure(key, c.cosine())
 			}
-			if !(nmse <= bound) {
-				msg := fmt.Sprintf("squared error against the source is %.3g of its squares, %v may have %.2g", nmse, t.Type, bound)
-				if c.match != "" {
-					msg += ": " + c.match
-				}
-				r.Find(Problem{Tensor: t.Name, Expert: u.expert, Message: msg})
+			if ratio := nmse / b.nmse; ratio > share {
+				share, r.Figure, r.Threshold = ratio, Number(nmse), Number(b.nmse)
+				worst = fmt.Sprintf("largest relative error %.2g of %.2g allowed (%v, %s)", nmse, b.nmse, t.Type, Problem{Tensor: t.Name, Expert: u.expert, Message: "least alike"})
+			}
+			if !c.sound(t.Type) {
+				r.Find(a.problem(i, f.units[i]))
 			}
 		}
 	}
 	if skipped > 0 {
 		r.Find(Problem{Expert: -1, warn: true, Message: fmt.Sprintf("%d tensors or experts were not compared: no decoder for their type", skipped)})
 	}
-	return worst
+	r.figure("compared_share", values/max(1, total))
+	return worst + a.scope(values, total)
+}
+
+// scope says how much was compared.
+func (a *audit) scope(values, total float64) string {
+	if a.sampler.whole() {
+		return "; all values compared"
+	}
+	return fmt.Sprintf("; %.3g of %.3g values compared (%.2g%%, seed %d)", values, total, 100*values/max(1, total), a.sampler.seed)
+}
+
+// problem says what is wrong with a unit.
+func (a *audit) problem(i int, f finding) Problem {
+	u, c := a.units[i], a.got[i]
+	t := a.tensors[u.tensor]
+	b := toleranceOf(t.Type)
+	p := Problem{Tensor: t.Name, Expert: u.expert, Damage: f.damage}
+	if p.Damage == "" {
+		p.Damage = "values"
+	}
+	figures := fmt.Sprintf("squared error against the source is %.3g of its squares, %v may have %.2g; cosine %.4f", c.nmse(), t.Type, b.nmse, c.cosine())
+	if c.nmse() <= b.nmse && c.offs == 0 {
+		figures = fmt.Sprintf("values are %.4g times the source's, %v may differ by %.2g", c.gain(), t.Type, b.gain)
+	}
+	p.Message = figures
+	if f.message != "" {
+		p.Message = f.message + " (" + figures + ")"
+	}
+	return p
 }

@@ -71,6 +71,7 @@ type Problem struct {
 	Tensor  string `json:"tensor,omitempty"`
 	Expert  int    `json:"expert"` // -1 where the problem is not one expert's
 	Message string `json:"message"`
+	Damage  string `json:"damage,omitempty"` // the damage's name, where it has one: gate-up-swapped, transposed, experts-shifted ...
 	warn    bool   // not enough to fail the file
 }
 

@@ -57,7 +57,7 @@ func TestRunOverSoundFile(t *testing.T) {
 				}
 			}, Workers: 1}
 		r := run(t, s)
-		if r.Status != Pass || statuses(r) != "" || len(r.Notes) > 0 {
+		if r.Status != Pass || statuses(r) != "marks n/a" || len(r.Notes) > 0 {
 			t.Errorf("%s: %s", scheme, strings.Join(r.Lines(), "\n"))
 		}
 		if p, _ := r.Check("perplexity"); p.Figures["chunks"] != 2 || !p.Figure.Valid() {
@@ -71,7 +71,7 @@ func TestRunOverSoundFile(t *testing.T) {
 
 func TestRunWithoutSource(t *testing.T) {
 	r := run(t, &Subject{Name: "tiny", Scheme: "Q8_0", Source: tinyAs(t, "Q8_0"), Text: validText(t), Context: 128, Chunks: 1})
-	if r.Status != Warn || len(r.Notes) != 1 || statuses(r) != "stored n/a, fidelity n/a, logits n/a, kld n/a, perplexity n/a, ends n/a" {
+	if r.Status != Warn || len(r.Notes) != 1 || statuses(r) != "source n/a, structure n/a, marks n/a, fidelity n/a, encoding n/a, logits n/a, kld n/a, perplexity n/a, ends n/a" {
 		t.Errorf("%s", strings.Join(r.Lines(), "\n"))
 	}
 	if p, _ := r.Check("perplexity"); !p.Figure.Valid() || p.Threshold.Valid() {
@@ -82,7 +82,7 @@ func TestRunWithoutSource(t *testing.T) {
 func TestRunWithoutText(t *testing.T) {
 	m := tinyAs(t, "Q8_0")
 	r := run(t, &Subject{Name: "tiny", Scheme: "Q8_0", Source: m, Reference: tinyPlan(t)})
-	if r.Status != Pass || statuses(r) != "stored n/a, kld n/a, perplexity n/a, coverage n/a, ends n/a" {
+	if r.Status != Pass || statuses(r) != "structure n/a, marks n/a, kld n/a, perplexity n/a, coverage n/a, ends n/a" {
 		t.Errorf("%s", strings.Join(r.Lines(), "\n"))
 	}
 }
@@ -92,7 +92,7 @@ func TestRunOverDamagedFile(t *testing.T) {
 	m := tinyAs(t, "Q8_0")
 	clear(m.expert(t, down2, 2))
 	r := run(t, &Subject{Name: "tiny", Scheme: "Q8_0", Source: m, Reference: tinyPlan(t), Text: validText(t)})
-	if r.Status != Fail || !strings.HasPrefix(statuses(r), "stored n/a, scan fail, fidelity fail, tokenizer n/a") {
+	if r.Status != Fail || !strings.HasPrefix(statuses(r), "structure n/a, marks n/a, scan fail, fidelity fail, encoding fail, stop n/a") {
 		t.Errorf("%s", statuses(r))
 	}
 	if lines := r.Lines(); !strings.Contains(lines[1], `"blk.2.ffn_down_exps.weight", expert 2: all values are zero`) {

@@ -1,10 +1,10 @@
 package verify
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"hash"
+	"hash/maphash"
 	"math"
 	"strings"
 	"sync/atomic"
@@ -14,31 +14,42 @@ import (
 	"github.com/moeconv/moeconv/quantize/block"
 )
 
-// zeroBlockShare is the share of all-zero quantization blocks above which an expert is reported.
-const zeroBlockShare = 0.1
+const (
+	// zeroBlockShare is the share of all-zero quantization blocks above which an expert is reported.
+	zeroBlockShare = 0.1
+	// scanWhole is the size of files of which every value is decoded. Of larger ones every scale is looked at, which is
+	// as much for NaN and infinities, and one value in scanShare is decoded to find zeros.
+	scanWhole = 256 << 20
+	scanShare = 16
+)
 
 // scanned is what the scan saw in one unit.
 type scanned struct {
 	bad         int64 // values that are NaN or infinite
 	row, col    int   // of the first of them, within the unit
 	nonzero     bool
-	zero, total int64 // quantization blocks
-	scales      error // what the codec's validation says
-	err         error // reading failed
-	sum         [sha256.Size]byte
+	zero, total int64  // quantization blocks among those that were decoded
+	part        bool   // not every block was decoded
+	scales      error  // what the codec's validation says
+	err         error  // reading failed
+	sum         uint64 // of the encoded data
 	skipped     bool
 }
 
-// checkScan decodes every value of the file: NaN and infinities, scales, experts that are zero, experts that are the same.
+// sumSeed makes sums of equal data equal within this process.
+var sumSeed = maphash.MakeSeed()
+
+// checkScan looks at all of the file: NaN and infinities, scales, experts that are zero, experts that are the same.
 func checkScan(ctx context.Context, s *Subject) Result {
 	tensors := s.Source.Tensors()
 	units := unitsOf(tensors)
 	seen := make([]scanned, len(units))
-	readers := s.readers(s.Source)
+	readers := readersOf(s.Source, s.workers(s.Source))
+	share := s.scanShare(tensors)
 	var done atomic.Int64
 	report := s.progress("scan")
 	err := each(ctx, len(units), len(readers), func(w, i int) error {
-		seen[i] = scanUnit(ctx, &readers[w], units[i])
+		seen[i] = scanUnit(ctx, &readers[w], units[i], share)
 		report(done.Add(1), int64(len(units)))
 		return ctx.Err()
 	})
@@ -62,41 +73,78 @@ func checkScan(ctx context.Context, s *Subject) Result {
 	}
 	r.figure("tensors", float64(len(tensors)))
 	r.figure("expert_matrices", float64(experts))
+	r.figure("decoded_share", 1/float64(share))
 	r.summarize(fmt.Sprintf("%d tensors, %d expert matrices: all values finite, none zero, none twice", len(tensors), experts))
 	return r
 }
 
-func scanUnit(ctx context.Context, rd *reader, u unit) scanned {
+// scanShare is one over the part of the values that the scan decodes.
+func (s *Subject) scanShare(tensors []gguf.TensorInfo) int {
+	var n int64
+	for _, t := range tensors {
+		n += t.Bytes()
+	}
+	if s.Full || n <= scanWhole {
+		return 1
+	}
+	return scanShare
+}
+
+func scanUnit(ctx context.Context, rd *reader, u unit, share int) scanned {
 	t := rd.src.Tensors()[u.tensor]
 	if !readable(t.Type) {
 		return scanned{skipped: true}
 	}
 	var out scanned
-	h := sha256.New()
-	out.err = rd.slabs(ctx, u.tensor, u.row, u.rows, func(row, n int, raw []byte, vals []float32) error {
-		out.slab(t, row-u.row, raw, vals, h)
-		return nil
-	})
-	h.Sum(out.sum[:0])
+	step := rd.step(u.tensor, t)
+	for row := u.row; row < u.row+u.rows && out.err == nil; row += step {
+		n := min(step, u.row+u.rows-row)
+		if out.err = rd.fetch(ctx, u.tensor, row, n); out.err == nil {
+			out.err = out.slab(rd, t, row-u.row, share)
+		}
+	}
+	if out.err == nil && out.part && !out.nonzero && out.bad == 0 {
+		return scanUnit(ctx, rd, u, 1) // zeros so far: look at the rest
+	}
 	return out
 }
 
-// slab takes in rows from row (of the unit) on.
-func (s *scanned) slab(t gguf.TensorInfo, row int, raw []byte, vals []float32, h hash.Hash) {
-	h.Write(raw)
-	ne0, length := int(t.Shape.NE(0)), t.Type.BlockLen()
+// slab takes in the rows in rd.raw, the first of which is row of the unit.
+func (s *scanned) slab(rd *reader, t gguf.TensorInfo, row, share int) error {
+	const mix = 0x9e3779b97f4a7c15
+	s.sum = (s.sum ^ maphash.Bytes(sumSeed, rd.raw)) * mix
+	if err := block.Validate(t.Type, rd.raw); err != nil {
+		if s.scales == nil {
+			s.scales = err
+		}
+		share = 1
+	}
+	if beyondF32(t.Type, rd.raw) {
+		share = 1
+	}
+	ne0, size := int(t.Shape.NE(0)), int(t.RowBytes())
+	rows := len(rd.raw) / size
+	n := (rows + share - 1) / share
+	s.part = s.part || n < rows
+	vals, err := rd.decode(t, rd.raw[:n*size])
+	if err != nil {
+		return err
+	}
+	s.values(vals, row, ne0, t.Type.BlockLen())
+	return nil
+}
+
+// values counts blocks of zeros, and values that are not finite.
+func (s *scanned) values(vals []float32, row, ne0, length int) {
 	for at := 0; at < len(vals); at += length {
 		zero := true
-		for i, v := range vals[at : at+length] {
-			if v != 0 {
-				zero = false
-				if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-					if s.bad == 0 {
-						s.row, s.col = row+(at+i)/ne0, (at+i)%ne0
-					}
-					s.bad++
-				}
-			}
+		var sum float32
+		for _, v := range vals[at : at+length] {
+			zero = zero && v == 0
+			sum += v - v // NaN where v is not finite
+		}
+		if sum != 0 {
+			s.infinities(vals[at:at+length], row, at, ne0)
 		}
 		s.total++
 		if zero {
@@ -105,41 +153,71 @@ func (s *scanned) slab(t gguf.TensorInfo, row int, raw []byte, vals []float32, h
 			s.nonzero = true
 		}
 	}
-	if err := block.Validate(t.Type, raw); err != nil && s.scales == nil {
-		s.scales = err
+}
+
+func (s *scanned) infinities(vals []float32, row, at, ne0 int) {
+	for i, v := range vals {
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+			if s.bad == 0 {
+				s.row, s.col = row+(at+i)/ne0, (at+i)%ne0
+			}
+			s.bad++
+		}
 	}
+}
+
+// beyondF32 reports whether a block has a finite scale with which its values can be infinite: those of MXFP4 reach 2^127
+// and are multiplied by up to 6.
+func beyondF32(t gguf.Type, raw []byte) bool {
+	if t != gguf.MXFP4 {
+		return false
+	}
+	for at := 0; at < len(raw); at += t.BlockSize() {
+		if raw[at] > 251 {
+			return true
+		}
+	}
+	return false
 }
 
 // reportUnit files the problems of one unit.
 func (s *Subject) reportUnit(ctx context.Context, r *Result, t gguf.TensorInfo, u unit, seen scanned) {
-	find := func(warn bool, format string, args ...any) {
-		r.Find(Problem{Tensor: t.Name, Expert: u.expert, Message: fmt.Sprintf(format, args...), warn: warn})
+	find := func(warn bool, damage, format string, args ...any) {
+		r.Find(Problem{Tensor: t.Name, Expert: u.expert, Message: fmt.Sprintf(format, args...), Damage: damage, warn: warn})
 	}
 	weight := names.Parse(t.Name).Suffix == "weight"
 	switch {
 	case seen.skipped:
 	case seen.err != nil:
-		find(false, "%v", seen.err)
+		find(false, "unreadable", "%v", seen.err)
 	case seen.bad > 0:
-		find(false, "%d values are NaN or infinite, the first in row %d, column %d", seen.bad, seen.row, seen.col)
+		find(false, "nan", "%d values are NaN or infinite, the first in row %d, column %d%s", seen.bad, seen.row, seen.col, scaleNote(t, seen))
 	case seen.scales != nil:
-		find(false, "%v", seen.scales)
+		find(false, "nan", "%v", seen.scales)
 	case !seen.nonzero && weight:
 		if s.zeroInReference(ctx, t.Name, u) {
-			find(true, "all values are zero, as in the source")
+			find(true, "zero", "all values are zero, as in the source")
 		} else {
-			find(false, "all values are zero")
+			find(false, "zero", "all values are zero")
 		}
 	case u.expert >= 0 && weight && t.Type.Quantized() && float64(seen.zero) > zeroBlockShare*float64(seen.total):
-		find(true, "%d of %d quantization blocks are zero", seen.zero, seen.total)
+		find(true, "zero-blocks", "%d of %d quantization blocks are zero", seen.zero, seen.total)
 	}
+}
+
+// scaleNote says whether it is a scale that makes values not finite.
+func scaleNote(t gguf.TensorInfo, seen scanned) string {
+	if seen.scales == nil || !t.Type.Quantized() {
+		return ""
+	}
+	return ": a block scale is NaN or infinite"
 }
 
 // reportDuplicates files experts of one tensor that hold the same bytes.
 func (s *Subject) reportDuplicates(ctx context.Context, r *Result, tensors []gguf.TensorInfo, units []unit, seen []scanned) {
 	type key struct {
 		tensor int
-		sum    [sha256.Size]byte
+		sum    uint64
 	}
 	first := map[key]unit{}
 	for i, u := range units {
@@ -153,7 +231,10 @@ func (s *Subject) reportDuplicates(ctx context.Context, r *Result, tensors []ggu
 			first[k] = u
 			continue
 		}
-		p := Problem{Tensor: t.Name, Expert: u.expert, Message: fmt.Sprintf("the same values as expert %d", twin.expert)}
+		if !equal(ctx, s.Source, u, twin) {
+			continue
+		}
+		p := Problem{Tensor: t.Name, Expert: u.expert, Message: fmt.Sprintf("the same values as expert %d", twin.expert), Damage: "expert-twice"}
 		if s.twinsInReference(ctx, t.Name, u, twin) {
 			p.Message += ", as in the source"
 			p.warn = true
@@ -162,10 +243,24 @@ func (s *Subject) reportDuplicates(ctx context.Context, r *Result, tensors []ggu
 	}
 }
 
+// equal compares two experts of a tensor byte by byte.
+func equal(ctx context.Context, src gguf.Source, a, b unit) bool {
+	x, y := reader{src: src}, reader{src: src}
+	step := x.step(a.tensor, src.Tensors()[a.tensor])
+	for row := 0; row < a.rows; row += step {
+		n := min(step, a.rows-row)
+		if x.fetch(ctx, a.tensor, a.row+row, n) != nil || y.fetch(ctx, b.tensor, b.row+row, n) != nil || !bytes.Equal(x.raw, y.raw) {
+			return false
+		}
+	}
+	return true
+}
+
 // reportSkipped warns of types that this version cannot decode.
 func (s *Subject) reportSkipped(r *Result, tensors []gguf.TensorInfo) {
 	var types []string
 	count := map[gguf.Type]int{}
+	total := 0
 	for _, t := range tensors {
 		if readable(t.Type) || integer(t.Type) {
 			continue
@@ -174,37 +269,36 @@ func (s *Subject) reportSkipped(r *Result, tensors []gguf.TensorInfo) {
 			types = append(types, t.Type.String())
 		}
 		count[t.Type]++
+		total++
 	}
-	if len(types) > 0 {
-		total := 0
-		for _, n := range count {
-			total += n
-		}
+	if total > 0 {
 		r.Find(Problem{Expert: -1, warn: true, Message: fmt.Sprintf("%d tensors were not looked at: no decoder for %s", total, strings.Join(types, ", "))})
 	}
 }
 
-// referenceUnit scans the same unit of the reference.
-func (s *Subject) referenceUnit(ctx context.Context, name string, u unit) (scanned, bool) {
+// referenceUnit is the same unit of the reference.
+func (s *Subject) referenceUnit(name string, u unit) (unit, bool) {
 	if s.Reference == nil {
-		return scanned{}, false
+		return unit{}, false
 	}
 	i := gguf.Find(s.Reference.Tensors(), name)
 	if i < 0 || s.Reference.Tensors()[i].Shape.Rows() < int64(u.row+u.rows) {
-		return scanned{}, false
+		return unit{}, false
 	}
-	rd := reader{src: s.Reference}
-	seen := scanUnit(ctx, &rd, unit{i, u.expert, u.row, u.rows})
-	return seen, !seen.skipped && seen.err == nil
+	return unit{i, u.expert, u.row, u.rows}, true
 }
 
 func (s *Subject) zeroInReference(ctx context.Context, name string, u unit) bool {
-	seen, ok := s.referenceUnit(ctx, name, u)
-	return ok && !seen.nonzero
+	ref, ok := s.referenceUnit(name, u)
+	if !ok {
+		return false
+	}
+	seen := scanUnit(ctx, &reader{src: s.Reference}, ref, scanShare)
+	return !seen.skipped && seen.err == nil && !seen.nonzero
 }
 
 func (s *Subject) twinsInReference(ctx context.Context, name string, a, b unit) bool {
-	x, ok := s.referenceUnit(ctx, name, a)
-	y, ok2 := s.referenceUnit(ctx, name, b)
-	return ok && ok2 && x.sum == y.sum
+	x, ok := s.referenceUnit(name, a)
+	y, ok2 := s.referenceUnit(name, b)
+	return ok && ok2 && equal(ctx, s.Reference, x, y)
 }

@@ -33,6 +33,9 @@ func checkVocabulary(_ context.Context, s *Subject) Result {
 		return failure(fmt.Errorf("verify: vocabulary: %w", err))
 	}
 	v := vocabulary{md: md, tokens: tokens, r: NewResult(Pass, "")}
+	if s.Reference != nil {
+		v.source = s.Reference.Metadata()
+	}
 	embedded := v.embedding(s.Source.Tensors())
 	v.parallel("scores", gguf.Float32, gguf.Int32)
 	v.parallel("token_type", gguf.Int32)
@@ -52,6 +55,7 @@ func checkVocabulary(_ context.Context, s *Subject) Result {
 type vocabulary struct {
 	md     *gguf.Metadata
 	tokens []string
+	source *gguf.Metadata // the source's; nil for none
 	r      Result
 }
 
@@ -134,9 +138,18 @@ func (v *vocabulary) ids() {
 		case err != nil:
 			v.find(false, "%v", err)
 		case id < 0 || id >= int64(len(v.tokens)) || id > math.MaxInt32:
-			v.find(false, "%s is %v, the vocabulary has %d tokens", key, val, len(v.tokens))
+			v.find(v.sources(key, id), "%s is %v, the vocabulary has %d tokens", key, val, len(v.tokens))
 		}
 	}
+}
+
+// sources reports whether the source's conversion has the same id: a defect of the reference or of the checkpoint.
+func (v *vocabulary) sources(key string, id int64) bool {
+	if v.source == nil {
+		return false
+	}
+	theirs, err := v.source.Int(key)
+	return err == nil && theirs == id
 }
 
 // switches asks that what must be true or false is.

@@ -63,41 +63,42 @@ type reader struct {
 	vals []float32
 }
 
-// slabs calls fn with rows [row, row+n) of a tensor and their values, slab by slab. Both slices are overwritten by the next.
-func (r *reader) slabs(ctx context.Context, tensor, row, rows int, fn func(row, n int, raw []byte, vals []float32) error) error {
-	t := r.src.Tensors()[tensor]
-	step := r.step(tensor, t)
-	for end := row + rows; row < end; {
-		n := min(step, end-row)
-		if err := r.read(ctx, tensor, row, n); err != nil {
-			return err
-		}
-		if err := fn(row, n, r.raw, r.vals); err != nil {
-			return err
-		}
-		row += n
+// slabValues bounds what a slab decodes to: types of two bits have many values in a MiB.
+const slabValues = 1 << 20
+
+func (r *reader) step(tensor int, t gguf.TensorInfo) int { return stepOf(r.src, tensor, t) }
+
+func stepOf(src gguf.Source, tensor int, t gguf.TensorInfo) int {
+	n := min(slabBytes/max(1, t.RowBytes()), slabValues/t.Shape.NE(0))
+	return max(1, int(n), gguf.Units(src, tensor))
+}
+
+// fetch reads n rows into r.raw.
+func (r *reader) fetch(ctx context.Context, tensor, row, n int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.raw = resize(r.raw, n*int(r.src.Tensors()[tensor].RowBytes()))
+	if err := r.src.ReadRows(ctx, tensor, row, n, r.raw); err != nil {
+		return fmt.Errorf("read: %w", err)
 	}
 	return nil
 }
 
-func (r *reader) step(tensor int, t gguf.TensorInfo) int {
-	n := int(slabBytes / max(1, t.RowBytes()))
-	return max(1, n, gguf.Units(r.src, tensor))
+// decode decodes whole rows into r.vals, which it returns.
+func (r *reader) decode(t gguf.TensorInfo, raw []byte) ([]float32, error) {
+	ne0 := int(t.Shape.NE(0))
+	r.vals = resize(r.vals, len(raw)/int(t.RowBytes())*ne0)
+	return r.vals, block.DecodeRows(t.Type, r.vals, raw, ne0)
 }
 
 // read reads and decodes n rows into r.raw and r.vals.
 func (r *reader) read(ctx context.Context, tensor, row, n int) error {
-	t := r.src.Tensors()[tensor]
-	if err := ctx.Err(); err != nil {
+	if err := r.fetch(ctx, tensor, row, n); err != nil {
 		return err
 	}
-	ne0 := int(t.Shape.NE(0))
-	r.raw = resize(r.raw, n*int(t.RowBytes()))
-	if err := r.src.ReadRows(ctx, tensor, row, n, r.raw); err != nil {
-		return fmt.Errorf("read: %w", err)
-	}
-	r.vals = resize(r.vals, n*ne0)
-	return block.DecodeRows(t.Type, r.vals, r.raw, ne0)
+	_, err := r.decode(r.src.Tensors()[tensor], r.raw)
+	return err
 }
 
 func resize[T any](b []T, n int) []T {
@@ -117,15 +118,30 @@ func integer(t gguf.Type) bool {
 	return t == gguf.I8 || t == gguf.I16 || t == gguf.I32 || t == gguf.I64
 }
 
-// workers is the number of goroutines for checks on weights.
-func (s *Subject) workers() int {
-	if s.Workers > 0 {
-		return s.Workers
-	}
+// workers is the number of goroutines for checks on weights that read from the sources, as many as memory allows.
+func (s *Subject) workers(srcs ...gguf.Source) int {
+	n := goruntime.GOMAXPROCS(0)
 	if s.Runtime.Threads > 0 {
-		return s.Runtime.Threads
+		n = s.Runtime.Threads
 	}
-	return goruntime.GOMAXPROCS(0)
+	if s.Workers > 0 {
+		n = s.Workers
+	}
+	var each int64
+	for _, src := range srcs {
+		each += slabCost(src)
+	}
+	return int(max(1, min(int64(n), s.memory()/2/max(1, each))))
+}
+
+// slabCost is the bytes of the largest slab of a source, encoded and decoded, and what the source itself needs for it.
+func slabCost(src gguf.Source) int64 {
+	var most int64
+	for i, t := range src.Tensors() {
+		rows := int64(stepOf(src, i, t))
+		most = max(most, rows*(2*t.RowBytes()+4*t.Shape.NE(0)))
+	}
+	return most
 }
 
 // each calls fn for 0..n-1 from several goroutines and returns the first error by index. fn knows its worker by number.
@@ -156,11 +172,3 @@ func each(ctx context.Context, n, workers int, fn func(worker, i int) error) err
 	return ctx.Err()
 }
 
-// readers makes a reader of src for each worker.
-func (s *Subject) readers(src gguf.Source) []reader {
-	out := make([]reader, s.workers())
-	for i := range out {
-		out[i].src = src
-	}
-	return out
-}

@@ -43,16 +43,16 @@ var damages = []struct {
 	{"gate and up swapped", func(t *testing.T, m *memory) {
 		g, u := m.find(t, gate1), m.find(t, up1)
 		m.data[g], m.data[u] = m.data[u], m.data[g]
-	}, map[string]string{"fidelity": `it holds the source's expert 0 of "blk.1.ffn_up_exps.weight"`}, []string{"scan", "contract"}},
+	}, map[string]string{"fidelity": `"blk.1.ffn_gate_exps.weight", expert 0: gate and up swapped: it holds the source's expert 0 of "blk.1.ffn_up_exps.weight"`}, []string{"scan", "contract"}},
 	{"experts shifted by one", func(t *testing.T, m *memory) {
 		last := slices.Clone(m.expert(t, gate1, 5))
 		for e := 5; e > 0; e-- {
 			copy(m.expert(t, gate1, e), m.expert(t, gate1, e-1))
 		}
 		copy(m.expert(t, gate1, 0), last)
-	}, map[string]string{"fidelity": `expert 1: squared error`}, []string{"scan"}},
+	}, map[string]string{"fidelity": `tensor "blk.1.ffn_gate_exps.weight": experts are shifted by one: expert e holds the source's expert e-1`}, []string{"scan"}},
 	{"expert twice", func(t *testing.T, m *memory) { copy(m.expert(t, up1, 4), m.expert(t, up1, 1)) },
-		map[string]string{"scan": `"blk.1.ffn_up_exps.weight", expert 4: the same values as expert 1`, "fidelity": `expert 4: squared error against the source is`}, nil},
+		map[string]string{"scan": `"blk.1.ffn_up_exps.weight", expert 4: the same values as expert 1`, "fidelity": `expert 4: it holds the source's expert 1`}, nil},
 	{"expert scaled by two", func(t *testing.T, m *memory) {
 		e := m.expert(t, up1, 0)
 		for at := 0; at < len(e); at += 34 {
@@ -61,7 +61,7 @@ var damages = []struct {
 				binary.LittleEndian.PutUint16(e[at:], d+0x400) // exponent + 1
 			}
 		}
-	}, map[string]string{"fidelity": `"blk.1.ffn_up_exps.weight", expert 0`}, []string{"scan"}},
+	}, map[string]string{"fidelity": `"blk.1.ffn_up_exps.weight", expert 0: wrong scale: the values are 2 times the source's`}, []string{"scan"}},
 	{"NaN in a norm", func(t *testing.T, m *memory) {
 		binary.LittleEndian.PutUint32(m.data[m.find(t, "blk.0.attn_norm.weight")][40:], math.Float32bits(float32(math.NaN())))
 	}, map[string]string{"scan": `tensor "blk.0.attn_norm.weight": 1 values are NaN or infinite, the first in row 0, column 10`}, nil},
@@ -89,7 +89,7 @@ var damages = []struct {
 }
 
 var structural = map[string]func(context.Context, *Subject) Result{
-	"contract": checkContract, "stored": checkStored, "scan": checkScan, "fidelity": checkFidelity,
+	"contract": checkContract, "stored": checkStored, "scan": checkScan, "fidelity": checkFidelity, "encoding": checkEncoding,
 }
 
 func TestDamagedWeights(t *testing.T) {
@@ -135,7 +135,7 @@ func TestSoundFilesPass(t *testing.T) {
 			if name == "stored" {
 				continue // not a file
 			}
-			if r.Status != Pass {
+			if r.Status != Pass && !(name == "encoding" && r.Status == NotApplicable && !strings.HasPrefix(scheme, "Q")) {
 				t.Errorf("%s: %s: %s: %s", scheme, name, r.Status, r.Detail)
 			}
 			if name == "fidelity" {
@@ -146,9 +146,9 @@ func TestSoundFilesPass(t *testing.T) {
 			}
 		}
 	}
-	for ty, bound := range maxNMSE {
-		if bound > 0.5 {
-			t.Errorf("%v may have %v: a missing expert has 1", ty, bound)
+	for ty, b := range tolerances {
+		if b.nmse > 0.9 {
+			t.Errorf("%v may have %v: a missing expert has 1", ty, b.nmse)
 		}
 	}
 }

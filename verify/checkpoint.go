@@ -23,6 +23,8 @@ type Checkpoint struct {
 	// Digests are hashes of files by name, in hex: SHA-256 as the Hub has them of LFS files, or git's SHA-1. Where the
 	// download left its own record beside the files (HuggingFace's cache, or --local-dir), that counts too.
 	Digests map[string]string
+	// Err is why the source could not be opened, where Damaged says that its files are at fault; then there is no Reference.
+	Err error
 
 	mu      sync.Mutex
 	checked *Result
@@ -31,10 +33,16 @@ type Checkpoint struct {
 // checkSource asks whether the source is whole: its files, their hashes where those are known, and its values. What is
 // wrong with the source itself cannot be held against the file, so zero and equal experts are warnings.
 func checkSource(ctx context.Context, s *Subject) Result {
+	c := s.Checkpoint
+	if c != nil && c.Err != nil {
+		r := NewResult(Pass, "")
+		r.Find(Problem{Expert: -1, Message: c.Err.Error(), Damage: Damaged(c.Err)})
+		r.summarize("")
+		return r
+	}
 	if s.Reference == nil {
 		return NewResult(NotApplicable, "no source")
 	}
-	c := s.Checkpoint
 	if c == nil {
 		return s.examineSource(ctx)
 	}
@@ -48,6 +56,28 @@ func checkSource(ctx context.Context, s *Subject) Result {
 		c.checked = &r
 	}
 	return *c.checked
+}
+
+// Damaged names the damage that keeps a source from being opened: truncated, incomplete. It is empty where err says nothing
+// about weights: no such folder, a family that is not known.
+func Damaged(err error) string {
+	var (
+		format *gguf.FormatError
+		weight *safetensors.FormatError
+		expert *convert.MissingExpertError
+		tensor *convert.MissingTensorError
+		layers *convert.MissingLayersError
+		shape  *convert.ShapeError
+	)
+	switch {
+	case errors.As(err, &format), errors.As(err, &weight):
+		return "truncated"
+	case errors.As(err, &expert), errors.As(err, &tensor), errors.As(err, &layers):
+		return "incomplete"
+	case errors.As(err, &shape):
+		return "shape"
+	}
+	return ""
 }
 
 func (s *Subject) examineSource(ctx context.Context) Result {

@@ -25,17 +25,18 @@ const (
 // again is one unit of the file held against what encoding the source's rows again gives.
 type again struct {
 	unit
-	info    gguf.TensorInfo
-	entry   bool // the importance matrix has an entry for the tensor
-	blocks  int  // compared; those of zeros say nothing
-	plain   int  // equal to an encoding without an importance matrix
-	matrix  int  // equal to one with it
-	skipped bool
-	err     error
+	info   gguf.TensorInfo
+	entry  bool // the importance matrix has an entry for the tensor
+	blocks int  // compared; those of zeros say nothing
+	plain  int  // equal to an encoding without an importance matrix
+	matrix int  // equal to one with it
+	err    error
 }
 
 // is reports whether so many of the blocks are equal that the encoding is this one.
-func (a again) is(equal int) bool { return a.blocks > 0 && float64(equal) >= reproduced*float64(a.blocks) }
+func (a again) is(equal int) bool {
+	return a.blocks > 0 && float64(equal) >= reproduced*float64(a.blocks)
+}
 
 // isNot reports whether so few are that it cannot be.
 func (a again) isNot(equal int) bool { return a.blocks > 0 && float64(equal) <= rare*float64(a.blocks) }

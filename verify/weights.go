@@ -171,4 +171,3 @@ func each(ctx context.Context, n, workers int, fn func(worker, i int) error) err
 	}
 	return ctx.Err()
 }
-

@@ -38,6 +38,7 @@ type verifyFlags struct {
 	report, onFailure         string
 	optional                  []string
 	chunks, threads           int
+	weights                   weightFlags
 }
 
 func verifyCmd(a *app) *cobra.Command {
@@ -67,6 +68,7 @@ and the verdict is at best a warning. --report writes JSON, Markdown and one HTM
 	f.StringVar(&v.report, "report", "", "write NAME.verify.json, .md and .html to this `DIR`")
 	f.StringVar(&v.onFailure, "on-failure", verify.HoldFile, "what a failing file holds: hold-file or hold-release")
 	f.StringSliceVar(&v.optional, "optional", nil, "`LABELS` or schemes of files that may fail without failing the release")
+	v.weights.register(f)
 	return cmd
 }
 
@@ -164,14 +166,21 @@ func (v *verifyFlags) subject(a *app, s *verify.Subject) (*model, error) {
 		return nil, err
 	}
 	s.Chunks, s.Runtime.Threads = v.chunks, v.threads
+	if err := v.weights.apply(s); err != nil {
+		return nil, err
+	}
 	if v.source == "" {
 		return nil, nil
 	}
 	m, err := a.open(v.source, sourceFlags{outType: "auto", pre: v.pre})
+	if verify.Damaged(err) != "" {
+		s.Checkpoint = &verify.Checkpoint{Err: err}
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	s.Reference = m.Source
+	s.Reference, s.Checkpoint = m.Source, checkpointOf(v.source, m)
 	return m, nil
 }
 

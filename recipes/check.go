@@ -11,6 +11,7 @@ import (
 	"github.com/moeconv/moeconv/convert/family"
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/quantize"
+	"github.com/moeconv/moeconv/verify"
 )
 
 // Defaults of the output names: {name} is the recipe's, {label} the scheme's or the extra output's.
@@ -87,6 +88,11 @@ func (r *Recipe) checkOutputs() error {
 			return err
 		}
 	}
+	for _, o := range r.Outputs.Optional {
+		if !labels[o] {
+			return r.errorf("key outputs.optional: no output has the label %s", o)
+		}
+	}
 	for _, tmpl := range []string{r.Outputs.Single, r.Outputs.Sharded} {
 		if !strings.Contains(tmpl, "{label}") || !strings.HasSuffix(tmpl, ".gguf") {
 			return r.errorf("key outputs: name %q must hold {label} and end in .gguf", tmpl)
@@ -126,6 +132,13 @@ func (r *Recipe) checkVerify() error {
 		v.Reference = "source"
 	case v.Reference != "source" && v.Reference != "none":
 		return &gguf.UnsupportedError{Msg: fmt.Sprintf("recipes: %s: key verify.reference: %q; this version knows source and none", r.origin, v.Reference)}
+	}
+	switch v := &r.Verify; v.OnFailure {
+	case "":
+		v.OnFailure = verify.HoldFile
+	case verify.HoldFile, verify.HoldRelease:
+	default:
+		return r.errorf("key verify.on_failure: %q: want %s or %s", v.OnFailure, verify.HoldFile, verify.HoldRelease)
 	}
 	if r.Verify.Chunks < 0 || r.Verify.Context < 8 {
 		return r.errorf("key verify: chunks %d, context %d: want at least 0 and 8", r.Verify.Chunks, r.Verify.Context)

@@ -68,6 +68,8 @@ type Outputs struct {
 	Sharded string   `yaml:"sharded"`
 	Types   []string `yaml:"types"`
 	Extra   []Extra  `yaml:"extra"`
+	// Optional are labels of outputs that may fail their gate without failing the run.
+	Optional []string `yaml:"optional"`
 	// KeepNative leaves routed experts as they are that the checkpoint has as MXFP4, in every output.
 	KeepNative bool `yaml:"keep_native"`
 }
@@ -95,7 +97,8 @@ type Verify struct {
 	Context   int             `yaml:"context"`   // tokens of a chunk, 512 by default
 	Reference string          `yaml:"reference"` // source, or none
 	Probes    []Probe         `yaml:"probes"`
-	Bands     map[string]Band `yaml:"bands"` // per scheme; the default bands otherwise
+	OnFailure string          `yaml:"on_failure"` // hold-file (default): a failing output holds itself; hold-release: all of them
+	Bands     map[string]Band `yaml:"bands"`      // per scheme; the default bands otherwise
 }
 
 // Band bounds the figures of one scheme; zero: no bound.
@@ -148,6 +151,9 @@ func Default() (*Recipe, error) { return Load("default") }
 func (r *Recipe) WithTypes(types []string) (*Recipe, error) {
 	c := *r
 	c.Outputs.Types, c.Outputs.Extra = types, nil
+	c.Outputs.Optional = slices.DeleteFunc(slices.Clone(r.Outputs.Optional), func(o string) bool {
+		return !slices.ContainsFunc(c.Wanted(), func(w Extra) bool { return w.Label == o })
+	})
 	return &c, c.check()
 }
 

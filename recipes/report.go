@@ -39,6 +39,7 @@ type Report struct {
 	Baseline    *Quality        `json:"baseline,omitempty"` // of the source checkpoint
 	Outputs     []Output        `json:"outputs"`
 	Measured    string          `json:"measured,omitempty"` // what the quality figures were measured on
+	Release     *verify.Release `json:"release,omitempty"`  // the verdict on all outputs together; its files are the outputs' verify
 	Written     int64           `json:"written_bytes"`      // by the latest run
 	File        string          `json:"-"`                  // the report's own name below the output directory
 
@@ -128,12 +129,25 @@ func (r *Report) put(o Output) {
 // Held lists the outputs that may not be published.
 func (r *Report) Held() []string {
 	var held []string
-	for _, o := range r.Outputs {
-		if o.Verdict == string(verify.Fail) {
-			held = append(held, o.Label)
+	if r.Release != nil {
+		for _, h := range r.Release.Held {
+			held = append(held, h.Label)
 		}
 	}
 	return held
+}
+
+// Failed lists the held outputs that fail the run: all but the optional ones.
+func (r *Report) Failed() []string {
+	var failed []string
+	if r.Release != nil && r.Release.Status == verify.Fail {
+		for _, h := range r.Release.Held {
+			if !h.Optional {
+				failed = append(failed, h.Label)
+			}
+		}
+	}
+	return failed
 }
 
 // fingerprint records the checkpoint's files. Small ones are hashed, weights are told apart by size and time.
@@ -227,7 +241,7 @@ func (j *job) restore() error {
 		return fmt.Errorf("recipes: %s: not a report of an earlier run: %w", filepath.Base(j.reportName()), err)
 	}
 	if old.Key == key && !j.o.Force {
-		j.report.Outputs, j.report.Baseline, j.report.Measured = old.Outputs, old.Baseline, old.Measured
+		j.report.Outputs, j.report.Baseline, j.report.Measured, j.report.Release = old.Outputs, old.Baseline, old.Measured, old.Release
 	}
 	return nil
 }

@@ -3,7 +3,9 @@ package recipes
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/moeconv/moeconv/gguf"
@@ -13,35 +15,139 @@ import (
 	"github.com/moeconv/moeconv/verify/probe"
 )
 
-// verify holds every output that has no verdict yet against the checkpoint. The source runs once for all of them.
+// verify holds the outputs against the checkpoint and against each other, as one set: the checks of those that have a
+// verdict of an earlier run are not made again.
 func (j *job) verify(ctx context.Context) error {
-	if j.verified() {
+	if j.verified() && exists(j.pageName(".html")) && exists(j.pageName(".md")) {
 		j.report.stage("verify", "every output was verified by an earlier run")
 		return j.done()
 	}
+	set, err := j.set()
+	if err != nil {
+		return err
+	}
+	progress, done := j.o.Observer.Track("verify", false)
+	defer done()
+	set.Progress = func(_, _ string, n, total int64) { progress(n, total) }
+	set.Done = func(rep *verify.Report) error {
+		o := j.report.output(rep.Label)
+		o.Verify, o.Verdict, o.Quality = rep, string(rep.Status), quality(rep)
+		j.changed = true
+		return j.save()
+	}
+	rel, err := set.Run(ctx)
+	if err != nil {
+		return err
+	}
+	return j.judged(rel)
+}
+
+// judged keeps the verdict on the set: the comparison with its siblings may have changed a file's.
+func (j *job) judged(rel *verify.Release) error {
+	for _, f := range rel.Files {
+		o := j.report.output(f.Label)
+		o.Verify, o.Verdict = f, string(f.Status)
+	}
+	if b := rel.Baseline; b != nil {
+		j.report.Baseline = &Quality{Perplexity: b.PPL, Error: b.Error, Tokens: b.Scored, Top1: 1}
+		j.report.Measured = j.r.Verify.describe()
+	}
+	if _, err := rel.WritePages(j.pageName("")); err != nil {
+		return err
+	}
+	release := *rel
+	release.Files = nil // outputs have them
+	j.report.Release, j.changed = &release, true
+	j.report.stage("verify", rel.Verdict)
+	return j.done()
+}
+
+// set is the outputs as a release to verify.
+func (j *job) set() (*verify.Set, error) {
 	text, err := j.r.Verify.text(j.r)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	base, closeBase, err := j.baseline(ctx, text)
+	checks, err := j.r.Verify.checks()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer closeBase()
+	set := &verify.Set{Name: j.name, Source: j.provenance(), Checks: checks, Bounds: j.r.thresholds, HoldRelease: j.r.Verify.OnFailure == verify.HoldRelease,
+		Private: []string{j.o.Out, j.o.Model, j.r.Source.Path},
+		Subject: verify.Subject{Text: text, Context: j.r.Verify.Context, Chunks: j.r.Verify.Chunks, Runtime: runtime.Options{Threads: j.o.Threads}}}
+	if j.r.Verify.Reference == "source" {
+		set.Subject.Reference = j.source
+	}
 	for i := range j.report.Outputs {
-		o := &j.report.Outputs[i]
-		if o.Verdict != "" {
-			continue
+		set.Members = append(set.Members, j.member(&j.report.Outputs[i]))
+	}
+	return set, nil
+}
+
+// member is an output as a file to verify.
+func (j *job) member(o *Output) verify.Member {
+	m := verify.Member{Label: o.Label, Scheme: o.Scheme, Optional: slices.Contains(j.r.Outputs.Optional, o.Label),
+		Open: func() (gguf.Source, error) { return gguf.Open(filepath.Join(j.o.Out, o.Files[0].Path)) }}
+	for _, f := range o.Files {
+		m.Parts = append(m.Parts, verify.Part{Name: f.Path, Bytes: f.Bytes, SHA256: f.SHA256})
+	}
+	if o.Verdict != "" {
+		m.Known = o.Verify
+	}
+	return m
+}
+
+// checks are the standard ones and the recipe's probes.
+func (v *Verify) checks() ([]verify.Check, error) {
+	checks := verify.Standard()
+	for _, p := range v.Probes {
+		made, err := probe.New(probe.Spec{Name: p.Name, Prompt: p.Prompt, MaxTokens: p.MaxTokens,
+			Language: p.Language, Contains: p.Contains, Agreement: p.Agreement})
+		if err != nil {
+			return nil, err
 		}
-		if err := j.verifyOutput(ctx, o, text, base); err != nil {
-			return fmt.Errorf("verify %s: %w", o.Label, err)
-		}
-		if err := j.save(); err != nil {
-			return err
+		checks = append(checks, made.Check())
+	}
+	return checks, nil
+}
+
+// provenance says where the files come from, without a path of this machine.
+func (j *job) provenance() verify.Provenance {
+	r := j.report
+	p := verify.Provenance{Repo: r.Source.Repo, Revision: r.Source.Revision, Arch: r.Arch, Coverage: verify.None(),
+		Reference: j.o.Tool.Reference, Tool: strings.TrimSpace("moeconv " + j.o.Tool.Version + " " + j.o.Tool.Commit)}
+	p.Licence, _ = gguf.Value[string](j.source.Metadata(), "general.license")
+	if j.r.Verify.Text != "" {
+		p.Text = j.r.Verify.describe()
+	}
+	if p.Repo == "" && r.Source.Embedded != "" {
+		p.Repo = r.Source.Embedded + " (embedded)"
+	}
+	for _, f := range r.Fixes {
+		if f.Changed {
+			p.Fixes = append(p.Fixes, fmt.Sprintf("%s: %s = %s", f.Name, f.Key, f.After))
 		}
 	}
-	j.report.stage("verify", j.verdictNote())
-	return j.done()
+	if r.AsReference {
+		for _, d := range r.Defects {
+			p.Defects = append(p.Defects, d.Key+": "+d.What)
+		}
+	}
+	if name := j.r.Imatrix.File; name != "" {
+		p.Imatrix = filepath.Base(name)
+		if share, holes, err := ImatrixCoverage(j.r.path(name)); err == nil { // it was opened before: the older form has no counts
+			p.Coverage, p.Holes = share, holes
+		}
+	}
+	return p
+}
+
+// pageName is the report's page beside the outputs.
+func (j *job) pageName(ext string) string { return filepath.Join(j.o.Out, j.name+".report"+ext) }
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
 
 // done keeps the report of a run that wrote or verified something; a run that found nothing to do writes nothing.
@@ -59,21 +165,7 @@ func (j *job) verified() bool {
 			return false
 		}
 	}
-	return true
-}
-
-func (j *job) verdictNote() string {
-	n := map[string]int{}
-	for _, o := range j.report.Outputs {
-		n[o.Verdict]++
-	}
-	var parts []string
-	for _, s := range []verify.Status{verify.Pass, verify.Warn, verify.Fail} {
-		if n[string(s)] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n[string(s)], s))
-		}
-	}
-	return strings.Join(parts, ", ")
+	return j.report.Release != nil
 }
 
 // text is what the quality figures are measured on; empty where the recipe names none.
@@ -116,31 +208,6 @@ func (e *notRunnableError) Hint() string {
 	return "--until quantize writes them without this proof; `moeconv verify FILE --source DIR` then makes the checks that need no run"
 }
 
-// baseline runs the checkpoint over the text, with activations as they are.
-func (j *job) baseline(ctx context.Context, text string) (*verify.Baseline, func(), error) {
-	nothing := func() {}
-	if text == "" || j.r.Verify.Reference == "none" {
-		return nil, nothing, nil
-	}
-	m, err := runtime.Load(j.source, runtime.Options{Threads: j.o.Threads, Activations: runtime.ActivationsF32, KV: gguf.F32})
-	if err != nil {
-		return nil, nothing, fmt.Errorf("the checkpoint itself: %w", err)
-	}
-	progress, done := j.o.Observer.Track("run the source", false)
-	defer done()
-	opts := verify.PerplexityOptions{Context: j.r.Verify.Context, Chunks: j.r.Verify.Chunks, Progress: progress}
-	base, err := verify.NewBaseline(ctx, m, text, opts, 0)
-	if err != nil {
-		m.Close()
-		return nil, nothing, err
-	}
-	if p, ok := base.Perplexity(); ok {
-		j.report.Baseline = &Quality{Perplexity: p.PPL, Error: p.Error, Tokens: p.Scored, Top1: 1}
-	}
-	j.report.Measured = j.r.Verify.describe()
-	return base, func() { m.Close() }, nil
-}
-
 // describe says on what the figures were measured.
 func (v *Verify) describe() string {
 	what := strings.TrimPrefix(v.Text, "embedded:")
@@ -148,39 +215,6 @@ func (v *Verify) describe() string {
 		return fmt.Sprintf("all of %s in chunks of %d tokens", filepath.Base(what), v.Context)
 	}
 	return fmt.Sprintf("the first %d chunks of %d tokens of %s", v.Chunks, v.Context, filepath.Base(what))
-}
-
-func (j *job) verifyOutput(ctx context.Context, o *Output, text string, base *verify.Baseline) error {
-	f, err := gguf.Open(filepath.Join(j.o.Out, o.Files[0].Path))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	s := &verify.Subject{Name: o.Name(), Scheme: o.Scheme, Source: f, Text: text, Baseline: base,
-		Context: j.r.Verify.Context, Chunks: j.r.Verify.Chunks, Thresholds: j.r.thresholds(o.Scheme),
-		Runtime: runtime.Options{Threads: j.o.Threads}}
-	if j.r.Verify.Reference == "source" {
-		s.Reference = j.source
-	}
-	checks := verify.Standard()
-	for _, p := range j.r.Verify.Probes {
-		made, err := probe.New(probe.Spec{Name: p.Name, Prompt: p.Prompt, MaxTokens: p.MaxTokens,
-			Language: p.Language, Contains: p.Contains, Agreement: p.Agreement})
-		if err != nil {
-			return err
-		}
-		checks = append(checks, made.Check())
-	}
-	progress, done := j.o.Observer.Track("verify "+o.Label, false)
-	defer done()
-	s.Progress = func(_ string, n, total int64) { progress(n, total) }
-	rep, err := verify.Run(ctx, s, checks)
-	if err != nil {
-		return err
-	}
-	o.Verify, o.Verdict, o.Quality = rep, string(rep.Status), quality(rep)
-	j.changed = true
-	return nil
 }
 
 // thresholds are the recipe's bounds for a scheme; what it leaves out takes the defaults.

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/moeconv/moeconv/gguf"
@@ -135,6 +136,8 @@ func Run(ctx context.Context, s *Subject, checks []Check) (*Report, error) {
 // yardsticks are the checks that hold a file against its source; without one of them nothing is proven.
 var yardsticks = []string{"fidelity", "kld"}
 
+const unproven = "nothing compared the file with its source: perplexity and probes alone do not prove a file"
+
 // judge lowers the verdict of a report in which nothing compared the file with its source.
 func (r *Report) judge() {
 	for _, name := range yardsticks {
@@ -143,7 +146,9 @@ func (r *Report) judge() {
 		}
 	}
 	r.Status = Worse(r.Status, Warn)
-	r.Notes = append(r.Notes, "nothing compared the file with its source: perplexity and probes alone do not prove a file")
+	if !slices.Contains(r.Notes, unproven) {
+		r.Notes = append(r.Notes, unproven)
+	}
 }
 
 // close frees what the checks loaded.

@@ -22,6 +22,7 @@ import (
 
 // quality is a row of the table beside the tiny model: llama-perplexity over valid.txt in chunks of 512.
 type quality struct {
+	Bytes    int64   `json:"bytes"` // of the file
 	PPL      float64 `json:"ppl"`
 	PPLError float64 `json:"ppl_err"`
 	Ratio    float64 `json:"ppl_ratio"`

@@ -3,6 +3,7 @@ package verify
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -18,19 +19,20 @@ const (
 
 // Release is the verdict on a set of files.
 type Release struct {
-	Name      string      `json:"name"`
-	Verdict   string      `json:"verdict"` // in one line
-	Status    Status      `json:"status"`  // fail: a file that is not optional is held
-	Ready     []string    `json:"ready"`   // labels of files that may be published
-	Held      []Held      `json:"held"`
-	OnFailure string      `json:"on_failure"`        // hold-file or hold-release
-	Publish   string      `json:"publish,omitempty"` // the command that publishes what is ready; empty: nothing is
-	Source    Provenance  `json:"source"`
-	Unchecked []Unchecked `json:"not_checked"`
-	Methods   []Method    `json:"methods"`
-	Aside     []Aside     `json:"aside,omitempty"`
-	Templates []Template  `json:"templates,omitempty"` // chat templates, where there is more than one
-	Files     []*Report   `json:"files,omitempty"`
+	Name      string            `json:"name"`
+	Verdict   string            `json:"verdict"` // in one line
+	Status    Status            `json:"status"`  // fail: a file that is not optional is held
+	Ready     []string          `json:"ready"`   // labels of files that may be published
+	Held      []Held            `json:"held"`
+	OnFailure string            `json:"on_failure"`        // hold-file or hold-release
+	Publish   string            `json:"publish,omitempty"` // the command that publishes what is ready; empty: nothing is
+	Source    Provenance        `json:"source"`
+	Baseline  *PerplexityResult `json:"baseline,omitempty"` // the source's own; nil where it was not run
+	Unchecked []Unchecked       `json:"not_checked"`
+	Methods   []Method          `json:"methods"`
+	Aside     []Aside           `json:"aside,omitempty"`
+	Templates []Template        `json:"templates,omitempty"` // chat templates, where there is more than one
+	Files     []*Report         `json:"files,omitempty"`
 }
 
 // Held is a file that may not be published, and why.
@@ -44,19 +46,18 @@ type Held struct {
 
 // Provenance says where the files come from. Empty fields are not known.
 type Provenance struct {
-	Repo        string   `json:"repo,omitempty"`
-	Revision    string   `json:"revision,omitempty"`
-	Arch        string   `json:"architecture,omitempty"`
-	Licence     string   `json:"license,omitempty"`
-	Fixes       []string `json:"fixes,omitempty"`             // what differs from the reference's conversion on purpose
-	Defects     []string `json:"reference_defects,omitempty"` // of the conversion, reproduced
-	Imatrix     string   `json:"imatrix,omitempty"`
-	Coverage    Number   `json:"imatrix_coverage"` // share of the routed experts that the matrix saw; null: not known
-	Holes       []string `json:"imatrix_holes,omitempty"`
-	Reference   string   `json:"reference,omitempty"` // the implementation whose bytes these are
-	Tool        string   `json:"tool,omitempty"`
-	Text        string   `json:"text,omitempty"` // what figures were measured on
-	Description string   `json:"description,omitempty"`
+	Repo      string   `json:"repo,omitempty"`
+	Revision  string   `json:"revision,omitempty"`
+	Arch      string   `json:"architecture,omitempty"`
+	Licence   string   `json:"license,omitempty"`
+	Fixes     []string `json:"fixes,omitempty"`             // what differs from the reference's conversion on purpose
+	Defects   []string `json:"reference_defects,omitempty"` // of the conversion, reproduced
+	Imatrix   string   `json:"imatrix,omitempty"`
+	Coverage  Number   `json:"imatrix_coverage"` // share of the routed experts that the matrix saw; null: not known
+	Holes     []string `json:"imatrix_holes,omitempty"`
+	Reference string   `json:"reference,omitempty"` // the implementation whose bytes these are
+	Tool      string   `json:"tool,omitempty"`
+	Text      string   `json:"text,omitempty"` // what figures were measured on
 }
 
 // Unchecked is what the report says nothing of.
@@ -208,11 +209,29 @@ func (r *Release) publishCommand() string {
 		if !slices.Contains(r.Ready, f.Label) {
 			continue
 		}
+		if dir := r.folder(f); dir != "" {
+			args = append(args, "--include", quoteArg(dir+"/*"))
+			continue
+		}
 		for _, p := range f.Files {
 			args = append(args, "--include", quoteArg(p.Name))
 		}
 	}
 	return strings.Join(args, " ")
+}
+
+// folder is the folder that holds the parts of one file and nothing else of the release; empty where there is none.
+func (r *Release) folder(f *Report) string {
+	dir := path.Dir(f.Name)
+	if len(f.Files) < 2 || dir == "." {
+		return ""
+	}
+	for _, o := range r.Files {
+		if o != f && path.Dir(o.Name) == dir {
+			return ""
+		}
+	}
+	return dir
 }
 
 // quoteArg is an argument as a shell reads it.

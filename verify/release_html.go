@@ -13,7 +13,9 @@ import (
 //go:embed release.html.tmpl
 var pageSource string
 
-var page = sync.OnceValue(func() *template.Template { return template.Must(template.New("release").Parse(pageSource)) })
+var page = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("release").Funcs(template.FuncMap{"sign": sign}).Parse(pageSource))
+})
 
 // Bounds of what the page repeats of the JSON: it stays below 5 MB for 21 files of a model with 94 x 128 experts.
 const (
@@ -61,6 +63,22 @@ type pageCell struct {
 	Problems          []string
 }
 
+// sign is an outcome in one character.
+func sign(status string) string {
+	switch Status(status) {
+	case Pass:
+		return "✓"
+	case Warn:
+		return "!"
+	case Fail:
+		return "✗"
+	}
+	return "–"
+}
+
+// Sign is the outcome in one character.
+func (c pageCell) Sign() string { return sign(c.Text) }
+
 // checkNames are the columns: every check of any file, in their order.
 func (r *Release) checkNames() []string {
 	var out []string
@@ -78,7 +96,7 @@ func (v *pageView) row(f *Report) pageRow {
 	c := f.cells()
 	row := pageRow{Report: f, GB: c[2], Interval: c[6], SameTop: c[7], Ratio: c[8], Ends: c[9], Hash: c[11]}
 	for _, name := range v.Checks {
-		cell := pageCell{Name: name, Text: "–", Class: "na", Title: name + ": not run"}
+		cell := pageCell{Name: name, Text: string(NotApplicable), Class: "na", Title: name + ": not run"}
 		if r, ok := f.Check(name); ok {
 			cell = cellOf(r)
 		}

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -75,7 +76,7 @@ func (r *Release) textScope(s *Subject) string {
 			if n == 0 {
 				n = DefaultContext
 			}
-			return strings.TrimSpace(fmt.Sprintf("%d tokens scored in %d chunks of %d %s", q.Scored, q.Chunks, n, r.Source.Text))
+			return strings.TrimSpace(fmt.Sprintf("%d tokens scored in %d chunks of %d: %s", q.Scored, q.Chunks, n, cmp.Or(r.Source.Text, "the text")))
 		}
 	}
 	return onText

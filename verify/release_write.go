@@ -15,37 +15,46 @@ func (r *Release) WriteReports(stem string, doc any) ([]string, error) {
 	if err := os.MkdirAll(filepath.Dir(stem), 0o777); err != nil {
 		return nil, fmt.Errorf("verify: report: %w", err)
 	}
-	var names []string
+	first, err := writeReport(stem+".json", func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", " ")
+		return enc.Encode(doc)
+	})
+	if err != nil {
+		return nil, err
+	}
+	pages, err := r.WritePages(stem)
+	return append([]string{first}, pages...), err
+}
+
+// WritePages is WriteReports without the JSON.
+func (r *Release) WritePages(stem string) (names []string, err error) {
 	for _, f := range []struct {
 		ext   string
 		write func(io.Writer) error
-	}{
-		{".json", func(w io.Writer) error {
-			enc := json.NewEncoder(w)
-			enc.SetEscapeHTML(false)
-			enc.SetIndent("", " ")
-			return enc.Encode(doc)
-		}},
-		{".md", r.Markdown},
-		{".html", r.HTML},
-	} {
-		var b bytes.Buffer
-		if err := f.write(&b); err != nil {
-			return names, fmt.Errorf("verify: report: %w", err)
+	}{{".md", r.Markdown}, {".html", r.HTML}} {
+		name, err := writeReport(stem+f.ext, f.write)
+		if err != nil {
+			return names, err
 		}
-		if err := replaceFile(stem+f.ext, b.Bytes()); err != nil {
-			return names, fmt.Errorf("verify: report: %w", err)
-		}
-		names = append(names, stem+f.ext)
+		names = append(names, name)
 	}
 	return names, nil
 }
 
-// replaceFile gives name its new content in one step, so that a crash leaves the old or the new one.
-func replaceFile(name string, data []byte) error {
-	part := name + ".part"
-	if err := os.WriteFile(part, data, 0o666); err != nil {
-		return err
+// writeReport gives name its new content in one step, so that a crash leaves the old or the new one.
+func writeReport(name string, write func(io.Writer) error) (string, error) {
+	var b bytes.Buffer
+	err := write(&b)
+	if err == nil {
+		err = os.WriteFile(name+".part", b.Bytes(), 0o666)
 	}
-	return os.Rename(part, name)
+	if err == nil {
+		err = os.Rename(name+".part", name)
+	}
+	if err != nil {
+		return "", fmt.Errorf("verify: report: %w", err)
+	}
+	return name, nil
 }

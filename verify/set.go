@@ -15,6 +15,7 @@ import (
 type Set struct {
 	Name    string
 	Members []Member
+	Source  Provenance
 	Subject Subject // what the files share: Reference, Text, Context, Chunks, Baseline, Runtime, Workers; its Source is not used
 
 	Bounds      func(scheme string) Thresholds // laid over the defaults of a member's scheme; nil: none
@@ -49,7 +50,7 @@ type Part struct {
 func (s *Set) Run(ctx context.Context) (*Release, error) {
 	common := &shared{}
 	defer common.close()
-	rel := &Release{Name: s.Name, OnFailure: HoldFile}
+	rel := &Release{Name: s.Name, OnFailure: HoldFile, Source: s.Source}
 	if s.HoldRelease {
 		rel.OnFailure = HoldRelease
 	}
@@ -63,6 +64,9 @@ func (s *Set) Run(ctx context.Context) (*Release, error) {
 		rel.Files, prints = append(rel.Files, rep), append(prints, print)
 		if print.keys != nil {
 			rel.template(m.Label, print.template)
+		}
+		if rep.Measured != nil && rep.Measured.Divergence != nil {
+			rel.Baseline = &rep.Measured.Divergence.BasePPL
 		}
 		if m.Known == nil && s.Done != nil {
 			if err := s.Done(rep); err != nil {
@@ -223,7 +227,7 @@ func (r *Report) add(name string, c Result) {
 
 // rejudge is the status by all checks.
 func (r *Report) rejudge() {
-	r.Status, r.Notes = Pass, nil
+	r.Status = Pass
 	for _, c := range r.Checks {
 		r.Status = Worse(r.Status, c.Status)
 	}
@@ -234,7 +238,7 @@ func (r *Report) rejudge() {
 func (r *Report) failing() string {
 	for _, c := range r.Checks {
 		if c.Status == Fail {
-			return fmt.Sprintf("%s: %s", c.Name, shorten(c.Detail, 160))
+			return fmt.Sprintf("%s: %s", c.Name, shorten(c.Detail, 120))
 		}
 	}
 	return ""

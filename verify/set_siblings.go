@@ -156,50 +156,61 @@ func alike(i int, files []*Report, prints []fingerprint, source fingerprint) Res
 	return r
 }
 
-// dominance asks whether a smaller file of the set, one of those that are sound, is closer to the source. The mark goes by the means; it is a warning where
-// the difference is certain, and a failure where the file is besides beyond the band of its scheme.
+// dominance asks whether a smaller file of the set, one of those that are sound, is closer to the source, by more than the
+// error of the difference. Such a file is marked and warned of; it fails where it is besides beyond the band of its scheme.
 func dominance(r *Report, sound []*Report) Result {
 	r.DominatedBy = nil
 	if r.Quality == nil || !r.Quality.MeanKLD.Valid() {
 		return NewResult(NotApplicable, "no KL divergence to compare")
 	}
-	var by []*Report
+	var by, perhaps []*Report
+	most := math.Inf(-1)
 	for _, f := range sound {
-		if f != r && f.Bytes < r.Bytes && f.Quality != nil && f.Quality.MeanKLD < r.Quality.MeanKLD {
-			by = append(by, f)
+		if f == r || f.Bytes >= r.Bytes || f.Quality == nil || !(f.Quality.MeanKLD < r.Quality.MeanKLD) {
+			continue
 		}
+		d, e := apart(r.Quality, f.Quality)
+		if d > sure*e {
+			by = append(by, f)
+		} else {
+			perhaps = append(perhaps, f)
+		}
+		most = max(most, min(d/max(e, 1e-300), 1e6))
 	}
 	slices.SortFunc(by, func(a, b *Report) int {
 		return cmp.Or(cmp.Compare(a.Quality.MeanKLD, b.Quality.MeanKLD), cmp.Compare(a.Bytes, b.Bytes))
 	})
-	if len(by) == 0 {
-		return NewResult(Pass, "no smaller file of the release is closer to the source")
-	}
-	certain := math.Inf(-1)
-	for _, f := range by {
-		r.DominatedBy = append(r.DominatedBy, f.Label)
-		if d, e := apart(r.Quality, f.Quality); d > 0 && e >= 0 {
-			certain = max(certain, d/max(e, 1e-300))
-		}
-	}
-	best := by[0]
-	d, e := apart(r.Quality, best.Quality)
-	c := Resultf(Pass, "%s is %d bytes smaller and %.2g ± %.1g nats closer to the source", best.Label, r.Bytes-best.Bytes, d, e)
-	if n := len(by); n > 1 {
-		c.Detail += fmt.Sprintf("; so are %s", strings.Join(r.DominatedBy[1:], ", "))
-	}
-	c.Figure, c.Threshold = Number(min(certain, 1e6)), sure
-	kld, _ := r.Check("kld")
-	switch {
-	case !(certain > sure):
-		c.Detail += "; the difference is not certain"
+	c := NewResult(Pass, "no smaller file of the release is closer to the source")
+	c.Figure, c.Threshold = Number(most), sure
+	switch kld, _ := r.Check("kld"); {
+	case len(by) == 0 && len(perhaps) > 0:
+		c.Detail = fmt.Sprintf("%s is smaller and by its mean closer to the source, within the error", perhaps[0].Label)
+	case len(by) == 0:
 	case kld.Status == Warn || kld.Status == Fail:
 		c.Status = Fail
-		c.Detail += "; and the file is beyond the band of its scheme"
+		c.Detail = dominators(r, by) + "; and the file is beyond the band of its scheme"
 	default:
 		c.Status = Warn
+		c.Detail = dominators(r, by)
 	}
 	return c
+}
+
+// dominators marks the file, and says by what it is dominated.
+func dominators(r *Report, by []*Report) string {
+	for _, f := range by {
+		r.DominatedBy = append(r.DominatedBy, f.Label)
+	}
+	d, e := apart(r.Quality, by[0].Quality)
+	s := fmt.Sprintf("%s is %d bytes smaller and %.2g ± %.1g nats closer to the source", by[0].Label, r.Bytes-by[0].Bytes, d, e)
+	switch rest := r.DominatedBy[1:]; len(rest) {
+	case 0:
+		return s
+	case 1:
+		return s + "; so is " + rest[0]
+	default:
+		return s + "; so are " + strings.Join(rest, ", ")
+	}
 }
 
 // apart is the difference of two mean KL divergences and its standard error: by pairs of chunks where both files were

@@ -115,8 +115,8 @@ func (a *app) release(cmd *cobra.Command, r *recipes.Recipe, o recipes.Options) 
 	if err := a.emit(doc, func(w io.Writer) error { return printRelease(w, report, o.Out) }); err != nil {
 		return err
 	}
-	if len(doc.Held) > 0 {
-		return checkError{"held back: " + strings.Join(doc.Held, ", ")}
+	if failed := report.Failed(); len(failed) > 0 {
+		return checkError{"held back: " + strings.Join(failed, ", ")}
 	}
 	return nil
 }

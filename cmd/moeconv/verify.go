@@ -88,14 +88,17 @@ func (v *verifyFlags) run(cmd *cobra.Command, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	var origin verify.Provenance
+	set.Source = verify.Provenance{Text: baseName(v.text), Tool: toolName(), Reference: referenceCommit}
 	if source != nil {
 		defer source.Close()
 		set.Name = cmp.Or(set.Name, sourceName(source))
-		origin.Arch, _ = source.Metadata().Architecture()
-		origin.Licence, _ = gguf.Value[string](source.Metadata(), "general.license")
+		set.Source.Arch, _ = source.Metadata().Architecture()
+		set.Source.Licence, _ = gguf.Value[string](source.Metadata(), "general.license")
 	}
 	set.Name = cmp.Or(set.Name, found.Members[0].Label)
+	if err := matrixOf(args[0], found.Aside, &set.Source); err != nil {
+		return err
+	}
 	progress, done := a.track("verify", false)
 	defer done()
 	set.Progress = func(_, _ string, n, total int64) { progress(n, total) }
@@ -104,12 +107,7 @@ func (v *verifyFlags) run(cmd *cobra.Command, a *app, args []string) error {
 		return err
 	}
 	done()
-	origin.Text, origin.Tool, origin.Reference = baseName(v.text), toolName(), referenceCommit
-	if err := matrixOf(args[0], found.Aside, &origin); err != nil {
-		return err
-	}
-	rel.Source, rel.Aside = origin, found.Aside
-	rel.Judge()
+	rel.Aside = found.Aside
 	return v.emit(a, rel)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/moeconv/moeconv/convert/family"
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/quantize"
+	"github.com/moeconv/moeconv/recipes/hub"
 	"github.com/moeconv/moeconv/verify"
 )
 
@@ -41,7 +42,7 @@ func (r *Recipe) check() error {
 	if r.Verify.Context == 0 {
 		r.Verify.Context = defaultContext
 	}
-	for _, step := range []func() error{r.checkName, r.checkOutputs, r.checkVerify, r.checkFixes, r.checkMetadata, r.checkCard} {
+	for _, step := range []func() error{r.checkName, r.checkOutputs, r.checkVerify, r.checkFixes, r.checkMetadata, r.checkCard, r.checkPublish} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -154,6 +155,22 @@ func (r *Recipe) checkVerify() error {
 		}
 		if p.Language != "" && p.Language != "go" {
 			return &gguf.UnsupportedError{Msg: fmt.Sprintf("recipes: %s: probe %s: language %q is not known", r.origin, p.Name, p.Language)}
+		}
+	}
+	return nil
+}
+
+func (r *Recipe) checkPublish() error {
+	t := r.Publish
+	if _, ok := hub.ParseRepo(strings.ReplaceAll(t.Repo, "{name}", "name")); t.Repo != "" && !ok {
+		return r.errorf("key publish.repo: %q is not OWNER/NAME", t.Repo)
+	}
+	for _, k := range []struct {
+		key, value string
+		known      []string
+	}{{"visibility", t.Visibility, []string{"public", "private"}}, {"commit", t.Commit, []string{"per-type"}}, {"on_failure", t.OnFailure, []string{"hold-file", "hold-release"}}} {
+		if k.value != "" && !slices.Contains(k.known, k.value) {
+			return r.errorf("key publish.%s: %q; this version knows %s", k.key, k.value, strings.Join(k.known, ", "))
 		}
 	}
 	return nil

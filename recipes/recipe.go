@@ -1,6 +1,6 @@
 // Package recipes holds the recipe format, the embedded recipes and the runner
 // that carries a checkpoint through every stage: source check, convert, tag,
-// quantize, verify.
+// quantize, verify, and publish where that is asked for.
 //
 // A recipe is strict YAML: an unknown key is an error, and a key of the format
 // that this version does not act on is refused by name, so that nothing a
@@ -44,6 +44,7 @@ type Recipe struct {
 	Outputs  Outputs                   `yaml:"outputs"`
 	Verify   Verify                    `yaml:"verify"`
 	Card     Card                      `yaml:"card"`
+	Publish  Target                    `yaml:"publish" json:",omitzero"`
 	origin   string                    // file or embedded name, for messages and relative paths
 }
 
@@ -101,6 +102,14 @@ type Verify struct {
 	Bands     map[string]Band `yaml:"bands"`      // per scheme; the default bands otherwise
 }
 
+// Target says where the files go; it is acted on when publishing is asked for.
+type Target struct {
+	Repo       string `yaml:"repo"`       // OWNER/NAME on the Hub; {name} is the recipe's
+	Visibility string `yaml:"visibility"` // of a repository that is created: public (default) or private
+	Commit     string `yaml:"commit"`     // per-type: one commit a type, the card last
+	OnFailure  string `yaml:"on_failure"` // hold-file (default): the others go; hold-release: none does
+}
+
 // Band bounds the figures of one scheme; zero: no bound.
 type Band struct {
 	KLDWarn  float64 `yaml:"kld_warn"`
@@ -120,7 +129,7 @@ type Probe struct {
 }
 
 // laterKeys are keys of the format that this version does not act on yet.
-var laterKeys = []string{"files", "bench", "disk", "publish"}
+var laterKeys = []string{"files", "bench", "disk"}
 
 // Names lists the embedded recipes.
 func Names() []string {

@@ -38,10 +38,11 @@ type Report struct {
 	Stages      []Stage         `json:"stages"`
 	Baseline    *Quality        `json:"baseline,omitempty"` // of the source checkpoint
 	Outputs     []Output        `json:"outputs"`
-	Measured    string          `json:"measured,omitempty"` // what the quality figures were measured on
-	Release     *verify.Release `json:"release,omitempty"`  // the verdict on all outputs together; its files are the outputs' verify
-	Written     int64           `json:"written_bytes"`      // by the latest run
-	File        string          `json:"-"`                  // the report's own name below the output directory
+	Measured    string          `json:"measured,omitempty"`  // what the quality figures were measured on
+	Release     *verify.Release `json:"release,omitempty"`   // the verdict on all outputs together; its files are the outputs' verify
+	Written     int64           `json:"written_bytes"`       // by the latest run
+	Published   *Publication    `json:"published,omitempty"` // by the latest run; not kept
+	File        string          `json:"-"`                   // the report's own name below the output directory
 
 	started time.Time
 }
@@ -247,13 +248,15 @@ func (j *job) restore() error {
 }
 
 func (j *job) key() (string, error) {
+	r := *j.r
+	r.Publish = Target{} // changes no file
 	doc, err := json.Marshal(struct {
 		Format      int
 		Recipe      Recipe
 		Inputs      []Input
 		AsReference bool
 		Pre         string
-	}{runFormat, *j.r, j.report.Inputs, j.o.AsReference, j.o.Pre})
+	}{runFormat, r, j.report.Inputs, j.o.AsReference, j.o.Pre})
 	if err != nil {
 		return "", err
 	}

@@ -14,13 +14,14 @@ import (
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/gguf/expert"
 	"github.com/moeconv/moeconv/quantize/imatrix"
+	"github.com/moeconv/moeconv/recipes/hub"
 	"github.com/moeconv/moeconv/testdata"
 	"github.com/moeconv/moeconv/verify/card"
 	"github.com/moeconv/moeconv/verify/evidence"
 )
 
 // Stages are the stages of a run, in order.
-var Stages = []string{"source", "convert", "tag", "quantize", "verify", "evidence", "card"}
+var Stages = []string{"source", "convert", "tag", "quantize", "verify", "evidence", "card", "publish"}
 
 // Options of Run that are not the recipe's.
 type Options struct {
@@ -29,7 +30,8 @@ type Options struct {
 	AsReference bool   // reproduce the reference's defects: no fixes
 	UpdateLock  bool   // take the checkpoint as it is, whatever the lock file says
 	Force       bool   // write everything anew, replacing what is there
-	Until       string // the last stage to run; empty: all
+	Until       string // the last stage to run; empty: all but publish
+	Hub         *hub.Client
 	Threads     int
 	Memory      int64 // bytes of rows in flight
 	Pre         string
@@ -56,15 +58,22 @@ type job struct {
 	im     *imatrix.Matrix
 	report *Report
 
-	changed bool // something was written or verified
-	covered bool // the importance matrix' holes have been told
+	commit  string // of the checkpoint that was downloaded
+	changed bool   // something was written or verified
+	covered bool   // the importance matrix' holes have been told
 }
 
 // Run carries the recipe's model through the stages and returns the report, also of a run whose gate held files
 // back. Finished outputs of an earlier, equal run are kept; Report.Written counts what this one wrote.
 func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
+	if o.Until == "" {
+		o.Until = "card"
+	}
 	j := &job{r: r, o: o}
-	if err := j.open(); err != nil {
+	if j.reaches("publish") && r.Publish.Repo == "" {
+		return nil, r.errorf("key publish.repo: the recipe does not say where to publish")
+	}
+	if err := j.open(ctx); err != nil {
 		return nil, err
 	}
 	defer j.plan.Close()
@@ -95,6 +104,9 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 		if err := j.document(ctx); err != nil {
 			return j.report, err
 		}
+	}
+	if j.reaches("publish") {
+		return j.report, j.publish(ctx)
 	}
 	return j.report, nil
 }
@@ -150,8 +162,8 @@ func (j *job) reaches(stage string) bool {
 	return false
 }
 
-// open finds the checkpoint and plans its conversion from headers alone.
-func (j *job) open() error {
+// open finds the checkpoint, downloads it where it is on the Hub, and plans its conversion from headers alone.
+func (j *job) open(ctx context.Context) error {
 	dir := j.o.Model
 	if dir == "" {
 		dir = j.r.Source.Path
@@ -173,7 +185,12 @@ func (j *job) open() error {
 	case j.r.Source.Embedded != "":
 		return j.r.errorf("key source.embedded: there is no checkpoint %q inside", j.r.Source.Embedded)
 	default:
-		return &needModelError{j.r.origin, j.r.Source.Repo}
+		if opts.Name, err = j.download(ctx); err != nil {
+			return err
+		}
+		if j.plan, err = convert.NewPlan(j.fsys, opts); err != nil {
+			return err
+		}
 	}
 	j.name = j.r.Name
 	if j.name == "" {
@@ -182,20 +199,13 @@ func (j *job) open() error {
 	return nil
 }
 
-// needModelError says that a recipe's checkpoint has to be on this machine.
-type needModelError struct{ origin, repo string }
-
-func (e *needModelError) Error() string {
-	return fmt.Sprintf("recipes: %s: the checkpoint %s is not here", e.origin, e.repo)
-}
-
-// Hint tells how to name it.
-func (e *needModelError) Hint() string { return "download it, then give its directory: --model DIR" }
-
 // prepare runs the stages that need headers only: source check, convert, tag.
 func (j *job) prepare() error {
 	j.report = &Report{Name: j.name, Recipe: j.r.origin, Arch: j.plan.Family.Arch, AsReference: j.o.AsReference,
 		Source: j.r.Source, started: time.Now()}
+	if j.commit != "" {
+		j.report.Source.Revision = j.commit
+	}
 	if f := j.r.Family; f != "auto" && f != j.plan.Family.Arch {
 		return j.r.errorf("key family: the recipe is for %s, the checkpoint is %s", f, j.plan.Family.Arch)
 	}

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/recipes"
 	"github.com/moeconv/moeconv/recipes/hub"
 	"github.com/moeconv/moeconv/runtime/server"
 )
@@ -57,6 +58,11 @@ func status(err error) int {
 		unavailable *hub.UnavailableError
 		offline     *hub.OfflineError
 		endpoint    *server.Error
+		unfit       *recipes.RefusedError
+		corrupt     *hub.CorruptError
+		conflict    *hub.ConflictError
+		busy        *hub.LockedError
+		nothing     *hub.NothingError
 	)
 	switch {
 	case err == nil:
@@ -65,13 +71,13 @@ func status(err error) int {
 		return exitInterrupted
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &check):
+	case errors.As(err, &check), errors.As(err, &unfit), errors.As(err, &corrupt):
 		return exitCheck
-	case errors.As(err, &unavailable), errors.As(err, &offline):
+	case errors.As(err, &unavailable), errors.As(err, &offline), errors.As(err, &conflict), errors.As(err, &busy):
 		return exitRetry
 	case errors.As(err, &endpoint) && (endpoint.Status == http.StatusTooManyRequests || endpoint.Status == http.StatusServiceUnavailable):
 		return exitRetry
-	case errors.As(err, &unsupported), errors.As(err, &refused):
+	case errors.As(err, &unsupported), errors.As(err, &refused), errors.As(err, &nothing):
 		return exitUnsupported
 	case errors.As(err, &space), errors.As(err, &locked), errors.Is(err, syscall.ENOSPC):
 		return exitRetry

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moeconv/moeconv/recipes"
+	"github.com/moeconv/moeconv/recipes/hub"
 )
 
 type releaseDoc struct {
@@ -27,15 +28,18 @@ func hf2ggufCmd(a *app) *cobra.Command {
 		o      recipes.Options
 		types  []string
 		memory string
+		upload bool
 	)
 	cmd := &cobra.Command{
-		Use:   "hf2gguf RECIPE or DIR",
+		Use:   "hf2gguf RECIPE or DIR or OWNER/NAME[@REV]",
 		Short: "Carry a checkpoint through every stage: convert, tag, quantize, verify",
 		Long: `hf2gguf runs a recipe (an embedded one by name, or a file) or, for a checkpoint
-directory, the default recipe: source check, convert, tag, quantize, verify. All files are
-written in one pass. A second run of a finished job writes nothing; one that was stopped
-goes on where it was. A file that fails its gate is named and the exit status is 3; the
-others stay publishable.`,
+directory or a repository on the HuggingFace Hub, the default recipe: source check,
+convert, tag, quantize, verify, and with --publish publish. A repository, also a recipe's,
+is downloaded first, as moeconv download does it, unless --model says where it lies. All
+files are written in one pass. A second run of a finished job writes nothing; one that was
+stopped goes on where it was. A file that fails its gate is named and the exit status is 3;
+the others stay publishable.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := findRecipe(args[0], &o)
@@ -49,6 +53,12 @@ others stay publishable.`,
 			}
 			if o.Until != "" && !slices.Contains(recipes.Stages, o.Until) {
 				return usageError{fmt.Errorf("--until %s: want one of %s", o.Until, strings.Join(recipes.Stages, ", "))}
+			}
+			if upload && o.Until != "" && o.Until != "publish" {
+				return usageError{fmt.Errorf("--publish and --until %s do not go together", o.Until)}
+			}
+			if upload {
+				o.Until = "publish"
 			}
 			if o.Memory, err = recipes.ParseSize(memory); err != nil {
 				return usageError{fmt.Errorf("--memory: %w", err)}
@@ -68,6 +78,7 @@ others stay publishable.`,
 	f.BoolVar(&o.Force, "force", false, "write everything anew, replacing existing outputs")
 	f.BoolVar(&o.UpdateLock, "update-lock", false, "take the checkpoint as it is now, whatever the recipe's lock file says")
 	f.StringVar(&o.Until, "until", "", "stop after this `STAGE`: "+strings.Join(recipes.Stages, ", "))
+	f.BoolVar(&upload, "publish", false, "publish what passed to the recipe's publish.repo; the same as --until publish")
 	f.IntVar(&o.Threads, "threads", 0, "number of threads (default: all cores)")
 	f.StringVar(&memory, "memory", "512MiB", "bound of the memory of rows in flight")
 	f.StringVar(&o.Pre, "pre", "", "`NAME` of the pre-tokenizer if it cannot be told")
@@ -81,8 +92,10 @@ func findRecipe(arg string, o *recipes.Options) (*recipes.Recipe, error) {
 	}
 	info, err := os.Stat(arg)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, withHint(fmt.Errorf("%s is no recipe and no directory", arg),
-			"embedded recipes: "+strings.Join(recipes.Names(), ", ")+"; a checkpoint is downloaded first, then given as a directory")
+		if repo, ok := hub.ParseRepo(arg); ok && filepath.Ext(arg) != ".yaml" {
+			return recipes.ForRepo(repo)
+		}
+		return nil, withHint(fmt.Errorf("%s is no recipe, no directory and no OWNER/NAME", arg), "embedded recipes: "+strings.Join(recipes.Names(), ", "))
 	}
 	if err != nil {
 		return nil, err

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -137,7 +139,11 @@ func (h *scriptHub) list(w http.ResponseWriter, repo map[string]*string) {
 	}
 	for _, e := range dir {
 		if b, err := h.read(repo, e.Name()); err == nil {
-			siblings = append(siblings, map[string]any{"rfilename": e.Name(), "size": len(b)})
+			s := map[string]any{"rfilename": e.Name(), "size": len(b), "blobId": fmt.Sprintf("%x", sha1.Sum(fmt.Appendf(nil, "blob %d\x00%s", len(b), b)))}
+			if path.Ext(e.Name()) == ".safetensors" {
+				s["lfs"] = map[string]any{"size": len(b), "sha256": fmt.Sprintf("%x", sha256.Sum256(b))}
+			}
+			siblings = append(siblings, s)
 		}
 	}
 	if err := json.NewEncoder(w).Encode(map[string]any{"sha": hubCommit, "siblings": siblings}); err != nil {

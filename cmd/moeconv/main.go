@@ -88,7 +88,7 @@ difference, 4 not supported, 5 try again (disk full, lock; state kept),
 		perplexityCmd, imatrixCmd, generateCmd, chatCmd, serveCmd, benchCmd, verifyCmd, diffCmd, setCmd, splitCmd,
 		mergeCmd,
 		statusCmd, evidenceCmd, auditCmd, reproduceCmd, cardCmd,
-		recipesCmd, schemaCmd,
+		downloadCmd, publishCmd, recipesCmd, schemaCmd,
 	} {
 		root.AddCommand(verb(a))
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/moeconv/moeconv/recipes/hub/hubtest"
 	"github.com/moeconv/moeconv/testdata"
 )
 
@@ -52,6 +53,10 @@ func TestScripts(t *testing.T) {
 			e.Setenv("CONVERT", goldens)
 			e.Setenv("QUANTIZE", lines)
 			e.Setenv("HF_ENDPOINT", hub.hub.URL)
+			own := hubtest.New() // $HUB: a script's own Hub, empty; publish takes its token
+			own.ChunkSize = 200_000
+			e.Defer(own.Close)
+			e.Setenv("HUB", own.URL())
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ type FS struct {
 	repo   Repo
 	commit string
 	gated  bool
+	secret bool
 	files  map[string]*entry
 	local  fs.FS // the cached snapshot; no network then
 
@@ -33,8 +35,35 @@ func (f *FS) Repo() Repo { return f.repo }
 // Commit is the commit that is read.
 func (f *FS) Commit() string { return f.commit }
 
+// Has reports whether the repository holds a as it is here.
+func (f *FS) Has(a Addition) bool {
+	e, ok := f.files[a.Path]
+	if !ok {
+		return false
+	}
+	if e.sha256 != "" {
+		return e.sha256 == a.SHA256
+	}
+	if e.size != a.Size || e.size > maxWhole {
+		return false
+	}
+	data, err := os.ReadFile(a.File)
+	return err == nil && gitBlob(data) == e.blob
+}
+
 // Gated reports whether the repository's licence had to be accepted.
 func (f *FS) Gated() bool { return f.gated }
+
+// Private reports whether only those with access see the repository.
+func (f *FS) Private() bool { return f.secret }
+
+// Size is a file's size in bytes; -1 where there is none of that name, or the Hub does not say.
+func (f *FS) Size(name string) int64 {
+	if e, ok := f.files[name]; ok {
+		return e.size
+	}
+	return -1
+}
 
 // Cached reports whether the files are those of a local snapshot.
 func (f *FS) Cached() bool { return f.local != nil }
@@ -60,6 +89,7 @@ type File struct {
 	Path   string
 	Size   int64  // in bytes; -1 where the Hub does not say
 	SHA256 string // of files in LFS
+	Blob   string // git's SHA-1 of others
 }
 
 // Files lists the repository's files by name.
@@ -67,7 +97,7 @@ func (f *FS) Files() []File {
 	var out []File
 	for _, name := range slices.Sorted(maps.Keys(f.files)) {
 		e := f.files[name]
-		out = append(out, File{e.path, e.size, e.sha256})
+		out = append(out, File{e.path, e.size, e.sha256, e.blob})
 	}
 	return out
 }

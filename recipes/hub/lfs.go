@@ -32,9 +32,8 @@ type LFS struct {
 
 // files is what the Hub says about the files of a change before they are sent.
 type files struct {
-	lfs     []Addition        // to be sent
-	regular []Addition        // go with the commit itself
-	blobs   map[string]string // git's SHA-1 of regular files
+	lfs     []Addition // to be sent
+	regular []Addition // go with the commit itself
 }
 
 // Commit implements Transport.
@@ -62,7 +61,7 @@ func (l *LFS) Commit(ctx context.Context, repo Repo, parent string, ch Change, p
 
 // preupload asks the Hub which files it has already and which of the others go into LFS.
 func (l *LFS) preupload(ctx context.Context, repo Repo, adds []Addition) (files, error) {
-	out := files{blobs: map[string]string{}}
+	var out files
 	for first := 0; first < len(adds); first += batchFiles {
 		chunk := adds[first:min(len(adds), first+batchFiles)]
 		var ask []map[string]any
@@ -112,8 +111,7 @@ func (f *files) add(a Addition, mode, oid string) error {
 	if err != nil {
 		return err
 	}
-	f.blobs[a.Path] = gitBlob(data)
-	if f.blobs[a.Path] != oid {
+	if gitBlob(data) != oid {
 		f.regular = append(f.regular, a)
 	}
 	return nil
@@ -307,7 +305,7 @@ func (l *LFS) commit(ctx context.Context, repo Repo, parent string, ch Change, t
 		if lookErr != nil {
 			return err
 		}
-		if now.commit != parent && now.holds(ch, todo.blobs) {
+		if now.commit != parent && now.holds(ch) {
 			answer.OID = now.commit
 			return nil
 		}

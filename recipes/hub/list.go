@@ -67,7 +67,7 @@ func (c *Client) Open(ctx context.Context, repo Repo) (*FS, error) {
 }
 
 func newFS(ctx context.Context, c *Client, repo Repo, l listing) (*FS, error) {
-	f := &FS{ctx: ctx, client: c, repo: repo, files: map[string]*entry{}, commit: l.SHA, gated: len(l.Gated) > 0 && string(l.Gated) != "false" && string(l.Gated) != "null"}
+	f := &FS{ctx: ctx, client: c, repo: repo, files: map[string]*entry{}, commit: l.SHA, secret: l.Private, gated: len(l.Gated) > 0 && string(l.Gated) != "false" && string(l.Gated) != "null"}
 	pin := l.SHA
 	if pin == "" {
 		pin = repo.Revision

@@ -101,12 +101,7 @@ func (c *Client) online(repo Repo) error {
 }
 
 // holds says whether a listing already is as the change makes it.
-func (f *FS) holds(ch Change, regular map[string]string) bool {
-	for _, a := range ch.Add {
-		e, ok := f.files[a.Path]
-		if !ok || e.sha256 != "" && e.sha256 != a.SHA256 || e.sha256 == "" && (regular[a.Path] == "" || e.blob != regular[a.Path]) {
-			return false
-		}
-	}
-	return !slices.ContainsFunc(ch.Delete, func(name string) bool { return f.files[name] != nil })
+func (f *FS) holds(ch Change) bool {
+	return !slices.ContainsFunc(ch.Add, func(a Addition) bool { return !f.Has(a) }) &&
+		!slices.ContainsFunc(ch.Delete, func(name string) bool { return f.files[name] != nil })
 }

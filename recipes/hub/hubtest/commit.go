@@ -151,6 +151,9 @@ type served struct {
 }
 
 func (s *served) Write(p []byte) (int, error) {
+	if s.h.Pace != nil {
+		s.h.Pace()
+	}
 	n, err := s.ResponseWriter.Write(p)
 	s.h.served.Add(int64(n))
 	return n, err
@@ -213,6 +216,13 @@ func (h *Hub) Lose(id, name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.objects, h.repos[id].head().files[name].lfs)
+}
+
+// Forget drops an object, so that it has to be uploaded anew.
+func (h *Hub) Forget(oid string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.objects, oid)
 }
 
 // Replace commits other content under a name, as another client would.

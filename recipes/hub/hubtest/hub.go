@@ -24,6 +24,8 @@ const (
 type Hub struct {
 	ChunkSize int64 // files of more bytes are uploaded in parts of so many
 	PageSize  int   // entries of one page of a tree
+	// Pace is called before each piece of a file that the storage takes or sends, to slow it down; nil: it is fast.
+	Pace func()
 	// Intercept may answer a request itself; storage says whether it came to the CDN.
 	Intercept func(w http.ResponseWriter, r *http.Request, storage bool) (done bool)
 

@@ -121,7 +121,7 @@ func (h *Hub) actions(oid string, size int64) (map[string]any, bool) {
 // put stores an object or one part of it. Bytes of a broken request are counted, too.
 func (h *Hub) put(w http.ResponseWriter, r *http.Request) {
 	var data bytes.Buffer
-	_, err := io.Copy(&counted{&data, h}, r.Body)
+	_, err := io.CopyBuffer(&counted{&data, h}, r.Body, make([]byte, 16<<10))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	u := h.uploads[r.URL.Query().Get("uploadId")]
@@ -146,11 +146,14 @@ func (h *Hub) put(w http.ResponseWriter, r *http.Request) {
 
 // counted counts what arrives as it arrives.
 type counted struct {
-	to *bytes.Buffer
+	to io.Writer
 	h  *Hub
 }
 
 func (c *counted) Write(p []byte) (int, error) {
+	if c.h.Pace != nil {
+		c.h.Pace()
+	}
 	c.h.received.Add(int64(len(p)))
 	return c.to.Write(p)
 }

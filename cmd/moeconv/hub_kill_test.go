@@ -1,0 +1,247 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/recipes/hub/hubtest"
+)
+
+// slowHub takes and sends pieces of 16 or 32 KiB with a pause before each, so that most moments of a transfer are
+// within one.
+func slowHub(t *testing.T, pause time.Duration) *hubtest.Hub {
+	h := hubtest.New()
+	t.Cleanup(func() {
+		if leaks := h.Leaks(); len(leaks) > 0 {
+			t.Errorf("the token went to the storage: %v", leaks)
+		}
+		h.Close()
+	})
+	h.Pace = func() { time.Sleep(pause) }
+	return h
+}
+
+// transfer is a command that is killed.
+type transfer struct {
+	hub  *hubtest.Hub
+	home string
+	args []string
+}
+
+func (c *transfer) command() (*exec.Cmd, *bytes.Buffer) {
+	cmd := exec.Command("moeconv", append(c.args, "--progress", "none")...)
+	cmd.Env = append(os.Environ(), "HF_ENDPOINT="+c.hub.URL(), "HF_TOKEN="+hubtest.Token, "HF_HOME="+c.home, "HF_HUB_CACHE=", "HF_HUB_OFFLINE=")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	return cmd, &out
+}
+
+// killAt kills the command after a while; it reports whether it was still at work.
+func (c *transfer) killAt(t *testing.T, after time.Duration) bool {
+	t.Helper()
+	cmd, _ := c.command()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(after)
+	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+	return cmd.Wait() != nil
+}
+
+func (c *transfer) finish(t *testing.T) string {
+	t.Helper()
+	cmd, out := c.command()
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return out.String()
+}
+
+// shelve makes a folder with a model of some MB that has passed, and its card.
+func shelve(t *testing.T) (dir string, size int64, sum string) {
+	dir = t.TempDir()
+	md := &gguf.Metadata{}
+	md.Set("general.architecture", "noise") // of which nobody knows a contract
+	files, err := gguf.WriteFile(t.Context(), filepath.Join(dir, "noise-BF16.gguf"), gguf.WithMetadata(noise{1}, md), gguf.FileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := files[0]
+	report := map[string]any{"name": "noise", "outputs": []any{map[string]any{"label": "BF16", "verdict": "pass",
+		"files":  []any{map[string]any{"path": "noise-BF16.gguf", "bytes": f.Bytes, "sha256": f.SHA256}},
+		"verify": map[string]any{"status": "pass", "checks": []any{map[string]any{"name": "fidelity", "status": "pass"}}}}}}
+	data, err := json.Marshal(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"noise.report.json": string(data), "README.md": "---\nlicense: mit\n---\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir, f.Bytes, f.SHA256
+}
+
+// private fails where a text holds what nobody else needs to know.
+func private(t *testing.T, what, text, dir string) {
+	t.Helper()
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{hubtest.Token, dir, host} {
+		if strings.Contains(text, secret) {
+			t.Errorf("%s holds %q: %s", what, secret, text)
+		}
+	}
+}
+
+// TestKillPublish kills an upload of 30 parts at a random moment, then gives the command again, twenty times: each time
+// the repository has the file by one commit and the card by another, and at most 1.05 times the file's bytes were sent.
+func TestKillPublish(t *testing.T) {
+	dir, size, sum := shelve(t)
+	h := slowHub(t, 200*time.Microsecond)
+	h.ChunkSize = (size + 29) / 30
+	c := &transfer{h, t.TempDir(), []string{"publish", dir, "--repo", "me/trial-GGUF"}}
+	start := time.Now()
+	c.finish(t)
+	took := time.Since(start)
+	trials, atWork := 20, 0
+	if testing.Short() {
+		trials = 4
+	}
+	for i := range trials {
+		h.Forget(sum)
+		repo := fmt.Sprintf("me/noise%d-GGUF", i)
+		c.args[3] = repo
+		before := h.Received()
+		if c.killAt(t, time.Duration(rand.Int64N(int64(took)))) {
+			atWork++
+		}
+		checkState(t, dir)
+		out := c.finish(t)
+		private(t, "the output", out, dir)
+		sent := h.Received() - before
+		if float64(sent) > 1.05*float64(size) {
+			t.Errorf("trial %d: %d bytes sent of %d", i, sent, size)
+		}
+		history := h.History(repo)
+		if len(history) != 3 || history[2].Files["noise-BF16.gguf"] != sum || len(history[2].Files) != 3 {
+			t.Errorf("trial %d: %+v", i, history)
+		}
+		for _, commit := range history {
+			private(t, "a commit", commit.Title+commit.Description, dir)
+		}
+		if i > 0 {
+			continue
+		}
+		again := c.finish(t)
+		if h.Received()-before != sent || !strings.Contains(again, "0 commits, 0 bytes sent") || len(h.History(repo)) != 3 {
+			t.Errorf("trial %d, once more: %s", i, again)
+		}
+	}
+	t.Logf("%d of %d killed at work; %v for the whole", atWork, trials, took)
+	if atWork < trials/4 {
+		t.Errorf("only %d of %d were killed at work", atWork, trials)
+	}
+}
+
+// checkState looks at the journals that a killed upload leaves.
+func checkState(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Join(dir, ".publish"), func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(name)
+		private(t, d.Name(), string(data), dir)
+		if info, statErr := d.Info(); statErr == nil && filepath.Ext(name) == ".parts" && info.Mode().Perm() != 0o600 {
+			t.Errorf("%s is readable for others: %v", d.Name(), info.Mode())
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// TestKillUpload kills one upload again and again: no part that has arrived is sent again.
+func TestKillUpload(t *testing.T) {
+	dir, size, sum := shelve(t)
+	h := slowHub(t, time.Millisecond)
+	h.ChunkSize = (size + 29) / 30
+	c := &transfer{h, t.TempDir(), []string{"publish", dir, "--repo", "me/noise-GGUF"}}
+	kills := 0
+	for ; kills < 20; kills++ {
+		if !c.killAt(t, 100*time.Millisecond+time.Duration(rand.Int64N(int64(100*time.Millisecond)))) {
+			break
+		}
+	}
+	c.finish(t)
+	if got := h.Received(); got > size+int64(kills)*h.ChunkSize {
+		t.Errorf("%d kills: %d bytes sent of %d", kills, got, size)
+	}
+	if history := h.History("me/noise-GGUF"); len(history) != 3 || history[2].Files["noise-BF16.gguf"] != sum {
+		t.Errorf("%+v", history)
+	}
+}
+
+// TestKillDownload kills a download at a random moment, then gives the command again: the file is whole, and less than
+// a part, 16 MiB, was sent twice.
+func TestKillDownload(t *testing.T) {
+	const part = 16 << 20
+	weights := make([]byte, 40<<20)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := 0; i < len(weights); i += 8 {
+		v := r.Uint64()
+		for k := range 8 {
+			weights[i+k] = byte(v >> (8 * k))
+		}
+	}
+	sum := sha256.Sum256(weights)
+	h := slowHub(t, 200*time.Microsecond)
+	h.AddRepo("me/moe", true, map[string][]byte{"config.json": []byte("{}"), "model.safetensors": weights})
+	trials := 5
+	if testing.Short() {
+		trials = 2
+	}
+	took := 500 * time.Millisecond
+	for i := range trials {
+		c := &transfer{h, t.TempDir(), []string{"download", "me/moe"}}
+		before := h.Served()
+		start := time.Now()
+		if i > 0 {
+			c.killAt(t, time.Duration(rand.Int64N(int64(took))))
+		}
+		lines := strings.Split(strings.TrimSpace(c.finish(t)), "\n")
+		if i == 0 {
+			took = time.Since(start)
+		}
+		name := filepath.Join(lines[len(lines)-1], "model.safetensors")
+		got, err := hashOf(name)
+		if err != nil || got != hex.EncodeToString(sum[:]) {
+			t.Errorf("trial %d: %s: %s, %v", i, name, got, err)
+		}
+		served := h.Served() - before
+		if t.Logf("trial %d: %d bytes served of %d", i, served, len(weights)); served > int64(len(weights))+part {
+			t.Errorf("trial %d: %d bytes served of %d", i, served, len(weights))
+		}
+	}
+}

@@ -1,0 +1,198 @@
+package recipes
+
+import (
+	"bytes"
+	"fmt"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/moeconv/moeconv/recipes/hub"
+)
+
+// cardName is the model card, which the Hub shows as the repository's page.
+const cardName = "README.md"
+
+// modelCard is a model card as far as publishing looks at it.
+type modelCard struct {
+	front map[string]any
+	links []string // targets, as written
+}
+
+var (
+	fencedCode = regexp.MustCompile("(?ms)^ {0,3}(```|~~~).*?^ {0,3}(```|~~~)[ \t]*$")
+	inlineCode = regexp.MustCompile("`[^`\n]+`")
+	linkForms  = []*regexp.Regexp{
+		regexp.MustCompile(`\]\(\s*<?([^)\s>]+)>?(?:\s+["'(][^)]*)?\s*\)`),
+		regexp.MustCompile(`(?m)^ {0,3}\[[^\]\n]+\]:\s*<?([^\s>]+)`),
+		regexp.MustCompile(`(?i)<(?:a|img|source|video)\b[^>]*?\b(?:href|src|srcset)\s*=\s*["']([^"'\s]+)`),
+	}
+)
+
+// parseCard reads a card; problems name what the Hub would not read as it is meant.
+func parseCard(data []byte) (c *modelCard, problems []string) {
+	c = &modelCard{}
+	if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
+		problems = append(problems, "it begins with a byte order mark: the Hub would show the front matter as text")
+		data = data[3:]
+	}
+	text := strings.ReplaceAll(string(data), "\r\n", "\n")
+	rest, ok := strings.CutPrefix(text, "---\n")
+	front, body, closed := strings.Cut(rest, "\n---\n")
+	if !ok || !closed {
+		return c, append(problems, "no front matter: it has to begin with a line --- and YAML")
+	}
+	if err := yaml.Unmarshal([]byte(front), &c.front); err != nil {
+		problems = append(problems, "the front matter is not valid YAML: "+strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	body = inlineCode.ReplaceAllString(fencedCode.ReplaceAllString(body, ""), "")
+	for _, form := range linkForms {
+		for _, m := range form.FindAllStringSubmatch(body, -1) {
+			c.links = append(c.links, m[1])
+		}
+	}
+	return c, problems
+}
+
+// text is a value of the front matter as one string, empty where it is none.
+func (c *modelCard) text(key string) string {
+	s, _ := c.front[key].(string)
+	return s
+}
+
+// list is a value of the front matter that may be one string or several.
+func (c *modelCard) list(key string) []string {
+	switch v := c.front[key].(type) {
+	case string:
+		return []string{v}
+	case []any:
+		var out []string
+		for _, e := range v {
+			if s, ok := e.(string); ok {
+				out = append(out, s)
+			}
+		}
+		return out
+	}
+	return nil
+}
+
+// findCard is the folder's model card: README.md, or the one that hf2gguf or `moeconv card` has made. Empty: none.
+func (f *folder) findCard() string {
+	var made []string
+	for _, path := range f.others {
+		if path == cardName {
+			return path
+		}
+		if strings.HasSuffix(path, CardFile("")) && !strings.Contains(path, "/") {
+			made = append(made, path)
+		}
+	}
+	if len(made) != 1 {
+		return ""
+	}
+	return made[0]
+}
+
+// checkLicense holds the card's licence against that of the models, which come with the source's.
+func (c *modelCard) checkLicense(sets []*modelSet) (problems []string) {
+	mine := strings.Join(c.list("license"), ",")
+	if mine == "" {
+		problems = append(problems, "the front matter has no license")
+	}
+	seen := map[string]bool{}
+	for _, m := range sets {
+		if m.side || m.license == "" || seen[m.license+"\n"+m.licenseName] {
+			continue
+		}
+		seen[m.license+"\n"+m.licenseName] = true
+		if mine != "" && !strings.EqualFold(m.license, mine) {
+			problems = append(problems, fmt.Sprintf("license %q, but the source's is %q (general.license of %s)", mine, m.license, m.name()))
+		}
+		if name := c.text("license_name"); name != "" && m.licenseName != "" && !strings.EqualFold(name, m.licenseName) {
+			problems = append(problems, fmt.Sprintf("license_name %q, but the source's is %q (general.license.name of %s)", name, m.licenseName, m.name()))
+		}
+	}
+	return problems
+}
+
+// checkBase holds base_model against the repositories that the checkpoints came from.
+func (c *modelCard) checkBase(sources map[string]bool) (problems []string) {
+	bases := c.list("base_model")
+	for _, want := range sortedKeys(sources) {
+		if len(bases) > 0 && !slices.ContainsFunc(bases, func(b string) bool { return strings.EqualFold(b, want) }) {
+			problems = append(problems, fmt.Sprintf("base_model %s, but the files were made from %s", strings.Join(bases, ", "), want))
+		}
+	}
+	return problems
+}
+
+// target is where a link leads within the repository. inside is false for links elsewhere; a problem says that the link
+// cannot work on the Hub.
+func linkTarget(link, endpoint string, repo hub.Repo) (target string, inside bool, problem string) {
+	u, err := url.Parse(link)
+	if err != nil {
+		return "", false, "is no address"
+	}
+	p := u.Path
+	switch {
+	case u.Scheme == "" && u.Host == "" && p == "":
+		return "", false, "" // an anchor
+	case u.Scheme == "mailto":
+		return "", false, ""
+	case u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https":
+		return "", false, "is an address that only works here"
+	case u.Scheme != "" || u.Host != "" || strings.HasPrefix(p, "/"):
+		home, err := url.Parse(endpoint)
+		ours := u.Host == "" || u.Host == "huggingface.co" || u.Host == "hf.co" || err == nil && u.Host == home.Host
+		rest, found := strings.CutPrefix(p, "/"+repo.ID()+"/")
+		if !ours || !found {
+			if u.Host == "" && !found {
+				return "", false, "leads to a path of this machine or of the Hub itself"
+			}
+			return "", false, ""
+		}
+		kind, rest, _ := strings.Cut(rest, "/")
+		_, rest, _ = strings.Cut(rest, "/") // the revision
+		if !slices.Contains([]string{"blob", "resolve", "tree", "raw"}, kind) {
+			return "", false, ""
+		}
+		return strings.TrimSuffix(rest, "/"), true, ""
+	}
+	clean := path.Clean(p)
+	if clean == ".." || strings.HasPrefix(clean, "../") {
+		return "", false, "leads out of the repository"
+	}
+	return clean, true, ""
+}
+
+// checkLinks finds the links to files that will not be there. held says which files stay behind, and why.
+func (c *modelCard) checkLinks(endpoint string, repo hub.Repo, tree []string, held map[string]string) (problems []string) {
+	seen := map[string]bool{}
+	for _, link := range c.links {
+		if seen[link] {
+			continue
+		}
+		seen[link] = true
+		target, inside, problem := linkTarget(link, endpoint, repo)
+		if problem == "" && inside && target != "" && target != "." && !inTree(tree, target) {
+			problem = "leads to no file of the repository"
+			if why := held[target]; why != "" {
+				problem = "leads to a file that stays behind (" + why + ")"
+			}
+		}
+		if problem != "" {
+			problems = append(problems, fmt.Sprintf("the link %s %s", link, problem))
+		}
+	}
+	return problems
+}
+
+// inTree says whether a path is a file or a folder of a tree.
+func inTree(tree []string, target string) bool {
+	return slices.ContainsFunc(tree, func(name string) bool { return name == target || strings.HasPrefix(name, target+"/") })
+}

@@ -56,6 +56,20 @@ func split(name string, src Source, opts FileOptions) ([]*part, error) {
 	return parts, nil
 }
 
+// Shards are the files of an output as outputs of their own: a part of a set that is written on another machine has the
+// bytes that it has in a run which writes the whole set.
+func (o Output) Shards() ([]Output, error) {
+	parts, err := split(o.Name, o.Source, o.Options)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Output, len(parts))
+	for i, p := range parts {
+		out[i] = Output{Name: p.path, Source: p.src, Options: FileOptions{Force: o.Options.Force}, Key: o.Key}
+	}
+	return out, nil
+}
+
 // addSplit sets the keys of shard i of n.
 func addSplit(md *Metadata, style SplitStyle, i, n, tensors int) {
 	md.Set(keySplitNo, uint16(i))

@@ -32,6 +32,8 @@ type Options struct {
 	Force       bool   // write everything anew, replacing what is there
 	Until       string // the last stage to run; empty: all but publish
 	Hub         *hub.Client
+	Job         Share // write this job's files alone; the zero value: all
+	Collect     bool  // take over what jobs have written
 	Threads     int
 	Memory      int64 // bytes of rows in flight
 	Pre         string
@@ -88,6 +90,14 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 	}
 	if err := j.restore(); err != nil {
 		return nil, err
+	}
+	if j.o.Job.N > 0 {
+		return j.report, j.share(ctx)
+	}
+	if j.o.Collect {
+		if err := j.collect(ctx); err != nil {
+			return j.report, err
+		}
 	}
 	if err := j.release().keepRecipe(); err != nil { // status of an unfinished run needs it
 		return nil, err

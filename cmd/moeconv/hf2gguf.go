@@ -29,6 +29,7 @@ func hf2ggufCmd(a *app) *cobra.Command {
 		types  []string
 		memory string
 		upload bool
+		share  string
 	)
 	cmd := &cobra.Command{
 		Use:   "hf2gguf RECIPE or DIR or OWNER/NAME[@REV]",
@@ -63,6 +64,14 @@ the others stay publishable.`,
 			if o.Memory, err = recipes.ParseSize(memory); err != nil {
 				return usageError{fmt.Errorf("--memory: %w", err)}
 			}
+			if share != "" {
+				if o.Job, err = recipes.ParseShare(share); err != nil {
+					return usageError{fmt.Errorf("--job %w", err)}
+				}
+			}
+			if share != "" && o.Collect {
+				return usageError{errors.New("--collect joins what jobs wrote; it goes without --job")}
+			}
 			if o.Threads < 0 {
 				return usageError{errors.New("--threads may not be negative")}
 			}
@@ -79,6 +88,8 @@ the others stay publishable.`,
 	f.BoolVar(&o.UpdateLock, "update-lock", false, "take the checkpoint as it is now, whatever the recipe's lock file says")
 	f.StringVar(&o.Until, "until", "", "stop after this `STAGE`: "+strings.Join(recipes.Stages, ", "))
 	f.BoolVar(&upload, "publish", false, "publish what passed to the recipe's publish.repo; the same as --until publish")
+	f.StringVar(&share, "job", "", "write job `I/N` of the release alone: N machines that share DIR need nothing else")
+	f.BoolVar(&o.Collect, "collect", false, "check and join what the jobs of the release wrote, then go on")
 	f.IntVar(&o.Threads, "threads", 0, "number of threads (default: all cores)")
 	f.StringVar(&memory, "memory", "512MiB", "bound of the memory of rows in flight")
 	f.StringVar(&o.Pre, "pre", "", "`NAME` of the pre-tokenizer if it cannot be told")
@@ -155,7 +166,9 @@ func printRelease(w io.Writer, r *recipes.Report, out string) error {
 	if q := r.Baseline; q != nil {
 		fmt.Fprintf(&b, "  source    perplexity %.4f +/- %.4f over %s\n", q.Perplexity, q.Error, r.Measured)
 	}
-	b.WriteString(releaseTable(r))
+	if len(r.Outputs) > 0 {
+		b.WriteString(releaseTable(r))
+	}
 	for _, o := range r.Outputs {
 		if o.Verify != nil && o.Verdict != "pass" {
 			b.WriteString("\n" + strings.Join(o.Verify.Lines(), "\n"))
@@ -167,7 +180,7 @@ func printRelease(w io.Writer, r *recipes.Report, out string) error {
 	if r.File != "" {
 		fmt.Fprintf(&b, "\nreport: %s", filepath.Join(out, r.File))
 	}
-	_, err := fmt.Fprintln(w, b.String())
+	_, err := fmt.Fprintln(w, strings.TrimRight(b.String(), "\n"))
 	return err
 }
 

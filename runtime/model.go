@@ -33,29 +33,30 @@ func Check(md *gguf.Metadata) error {
 }
 
 // Load reads src's tensors into memory and checks that they are what the architecture's graph needs: every shape,
-// every metadata key, nothing missing and nothing left over. src may be closed when Load has returned, unless Options.Layers is set.
+// every metadata key, nothing missing and nothing left over. src may be closed when Load has returned, unless Model.NeedsSource;
+// then it is closed after the model.
 // An architecture, or a type of weights, that cannot be run is a *gguf.UnsupportedError.
 func Load(src gguf.Source, opts Options) (*Model, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
 	md := src.Metadata()
-	ledger, err := offload.NewLedger(md, src.Tensors(), opts.Placement)
-	if err != nil {
-		return nil, fmt.Errorf("runtime: %w", err)
-	}
 	params, err := nn.ReadParams(md)
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
-	m := &Model{md: md, ledger: ledger, context: opts.Context, layered: opts.Layers, hidden: hiddenBytes, tokenBytes: tokenBytes(src.Tensors(), params)}
+	place, err := opts.place(src, params)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{md: md, ledger: place.ledger, context: opts.Context, layered: opts.Layers, hidden: hiddenBytes, tokenBytes: tokenBytes(src.Tensors(), params)}
 	if m.context == 0 {
 		m.context = params.Context
 	}
-	opts.log(ledger, m.context, params.Context)
+	opts.log(place.ledger, m.context, params.Context)
 	m.decoder, err = nn.Load(context.Background(), src, nn.Options{
 		Workers: opts.threads(), Context: m.context, Rounded: opts.Activations != ActivationsF32, Integers: opts.Activations == ActivationsIntegers,
-		KV: opts.KV, WeightCache: opts.weightCache(), Compat: opts.Compat, Layers: opts.Layers,
+		KV: opts.KV, WeightCache: place.weightCache, Compat: opts.Compat, Layers: opts.Layers, Ledger: place.ledger, ExpertRAM: place.experts,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
@@ -79,9 +80,20 @@ func (o Options) log(ledger *offload.Ledger, context, trained int) {
 
 // Close lets go of the model's memory. Neither it nor its sessions can be used afterwards.
 func (m *Model) Close() error {
+	if m.decoder == nil {
+		return nil
+	}
+	err := m.decoder.Close()
 	m.decoder = nil
-	return nil
+	return err
 }
+
+// NeedsSource reports whether the source must stay open until Close: blocks are read one after the other, or weights are
+// mapped or streamed.
+func (m *Model) NeedsSource() bool { return m.decoder.NeedsSource() }
+
+// Streamed is what the cache of streamed experts did so far; ok is false where none are.
+func (m *Model) Streamed() (s offload.Stats, ok bool) { return m.decoder.Streamed() }
 
 // VocabSize is the number of logits of a position.
 func (m *Model) VocabSize() int { return m.decoder.Vocabulary() }
@@ -100,3 +112,12 @@ func (m *Model) Ledger() *offload.Ledger { return m.ledger }
 
 // NewSession starts an empty text.
 func (m *Model) NewSession() *Session { return &Session{m: m, state: m.decoder.NewState()} }
+
+// ExpertReadRate measures how many bytes of streamed experts are read a second when nothing is computed.
+func (m *Model) ExpertReadRate(ctx context.Context) (float64, error) {
+	rate, err := m.decoder.ExpertReadRate(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("runtime: %w", err)
+	}
+	return rate, nil
+}

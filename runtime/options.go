@@ -52,6 +52,9 @@ type Options struct {
 	// Layers has the source stay open and be read a block at a time, by RunLayers: for models larger than memory.
 	Layers    bool
 	Placement offload.Options
+	RAM       int64             // bytes that weights, KV cache and computing may take; 0: no bound. Experts are streamed where all does not fit
+	ExpertRAM int64             // bytes of the cache of experts, which are streamed then; 0: what RAM leaves, where they are
+	Fit       bool              // RAM is what was found, not what was asked for: what does not fit is mapped, or tried
 	Log       func(line string) // receives the lines that llama.cpp logs about the placement; may be nil
 }
 
@@ -66,6 +69,8 @@ func (o Options) check() error {
 		return fmt.Errorf("runtime: context of %d positions", o.Context)
 	case o.KV != gguf.F32 && o.KV != gguf.F16 && o.KV != gguf.Q8_0:
 		return fmt.Errorf("runtime: KV cache of type %v; F32, F16 and Q8_0 are possible", o.KV)
+	case o.RAM < 0 || o.ExpertRAM < 0:
+		return fmt.Errorf("runtime: memory of %d bytes, %d for experts", o.RAM, o.ExpertRAM)
 	case o.Activations > ActivationsIntegers:
 		return fmt.Errorf("runtime: activations %d", o.Activations)
 	}

@@ -24,6 +24,7 @@ type benchDoc struct {
 	TokenBytes    int64                 `json:"bytes_per_token"`
 	ReadBandwidth float64               `json:"read_bandwidth"` // bytes/s
 	Share         float64               `json:"bandwidth_share"`
+	Offload       *offloadDoc           `json:"offload,omitempty"`
 }
 
 // benchTest is tokens per second over n runs.
@@ -45,7 +46,8 @@ func benchCmd(a *app) *cobra.Command {
 		Short: "Measure tokens per second",
 		Long: `bench --raw evaluates --pp tokens at once and --tg tokens one by one, in an empty
 context, as llama-bench does: one run to warm up, then --repeat runs that count. It also
-measures how fast all threads read memory, and prints which share of that decoding reached.`,
+measures how fast all threads read memory, and prints which share of that decoding reached.
+Of a model whose experts are streamed, it prints that of what the disk gives.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !raw {
@@ -90,6 +92,7 @@ func (d *benchDoc) measure(ctx context.Context, m *runtime.Model, pp, tg, repeat
 		n, step int
 	}{{"pp", pp, pp}, {"tg", tg, 1}} {
 		s := m.NewSession()
+		d.Offload = newOffloadDoc(m)
 		var speeds []float64
 		for i := range repeats + 1 {
 			s.Reset()
@@ -102,10 +105,14 @@ func (d *benchDoc) measure(ctx context.Context, m *runtime.Model, pp, tg, repeat
 			if i > 0 {
 				speeds = append(speeds, float64(c.n)/time.Since(start).Seconds())
 			}
+			d.Offload.count(m, i > 0, time.Since(start))
 		}
 		d.Results[fmt.Sprintf("%s%d", c.name, c.n)] = newBenchTest(speeds)
 	}
 	d.TokenBytes = m.TokenBytes()
+	if d.Offload != nil { // memory is what there is too little of
+		return d.Offload.compare(ctx, m)
+	}
 	d.ReadBandwidth = runtime.ReadBandwidth(d.Threads)
 	d.Share = d.Results[fmt.Sprintf("tg%d", tg)].Mean * float64(d.TokenBytes) / d.ReadBandwidth
 	return nil
@@ -146,6 +153,9 @@ func (d benchDoc) print(w io.Writer) error {
 		if _, err := fmt.Fprintf(w, "%-8s %10.2f +/- %.2f tok/s (%d runs, %d threads)\n", name, t.Mean, t.Stddev, t.N, d.Threads); err != nil {
 			return err
 		}
+	}
+	if d.Offload != nil {
+		return d.Offload.print(w)
 	}
 	_, err := fmt.Fprintf(w, "%.2f MB per token: %.1f%% of a read bandwidth of %.1f GB/s\n", float64(d.TokenBytes)/1e6, 100*d.Share, d.ReadBandwidth/1e9)
 	return err

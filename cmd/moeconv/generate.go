@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moeconv/moeconv/runtime"
+	"github.com/moeconv/moeconv/runtime/offload"
 	"github.com/moeconv/moeconv/runtime/sample"
 )
 
@@ -21,6 +22,7 @@ type generateDoc struct {
 	Decode       float64        `json:"decode_s"`
 	Sample       sample.Options `json:"sample"`
 	Logprobs     []logprobDoc   `json:"logprobs,omitempty"`
+	Offload      *offload.Stats `json:"offload,omitempty"` // of streamed experts
 }
 
 // logprobDoc is a token's probability, and those of the most likely tokens in its place.
@@ -63,7 +65,7 @@ are dropped instead.`,
 				return err
 			}
 			defer done()
-			return a.generate(cmd, m, flags)
+			return a.generate(cmd, m, flags, run.placed())
 		},
 	}
 	src.register(cmd.Flags(), "auto")
@@ -73,7 +75,7 @@ are dropped instead.`,
 	return cmd
 }
 
-func (a *app) generate(cmd *cobra.Command, m *runtime.Model, flags generateFlags) error {
+func (a *app) generate(cmd *cobra.Command, m *runtime.Model, flags generateFlags, placed bool) error {
 	tok, err := m.Tokenizer()
 	if err != nil {
 		return err
@@ -102,12 +104,18 @@ func (a *app) generate(cmd *cobra.Command, m *runtime.Model, flags generateFlags
 	}
 	doc.Text, doc.IDs, doc.Reason = g.Text, g.IDs, g.Reason
 	doc.PromptTokens, doc.Prefill, doc.Decode = g.PromptTokens, g.PromptTime.Seconds(), g.Time.Seconds()
+	if s, ok := m.Streamed(); ok {
+		doc.Offload = &s
+	}
 	return a.emit(doc, func(w io.Writer) error {
 		if _, err := fmt.Fprintln(w); err != nil {
 			return err
 		}
 		a.diag("%d prompt tokens in %.2f s, %d tokens in %.2f s, ended by %s",
 			g.PromptTokens, doc.Prefill, len(g.IDs), doc.Decode, g.Reason)
+		if placed && doc.Offload != nil {
+			printStreamed(a.stderr, *doc.Offload)
+		}
 		if g.Reason == runtime.ReasonContext {
 			a.diag("the context of %d positions is full: %d of the prompt, %d generated; --context-shift goes on without the oldest",
 				m.ContextLength(), g.PromptTokens, len(g.IDs))

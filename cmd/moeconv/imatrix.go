@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -162,19 +161,6 @@ func (g *gathering) conclude(ctx context.Context) error {
 		}
 	}
 	return g.report()
-}
-
-// imatrixSpelling replaces llama-imatrix's short form of a flag, which would be read as -o freq.
-func imatrixSpelling(args []string) []string {
-	out := slices.Clone(args)
-	if len(out) > 0 && out[0] == "imatrix" {
-		for i, a := range out {
-			if a == "-ofreq" {
-				out[i] = "--output-frequency"
-			}
-		}
-	}
-	return out
 }
 
 // place makes the output's name, and refuses to replace a file.

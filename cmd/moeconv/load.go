@@ -2,15 +2,35 @@ package main
 
 import (
 	"fmt"
+	"runtime/debug"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/recipes"
 	"github.com/moeconv/moeconv/runtime"
 	"github.com/moeconv/moeconv/runtime/nn"
 	"github.com/moeconv/moeconv/runtime/offload"
 )
+
+// llamaSpelling replaces llama.cpp's short forms of flags, which would be read as -o and a value, where they are flags.
+func llamaSpelling(args []string) []string {
+	out := slices.Clone(args)
+	if len(out) == 0 {
+		return out
+	}
+	for i, a := range out {
+		switch {
+		case a == "-ofreq" && out[0] == "imatrix":
+			out[i] = "--output-frequency"
+		case a == "-ot" && slices.Contains([]string{"generate", "chat", "serve", "bench", "logits", "perplexity", "imatrix"}, out[0]):
+			out[i] = "--override-tensor"
+		}
+	}
+	return out
+}
 
 // runFlags are the flags of every verb that runs a model.
 type runFlags struct {
@@ -24,6 +44,8 @@ type runFlags struct {
 	overrides      []string
 	offloadShared  bool
 	placementLines bool
+	mapped         bool
+	ram, expertRAM string
 	layers         layerFlag // of verbs that score whole texts
 }
 
@@ -35,9 +57,12 @@ func (r *runFlags) register(f *pflag.FlagSet, activations, kv string) {
 	f.StringVar(&r.compat, "compat", "llama.cpp", "formulas where the published model's differ from llama.cpp's (Phi-3.5-MoE, GPT-OSS): llama.cpp, or hf")
 	f.BoolVar(&r.cpuMoE, "cpu-moe", false, "place all routed experts in host memory")
 	f.IntVar(&r.nCPUMoE, "n-cpu-moe", -1, "place the routed experts of the first `N` layers in host memory")
-	f.StringArrayVar(&r.overrides, "override-tensor", nil, "place tensors: `REGEX=PLACE` (CPU or device), repeatable")
+	f.StringArrayVar(&r.overrides, "override-tensor", nil, "place tensors: `REGEX=PLACE` (CPU, device, mapped or streamed), repeatable")
 	f.BoolVar(&r.offloadShared, "offload-shared", false, "with --cpu-moe or --n-cpu-moe: place shared experts in host memory too")
 	f.BoolVar(&r.placementLines, "placement", false, "print where each tensor lies")
+	f.StringVar(&r.ram, "ram", "", "memory of `SIZE` for weights, KV cache and computing (default: what is free); of a model that needs more, routed experts are streamed")
+	f.StringVar(&r.expertRAM, "expert-ram", "", "stream routed experts from the disk, through a cache of this `SIZE` (12G is decimal)")
+	f.BoolVar(&r.mapped, "mmap", false, "map the file instead of reading it into memory")
 }
 
 func (r *runFlags) options(cmd *cobra.Command) (runtime.Options, error) {
@@ -72,7 +97,7 @@ func (r *runFlags) options(cmd *cobra.Command) (runtime.Options, error) {
 			return opts, usageError{fmt.Errorf("--n-cpu-moe %d: want 0 or more layers", r.nCPUMoE)}
 		}
 	}
-	opts.Placement = offload.Options{CPUMoE: r.cpuMoE, NCPUMoE: r.nCPUMoE, OffloadShared: r.offloadShared}
+	opts.Placement = offload.Options{CPUMoE: r.cpuMoE, NCPUMoE: r.nCPUMoE, OffloadShared: r.offloadShared, Map: r.mapped}
 	for _, s := range r.overrides {
 		rules, err := offload.ParseOverrides(s)
 		if err != nil {
@@ -80,12 +105,32 @@ func (r *runFlags) options(cmd *cobra.Command) (runtime.Options, error) {
 		}
 		opts.Placement.Overrides = append(opts.Placement.Overrides, rules...)
 	}
-	return opts, nil
+	return opts, r.memory(&opts)
+}
+
+// memory bounds what the model may take: by what the user said, or by what is free.
+func (r *runFlags) memory(opts *runtime.Options) error {
+	for _, f := range []struct {
+		name, value string
+		to          *int64
+	}{{"ram", r.ram, &opts.RAM}, {"expert-ram", r.expertRAM, &opts.ExpertRAM}} {
+		if f.value == "" {
+			continue
+		}
+		var err error
+		if *f.to, err = recipes.ParseSize(f.value); err != nil {
+			return usageError{fmt.Errorf("--%s: %w", f.name, err)}
+		}
+	}
+	if free, ok := offload.FreeMemory(); ok && r.ram == "" {
+		opts.RAM, opts.Fit = free-free/16, true
+	}
+	return nil
 }
 
 // placed reports whether a flag asks for a placement, so that its lines are worth printing.
 func (r *runFlags) placed() bool {
-	return r.placementLines || r.cpuMoE || r.nCPUMoE >= 0 || len(r.overrides) > 0
+	return r.placementLines || r.cpuMoE || r.nCPUMoE >= 0 || len(r.overrides) > 0 || r.ram != "" || r.expertRAM != "" || r.mapped
 }
 
 // load opens and loads SRC; done frees it.
@@ -101,7 +146,7 @@ func (a *app) load(name string, flags sourceFlags, run runFlags, cmd *cobra.Comm
 	if err != nil {
 		return nil, nil, err
 	}
-	if opts.Layers, err = run.layers.decide(src.Source); err != nil {
+	if opts.Layers, err = run.layers.decide(src.Source, opts.RAM); err != nil {
 		src.Close()
 		return nil, nil, err
 	}
@@ -113,9 +158,27 @@ func (a *app) load(name string, flags sourceFlags, run runFlags, cmd *cobra.Comm
 		src.Close()
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
-	if !opts.Layers {
+	if !m.NeedsSource() {
 		src.Close()
 		return m, func() { m.Close() }, nil
 	}
+	a.tellStorage(name, m, opts)
 	return m, func() { m.Close(); src.Close() }, nil
+}
+
+// tellStorage says what is not in memory though nobody asked for that, and has garbage collected before it fills the
+// memory that is meant for weights.
+func (a *app) tellStorage(name string, m *runtime.Model, opts runtime.Options) {
+	l := m.Ledger()
+	if opts.Fit && !opts.Placement.Map && opts.ExpertRAM == 0 {
+		for _, s := range l.Storage() {
+			if s.Storage != offload.Resident && s.Tensors > 0 {
+				a.diag("note: %s is larger than the memory that is free: %d tensors, %.2f GiB, are %s (--placement tells more)",
+					name, s.Tensors, float64(s.Bytes)/(1<<30), s.Storage)
+			}
+		}
+	}
+	if opts.RAM > l.ExpertRAM {
+		debug.SetMemoryLimit(opts.RAM - l.ExpertRAM)
+	}
 }

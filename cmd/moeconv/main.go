@@ -24,7 +24,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	a := &app{stdout: stdout, stderr: stderr}
 	root := newRoot(a)
-	root.SetArgs(imatrixSpelling(args))
+	root.SetArgs(llamaSpelling(args))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)

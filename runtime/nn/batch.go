@@ -39,7 +39,8 @@ func (b *batch) addExperts(m *matrix, in *input, dst kernel.Mat) {
 	for e := range m.experts {
 		if n := starts[e+1] - starts[e]; n > 0 {
 			p := all
-			p.expert, p.n, p.dst = e, n, dst.From(starts[e])
+			p.m, p.expert = b.s.weightsOf(m, e)
+			p.n, p.dst = n, dst.From(starts[e])
 			if m.integer() {
 				p.quants = all.quants.From(starts[e])
 			} else {

@@ -15,6 +15,7 @@ func (s *State) forward(ctx context.Context, tokens []int32, wanted []int) ([][]
 		t.extendRope(t.hi - t.lo)
 		t.kept = -1 // until all blocks have been
 	}
+	s.ctx = ctx
 	x := mat(&s.x, n, p.Embedding)
 	if err := s.embed(x, tokens); err != nil {
 		return nil, err

@@ -8,18 +8,21 @@ import (
 	"github.com/moeconv/moeconv/convert/family"
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/runtime/kernel"
+	"github.com/moeconv/moeconv/runtime/offload"
 )
 
 // Options of Load.
 type Options struct {
-	Workers     int       // 1 or more
-	Context     int       // positions a State holds
-	Rounded     bool      // inputs are rounded to the reference's dot-product types
-	Integers    bool      // and multiplied in integers where kernels can
-	KV          gguf.Type // of the KV cache: F32, F16 or Q8_0
-	WeightCache int64     // bytes of decoded weights
-	Compat      Compat    // whose formulas
-	Layers      bool      // matrices are read by RunLayers, a block's at a time
+	Workers     int             // 1 or more
+	Context     int             // positions a State holds
+	Rounded     bool            // inputs are rounded to the reference's dot-product types
+	Integers    bool            // and multiplied in integers where kernels can
+	KV          gguf.Type       // of the KV cache: F32, F16 or Q8_0
+	WeightCache int64           // bytes of decoded weights
+	Compat      Compat          // whose formulas
+	Layers      bool            // matrices are read by RunLayers, a block's at a time
+	Ledger      *offload.Ledger // how tensors are kept; nil: all in memory
+	ExpertRAM   int64           // bytes of the cache of streamed experts
 }
 
 // Compat says whose formulas are computed where llama.cpp's differ from the published model's.
@@ -39,14 +42,16 @@ type Decoder struct {
 	w         *weights
 	recurrent bool // a block keeps more than keys and values
 	matrices  []*matrix
-	src       gguf.Source    // with Options.Layers
-	freqs     []*frequencies // of blocks that see everything, of those with a window, and of long texts
+	src       gguf.Source      // with Options.Layers
+	experts   *offload.Experts // nil: all are in memory
+	mapping   *offload.Mapping // nil: nothing is mapped
+	freqs     []*frequencies   // of blocks that see everything, of those with a window, and of long texts
 }
 
 // Vocabulary is the number of logits of a position.
 func (d *Decoder) Vocabulary() int { return d.w.output.rows }
 
-// Load binds src's tensors to the decoder and reads them. src is not used afterwards, but with Options.Layers.
+// Load binds src's tensors to the decoder and reads them. src is not used afterwards, unless NeedsSource.
 func Load(ctx context.Context, src gguf.Source, opts Options) (*Decoder, error) {
 	p, err := ReadParams(src.Metadata())
 	if err != nil {
@@ -74,11 +79,16 @@ func Load(ctx context.Context, src gguf.Source, opts Options) (*Decoder, error) 
 			return nil, fmt.Errorf("nn: heads of %d and %d elements in a KV cache of type %v", l.keyDim, l.valueDim, opts.KV)
 		}
 	}
-	matrices := b.matrices
-	if opts.Layers {
-		d.src, d.matrices, matrices = src, b.matrices, nil
+	d.matrices = b.matrices
+	resident, err := d.place(src)
+	if err == nil && opts.Layers {
+		d.src, resident = src, nil
 	}
-	if err := d.read(ctx, src, matrices, b.vectors); err != nil {
+	if err == nil {
+		err = d.read(ctx, src, resident, b.vectors)
+	}
+	if err != nil {
+		d.Close()
 		return nil, err
 	}
 	d.setFrequencies()

@@ -21,6 +21,7 @@ type matrix struct {
 	decode  func(dst []float32, src []byte)
 	encoded []byte    // rows in the tensor's type; nil where decoded
 	decoded []float32 // [experts][rows][cols]; nil where encoded
+	stream  *stream   // of which it is a part, if it is not in memory as a whole
 }
 
 // elements is the number of the matrix's weights.

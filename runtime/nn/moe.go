@@ -25,7 +25,7 @@ func (s *State) moe(il int, l *layer, in *input) error {
 			r.weight[i] *= l.expertScale[e]
 		}
 	}
-	r.sort(p.Experts, n)
+	r.sort(p.Experts, nil, 0)
 	s.count(il)
 	if err := s.runExperts(l, l.experts, l.shared, in); err != nil {
 		return err
@@ -38,38 +38,71 @@ func (s *State) moe(il int, l *layer, in *input) error {
 
 // runExperts is the sum of what the routed experts and the shared ones, if any, make of in, in s.tmp.
 func (s *State) runExperts(l *layer, experts, sharedExperts ffn, in *input) error {
-	p, n, uses, width := s.d.Params, in.n, len(s.route.token), experts.up.rows
-	b := batch{s: s}
-	gathered := s.gather(in)
-	gate, up := mat(&s.gate, uses, width), mat(&s.up, uses, width)
-	b.addExperts(experts.gate, gathered, gate)
-	b.addExperts(experts.up, gathered, up)
-	shWidth := 0 // of the shared experts
-	var shGate, shUp kernel.Mat
-	if sharedExperts.up != nil {
-		shWidth = sharedExperts.up.rows
-		shGate, shUp = mat(&s.sharedGate, n, shWidth), mat(&s.sharedUp, n, shWidth)
-		b.add(sharedExperts.gate, in, shGate)
-		b.add(sharedExperts.up, in, shUp)
+	n := in.n
+	out := mat(&s.experts, n*s.route.used, s.d.Params.Embedding)
+	if experts.stream != nil {
+		shared, err := s.streamExperts(experts, sharedExperts, in, out)
+		if err == nil {
+			s.combine(l, out, shared, n)
+		}
+		return err
 	}
+	b := batch{s: s}
+	routed, beside := s.routedUp(&b, experts, in), s.sharedUp(&b, sharedExperts, in)
 	if err := b.run(); err != nil {
 		return err
 	}
-	s.addExpertBias(gate, experts.gateBias)
-	s.addExpertBias(up, experts.upBias)
-	out := mat(&s.experts, uses, p.Embedding)
-	b.addExperts(experts.down, s.hidden.set(s.activate(experts, gate, up, uses, width), uses, width), out)
-	var shared kernel.Mat
-	if shWidth > 0 {
-		shared = mat(&s.shared, n, p.Embedding)
-		b.add(sharedExperts.down, s.sharedHidden.set(s.activate(sharedExperts, shGate, shUp, n, shWidth), n, shWidth), shared)
-	}
+	s.routedDown(&b, experts, routed, out)
+	shared := s.sharedDown(&b, sharedExperts, beside, n)
 	if err := b.run(); err != nil {
 		return err
 	}
 	s.addExpertBias(out, experts.downBias)
 	s.combine(l, out, shared, n)
 	return nil
+}
+
+// halves are what the gate and up matrices of a feed-forward network make of an input.
+type halves struct{ gate, up kernel.Mat }
+
+// routedUp asks for what the experts of s.route make of their rows of in, in the order of uses.
+func (s *State) routedUp(b *batch, experts ffn, in *input) halves {
+	uses, width := len(s.route.token), experts.up.rows
+	gathered := s.gather(in)
+	h := halves{mat(&s.gate, uses, width), mat(&s.up, uses, width)}
+	b.addExperts(experts.gate, gathered, h.gate)
+	b.addExperts(experts.up, gathered, h.up)
+	return h
+}
+
+// routedDown asks for the experts' results, without the biases behind them.
+func (s *State) routedDown(b *batch, experts ffn, h halves, out kernel.Mat) {
+	uses, width := len(s.route.token), experts.up.rows
+	s.addExpertBias(h.gate, experts.gateBias)
+	s.addExpertBias(h.up, experts.upBias)
+	b.addExperts(experts.down, s.hidden.set(s.activate(experts, h.gate, h.up, uses, width), uses, width), out)
+}
+
+// sharedUp asks for what shared experts, if there are any, make of in.
+func (s *State) sharedUp(b *batch, shared ffn, in *input) halves {
+	if shared.up == nil {
+		return halves{}
+	}
+	width := shared.up.rows
+	h := halves{mat(&s.sharedGate, in.n, width), mat(&s.sharedWide, in.n, width)}
+	b.add(shared.gate, in, h.gate)
+	b.add(shared.up, in, h.up)
+	return h
+}
+
+// sharedDown asks for their result.
+func (s *State) sharedDown(b *batch, shared ffn, h halves, n int) kernel.Mat {
+	if shared.up == nil {
+		return kernel.Mat{}
+	}
+	width, out := shared.up.rows, mat(&s.shared, n, s.d.Params.Embedding)
+	b.add(shared.down, s.sharedHidden.set(s.activate(shared, h.gate, h.up, n, width), n, width), out)
+	return out
 }
 
 // runChunks adds to s.tmp what GroveMoE's chunk experts, each of several experts together, make of it: llama.cpp gives
@@ -88,7 +121,7 @@ func (s *State) runChunks(l *layer, n int) error {
 		p.finishWeights(weights)
 	}
 	r.expert, r.weight, r.used = r.expert[:n*used], r.weight[:n*used], used
-	r.sort(l.chunks.up.experts, n)
+	r.sort(l.chunks.up.experts, nil, 0)
 	if err := s.runExperts(l, l.chunks, ffn{}, s.in.set(sum, n, p.Embedding)); err != nil {
 		return err
 	}
@@ -119,8 +152,10 @@ func (s *State) gather(in *input) *input {
 	})
 	if s.d.Params.Graph.WeightFirst {
 		for slot, w := range r.weight {
-			scale(x.Row(r.use[slot], in.cols), w)
-			r.weight[slot] = 1
+			if r.has(slot) {
+				scale(x.Row(r.use[slot]-r.base, in.cols), w)
+				r.weight[slot] = 1
+			}
 		}
 	}
 	return s.gatheredIn.set(x, len(r.token), in.cols)

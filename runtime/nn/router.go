@@ -17,7 +17,9 @@ type routing struct {
 	weight []float32 // [token][slot]
 	starts []int     // [expert+1] first use of an expert
 	use    []int     // [token][slot] -> use
-	token  []int     // [use] -> token
+	token  []int     // [use-base] -> token
+	only   []bool    // [expert] whose uses are being computed; nil: all
+	base   int       // the first of these uses
 }
 
 func growInts(buf []int, n int) []int {
@@ -140,20 +142,30 @@ func top(values []float32, chosen []int) {
 	}
 }
 
-// sort orders the uses by expert, and by token within.
-func (r *routing) sort(experts, n int) {
-	r.starts, r.use, r.token = growInts(r.starts, experts+1), growInts(r.use, n*r.used), growInts(r.token, n*r.used)
+// sort orders the uses by expert, and by token within: those of the experts in only, nil for all. They count on from base;
+// the places of other uses stay.
+func (r *routing) sort(experts int, only []bool, base int) {
+	r.only, r.base = only, base
+	r.starts, r.use = growInts(r.starts, experts+1), growInts(r.use, len(r.expert))
 	clear(r.starts)
-	for _, e := range r.expert {
-		r.starts[e+1]++
+	for slot, e := range r.expert {
+		if r.has(slot) {
+			r.starts[e+1]++
+		}
 	}
 	for e := range experts {
 		r.starts[e+1] += r.starts[e]
 	}
+	r.token = growInts(r.token, r.starts[experts])
 	next := slices.Clone(r.starts)
-	for i, e := range r.expert {
-		r.use[i] = next[e]
-		r.token[next[e]] = i / r.used
-		next[e]++
+	for slot, e := range r.expert {
+		if r.has(slot) {
+			r.use[slot] = base + next[e]
+			r.token[next[e]] = slot / r.used
+			next[e]++
+		}
 	}
 }
+
+// has reports whether a use is among those being computed.
+func (r *routing) has(slot int) bool { return r.only == nil || r.only[r.expert[slot]] }

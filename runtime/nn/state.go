@@ -14,9 +14,11 @@ const batchTokens = 512
 // State is one text being evaluated: its KV cache, and memory to compute in that grows to the largest batch seen.
 type State struct {
 	sequence
-	parts  []part    // the texts whose tokens are being computed, in the order of rows
-	routes [][]int64 // [block][expert]; nil: not counted
-	sums   InputSums // nil: not summed
+	parts  []part          // the texts whose tokens are being computed, in the order of rows
+	routes [][]int64       // [block][expert]; nil: not counted
+	sums   InputSums       // nil: not summed
+	ctx    context.Context // of the Eval that runs
+	loaded [][][]byte      // [expert][part] of streamed experts that are in memory
 
 	x, norm, tmp []float32 // [token][embedding]
 	q, attn      []float32 // [token][head][head dim]
@@ -29,11 +31,11 @@ type State struct {
 	before       []float32 // [token][embedding]: what the block was given
 	gate, up     []float32 // [token or use][width]
 
-	route                routing
-	gathered, experts    []float32 // [use][embedding]: what experts are given and what they return
-	shared               []float32 // [token][embedding]: what shared experts return
-	sharedGate, sharedUp []float32 // [token][width]
-	sharedWeight         []float32 // [token]
+	route                  routing
+	gathered, experts      []float32 // [use][embedding]: what experts are given and what they return
+	shared                 []float32 // [token][embedding]: what shared experts return
+	sharedGate, sharedWide []float32 // [token][width]
+	sharedWeight           []float32 // [token]
 
 	in, heads, hidden, gatheredIn, sharedHidden input
 

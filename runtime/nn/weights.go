@@ -9,7 +9,8 @@ type norm struct{ weight, bias vector }
 // ffn is a gated feed-forward network: down(act(gate(x), up(x))).
 type ffn struct {
 	gate, up, down             *matrix
-	gateBias, upBias, downBias vector // [expert][width]
+	gateBias, upBias, downBias vector  // [expert][width]
+	stream                     *stream // of experts that are not all in memory
 }
 
 // layer is the weights of one block, and what its place makes of them.

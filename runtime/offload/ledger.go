@@ -13,16 +13,17 @@ import (
 
 // Entry is the placement of one tensor.
 type Entry struct {
-	Tensor int         `json:"-"` // index in the source's list
-	Name   string      `json:"name"`
-	Type   gguf.Type   `json:"-"`
-	Bytes  int64       `json:"bytes"`
-	Class  names.Class `json:"-"`
-	Place  Place       `json:"place"`
-	Rule   string      `json:"rule,omitempty"`   // the pattern that placed it; empty: the default
-	Buffer string      `json:"buffer,omitempty"` // the place as the rule names it
-	Copy   bool        `json:"copy,omitempty"`   // token embeddings a second time, as the output matrix of a tied model
-	padded int64       // bytes it takes in a device's buffer
+	Tensor  int         `json:"-"` // index in the source's list
+	Name    string      `json:"name"`
+	Type    gguf.Type   `json:"-"`
+	Bytes   int64       `json:"bytes"`
+	Class   names.Class `json:"-"`
+	Place   Place       `json:"place"`
+	Storage Storage     `json:"storage"`
+	Rule    string      `json:"rule,omitempty"`   // the pattern that placed it; empty: the default
+	Buffer  string      `json:"buffer,omitempty"` // the place as the rule names it
+	Copy    bool        `json:"copy,omitempty"`   // token embeddings a second time, as the output matrix of a tied model
+	padded  int64       // bytes it takes in a device's buffer
 }
 
 // Sum is what lies in one place.
@@ -35,9 +36,17 @@ type Sum struct {
 
 // Ledger lists where every tensor of a model lies.
 type Ledger struct {
-	Entries  []Entry
-	Warnings []string // rules that changed nothing
-	opts     Options
+	Entries   []Entry
+	Warnings  []string // rules that changed nothing
+	ExpertRAM int64    // bytes of the cache that streamed experts go through
+	opts      Options
+}
+
+// Stored is what is kept in one way.
+type Stored struct {
+	Storage Storage `json:"storage"`
+	Tensors int     `json:"tensors"`
+	Bytes   int64   `json:"bytes"`
 }
 
 // rule is a compiled placement rule.
@@ -59,11 +68,15 @@ func NewLedger(md *gguf.Metadata, tensors []gguf.TensorInfo, opts Options) (*Led
 	l := &Ledger{opts: opts}
 	rules := opts.rules()
 	for i, t := range tensors {
-		l.Entries = append(l.Entries, place(i, t, rules))
+		e, err := opts.place(i, t, rules)
+		if err != nil {
+			return nil, err
+		}
+		l.Entries = append(l.Entries, e)
 	}
 	if i := gguf.Find(tensors, names.TokenEmbd.Weight()); i >= 0 && gguf.Find(tensors, names.OutputWeight.Weight()) < 0 {
 		t := tensors[i]
-		l.Entries = append(l.Entries, Entry{Tensor: i, Name: t.Name, Type: t.Type, Bytes: t.Bytes(), Class: names.Output, Place: Device, Copy: true, padded: deviceBytes(t)})
+		l.Entries = append(l.Entries, Entry{Tensor: i, Name: t.Name, Type: t.Type, Bytes: t.Bytes(), Class: names.Output, Place: Device, Storage: l.Entries[i].Storage, Copy: true, padded: deviceBytes(t)})
 	}
 	return l, l.checkRules(rules, md)
 }
@@ -75,7 +88,7 @@ func (o Options) rules() []*rule {
 		out = append(out, &rule{Override: r, layers: -1, user: true})
 	}
 	moe := func(pattern string, layers int) {
-		out = append(out, &rule{Override: Override{pattern, Host, "CPU"}, layers: layers})
+		out = append(out, &rule{Override: Override{Pattern: pattern, Place: Host, Buffer: "CPU"}, layers: layers})
 	}
 	switch {
 	case o.CPUMoE:
@@ -106,8 +119,8 @@ func (r *rule) matches(name string) bool {
 }
 
 // place puts one tensor where the first matching rule says, else where llama.cpp puts it by default.
-func place(i int, t gguf.TensorInfo, rules []*rule) Entry {
-	e := Entry{Tensor: i, Name: t.Name, Type: t.Type, Bytes: t.Bytes(), Class: names.ClassOf(t.Name), Place: Device, padded: deviceBytes(t)}
+func (o Options) place(i int, t gguf.TensorInfo, rules []*rule) (Entry, error) {
+	e := Entry{Tensor: i, Name: t.Name, Type: t.Type, Bytes: t.Bytes(), Class: names.ClassOf(t.Name), Place: Device, Storage: o.storage(t), padded: deviceBytes(t)}
 	if e.Class == names.Embedding || names.Parse(t.Name).Role == "token_embd_norm" {
 		e.Place = Host // tensors of the input layer never leave the host
 	}
@@ -121,12 +134,33 @@ func place(i int, t gguf.TensorInfo, rules []*rule) Entry {
 			placed = true
 			r.placed++
 			e.Place, e.Rule, e.Buffer = r.Place, r.Pattern, r.Buffer
+			if r.Storage == Streamed && !streamable(t) {
+				return e, fmt.Errorf("offload: override %s=%s: tensor %q is no stack of routed experts, which alone are read in parts", r.Pattern, r.Buffer, t.Name)
+			}
+			e.Storage = cmp.Or(r.Storage, e.Storage)
 		}
 	}
 	if placed && e.Buffer == "" {
 		e.Buffer = string(e.Place)
 	}
-	return e
+	return e, nil
+}
+
+// storage is how a tensor is kept that no rule is about.
+func (o Options) storage(t gguf.TensorInfo) Storage {
+	switch {
+	case o.Stream && streamable(t):
+		return Streamed
+	case o.Map:
+		return Mapped
+	}
+	return Resident
+}
+
+// streamable reports whether a tensor is matrices of routed experts.
+func streamable(t gguf.TensorInfo) bool {
+	n := names.Parse(t.Name)
+	return n.Suffix == "weight" && names.ClassOf(t.Name) == names.RoutedExpert && len(t.Shape) == 3
 }
 
 // checkRules turns rules without effect into an error (the user's) or a warning (the flags').
@@ -208,6 +242,49 @@ func (l *Ledger) Bytes(p Place) int64 {
 		}
 	}
 	return 0
+}
+
+// Storage adds up tensors and bytes by how they are kept. A tied model's copy of the embeddings is none of its own.
+func (l *Ledger) Storage() []Stored {
+	out := []Stored{{Storage: Resident}, {Storage: Mapped}, {Storage: Streamed}}
+	for _, e := range l.Entries {
+		for i := range out {
+			if out[i].Storage == e.Storage && !e.Copy {
+				out[i].Tensors++
+				out[i].Bytes += e.Bytes
+			}
+		}
+	}
+	return out
+}
+
+// Sizes is what a ledger's tensors take of memory, in bytes.
+type Sizes struct {
+	Resident, Mapped int64
+	Streamed         int64 // all experts that are streamed, if they were in memory
+	Expert           int64 // the largest of them
+}
+
+// Sizes adds up the tensors that the ledger was made of.
+func (l *Ledger) Sizes(tensors []gguf.TensorInfo) Sizes {
+	var s Sizes
+	blocks := map[int]int64{}
+	for _, e := range l.Entries {
+		switch {
+		case e.Copy:
+		case e.Storage == Resident:
+			s.Resident += e.Bytes
+		case e.Storage == Mapped:
+			s.Mapped += e.Bytes
+		default:
+			t := tensors[e.Tensor]
+			block, one := names.Parse(t.Name).Block, ExpertBytes(t)
+			blocks[block] += one
+			s.Streamed += one * t.Shape.NE(2)
+			s.Expert = max(s.Expert, blocks[block])
+		}
+	}
+	return s
 }
 
 // Moved counts the tensors of a class that rules put on the host, and their bytes.

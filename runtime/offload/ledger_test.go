@@ -187,14 +187,14 @@ func TestOverrides(t *testing.T) {
 	if b := l.Banner(); !strings.HasPrefix(b[0], "MoE: CPU offload 80 of 81 expert tensors: 80 tensors") {
 		t.Errorf("banner %q", b)
 	}
-	if _, err := NewLedger(m.md, m.tensors, Options{Overrides: []Override{{`ffn_nothing`, Host, "CPU"}}}); err == nil || !strings.Contains(err.Error(), "ffn_nothing=CPU matches no tensor") {
+	if _, err := NewLedger(m.md, m.tensors, Options{Overrides: []Override{{Pattern: `ffn_nothing`, Place: Host, Buffer: "CPU"}}}); err == nil || !strings.Contains(err.Error(), "ffn_nothing=CPU matches no tensor") {
 		t.Errorf("unmatched rule: %v", err)
 	}
-	l = ledger(t, m, Options{Overrides: []Override{{"exps", Host, "CPU"}, {"ffn_up_exps", Device, "CUDA0"}}})
+	l = ledger(t, m, Options{Overrides: []Override{{Pattern: "exps", Place: Host, Buffer: "CPU"}, {Pattern: "ffn_up_exps", Place: Device, Buffer: "CUDA0"}}})
 	if len(l.Warnings) != 1 || !strings.Contains(l.Warnings[0], "ffn_up_exps=CUDA0 places nothing") {
 		t.Errorf("shadowed rule: warnings %q", l.Warnings)
 	}
-	if l := ledger(t, m, Options{Overrides: []Override{{"token_embd", Device, "CUDA0"}}}); l.Bytes(Host) != 0 {
+	if l := ledger(t, m, Options{Overrides: []Override{{Pattern: "token_embd", Place: Device, Buffer: "CUDA0"}}}); l.Bytes(Host) != 0 {
 		t.Error("an override must place the embeddings too")
 	}
 }
@@ -209,21 +209,53 @@ func TestBadOptions(t *testing.T) {
 		t.Error("negative N passes")
 	}
 	for value, want := range map[string]string{
-		"abc":        `"abc": want REGEX=PLACE`,
-		"=CPU":       "want REGEX=PLACE",
-		"a=moon":     `unknown place "moon"`,
-		"a(=CPU":     "missing closing )",
-		"a=CPU,b":    `"b": want REGEX=PLACE`,
-		"a=streamed": "keeps all tensors in memory",
-		"":           "want REGEX=PLACE",
+		"abc":     `"abc": want REGEX=PLACE`,
+		"=CPU":    "want REGEX=PLACE",
+		"a=moon":  `unknown place "moon"`,
+		"a(=CPU":  "missing closing )",
+		"a=CPU,b": `"b": want REGEX=PLACE`,
+		"":        "want REGEX=PLACE",
 	} {
 		if _, err := ParseOverrides(value); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want %q", value, err, want)
 		}
 	}
-	var unsupported *gguf.UnsupportedError
-	if _, err := ParseOverrides("a=mapped"); !errors.As(err, &unsupported) {
-		t.Errorf("mapped: %v", err)
+}
+
+// Storage: routed experts' matrices alone are streamed; a rule comes before the option.
+func TestStorage(t *testing.T) {
+	m := oss()
+	rules, err := ParseOverrides(`blk\.0\.ffn_up_exps=mapped,blk\.1\.ffn_up_exps\.weight=streamed,blk\.2\.ffn_up_exps=CPU`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		o                          Options
+		resident, mapped, streamed int
+	}{
+		{Options{}, 459, 0, 0},
+		{Options{Map: true}, 0, 459, 0},
+		{Options{Stream: true}, 459 - 72, 0, 72},
+		{Options{Stream: true, Map: true, CPUMoE: true}, 0, 459 - 72, 72},
+		{Options{Overrides: rules}, 459 - 3, 2, 1},
+		{Options{Overrides: rules, Stream: true}, 459 - 72 - 1, 2, 71},
+	} {
+		l := ledger(t, m, c.o)
+		s := l.Storage()
+		if s[0].Tensors != c.resident || s[1].Tensors != c.mapped || s[2].Tensors != c.streamed {
+			t.Errorf("%+v: %+v", c.o, s)
+		}
+		all := l.Bytes(Device) + l.Bytes(Host)
+		if s[0].Bytes+s[1].Bytes+s[2].Bytes != all {
+			t.Errorf("%+v: %+v of %d bytes", c.o, s, all)
+		}
+		if text := strings.Join(l.Lines(), "\n"); strings.Contains(text, "offload: streamed: "+fmt.Sprint(c.streamed)+" tensors") != (c.streamed > 0) {
+			t.Errorf("%+v: lines\n%s", c.o, text)
+		}
+	}
+	rules[1].Pattern = "attn_q"
+	if _, err := NewLedger(m.md, m.tensors, Options{Overrides: rules}); err == nil || !strings.Contains(err.Error(), `"blk.0.attn_q.weight" is no stack of routed experts`) {
+		t.Errorf("streamed attention: %v", err)
 	}
 }
 

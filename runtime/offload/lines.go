@@ -19,6 +19,15 @@ func (l *Ledger) Lines() []string {
 	for _, s := range l.Sums() {
 		out = append(out, fmt.Sprintf("load_tensors: %12s model buffer size = %8.2f MiB", bufferOf[s.Place], mib(s.Buffer)))
 	}
+	for _, s := range l.Storage() {
+		if s.Storage != Resident && s.Tensors > 0 {
+			line := fmt.Sprintf("offload: %s: %d tensors, %.2f MiB", s.Storage, s.Tensors, mib(s.Bytes))
+			if s.Storage == Streamed {
+				line += fmt.Sprintf(", through a cache of %.2f MiB", mib(l.ExpertRAM))
+			}
+			out = append(out, line)
+		}
+	}
 	for _, w := range l.Warnings {
 		out = append(out, "warning: "+w)
 	}

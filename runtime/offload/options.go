@@ -4,26 +4,33 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-
-	"github.com/moeconv/moeconv/gguf"
 )
 
 // Place is where a tensor lives.
 type Place string
 
-// The places. Mapped and Streamed are names of the format that this version refuses.
+// The places.
 const (
-	Device   Place = "device"   // the accelerator's arena; host memory where there is none
-	Host     Place = "host"     // resident in RAM
-	Mapped   Place = "mapped"   // mapped from the file
-	Streamed Place = "streamed" // read from the file when needed
+	Device Place = "device" // the accelerator's arena; host memory where there is none
+	Host   Place = "host"
+)
+
+// Storage is how a tensor is kept in this runtime's memory, whatever its place.
+type Storage string
+
+// The ways.
+const (
+	Resident Storage = "resident" // read into memory
+	Mapped   Storage = "mapped"   // mapped from the file: the system reads pages when they are touched, and drops them
+	Streamed Storage = "streamed" // routed experts: each is read when it is needed, the most used are kept
 )
 
 // Override places the tensors whose name contains a match of Pattern.
 type Override struct {
-	Pattern string `json:"pattern"`
-	Place   Place  `json:"place"`
-	Buffer  string `json:"buffer"` // the place as the user wrote it (CPU, CUDA0), printed in log lines; may be empty
+	Pattern string  `json:"pattern"`
+	Place   Place   `json:"place"`
+	Buffer  string  `json:"buffer"`            // the place as the user wrote it (CPU, CUDA0), printed in log lines; may be empty
+	Storage Storage `json:"storage,omitempty"` // empty: as without the rule
 }
 
 // Options choose places. The zero value places as llama.cpp does with all layers on the device and no rule.
@@ -32,6 +39,9 @@ type Options struct {
 	NCPUMoE       int        // routed experts of the first N layers on the host, dense layers counted; 0 and -1: none
 	Overrides     []Override // checked in order, before the rules above; the first that matches wins
 	OffloadShared bool       // shared experts follow the routed ones; alone: all shared experts on the host
+
+	Map    bool // tensors are mapped, but for those that rules store otherwise
+	Stream bool // routed experts are streamed, but for those that rules store otherwise
 }
 
 // ConflictError says that two flags exclude each other.
@@ -42,7 +52,7 @@ func (e *ConflictError) Error() string {
 }
 
 // Validate fails on options that contradict each other (*ConflictError), on a pattern that is no regular
-// expression, and on places this version does not have (*gguf.UnsupportedError).
+// expression, and on places that there are not.
 func (o Options) Validate() error {
 	if o.CPUMoE && o.NCPUMoE > 0 {
 		return &ConflictError{"--cpu-moe", "--n-cpu-moe <N>"}
@@ -54,11 +64,7 @@ func (o Options) Validate() error {
 		if _, err := regexp.Compile(r.Pattern); err != nil {
 			return fmt.Errorf("offload: override %s=%s: %w", r.Pattern, r.Place, err)
 		}
-		switch r.Place {
-		case Device, Host:
-		case Mapped, Streamed:
-			return &gguf.UnsupportedError{Msg: fmt.Sprintf("offload: override %s=%s: this version keeps all tensors in memory", r.Pattern, r.Place)}
-		default:
+		if r.Place != Device && r.Place != Host {
 			return fmt.Errorf("offload: override %s=%s: unknown place", r.Pattern, r.Place)
 		}
 	}
@@ -84,9 +90,9 @@ func ParseOverrides(value string) ([]Override, error) {
 		case deviceBuffer.MatchString(buffer):
 			r.Place = Device
 		case name == string(Mapped) || name == string(Streamed):
-			r.Place = Place(name)
+			r.Place, r.Storage = Host, Storage(name)
 		default:
-			return nil, fmt.Errorf("offload: override %q: unknown place %q, want CPU or device", rule, buffer)
+			return nil, fmt.Errorf("offload: override %q: unknown place %q, want CPU, device, mapped or streamed", rule, buffer)
 		}
 		out = append(out, r)
 	}

@@ -74,6 +74,9 @@ func facts(ctx context.Context, dir string, r *Recipe, rep *Report) (*factsDoc, 
 	md := f.Metadata()
 	d := &factsDoc{Title: r.Card.Title, About: r.Card.About, Source: rep.Source, Citation: r.Card.Citation, Attribution: attribution}
 	d.Source.Path = "" // of this machine
+	if repo, ok := r.PublishRepo(rep.Name); ok {
+		d.Repo = repo.ID()
+	}
 	if d.Front, err = frontMatter(r, rep, f); err != nil {
 		return nil, err
 	}

@@ -48,6 +48,9 @@ func (j *job) download(ctx context.Context) (string, error) {
 	if !ok {
 		return "", j.r.errorf("key source: neither path, embedded nor a repo OWNER/NAME")
 	}
+	if err := j.pin(&repo); err != nil {
+		return "", err
+	}
 	c, err := j.client()
 	if err != nil {
 		return "", err
@@ -60,6 +63,20 @@ func (j *job) download(ctx context.Context) (string, error) {
 	}
 	j.commit, j.fsys = got.Commit, os.DirFS(got.Dir)
 	return repo.Name, nil
+}
+
+// pin takes the commit that an earlier run's lock file has for a branch, so that this run is the same.
+func (j *job) pin(repo *hub.Repo) error {
+	j.name = j.r.Name
+	if j.name == "" {
+		j.name = repo.Name
+	}
+	l, err := j.readLock()
+	if err == nil && l != nil && l.Repo == repo.ID() && l.Asked == j.r.Source.Revision && l.Commit != "" && l.Commit != repo.Revision {
+		j.o.Observer.Note(fmt.Sprintf("%s: commit %s, as the lock file says", repo.ID(), l.Commit))
+		repo.Revision = l.Commit
+	}
+	return err
 }
 
 // PublishRepo is where the recipe publishes a model of that name; empty: the recipe's own name.

@@ -22,7 +22,8 @@ type Lock struct {
 	Version int           `yaml:"moeconv_lock"`
 	Recipe  string        `yaml:"recipe"`
 	Repo    string        `yaml:"repo,omitempty"`
-	Commit  string        `yaml:"revision,omitempty"` // of the repository, never a branch
+	Asked   string        `yaml:"asked,omitempty"`    // the recipe's own revision, such as a branch
+	Commit  string        `yaml:"revision,omitempty"` // that it was, never a branch
 	Tool    evidence.Tool `yaml:"tool"`
 	Inputs  []LockedFile  `yaml:"inputs"`
 	Outputs []LockedFile  `yaml:"outputs"`
@@ -111,7 +112,7 @@ func (j *job) writeLock(inputs []Input) error {
 		return nil
 	}
 	l := Lock{Version: lockVersion, Recipe: strings.TrimPrefix(filepath.Base(j.r.origin), "recipe "), Repo: j.report.Source.Repo,
-		Commit: j.report.Source.Revision, Tool: j.o.Tool}
+		Asked: j.r.Source.Revision, Commit: j.report.Source.Revision, Tool: j.o.Tool}
 	for _, in := range inputs {
 		l.Inputs = append(l.Inputs, LockedFile{in.Name, in.Bytes, in.SHA256})
 	}

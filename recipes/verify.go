@@ -74,9 +74,10 @@ func (j *job) set() (*verify.Set, error) {
 	}
 	set := &verify.Set{Name: j.name, Source: j.provenance(), Checks: checks, Bounds: j.r.thresholds, HoldRelease: j.r.Verify.OnFailure == verify.HoldRelease,
 		Private: []string{j.o.Out, j.o.Model, j.r.Source.Path},
-		Subject: verify.Subject{Text: text, Context: j.r.Verify.Context, Chunks: j.r.Verify.Chunks, Runtime: runtime.Options{Threads: j.o.Threads}}}
+		Subject: verify.Subject{Text: text, Context: j.r.Verify.Context, Chunks: j.r.Verify.Chunks, Imatrix: j.im, Memory: j.o.Memory,
+			Runtime: runtime.Options{Threads: j.o.Threads}}}
 	if j.r.Verify.Reference == "source" {
-		set.Subject.Reference = j.source
+		set.Subject.Reference, set.Subject.Checkpoint = j.source, &verify.Checkpoint{Files: j.fsys}
 	}
 	for i := range j.report.Outputs {
 		set.Members = append(set.Members, j.member(&j.report.Outputs[i]))

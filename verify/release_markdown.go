@@ -114,9 +114,9 @@ func (r *Report) cells() []string {
 // interval is the mean KL divergence with its 95% interval.
 func (q *Quality) interval() string {
 	if !q.KLDLow.Valid() {
-		return q.MeanKLD.Format("%.6f")
+		return q.MeanKLD.Format("%.4g")
 	}
-	return fmt.Sprintf("%.6f (%.6f to %.6f)", float64(q.MeanKLD), float64(q.KLDLow), float64(q.KLDHigh))
+	return fmt.Sprintf("%.4g (%.3g to %.3g)", float64(q.MeanKLD), float64(q.KLDLow), float64(q.KLDHigh))
 }
 
 // hash is the first eight digits of the first part's SHA-256, or a dash.

@@ -37,6 +37,7 @@ var methods = map[string]Method{
 	"perplexity":  {"perplexity over the source's", "llama-perplexity's definition; never passes a file by itself", onText},
 	"coverage":    {"share of routed experts used", "experts chosen by the router for any token, layer by layer", onText},
 	"ends":        {"probability of ends over the source's", "p(eos), p(end of turn), p(end of thinking) where the source ends its own greedy answers, or is nearest to ending", "three prompts, parts of the text"},
+	"hash":        {"files", "SHA-256 of every byte against SHA256SUMS", "the whole files"},
 	"siblings":    {"keys that differ", "hash of each key's value against what most files of the release have", onHeader},
 	"dominance":   {"standard errors of the difference", "a smaller file with a lower mean KL divergence, differences by pairs of chunks", onText},
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/moeconv/moeconv/gguf/names"
 )
@@ -45,12 +44,10 @@ func (s *Subject) noteExpert(tensor string, expert int, nmse float64) {
 }
 
 // kindOf sorts a problem of an expert for the heat map.
-func kindOf(message string) string {
-	switch {
-	case strings.Contains(message, "NaN"), strings.Contains(message, "infinite"), strings.Contains(message, "not finite"):
-		return "nan"
-	case strings.Contains(message, "values are zero"):
-		return "zero"
+func kindOf(p Problem) string {
+	switch p.Damage {
+	case "nan", "zero":
+		return p.Damage
 	}
 	return "other"
 }
@@ -78,7 +75,7 @@ func (s *Subject) experts(checks []Result) *Experts {
 	}
 	for _, c := range checks {
 		for _, p := range c.experts {
-			e.Damage = append(e.Damage, Damage{names.Parse(p.Tensor).Block, p.Expert, kindOf(p.Message), names.Parse(p.Tensor).String() + ": " + p.Message})
+			e.Damage = append(e.Damage, Damage{names.Parse(p.Tensor).Block, p.Expert, kindOf(p), names.Parse(p.Tensor).String() + ": " + p.Message})
 		}
 	}
 	slices.SortStableFunc(e.Damage, func(a, b Damage) int {

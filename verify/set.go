@@ -20,6 +20,7 @@ type Set struct {
 
 	Bounds      func(scheme string) Thresholds // laid over the defaults of a member's scheme; nil: none
 	Checks      []Check                        // of each file; nil: Standard
+	Hash        bool                           // hash every file, and hold the hashes against SHA256SUMS
 	HoldRelease bool                           // a file that is held holds all others
 	Private     []string                       // paths that may not appear in the report: folders of files, source and text
 	Done        func(*Report) error            // called after each file; may be nil
@@ -44,6 +45,9 @@ type Part struct {
 	Name   string `json:"name"` // below the release's folder
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256,omitempty"` // empty: not known
+
+	path     string // on this machine
+	recorded string // SHA-256 that SHA256SUMS has, also of a file changed since
 }
 
 // Run verifies every file, compares them with each other, and says which may be published. The error is ctx's, or Done's.
@@ -117,9 +121,12 @@ func (s *Set) verify(ctx context.Context, m *Member, common *shared) (*Report, f
 	if err != nil {
 		return nil, print, err
 	}
+	if s.Hash {
+		rep.add("hash", hashParts(ctx, m.Parts))
+	}
 	rep.describe(m, src)
 	rep.scrub(s.Private)
-	return rep, print, nil
+	return rep, print, ctx.Err()
 }
 
 func (s *Set) checks() []Check {

@@ -184,9 +184,12 @@ func partOf(dir, name string, sums map[string]map[string]gguf.Sum) (Part, error)
 			return Part{}, fmt.Errorf("verify: %w", err)
 		}
 	}
-	p := Part{Name: name, Bytes: info.Size()}
-	if s, ok := sums[folder][path.Base(name)]; ok && !info.ModTime().After(s.Recorded) {
-		p.SHA256 = s.SHA256
+	p := Part{Name: name, Bytes: info.Size(), path: filepath.Join(dir, name)}
+	if s, ok := sums[folder][path.Base(name)]; ok {
+		p.recorded = s.SHA256
+		if !info.ModTime().After(s.Recorded) {
+			p.SHA256 = s.SHA256
+		}
 	}
 	return p, nil
 }

@@ -321,6 +321,13 @@ func TestFindFiles(t *testing.T) {
 			t.Errorf("%s: %v", m.Label, err)
 		}
 	}
+	for i := range f.Members {
+		m := &f.Members[i]
+		r := hashParts(context.Background(), m.Parts)
+		if (r.Status == Fail) != (m.Label == "Q4_K_M") || len(m.Parts[0].SHA256) != 64 {
+			t.Errorf("%s: hash %s: %s", m.Label, r.Status, r.Detail)
+		}
+	}
 	one, err := TakeFiles([]string{filepath.Join(dir, "M-BF16", "M-BF16-00002-of-00002.gguf")})
 	if err != nil || len(one.Members) != 1 || len(one.Members[0].Parts) != 2 || one.Members[0].Label != "BF16" || one.Name != "M" {
 		t.Errorf("a shard stands for its set: %+v, %v", one, err)

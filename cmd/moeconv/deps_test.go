@@ -36,7 +36,7 @@ var imports = map[string]string{
 	"runtime/chat":        "",
 	"runtime":             "gguf quantize/imatrix runtime/kernel runtime/offload runtime/nn runtime/token runtime/sample runtime/chat",
 	"runtime/server":      "gguf runtime runtime/token runtime/sample runtime/chat",
-	"verify":              "gguf gguf/names gguf/expert convert convert/family convert/safetensors quantize quantize/block quantize/imatrix runtime runtime/token runtime/sample runtime/chat",
+	"verify":              "gguf gguf/names gguf/expert convert convert/family convert/safetensors quantize quantize/block quantize/imatrix runtime runtime/token runtime/sample runtime/chat verify/plot",
 	"verify/probe":        "verify runtime runtime/token runtime/sample gguf",
 	"verify/evidence":     "",
 	"verify/plot":         "",

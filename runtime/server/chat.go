@@ -35,6 +35,8 @@ type chatResponse struct {
 	Model   string       `json:"model"`
 	Choices []chatChoice `json:"choices"`
 	Usage   any          `json:"usage,omitempty"`
+
+	PromptTokenIDs []int32 `json:"prompt_token_ids,omitempty"` // of a stream in the first event
 }
 
 type chatChoice struct {
@@ -43,6 +45,7 @@ type chatChoice struct {
 	Delta        *chatMessage  `json:"delta,omitempty"`
 	Logprobs     *chatLogprobs `json:"logprobs"`
 	FinishReason *string       `json:"finish_reason"`
+	TokenIDs     []int32       `json:"token_ids,omitempty"`
 }
 
 // chatMessage is an answer, or what is added to it. Content is null in an answer that only calls tools.
@@ -166,6 +169,9 @@ func (s *Server) chatCompletions(r *http.Request, out *response) error {
 	var usage Usage
 	prompts := [][]int32{ids}
 	doc := chatResponse{ID: newID("chatcmpl-"), Object: "chat.completion", Created: time.Now().Unix(), Model: s.opts.Name}
+	if q.ReturnTokenIDs {
+		doc.PromptTokenIDs = ids
+	}
 	if q.Stream {
 		return s.streamChat(r.Context(), out, &q, prompts, parts, opts, doc)
 	}
@@ -178,6 +184,9 @@ func (s *Server) chatCompletions(r *http.Request, out *response) error {
 		cc := chatChoice{Index: c.index, Message: m, FinishReason: reason}
 		if opts.Logprobs {
 			cc.Logprobs = s.chatLogprobs(c.tokens)
+		}
+		if q.ReturnTokenIDs {
+			cc.TokenIDs = idsOf(c.tokens)
 		}
 		doc.Choices = append(doc.Choices, cc)
 	}
@@ -197,8 +206,12 @@ func (s *Server) streamChat(ctx context.Context, out *response, q *chatRequest, 
 		if opts.Logprobs {
 			cc.Logprobs = s.chatLogprobs([]runtime.Token{t})
 		}
-		doc.Choices = []chatChoice{cc}
-		return doc
+		if q.ReturnTokenIDs {
+			cc.TokenIDs = []int32{t.ID}
+		}
+		event := doc
+		doc.PromptTokenIDs, event.Choices = nil, []chatChoice{cc}
+		return event
 	}
 	last := func(u Usage) any {
 		doc.Choices, doc.Usage = []chatChoice{}, u

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -68,4 +69,35 @@ func TestChoicesFail(t *testing.T) {
 		t.Errorf("%d running", running)
 	}
 	ask[chunk](t, url+"/v1/completions", `{"prompt":"y","max_tokens":1}`)
+}
+
+// TestTokenIDs: the ids of prompt and answer come with both APIs, streamed or not, as many as the usage says.
+func TestTokenIDs(t *testing.T) {
+	_, url := start(t, Options{})
+	type withIDs struct {
+		Prompt  []int32 `json:"prompt_token_ids"`
+		Choices []struct {
+			Prompt []int32 `json:"prompt_token_ids"`
+			IDs    []int32 `json:"token_ids"`
+		}
+		Usage *Usage
+	}
+	for path, begin := range map[string]string{"/v1/completions": `{"prompt":"func ("`, "/v1/chat/completions": `{"messages":[{"role":"user","content":"hi"}]`} {
+		body := begin + `,"max_tokens":6,"temperature":0,"return_token_ids":true`
+		whole := ask[withIDs](t, url+path, body+"}")
+		prompt, ids := slices.Concat(whole.Prompt, whole.Choices[0].Prompt), whole.Choices[0].IDs
+		if len(ids) != whole.Usage.CompletionTokens || len(prompt) != whole.Usage.PromptTokens {
+			t.Errorf("%s: %+v, usage %+v", path, whole, whole.Usage)
+		}
+		var streamed, read []int32
+		for _, e := range stream[withIDs](t, url+path, body+`,"stream":true}`) {
+			streamed, read = append(streamed, e.Choices[0].IDs...), slices.Concat(read, e.Prompt, e.Choices[0].Prompt)
+		}
+		if !slices.Equal(streamed, ids) || !slices.Equal(read, prompt) {
+			t.Errorf("%s: streamed %v and %v, want %v and %v", path, read, streamed, prompt, ids)
+		}
+		if plain := ask[withIDs](t, url+path, begin+`,"max_tokens":2}`); plain.Prompt != nil || plain.Choices[0].IDs != nil || plain.Choices[0].Prompt != nil {
+			t.Errorf("%s: %+v", path, plain)
+		}
+	}
 }

@@ -77,6 +77,9 @@ type completionChoice struct {
 	Text         string              `json:"text"`
 	Logprobs     *completionLogprobs `json:"logprobs"`
 	FinishReason *string             `json:"finish_reason"`
+
+	PromptTokenIDs []int32 `json:"prompt_token_ids,omitempty"` // of a stream in a choice's first event
+	TokenIDs       []int32 `json:"token_ids,omitempty"`
 }
 
 type completionLogprobs struct {
@@ -165,6 +168,9 @@ func (s *Server) completions(r *http.Request, out *response) error {
 		if opts.Logprobs {
 			cc.Logprobs, _ = s.completionLogprobs(c.tokens, 0)
 		}
+		if q.ReturnTokenIDs {
+			cc.PromptTokenIDs, cc.TokenIDs = ids[c.index/q.choices()], idsOf(c.tokens)
+		}
 		doc.Choices = append(doc.Choices, cc)
 	}
 	doc.Usage = usage
@@ -175,11 +181,16 @@ func (s *Server) streamCompletions(ctx context.Context, out *response, q *comple
 	if q.StreamOptions.usage() {
 		doc.Usage = json.RawMessage("null")
 	}
-	offset := map[int]int{} // by choice
+	offset, begun := map[int]int{}, map[int]bool{} // by choice
 	each := func(index int, t runtime.Token) any {
 		cc := completionChoice{Index: index, Text: t.Text, FinishReason: reasonOf(t.Reason)}
 		if opts.Logprobs {
 			cc.Logprobs, offset[index] = s.completionLogprobs([]runtime.Token{t}, offset[index])
+		}
+		if q.ReturnTokenIDs {
+			if cc.TokenIDs = []int32{t.ID}; !begun[index] {
+				cc.PromptTokenIDs, begun[index] = ids[index/q.choices()], true
+			}
 		}
 		doc.Choices = []completionChoice{cc}
 		return doc
@@ -189,6 +200,15 @@ func (s *Server) streamCompletions(ctx context.Context, out *response, q *comple
 		return doc
 	}
 	return s.stream(ctx, out, "prompt", ids, q.choices(), opts, q.StreamOptions, each, last)
+}
+
+// idsOf is the ids of tokens.
+func idsOf(tokens []runtime.Token) []int32 {
+	var ids []int32
+	for _, t := range tokens {
+		ids = append(ids, t.ID)
+	}
+	return ids
 }
 
 // completionLogprobs counts offsets in bytes from offset on, and returns the next one.

@@ -30,6 +30,8 @@ type sampling struct {
 	RepeatLast    *int    `json:"repeat_last_n,omitempty"`
 	IgnoreEOS     bool    `json:"ignore_eos,omitempty"`
 
+	ReturnTokenIDs bool `json:"return_token_ids,omitempty"` // vLLM's
+
 	LogitBias map[string]float64 `json:"logit_bias,omitempty"`
 }
 

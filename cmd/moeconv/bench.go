@@ -40,18 +40,32 @@ func benchCmd(a *app) *cobra.Command {
 		run             runFlags
 		raw             bool
 		pp, tg, repeats int
+		scenarios       scenarioFlags
 	)
 	cmd := &cobra.Command{
-		Use:   "bench SRC --raw",
-		Short: "Measure tokens per second",
-		Long: `bench --raw evaluates --pp tokens at once and --tg tokens one by one, in an empty
+		Use:   "bench SRC..",
+		Short: "Measure how fast models answer",
+		Long: `bench asks each model four prompts, streamed and not, --repeat times in random order after
+one request to warm up, through a server in this process or the one at --endpoint. It
+reports the time to the first token, prefill and decode speed, gaps between tokens and
+the total, with mean, standard deviation and 95% interval, every run with its seed and
+text, and memory with method and scope. Tokens are counted by their ids or as the server
+says; times are read from the monotonic clock as events come. What a server does not
+show is null. Data that cannot be is an error. --trace keeps the time of every token;
+--schema prints the JSON schema of --json.
+
+bench --raw evaluates --pp tokens at once and --tg tokens one by one, in an empty
 context, as llama-bench does: one run to warm up, then --repeat runs that count. It also
 measures how fast all threads read memory, and prints which share of that decoding reached.
 Of a model whose experts are streamed, it prints that of what the disk gives.`,
-		Args: exactArgs(1),
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !raw {
-				return usageError{fmt.Errorf("bench needs --raw")}
+				scenarios.opts.Runs = repeats
+				return a.benchScenarios(cmd, args, src, run, scenarios)
+			}
+			if err := exactArgs(1)(cmd, args); err != nil {
+				return err
 			}
 			if pp < 1 || tg < 1 || repeats < 1 {
 				return usageError{fmt.Errorf("--pp, --tg and --repeat want 1 or more")}
@@ -74,9 +88,10 @@ Of a model whose experts are streamed, it prints that of what the disk gives.`,
 	}
 	src.register(cmd.Flags(), "auto")
 	run.register(cmd.Flags(), "integers", "f16")
+	scenarios.register(cmd.Flags())
 	cmd.Flags().BoolVar(&raw, "raw", false, "measure evaluation alone: no text, no sampling")
-	cmd.Flags().IntVar(&pp, "pp", 512, "`TOKENS` evaluated at once")
-	cmd.Flags().IntVar(&tg, "tg", 128, "`TOKENS` evaluated one by one")
+	cmd.Flags().IntVar(&pp, "pp", 512, "with --raw: `TOKENS` evaluated at once")
+	cmd.Flags().IntVar(&tg, "tg", 128, "with --raw: `TOKENS` evaluated one by one")
 	cmd.Flags().IntVarP(&repeats, "repeat", "r", 5, "`RUNS` that count")
 	return cmd
 }

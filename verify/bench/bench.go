@@ -1,0 +1,184 @@
+// Package bench measures how fast models answer: the same prompts, streamed and not, several times, through servers with
+// OpenAI's API. A figure is either observed or not there: nothing is derived from a share of something else.
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+)
+
+// Prompt is one of the benchmark.
+type Prompt struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// Prompts are the four of the benchmark, word for word.
+var Prompts = []Prompt{
+	{"short", "Write a haiku about AI"},
+	{"medium", "Explain quantum computing in simple terms"},
+	{"long", "Write a Python function to calculate fibonacci numbers recursively"},
+	{"very long", "Write a detailed technical explanation of how gradient descent optimization works in machine learning"},
+}
+
+// Modes in which answers are asked for.
+const (
+	Streaming    = "streaming"
+	NonStreaming = "non-streaming"
+)
+
+// LeastRuns is the fewest runs that give a mean with an interval.
+const LeastRuns = 3
+
+// Options of Run.
+type Options struct {
+	Runs        int     `json:"runs"` // of each cell
+	MaxTokens   int     `json:"max_tokens"`
+	Temperature float64 `json:"temperature"`
+	Seed        uint64  `json:"seed"` // of the first run; of each other one more
+	Order       uint64  `json:"order_seed"`
+	Chat        bool    `json:"chat"` // prompts are messages, not texts to continue
+
+	Trace    io.Writer           `json:"-"` // a line of JSON with all events of each request; may be nil
+	Progress func(done, all int) `json:"-"`
+}
+
+// Target is a model at a server.
+type Target struct {
+	Name  string // of the model, in the report
+	URL   string // of the server
+	Model string // its name there
+	Key   string // bearer token; may be empty
+	IDs   bool   // the server sends the ids of tokens on request (ours, vLLM)
+	// Memory is measured when the model has answered; nil where it cannot be.
+	Memory func() ([]Figure, error)
+	// Count is the number of tokens of a text by the model's tokenizer; nil where that is not known.
+	Count func(text string) (int, error)
+}
+
+// Report is what Run found.
+type Report struct {
+	Options Options  `json:"options"`
+	Started string   `json:"started"` // RFC 3339
+	Prompts []Prompt `json:"prompts"`
+	Models  []Model  `json:"models"`
+	// Compared is each further model against the first.
+	Compared []Comparison `json:"compared"`
+}
+
+// Model is the measurements of one target.
+type Model struct {
+	Name     string   `json:"name"`
+	Endpoint string   `json:"endpoint"`
+	WarmUp   Row      `json:"warm_up"`
+	Rows     []Row    `json:"rows"`  // in the order in which they were measured
+	Cells    []Cell   `json:"cells"` // [prompt][mode]
+	Same     Agree    `json:"streaming_agreement"`
+	Memory   []Figure `json:"memory"`
+}
+
+// Row is one request.
+type Row struct {
+	Prompt string `json:"prompt"`
+	Mode   string `json:"mode"`
+	Run    int    `json:"run"`
+	Order  int    `json:"order"`
+	Seed   uint64 `json:"seed"`
+
+	PromptTokens *int   `json:"prompt_tokens"`     // null: the server does not say
+	Tokens       *int   `json:"completion_tokens"` // the one that ends the answer included, if the server counts it
+	Counter      string `json:"counter"`           // who counted: token_ids, usage, tokenizer (the text's tokens), or none
+	Chunks       *int   `json:"chunks"`            // events with a part of the answer; null where not streamed
+	Finish       string `json:"finish_reason"`
+	Text         string `json:"text"`
+	IDs          []int  `json:"token_ids,omitempty"`
+
+	TTFT    *float64 `json:"ttft_s"` // to the first event with a part of the answer; null where not streamed
+	Total   float64  `json:"total_s"`
+	Prefill *float64 `json:"prefill_tok_s"` // tokens of the prompt over ttft_s
+	Decode  *float64 `json:"decode_tok_s"`  // tokens after those of the first event over the time from it to the last
+	Overall *float64 `json:"overall_tok_s"` // tokens over total_s
+	P50     *float64 `json:"inter_token_p50_s"`
+	P95     *float64 `json:"inter_token_p95_s"`
+}
+
+// Run measures the targets: of each a request to warm up, then all runs of all cells in random order. Targets are asked in
+// turn, so that each meets the same disturbances; one alone is a run of its own.
+// It fails with an *ImplausibleError for data that cannot be.
+func Run(ctx context.Context, targets []Target, o Options) (*Report, error) {
+	if o.Runs < LeastRuns || o.MaxTokens < 2 {
+		return nil, fmt.Errorf("bench: %d runs of %d tokens: want %d or more of 2 or more", o.Runs, o.MaxTokens, LeastRuns)
+	}
+	r := &Report{Options: o, Started: time.Now().UTC().Format(time.RFC3339), Prompts: Prompts}
+	clients := make([]*client, len(targets))
+	for i, t := range targets {
+		clients[i] = &client{target: t, opts: o}
+		m := Model{Name: t.Name, Endpoint: t.URL, Memory: []Figure{}}
+		var err error
+		if m.WarmUp, err = clients[i].measure(ctx, Prompts[0], Row{Prompt: Prompts[0].Name, Mode: Streaming, Run: -1, Order: -1, Seed: o.Seed}); err != nil {
+			return nil, fmt.Errorf("bench: %s: to warm up: %w", t.Name, err)
+		}
+		r.Models = append(r.Models, m)
+	}
+	all := requests(len(targets), o)
+	for i, x := range all {
+		x.row.Order = i
+		row, err := clients[x.target].measure(ctx, x.prompt, x.row)
+		if err != nil {
+			return nil, fmt.Errorf("bench: %s: %s, %s, run %d: %w", targets[x.target].Name, x.row.Prompt, x.row.Mode, x.row.Run, err)
+		}
+		m := &r.Models[x.target]
+		m.Rows = append(m.Rows, row)
+		if o.Progress != nil {
+			o.Progress(i+1, len(all))
+		}
+	}
+	for i, t := range targets {
+		if err := r.Models[i].finish(t, o); err != nil {
+			return nil, fmt.Errorf("bench: %s: %w", t.Name, err)
+		}
+	}
+	r.Compare()
+	return r, nil
+}
+
+// request is one to be made.
+type request struct {
+	target int
+	prompt Prompt
+	row    Row
+}
+
+// requests is all of them, in random order.
+func requests(targets int, o Options) []request {
+	var all []request
+	for t := range targets {
+		for _, p := range Prompts {
+			for _, mode := range []string{Streaming, NonStreaming} {
+				for run := range o.Runs {
+					all = append(all, request{t, p, Row{Prompt: p.Name, Mode: mode, Run: run, Seed: o.Seed + uint64(run)}})
+				}
+			}
+		}
+	}
+	rng := rand.New(rand.NewPCG(o.Order, 0))
+	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
+}
+
+// finish checks the rows and sums them up.
+func (m *Model) finish(t Target, o Options) (err error) {
+	if err := plausible(m.Rows, o); err != nil {
+		return err
+	}
+	m.summarise()
+	if t.Memory != nil {
+		if m.Memory, err = t.Memory(); err != nil {
+			return err
+		}
+	}
+	return plausibleMemory(m.Memory)
+}

@@ -1,0 +1,43 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/moeconv/moeconv/runtime"
+	"github.com/moeconv/moeconv/runtime/server"
+	"github.com/moeconv/moeconv/runtime/token"
+)
+
+// Serve is a target of a loaded model: a server in this process, until stop is called.
+func Serve(m *runtime.Model, name string) (t Target, stop func() error, err error) {
+	tok, err := m.Tokenizer()
+	if err != nil {
+		return t, nil, fmt.Errorf("bench: %w", err)
+	}
+	s, err := server.New(m, server.Options{Name: name, Slots: 1})
+	if err != nil {
+		return t, nil, fmt.Errorf("bench: %w", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return t, nil, fmt.Errorf("bench: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, l) }()
+	stop = func() error {
+		cancel()
+		return <-done
+	}
+	return Target{Name: name, URL: "http://" + l.Addr().String(), Model: name, IDs: true, Count: Counter(tok)}, stop, nil
+}
+
+// Counter counts a text's tokens.
+func Counter(tok *token.Tokenizer) func(string) (int, error) {
+	return func(text string) (int, error) {
+		ids, err := tok.Encode(text, token.Options{})
+		return len(ids), err
+	}
+}

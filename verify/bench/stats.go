@@ -1,0 +1,187 @@
+package bench
+
+import (
+	"math"
+	"slices"
+)
+
+// Stat is a figure over runs.
+type Stat struct {
+	Mean   float64 `json:"mean"`
+	Stddev float64 `json:"stddev"` // of the sample
+	CI95   float64 `json:"ci95"`   // half the width of the mean's 95% interval, by Student's t
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+	N      int     `json:"n"`
+}
+
+// Cell is the runs of a prompt in a mode. A figure that not all of its runs have is null.
+type Cell struct {
+	Prompt  string `json:"prompt"`
+	Mode    string `json:"mode"`
+	Tokens  *Stat  `json:"completion_tokens"`
+	TTFT    *Stat  `json:"ttft_s"`
+	Total   *Stat  `json:"total_s"`
+	Prefill *Stat  `json:"prefill_tok_s"`
+	Decode  *Stat  `json:"decode_tok_s"`
+	Overall *Stat  `json:"overall_tok_s"`
+	P50     *Stat  `json:"inter_token_p50_s"`
+	P95     *Stat  `json:"inter_token_p95_s"`
+	Texts   int    `json:"distinct_texts"` // 1: the runs are repetitions, and tokens have no spread
+}
+
+// Agree says how many pairs of answers are equal, of those that should be: same prompt and seed.
+type Agree struct {
+	Equal int `json:"equal"`
+	Pairs int `json:"pairs"`
+}
+
+// Comparison is what two models answer to the same prompts with the same seeds.
+type Comparison struct {
+	Base  string `json:"base"`
+	Model string `json:"model"`
+	Texts Agree  `json:"texts"`
+	// Tokens is how long answers are the same, as a share of the longer one; null where the ids are not known.
+	Tokens *Stat `json:"common_tokens"`
+	// Turns says that both were measured in one run, asked in turn: else differences may be the machine's.
+	Turns bool `json:"in_turn"`
+}
+
+// Compare fills in Compared.
+func (r *Report) Compare() {
+	r.Compared = []Comparison{}
+	for _, m := range r.Models[min(1, len(r.Models)):] {
+		base := &r.Models[0]
+		c := Comparison{Base: base.Name, Model: m.Name, Turns: base.last() > 8*r.Options.Runs-1 || m.last() > 8*r.Options.Runs-1}
+		var shares []float64
+		for _, a := range base.Rows {
+			for _, b := range m.Rows {
+				if a.Prompt != b.Prompt || a.Mode != b.Mode || a.Run != b.Run {
+					continue
+				}
+				c.Texts.Pairs++
+				if a.Text == b.Text {
+					c.Texts.Equal++
+				}
+				if len(a.IDs) > 0 && len(b.IDs) > 0 {
+					shares = append(shares, common(a.IDs, b.IDs))
+				}
+			}
+		}
+		c.Tokens = newStat(shares)
+		r.Compared = append(r.Compared, c)
+	}
+}
+
+// last is the largest number of a row.
+func (m *Model) last() int {
+	n := 0
+	for _, r := range m.Rows {
+		n = max(n, r.Order)
+	}
+	return n
+}
+
+// common is how many tokens two answers begin with, as a share of the longer one.
+func common(a, b []int) float64 {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return float64(n) / float64(max(len(a), len(b)))
+}
+
+// t95 is the 97.5% quantile of Student's t by degrees of freedom, from 1 on.
+var t95 = []float64{12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+	2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042}
+
+// newStat is nil for less than two values.
+func newStat(values []float64) *Stat {
+	n := len(values)
+	if n < 2 {
+		return nil
+	}
+	s := &Stat{N: n, Min: slices.Min(values), Max: slices.Max(values)}
+	for _, v := range values {
+		s.Mean += v / float64(n)
+	}
+	for _, v := range values {
+		s.Stddev += (v - s.Mean) * (v - s.Mean)
+	}
+	s.Stddev = math.Sqrt(s.Stddev / float64(n-1))
+	t := 1.96
+	if n-1 <= len(t95) {
+		t = t95[n-2]
+	}
+	s.CI95 = t * s.Stddev / math.Sqrt(float64(n))
+	return s
+}
+
+// quantile is that of sorted values, between the nearest two.
+func quantile(sorted []float64, q float64) float64 {
+	at := q * float64(len(sorted)-1)
+	i := int(at)
+	if i+1 >= len(sorted) {
+		return sorted[len(sorted)-1]
+	}
+	return sorted[i] + (at-float64(i))*(sorted[i+1]-sorted[i])
+}
+
+// summarise makes the cells.
+func (m *Model) summarise() {
+	type key struct {
+		prompt string
+		run    int
+	}
+	texts := map[key]string{}
+	for _, r := range m.Rows {
+		if r.Mode == Streaming {
+			texts[key{r.Prompt, r.Run}] = r.Text
+		}
+	}
+	for _, r := range m.Rows {
+		if r.Mode == NonStreaming {
+			m.Same.Pairs++
+			if texts[key{r.Prompt, r.Run}] == r.Text {
+				m.Same.Equal++
+			}
+		}
+	}
+	for _, p := range Prompts {
+		for _, mode := range []string{Streaming, NonStreaming} {
+			m.Cells = append(m.Cells, newCell(m.Rows, p.Name, mode))
+		}
+	}
+}
+
+func newCell(rows []Row, prompt, mode string) Cell {
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r Row) bool { return r.Prompt != prompt || r.Mode != mode })
+	stat := func(figure func(r *Row) *float64) *Stat {
+		var values []float64
+		for i := range rows {
+			v := figure(&rows[i])
+			if v == nil {
+				return nil
+			}
+			values = append(values, *v)
+		}
+		return newStat(values)
+	}
+	distinct := map[string]bool{}
+	for _, r := range rows {
+		distinct[r.Text] = true
+	}
+	return Cell{
+		Prompt: prompt, Mode: mode, Texts: len(distinct),
+		Tokens: stat(func(r *Row) *float64 {
+			if r.Tokens == nil {
+				return nil
+			}
+			n := float64(*r.Tokens)
+			return &n
+		}),
+		TTFT: stat(func(r *Row) *float64 { return r.TTFT }), Total: stat(func(r *Row) *float64 { return &r.Total }),
+		Prefill: stat(func(r *Row) *float64 { return r.Prefill }), Decode: stat(func(r *Row) *float64 { return r.Decode }),
+		Overall: stat(func(r *Row) *float64 { return r.Overall }), P50: stat(func(r *Row) *float64 { return r.P50 }), P95: stat(func(r *Row) *float64 { return r.P95 }),
+	}
+}

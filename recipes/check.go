@@ -12,7 +12,6 @@ import (
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/quantize"
 	"github.com/moeconv/moeconv/recipes/hub"
-	"github.com/moeconv/moeconv/verify"
 )
 
 // Defaults of the output names: {name} is the recipe's, {label} the scheme's or the extra output's.
@@ -133,13 +132,6 @@ func (r *Recipe) checkVerify() error {
 		v.Reference = "source"
 	case v.Reference != "source" && v.Reference != "none":
 		return &gguf.UnsupportedError{Msg: fmt.Sprintf("recipes: %s: key verify.reference: %q; this version knows source and none", r.origin, v.Reference)}
-	}
-	switch v := &r.Verify; v.OnFailure {
-	case "":
-		v.OnFailure = verify.HoldFile
-	case verify.HoldFile, verify.HoldRelease:
-	default:
-		return r.errorf("key verify.on_failure: %q: want %s or %s", v.OnFailure, verify.HoldFile, verify.HoldRelease)
 	}
 	if r.Verify.Chunks < 0 || r.Verify.Context < 8 {
 		return r.errorf("key verify: chunks %d, context %d: want at least 0 and 8", r.Verify.Chunks, r.Verify.Context)

@@ -98,8 +98,7 @@ type Verify struct {
 	Context   int             `yaml:"context"`   // tokens of a chunk, 512 by default
 	Reference string          `yaml:"reference"` // source, or none
 	Probes    []Probe         `yaml:"probes"`
-	OnFailure string          `yaml:"on_failure"` // hold-file (default): a failing output holds itself; hold-release: all of them
-	Bands     map[string]Band `yaml:"bands"`      // per scheme; the default bands otherwise
+	Bands     map[string]Band `yaml:"bands"` // per scheme; the default bands otherwise
 }
 
 // Target says where the files go; it is acted on when publishing is asked for.

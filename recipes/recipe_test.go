@@ -56,7 +56,6 @@ func TestRefusals(t *testing.T) {
 		"unknown mixture":  {"moeconv: 1\noutputs: {extra: [{type: Q2_K, mix: best}]}", "best"},
 		"unknown holes":    {good + "imatrix: {file: x.gguf, holes: none}", "imatrix.holes"},
 		"strange optional": {"moeconv: 1\noutputs: {types: [Q8_0], optional: [Q4_K_M]}", "no output has the label Q4_K_M"},
-		"on failure":       {good + "verify: {on_failure: retry}", "verify.on_failure"},
 		"missing parent":   {good + "extends: nowhere.yaml", "nowhere.yaml"},
 	}
 	for name, c := range cases {

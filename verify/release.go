@@ -3,7 +3,6 @@ package verify
 import (
 	"cmp"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -33,6 +32,8 @@ type Release struct {
 	Aside     []Aside           `json:"aside,omitempty"`
 	Templates []Template        `json:"templates,omitempty"` // chat templates, where there is more than one
 	Files     []*Report         `json:"files,omitempty"`
+
+	repo string // to publish to
 }
 
 // Held is a file that may not be published, and why.
@@ -199,39 +200,17 @@ func (r *Release) warned() int {
 	return n
 }
 
-// publishCommand uploads what is ready and nothing else, from the release's folder. Empty when nothing is.
+// publishCommand publishes what is ready and leaves the others behind, from the release's folder. Empty when nothing is.
 func (r *Release) publishCommand() string {
 	if len(r.Ready) == 0 {
 		return ""
 	}
-	args := []string{"hf", "upload", "OWNER/" + cmp.Or(r.Name, "NAME") + "-GGUF", "."}
-	for _, f := range r.Files {
-		if !slices.Contains(r.Ready, f.Label) {
-			continue
-		}
-		if dir := r.folder(f); dir != "" {
-			args = append(args, "--include", quoteArg(dir+"/*"))
-			continue
-		}
-		for _, p := range f.Files {
-			args = append(args, "--include", quoteArg(p.Name))
-		}
+	repo := cmp.Or(r.repo, "OWNER/"+cmp.Or(r.Name, "NAME")+"-GGUF")
+	command := "moeconv publish . --repo " + quoteArg(repo)
+	if r.OnFailure == HoldRelease {
+		command += " --on-failure " + HoldRelease
 	}
-	return strings.Join(args, " ")
-}
-
-// folder is the folder that holds the parts of one file and nothing else of the release; empty where there is none.
-func (r *Release) folder(f *Report) string {
-	dir := path.Dir(f.Name)
-	if len(f.Files) < 2 || dir == "." {
-		return ""
-	}
-	for _, o := range r.Files {
-		if o != f && path.Dir(o.Name) == dir {
-			return ""
-		}
-	}
-	return dir
+	return command
 }
 
 // quoteArg is an argument as a shell reads it.

@@ -104,7 +104,7 @@ func TestPage(t *testing.T) {
 	}
 	for _, want := range []string{
 		"prefers-color-scheme:dark", "@media print", `<meta name="color-scheme" content="light dark">`,
-		"18 ready, 3 held (Q3_K: scan: ", "--include &#39;Q0_K/*&#39;", // verdict and command
+		"18 ready, 3 held (Q3_K: scan: ", "moeconv publish . --repo OWNER/Synthetic-235B-GGUF", // verdict and command
 		`<td class="c fail" title="fail: `, "0.5 (0.48 to 0.52)", "<code>0123abcd</code>", "Q3_K</td>", // table
 		">dominated<", ">held<", "mean KL divergence, nats; 95% intervals", // plot
 		"left aside, it is an importance matrix", "98.00% of the experts seen", "apache-2.0", // what was not checked, sources
@@ -134,7 +134,7 @@ func TestMarkdown(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := strings.Split(b.String(), "\n")
-		if len(r.Verdicts()) != verdictLines || lines[verdictLines] != "" || !strings.HasPrefix(lines[0], "Synthetic-235B: ") || !strings.HasPrefix(lines[1], "publish: `hf upload ") {
+		if len(r.Verdicts()) != verdictLines || lines[verdictLines] != "" || !strings.HasPrefix(lines[0], "Synthetic-235B: ") || !strings.HasPrefix(lines[1], "publish: `moeconv publish ") {
 			t.Errorf("%d files:\n%s", n, strings.Join(lines[:12], "\n"))
 		}
 		if !strings.Contains(b.String(), "| Q0\\_K |") || !strings.Contains(b.String(), "## Not checked") {

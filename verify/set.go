@@ -20,7 +20,8 @@ type Set struct {
 
 	Bounds      func(scheme string) Thresholds // laid over the defaults of a member's scheme; nil: none
 	Checks      []Check                        // of each file; nil: Standard
-	Hash        bool                           // hash every file, and hold the hashes against SHA256SUMS
+	Hash        Hashing                        // of the files
+	Repo        string                         // OWNER/NAME to publish to; empty: not known
 	HoldRelease bool                           // a file that is held holds all others
 	Private     []string                       // paths that may not appear in the report: folders of files, source and text
 	Done        func(*Report) error            // called after each file; may be nil
@@ -54,7 +55,7 @@ type Part struct {
 func (s *Set) Run(ctx context.Context) (*Release, error) {
 	common := &shared{}
 	defer common.close()
-	rel := &Release{Name: s.Name, OnFailure: HoldFile, Source: s.Source}
+	rel := &Release{repo: s.Repo, Name: s.Name, OnFailure: HoldFile, Source: s.Source}
 	if s.HoldRelease {
 		rel.OnFailure = HoldRelease
 	}
@@ -121,7 +122,7 @@ func (s *Set) verify(ctx context.Context, m *Member, common *shared) (*Report, f
 	if err != nil {
 		return nil, print, err
 	}
-	if s.Hash {
+	if s.Hash.wants(m.Parts) {
 		rep.add("hash", hashParts(ctx, m.Parts))
 	}
 	rep.describe(m, src)

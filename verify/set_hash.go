@@ -7,7 +7,22 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
+
+// Hashing says which files are read whole for their SHA-256, which is held against SHA256SUMS.
+type Hashing uint8
+
+// A verdict that is to be published needs hashes: they bind it to the files.
+const (
+	HashNone    Hashing = iota // hashes are those on record
+	HashUnknown                // files without one on record are hashed
+	HashAll
+)
+
+func (h Hashing) wants(parts []Part) bool {
+	return h == HashAll || h == HashUnknown && slices.ContainsFunc(parts, func(p Part) bool { return p.SHA256 == "" && p.path != "" })
+}
 
 // hashParts reads the files whole, and holds their SHA-256 against the SHA256SUMS beside them.
 func hashParts(ctx context.Context, parts []Part) Result {

@@ -61,7 +61,7 @@ func TestSetHoldsAFile(t *testing.T) {
 	if diff := cmp.Diff(r.Ready, []string{"Q8_0", "Q4_K_M"}); diff != "" {
 		t.Error(diff)
 	}
-	if w := r.Publish; w != "hf upload OWNER/tiny-GGUF . --include tiny-Q8_0.gguf --include tiny-Q4_K_M.gguf" {
+	if w := r.Publish; w != "moeconv publish . --repo OWNER/tiny-GGUF" {
 		t.Error(w)
 	}
 	if h := r.Held[0]; h.Check != "scan" || h.File != "tiny-Q6_K.gguf" || h.Optional {

@@ -66,7 +66,7 @@ and the verdict is at best a warning. --report writes JSON, Markdown and one HTM
 	f.StringVar(&v.scheme, "type", "", "`SCHEME` whose bounds apply (default: each file's own)")
 	f.StringVar(&v.pre, "pre", "", "`NAME` of the source's pre-tokenizer if it cannot be told")
 	f.IntVar(&v.threads, "threads", 0, "number of threads (default: all cores)")
-	f.BoolVar(&v.hash, "hash", false, "read every file whole for its SHA-256, and hold it against SHA256SUMS")
+	f.BoolVar(&v.hash, "hash", false, "read every file whole for its SHA-256, and hold it against SHA256SUMS; without, --json and --report do so where none is on record")
 	f.StringVar(&v.report, "report", "", "write NAME.verify.json, .md and .html to this `DIR`")
 	f.StringVar(&v.onFailure, "on-failure", verify.HoldFile, "what a failing file holds: hold-file or hold-release")
 	f.StringSliceVar(&v.optional, "optional", nil, "`LABELS` or schemes of files that may fail without failing the release")
@@ -82,7 +82,7 @@ func (v *verifyFlags) run(cmd *cobra.Command, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	set := &verify.Set{Name: found.Name, Members: found.Members, HoldRelease: v.onFailure == verify.HoldRelease, Hash: v.hash, Private: privatePaths(args, v.source, v.text)}
+	set := &verify.Set{Name: found.Name, Members: found.Members, HoldRelease: v.onFailure == verify.HoldRelease, Private: privatePaths(args, v.source, v.text)}
 	if err := v.members(set.Members); err != nil {
 		return err
 	}
@@ -97,7 +97,12 @@ func (v *verifyFlags) run(cmd *cobra.Command, a *app, args []string) error {
 		set.Source.Arch, _ = source.Metadata().Architecture()
 		set.Source.Licence, _ = gguf.Value[string](source.Metadata(), "general.license")
 	}
-	set.Name = cmp.Or(set.Name, found.Members[0].Label)
+	switch set.Name = cmp.Or(set.Name, found.Members[0].Label); {
+	case v.hash:
+		set.Hash = verify.HashAll
+	case v.report != "" || a.json: // the verdict may be kept, then it must say of which bytes
+		set.Hash = verify.HashUnknown
+	}
 	if err := matrixOf(args[0], found.Aside, &set.Source); err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ type Subject struct {
 
 	Checkpoint *Checkpoint     // the source's own files, shared between the files of a release; nil: the checks on them are not applicable
 	Imatrix    *imatrix.Matrix // the file is said to be made with; nil: not known
+	Sample     int64           // values of the weights that are compared at least; 0: 64 Mi
 	Full       bool            // weights are compared whole, not sampled
 	Seed       uint64          // of the samples
 	Memory     int64           // bytes the checks on weights may take; 0: 512 MiB
@@ -80,6 +81,7 @@ func Standard() []Check {
 		{Name: "marks", Structural: true, Run: checkMarks},
 		{Name: "scan", Structural: true, Run: checkScan},
 		{Name: "fidelity", Structural: true, Run: checkFidelity},
+		{Name: "mixture", Structural: true, Run: checkMixture},
 		{Name: "encoding", Structural: true, Run: checkEncoding},
 		{Name: "tokenizer", Structural: true, Run: checkTokenizer},
 		{Name: "template", Structural: true, Run: checkTemplate},

@@ -118,16 +118,14 @@ func (x *examiner) admit(u unit, got compared) (*patient, error) {
 	t := x.tensors[u.tensor]
 	p := &patient{unit: u, info: t, name: names.Parse(t.Name), ref: gguf.Find(x.refs, t.Name), got: got}
 	p.accept = min(0.85, max(1.5*toleranceOf(t.Type).nmse, 1e-6))
-	p.rows = x.probed(t, u.rows)
+	p.rows = x.probed(u.rows)
 	var err error
 	p.mine, err = x.rowsOf(&x.mine, u.tensor, u.row, p.rows)
 	return p, err
 }
 
-// probed are the rows of each of a tensor's units that hypotheses are tested on.
-func (x *examiner) probed(t gguf.TensorInfo, rows int) []int {
-	return x.sampler.some(t.Name, probeRows, rows)
-}
+// probed are the rows that hypotheses are tested on: the same in all units of as many rows, which are held against each other.
+func (x *examiner) probed(rows int) []int { return x.sampler.some("", probeRows, rows) }
 
 // rowsOf reads single rows, counted from base.
 func (x *examiner) rowsOf(r *reader, tensor, base int, rows []int) ([]float32, error) {

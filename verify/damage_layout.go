@@ -151,9 +151,6 @@ func (x *examiner) ropeMaps(rows int) []rowMap {
 			continue
 		}
 		parts := []span{{0, head}, {0, rot}, {head - rot, rot}}
-		if head == rows && heads > 1 { // a single head: MLA's, whose rotated part is the last
-			parts = parts[2:]
-		}
 		for _, part := range parts {
 			if part.n >= 4 && part.n <= head && part.n%2 == 0 && part.row >= 0 {
 				out = append(out, ropeMap(head, part, true), ropeMap(head, part, false))

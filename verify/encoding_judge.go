@@ -69,7 +69,11 @@ func (s *Subject) judgeEncoding(units []again) Result {
 	if e.r.Status == NotApplicable {
 		return e.r
 	}
-	e.r.summarize(fmt.Sprintf("%s: %.4g%% of %d blocks encoded again have the same bytes", e.how(), 100*share, blocks))
+	what := "encoded again have the same bytes"
+	if s.Imatrix.Len() == 0 && e.count[withAnother] > 0 {
+		what = "are as without one; --imatrix compares the others"
+	}
+	e.r.summarize(fmt.Sprintf("%s: %.4g%% of %d blocks %s", e.how(), 100*share, blocks, what))
 	return e.r
 }
 
@@ -197,7 +201,7 @@ func (e *encodings) lacking() bool {
 	entries, err := e.Source.Metadata().Int("quantize.imatrix.entries_count")
 	matrices := int64(0)
 	for _, t := range e.Source.Tensors() {
-		if n := names.Parse(t.Name); n.Block >= 0 && n.Suffix == "weight" && len(t.Shape) > 1 {
+		if n := names.Parse(t.Name); n.Block >= 0 && n.Suffix == "weight" && len(t.Shape) > 1 && !convolution(n.Role) {
 			matrices++
 		}
 	}
@@ -208,6 +212,11 @@ func (e *encodings) lacking() bool {
 		}
 	}
 	return e.claims && (err != nil || entries+int64(len(plain)) <= matrices)
+}
+
+// convolution reports whether a tensor is no matrix that activations are multiplied by.
+func convolution(r names.Role) bool {
+	return strings.HasSuffix(string(r), "conv") || strings.HasSuffix(string(r), "conv1d")
 }
 
 func (e *encodings) find(a again, warn bool, damage, message string) {

@@ -71,7 +71,7 @@ func TestRunOverSoundFile(t *testing.T) {
 
 func TestRunWithoutSource(t *testing.T) {
 	r := run(t, &Subject{Name: "tiny", Scheme: "Q8_0", Source: tinyAs(t, "Q8_0"), Text: validText(t), Context: 128, Chunks: 1})
-	if r.Status != Warn || len(r.Notes) != 1 || statuses(r) != "source n/a, structure n/a, marks n/a, fidelity n/a, encoding n/a, logits n/a, kld n/a, perplexity n/a, ends n/a" {
+	if r.Status != Warn || len(r.Notes) != 1 || statuses(r) != "source n/a, structure n/a, marks n/a, fidelity n/a, mixture n/a, encoding n/a, logits n/a, kld n/a, perplexity n/a, ends n/a" {
 		t.Errorf("%s", strings.Join(r.Lines(), "\n"))
 	}
 	if p, _ := r.Check("perplexity"); !p.Figure.Valid() || p.Threshold.Valid() {

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// sampleFloor is how many values are compared at least, where a file has so many: small models are compared whole.
+	// sampleFloor is how many values are compared at least, where nothing else is asked for: small models are compared whole.
 	sampleFloor = 64 << 20
 	// sampleShare is the part of a large file's values that is compared.
 	sampleShare = 0.01
@@ -34,8 +34,12 @@ func (s *Subject) sampler(tensors []gguf.TensorInfo) sampler {
 		total += t.Shape.Elements()
 	}
 	out := sampler{1, s.Seed}
-	if !s.Full && total > sampleFloor {
-		out.share = max(sampleShare, sampleFloor/float64(total))
+	least := s.Sample
+	if least <= 0 {
+		least = sampleFloor
+	}
+	if !s.Full && total > least {
+		out.share = max(sampleShare, float64(least)/float64(total))
 	}
 	return out
 }

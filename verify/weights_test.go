@@ -90,6 +90,7 @@ var damages = []struct {
 
 var structural = map[string]func(context.Context, *Subject) Result{
 	"contract": checkContract, "stored": checkStored, "scan": checkScan, "fidelity": checkFidelity, "encoding": checkEncoding,
+	"tokenizer": checkTokenizer, "template": checkTemplate, "metadata": checkMetadata, "source": checkSource,
 }
 
 func TestDamagedWeights(t *testing.T) {

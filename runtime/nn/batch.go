@@ -8,9 +8,10 @@ import (
 
 // batch collects products that are computed together.
 type batch struct {
-	s   *State
-	ps  []product
-	err error
+	s     *State
+	ps    []product
+	err   error
+	quiet bool // inputs are not summed up
 }
 
 // add asks for dst = m times the input; without a matrix for nothing.

@@ -22,7 +22,7 @@ type observed struct {
 // those of other matrices together, as llama-imatrix does. A matrix of several parts has one input.
 func (b *batch) observe(m *matrix, cols int, perMatrix bool, group func(matrix int) observed) {
 	s := b.s
-	if s.sums == nil || b.err != nil || m.of != nil && m.first > 0 {
+	if s.sums == nil || b.quiet || b.err != nil || m.of != nil && m.first > 0 {
 		return
 	}
 	counts := 1

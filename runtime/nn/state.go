@@ -20,6 +20,10 @@ type State struct {
 	ctx    context.Context // of the Eval that runs
 	loaded [][][]byte      // [expert][part] of streamed experts that are in memory
 
+	ahead     routing   // of the next block, as far as it can be foreseen
+	aheadNorm []float32 // [token][embedding]: what its router would see
+	aheadIn   input
+
 	x, norm, tmp []float32 // [token][embedding]
 	q, attn      []float32 // [token][head][head dim]
 	k, v         []float32 // [token][kv head][head dim]

@@ -12,8 +12,9 @@ import (
 
 // stream says where the experts of a feed-forward network are read from.
 type stream struct {
-	group   int   // of Decoder.experts
-	tensors []int // in the source, in the order of offload.Loaded's parts
+	group   int    // of Decoder.experts
+	tensors []int  // in the source, in the order of offload.Loaded's parts
+	next    *layer // the next one with such experts, if its router can be asked before
 }
 
 // streamExperts fills out with the results of experts, by use, and returns that of the shared ones. Experts are computed as
@@ -22,6 +23,9 @@ func (s *State) streamExperts(experts, sharedExperts ffn, in *input, out kernel.
 	r, n := &s.route, experts.up.experts
 	fetch := s.d.experts.Fetch(s.ctx, experts.stream.group, in.n, r.starts)
 	defer fetch.Close()
+	if err := s.foresee(experts.stream.next, in.n); err != nil {
+		return shared, err
+	}
 	b := batch{s: s}
 	beside := s.sharedUp(&b, sharedExperts, in)
 	if err := b.run(); err != nil {
@@ -53,6 +57,35 @@ func (s *State) streamExperts(experts, sharedExperts ffn, in *input, out kernel.
 		}
 		s.addExpertBias(some, experts.downBias)
 	}
+}
+
+// foreseenTokens is the largest batch for which experts are read ahead: larger ones use most experts anyway.
+const foreseenTokens = 4
+
+// foresee begins to read the better half of the experts that layer l would choose if the block being computed added nothing
+// to s.x. Residual streams change slowly, so that most of them are among those that it will choose.
+func (s *State) foresee(l *layer, n int) error {
+	if l == nil || n > foreseenTokens || !s.d.experts.Foresees() {
+		return nil
+	}
+	p, r := s.d.Params, &s.ahead
+	x := mat(&s.aheadNorm, n, p.Embedding)
+	for t := range n {
+		s.d.norm(x.Row(t, p.Embedding), s.x[t*p.Embedding:][:p.Embedding], l.ffnNorm)
+	}
+	b := batch{s: s, quiet: true}
+	logits := mat(&r.logits, n, p.Experts)
+	b.add(l.router, s.aheadIn.set(x, n, p.Embedding), logits)
+	if err := b.run(); err != nil {
+		return err
+	}
+	addBias(logits, l.routerBias, 0, n)
+	r.choose(p, l.selectBias, n)
+	half := (p.Used + 1) / 2
+	for t := range n {
+		s.d.experts.Prefetch(l.experts.stream.group, r.expert[t*p.Used:][:half])
+	}
+	return nil
 }
 
 // weightsOf is the matrix in which an expert's rows of m lie, and its number there.
@@ -128,6 +161,11 @@ func (d *Decoder) findStreams(l *offload.Ledger) (groups [][]int) {
 			}
 			if f.stream = st; st != nil {
 				groups = append(groups, st.tensors)
+			}
+		}
+		if l := &d.w.layers[i]; i > 0 && l.experts.stream != nil && l.routerScale == nil && l.expertsNorm.weight == nil {
+			if before := d.w.layers[i-1].experts.stream; before != nil {
+				before.next = l
 			}
 		}
 	}

@@ -181,6 +181,16 @@ func (f *Fetch) unpin(list []*entry) {
 	}
 }
 
+// trial is how many experts are read ahead before that is judged.
+const trial = 64
+
+// Foresees reports whether Prefetch is worth its reads: whether most of what it read was used.
+func (c *Experts) Foresees() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats.Useful+c.stats.Useless < trial || c.stats.Useful > 2*c.stats.Useless
+}
+
 // Prefetch begins to read experts that are expected to be needed next, where nothing that is needed now waits for the disk.
 func (c *Experts) Prefetch(groupNumber int, experts []int) {
 	c.mu.Lock()

@@ -294,6 +294,14 @@ func TestPrefetch(t *testing.T) {
 	if st := c.Stats(); st.Useful != 2 || st.Useless != 1 || st.Hits != 2 || st.Misses != 1 {
 		t.Errorf("%+v", st)
 	}
+	c.budget = 5 * largestExpert(c)
+	for i := 0; i < 500 && c.Foresees(); i++ {
+		c.Prefetch(0, []int{(2 * i) % 15, (2*i + 1) % 15})
+		mustTake(t, s, c.Fetch(t.Context(), 0, 1, needs(15)), 1)
+	}
+	if st := c.Stats(); c.Foresees() || st.Useful+st.Useless < trial {
+		t.Errorf("reading ahead for nothing goes on: %+v", st)
+	}
 	c.budget = 4 * largestExpert(c)
 	c.Prefetch(2, []int{1, 2, 3, 4, 5, 6})
 	mustTake(t, s, c.Fetch(t.Context(), 3, 1, needs(0, 1, 2, 3, 4, 5)), 6)

@@ -45,8 +45,8 @@ func benchCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench SRC..",
 		Short: "Measure how fast models answer",
-		Long: `bench asks each model four prompts, streamed and not, --repeat times in random order after
-one request to warm up, through a server in this process or the one at --endpoint. It
+		Long: `bench asks each model the prompts of a --suite --repeat times in random order, after one
+request to warm up, through a server in this process or the one at --endpoint. It
 reports the time to the first token, prefill and decode speed, gaps between tokens and
 the total, with mean, standard deviation and 95% interval, every run with its seed and
 text, and memory with method and scope. Tokens are counted by their ids or as the server

@@ -25,6 +25,7 @@ type scenarioFlags struct {
 	tokenizer string
 	schema    bool
 	together  bool
+	suite     string
 }
 
 func (s *scenarioFlags) register(f *pflag.FlagSet) {
@@ -36,8 +37,19 @@ func (s *scenarioFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&s.api, "api", "chat", "how prompts are asked: chat, as a user's message, or completions, as texts to continue")
 	f.StringVar(&s.trace, "trace", "", "write the time of every event to a `FILE`, a line of JSON a request")
 	f.StringVar(&s.tokenizer, "tokenizer", "", "with --endpoint: count the tokens of a server that does not by the tokenizer of this `SRC`")
+	f.StringVar(&s.suite, "suite", bench.Suites[0].Name, "what is asked: "+suitesText())
+	f.Float64Var(&s.opts.Pause, "pause", -1, "`SECONDS` between requests (default: the suite's)")
 	f.BoolVar(&s.together, "together", false, "load all models at the same time and ask them in turn, to compare them")
 	f.BoolVar(&s.schema, "schema", false, "print the schema of the JSON document")
+}
+
+// suitesText is the suites for people.
+func suitesText() string {
+	var list []string
+	for _, s := range bench.Suites {
+		list = append(list, fmt.Sprintf("%s (%s)", s.Name, s.About))
+	}
+	return strings.Join(list, ", ")
 }
 
 type scenarioDoc struct {
@@ -61,7 +73,10 @@ func (a *app) benchScenarios(cmd *cobra.Command, args []string, src sourceFlags,
 		}
 		m.Close()
 	}
-	s.opts.Chat = s.api == "chat"
+	s.opts.Chat, s.opts.Suite = s.api == "chat", bench.FindSuite(s.suite)
+	if s.opts.Pause < 0 {
+		s.opts.Pause = s.opts.Suite.Pause
+	}
 	if s.trace != "" {
 		f, err := os.Create(s.trace)
 		if err != nil {
@@ -133,6 +148,8 @@ func (s *scenarioFlags) check(args []string) error {
 		return usageError{fmt.Errorf("--max-tokens %d: want 2 or more", s.opts.MaxTokens)}
 	case s.opts.Temperature < 0:
 		return usageError{fmt.Errorf("--temp %v: want 0 or more", s.opts.Temperature)}
+	case bench.FindSuite(s.suite) == nil:
+		return usageError{fmt.Errorf("--suite %s: want %s", s.suite, suitesText())}
 	case s.api != "chat" && s.api != "completions":
 		return usageError{fmt.Errorf("--api %s: want chat or completions", s.api)}
 	}
@@ -208,7 +225,7 @@ func (d scenarioDoc) print(w io.Writer) error {
 		if _, err := fmt.Fprintf(w, "%s at %s: mean +/- half of the 95%% interval of %d runs\n%s\n", m.Name, m.Endpoint, d.Options.Runs, t.Render()); err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(w, "streamed and whole answers agree in %d of %d pairs\n", m.Same.Equal, m.Same.Pairs); err != nil {
+		if _, err := fmt.Fprintf(w, "streamed and whole answers agree in %d of %d pairs; %.0f%% of the answers score 3 of 5 or more\n", m.Same.Equal, m.Same.Pairs, 100*m.Success); err != nil {
 			return err
 		}
 		for _, f := range m.Memory {

@@ -10,37 +10,19 @@ import (
 	"time"
 )
 
-// Prompt is one of the benchmark.
-type Prompt struct {
-	Name string `json:"name"`
-	Text string `json:"text"`
-}
-
-// Prompts are the four of the benchmark, word for word.
-var Prompts = []Prompt{
-	{"short", "Write a haiku about AI"},
-	{"medium", "Explain quantum computing in simple terms"},
-	{"long", "Write a Python function to calculate fibonacci numbers recursively"},
-	{"very long", "Write a detailed technical explanation of how gradient descent optimization works in machine learning"},
-}
-
-// Modes in which answers are asked for.
-const (
-	Streaming    = "streaming"
-	NonStreaming = "non-streaming"
-)
-
 // LeastRuns is the fewest runs that give a mean with an interval.
 const LeastRuns = 3
 
 // Options of Run.
 type Options struct {
-	Runs        int     `json:"runs"` // of each cell
-	MaxTokens   int     `json:"max_tokens"`
+	Runs        int     `json:"runs"`       // of each cell
+	MaxTokens   int     `json:"max_tokens"` // of prompts that have no number of their own
 	Temperature float64 `json:"temperature"`
 	Seed        uint64  `json:"seed"` // of the first run; of each other one more
 	Order       uint64  `json:"order_seed"`
 	Chat        bool    `json:"chat"` // prompts are messages, not texts to continue
+	Suite       *Suite  `json:"-"`
+	Pause       float64 `json:"pause_s"` // between requests
 
 	Trace    io.Writer           `json:"-"` // a line of JSON with all events of each request; may be nil
 	Progress func(done, all int) `json:"-"`
@@ -63,7 +45,9 @@ type Target struct {
 type Report struct {
 	Options Options  `json:"options"`
 	Started string   `json:"started"` // RFC 3339
+	Suite   string   `json:"suite"`
 	Prompts []Prompt `json:"prompts"`
+	Modes   []string `json:"modes"`
 	Models  []Model  `json:"models"`
 	// Compared is each further model against the first.
 	Compared []Comparison `json:"compared"`
@@ -75,9 +59,11 @@ type Model struct {
 	Endpoint string   `json:"endpoint"`
 	WarmUp   Row      `json:"warm_up"`
 	Rows     []Row    `json:"rows"`  // in the order in which they were measured
-	Cells    []Cell   `json:"cells"` // [prompt][mode]
+	Cells    []Cell   `json:"cells"` // [prompt][mode] of the suite
 	Same     Agree    `json:"streaming_agreement"`
 	Memory   []Figure `json:"memory"`
+	// Success is the share of answers with a score of 3 or more.
+	Success float64 `json:"success"`
 }
 
 // Row is one request.
@@ -103,6 +89,10 @@ type Row struct {
 	Overall *float64 `json:"overall_tok_s"` // tokens over total_s
 	P50     *float64 `json:"inter_token_p50_s"`
 	P95     *float64 `json:"inter_token_p95_s"`
+	Drift   *float64 `json:"speed_drift"` // speed of the last quarter of the tokens over that of the first
+
+	Repetition float64 `json:"repetition"` // share of 3-grams of words that repeat earlier ones
+	Score      int     `json:"score"`      // 5 for an answer, 2 less if it repeats itself or is very short; 1 for none
 }
 
 // Run measures the targets: of each a request to warm up, then all runs of all cells in random order. Targets are asked in
@@ -112,13 +102,13 @@ func Run(ctx context.Context, targets []Target, o Options) (*Report, error) {
 	if o.Runs < LeastRuns || o.MaxTokens < 2 {
 		return nil, fmt.Errorf("bench: %d runs of %d tokens: want %d or more of 2 or more", o.Runs, o.MaxTokens, LeastRuns)
 	}
-	r := &Report{Options: o, Started: time.Now().UTC().Format(time.RFC3339), Prompts: Prompts}
+	r := &Report{Options: o, Started: time.Now().UTC().Format(time.RFC3339), Suite: o.Suite.Name, Prompts: o.Suite.Prompts, Modes: o.Suite.Modes}
 	clients := make([]*client, len(targets))
 	for i, t := range targets {
 		clients[i] = &client{target: t, opts: o}
 		m := Model{Name: t.Name, Endpoint: t.URL, Memory: []Figure{}}
 		var err error
-		if m.WarmUp, err = clients[i].measure(ctx, Prompts[0], Row{Prompt: Prompts[0].Name, Mode: Streaming, Run: -1, Order: -1, Seed: o.Seed}); err != nil {
+		if m.WarmUp, err = clients[i].measure(ctx, warmUp, Row{Prompt: warmUp.Name, Mode: Streaming, Run: -1, Order: -1, Seed: o.Seed}); err != nil {
 			return nil, fmt.Errorf("bench: %s: to warm up: %w", t.Name, err)
 		}
 		r.Models = append(r.Models, m)
@@ -126,6 +116,9 @@ func Run(ctx context.Context, targets []Target, o Options) (*Report, error) {
 	all := requests(len(targets), o)
 	for i, x := range all {
 		x.row.Order = i
+		if err := pause(ctx, o); err != nil {
+			return nil, err
+		}
 		row, err := clients[x.target].measure(ctx, x.prompt, x.row)
 		if err != nil {
 			return nil, fmt.Errorf("bench: %s: %s, %s, run %d: %w", targets[x.target].Name, x.row.Prompt, x.row.Mode, x.row.Run, err)
@@ -145,6 +138,16 @@ func Run(ctx context.Context, targets []Target, o Options) (*Report, error) {
 	return r, nil
 }
 
+// pause waits between requests.
+func pause(ctx context.Context, o Options) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Duration(o.Pause * float64(time.Second))):
+		return nil
+	}
+}
+
 // request is one to be made.
 type request struct {
 	target int
@@ -156,8 +159,8 @@ type request struct {
 func requests(targets int, o Options) []request {
 	var all []request
 	for t := range targets {
-		for _, p := range Prompts {
-			for _, mode := range []string{Streaming, NonStreaming} {
+		for _, p := range o.Suite.Prompts {
+			for _, mode := range o.Suite.Modes {
 				for run := range o.Runs {
 					all = append(all, request{t, p, Row{Prompt: p.Name, Mode: mode, Run: run, Seed: o.Seed + uint64(run)}})
 				}
@@ -174,7 +177,7 @@ func (m *Model) finish(t Target, o Options) (err error) {
 	if err := plausible(m.Rows, o); err != nil {
 		return err
 	}
-	m.summarise()
+	m.summarise(o.Suite)
 	if t.Memory != nil {
 		if m.Memory, err = t.Memory(); err != nil {
 			return err

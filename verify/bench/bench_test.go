@@ -84,7 +84,7 @@ func TestOwn(t *testing.T) {
 		return append(f, Process()...), err
 	}
 	var traces bytes.Buffer
-	o := Options{Runs: 3, MaxTokens: 12, Temperature: 0.3, Seed: 7, Order: 1, Chat: true, Trace: &traces}
+	o := Options{Suite: &Suites[0], Runs: 3, MaxTokens: 12, Temperature: 0.3, Seed: 7, Order: 1, Chat: true, Trace: &traces}
 	r, err := Run(t.Context(), []Target{target}, o)
 	if err != nil {
 		t.Fatal(err)
@@ -106,8 +106,8 @@ func TestOwn(t *testing.T) {
 	}
 	ratios := map[float64]bool{}
 	for i, row := range model.Rows {
-		at := slices.IndexFunc(Prompts, func(p Prompt) bool { return p.Name == row.Prompt })
-		text, _ := json.Marshal([]map[string]string{{"role": "user", "content": Prompts[at].Text}})
+		at := slices.IndexFunc(Suites[0].Prompts, func(p Prompt) bool { return p.Name == row.Prompt })
+		text, _ := json.Marshal([]map[string]string{{"role": "user", "content": Suites[0].Prompts[at].Text}})
 		ids, err := tmpl.Tokens(t.Context(), chat.Input{Messages: text, AddGenerationPrompt: true})
 		if err != nil {
 			t.Fatal(err)
@@ -196,7 +196,7 @@ func TestForeign(t *testing.T) {
 		"no tokens":                      {foreign{usage: true, says: 0, chunks: 0}, nil, "", 0, "no part"},
 	} {
 		h := httptest.NewServer(c.server)
-		r, err := Run(t.Context(), []Target{{Name: name, URL: h.URL + "/v1/", Model: "x", Count: c.count}}, Options{Runs: 3, MaxTokens: 100, Chat: true})
+		r, err := Run(t.Context(), []Target{{Name: name, URL: h.URL + "/v1/", Model: "x", Count: c.count}}, Options{Suite: &Suites[0], Runs: 3, MaxTokens: 100, Chat: true})
 		h.Close()
 		var bad *ImplausibleError
 		if c.err != "" {
@@ -236,17 +236,17 @@ func TestBroken(t *testing.T) {
 		"data: {\n\n": "JSON",
 	} {
 		h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }))
-		if _, err := Run(t.Context(), []Target{{Name: "x", URL: h.URL}}, Options{Runs: 3, MaxTokens: 5}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Run(t.Context(), []Target{{Name: "x", URL: h.URL}}, Options{Suite: &Suites[0], Runs: 3, MaxTokens: 5}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", body, err)
 		}
 		h.Close()
 	}
 	h := httptest.NewServer(http.NotFoundHandler())
 	defer h.Close()
-	if _, err := Run(t.Context(), []Target{{Name: "x", URL: h.URL}}, Options{Runs: 3, MaxTokens: 5}); err == nil || !strings.Contains(err.Error(), "404") {
+	if _, err := Run(t.Context(), []Target{{Name: "x", URL: h.URL}}, Options{Suite: &Suites[0], Runs: 3, MaxTokens: 5}); err == nil || !strings.Contains(err.Error(), "404") {
 		t.Errorf("%v", err)
 	}
-	if _, err := Run(t.Context(), nil, Options{Runs: 2, MaxTokens: 5}); err == nil {
+	if _, err := Run(t.Context(), nil, Options{Suite: &Suites[0], Runs: 2, MaxTokens: 5}); err == nil {
 		t.Error("two runs: no error")
 	}
 }
@@ -261,7 +261,7 @@ func TestPlausible(t *testing.T) {
 		}
 		return rows
 	}
-	o := Options{Runs: 4, MaxTokens: 10}
+	o := Options{Suite: &Suites[0], Runs: 4, MaxTokens: 10}
 	if err := plausible(good(), o); err != nil {
 		t.Fatal(err)
 	}
@@ -284,6 +284,51 @@ func TestPlausible(t *testing.T) {
 	}
 	if err := plausibleMemory([]Figure{{"rss", 0, "x", "y"}}); err == nil {
 		t.Error("0 bytes: no error")
+	}
+}
+
+// TestSuites: each has its prompts' numbers of tokens, which bound what is plausible.
+func TestSuites(t *testing.T) {
+	h := httptest.NewServer(foreign{usage: true, says: 60, chunks: 16})
+	defer h.Close()
+	target := []Target{{Name: "x", URL: h.URL, Model: "x"}}
+	if _, err := Run(t.Context(), target, Options{Suite: FindSuite("streaming"), Runs: 3, MaxTokens: 100}); err == nil || !strings.Contains(err.Error(), "60 tokens, 50 were the most") {
+		t.Errorf("%v", err)
+	}
+	for name, cells := range map[string]int{"quants": 2, "long": 3} {
+		r, err := Run(t.Context(), target, Options{Suite: FindSuite(name), Runs: 3, MaxTokens: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := validate(t, r); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if m := r.Models[0]; len(m.Cells) != cells || len(m.Rows) != 3*cells || m.Success != 1 && math.Abs(m.Success-1) > 1e-9 {
+			t.Errorf("%s: %d cells, %d rows, success %v", name, len(m.Cells), len(m.Rows), m.Success)
+		}
+	}
+	if FindSuite("x") != nil {
+		t.Error("a suite of no name")
+	}
+}
+
+// TestJudge: an answer's score.
+func TestJudge(t *testing.T) {
+	for text, want := range map[string]int{
+		"": 1, " \n": 1, "too short": 3, strings.Repeat("again and again ", 9): 3, strings.Repeat("a ", 9): 1,
+		"A binary search halves the range that is left at each step.": 5,
+	} {
+		r := Row{Text: text}
+		if r.judge(); r.Score != want {
+			t.Errorf("%q: %d, repetition %v, want %d", text, r.Score, r.Repetition, want)
+		}
+	}
+	var events []event
+	for i := range 17 {
+		events = append(events, event{Time: int64(i * i)})
+	}
+	if d := drift(events); d == nil || math.Abs(*d-16.0/112) > 1e-12 {
+		t.Errorf("%v", d)
 	}
 }
 

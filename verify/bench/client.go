@@ -112,7 +112,7 @@ func (c *client) measure(ctx context.Context, p Prompt, row Row) (Row, error) {
 }
 
 func (c *client) body(p Prompt, row Row) (body map[string]any, path string) {
-	body = map[string]any{"model": c.target.Model, "max_tokens": c.opts.MaxTokens, "temperature": c.opts.Temperature, "seed": row.Seed}
+	body = map[string]any{"model": c.target.Model, "max_tokens": p.most(c.opts), "temperature": c.opts.Temperature, "seed": row.Seed}
 	if row.Mode == Streaming {
 		body["stream"], body["stream_options"] = true, map[string]bool{"include_usage": true}
 	}
@@ -208,6 +208,7 @@ func (c *client) trace(row Row, a *answer) error {
 // fill counts the tokens and derives the figures that were observed.
 func (c *client) fill(row *Row, a *answer) error {
 	row.Text, row.IDs, row.Finish, row.Total = a.text.String(), a.ids, a.finish, a.total.Seconds()
+	row.judge()
 	if err := c.count(row, a); err != nil {
 		return err
 	}
@@ -248,7 +249,31 @@ func (c *client) fill(row *Row, a *answer) error {
 		p50, p95 := quantile(gaps, 0.5), quantile(gaps, 0.95)
 		row.P50, row.P95 = &p50, &p95
 	}
+	row.Drift = drift(a.events)
 	return nil
+}
+
+// drift compares the first and the last quarter of events; nil for too few of them.
+func drift(events []event) *float64 {
+	quarter := len(events) / 4
+	if quarter < 4 {
+		return nil
+	}
+	took := func(from, to int) float64 { return float64(events[to].Time - events[from].Time) }
+	first, last := took(0, quarter), took(len(events)-1-quarter, len(events)-1)
+	if first <= 0 || last <= 0 {
+		return nil
+	}
+	v := first / last
+	return &v
+}
+
+// most is the most tokens that an answer may have.
+func (p Prompt) most(o Options) int {
+	if p.MaxTokens > 0 {
+		return p.MaxTokens
+	}
+	return o.MaxTokens
 }
 
 // count sets the numbers of tokens: as the server says, checked against ids where it sends them and against its chunks.

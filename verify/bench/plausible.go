@@ -23,6 +23,16 @@ func implausible(format string, args ...any) error {
 // read, and not calculated, differ by more.
 const ratioSpread = 1e-6
 
+// most is the most tokens that an answer to the prompt of a name may have.
+func (o *Options) most(prompt string) int {
+	for _, p := range o.Suite.Prompts {
+		if p.Name == prompt {
+			return p.most(*o)
+		}
+	}
+	return o.MaxTokens
+}
+
 // plausible refuses rows that no measurement yields.
 func plausible(rows []Row, o Options) error {
 	ratios, totals := map[string]float64{}, map[float64]int{}
@@ -30,8 +40,8 @@ func plausible(rows []Row, o Options) error {
 	for _, r := range rows {
 		where := fmt.Sprintf("%s, %s, run %d", r.Prompt, r.Mode, r.Run)
 		switch {
-		case r.Tokens != nil && *r.Tokens > o.MaxTokens:
-			return implausible("%s: %d tokens, %d were the most allowed", where, *r.Tokens, o.MaxTokens)
+		case r.Tokens != nil && *r.Tokens > o.most(r.Prompt):
+			return implausible("%s: %d tokens, %d were the most allowed", where, *r.Tokens, o.most(r.Prompt))
 		case r.Tokens != nil && *r.Tokens < 1, r.PromptTokens != nil && *r.PromptTokens < 1:
 			return implausible("%s: no tokens", where)
 		case !(r.Total > 0):

@@ -27,6 +27,8 @@ type Cell struct {
 	Overall *Stat  `json:"overall_tok_s"`
 	P50     *Stat  `json:"inter_token_p50_s"`
 	P95     *Stat  `json:"inter_token_p95_s"`
+	Drift   *Stat  `json:"speed_drift"`
+	Score   *Stat  `json:"score"`
 	Texts   int    `json:"distinct_texts"` // 1: the runs are repetitions, and tokens have no spread
 }
 
@@ -52,7 +54,7 @@ func (r *Report) Compare() {
 	r.Compared = []Comparison{}
 	for _, m := range r.Models[min(1, len(r.Models)):] {
 		base := &r.Models[0]
-		c := Comparison{Base: base.Name, Model: m.Name, Turns: base.last() > 8*r.Options.Runs-1 || m.last() > 8*r.Options.Runs-1}
+		c := Comparison{Base: base.Name, Model: m.Name, Turns: base.last() >= len(base.Rows) || m.last() >= len(m.Rows)}
 		var shares []float64
 		for _, a := range base.Rows {
 			for _, b := range m.Rows {
@@ -128,7 +130,7 @@ func quantile(sorted []float64, q float64) float64 {
 }
 
 // summarise makes the cells.
-func (m *Model) summarise() {
+func (m *Model) summarise(s *Suite) {
 	type key struct {
 		prompt string
 		run    int
@@ -147,8 +149,13 @@ func (m *Model) summarise() {
 			}
 		}
 	}
-	for _, p := range Prompts {
-		for _, mode := range []string{Streaming, NonStreaming} {
+	for _, r := range m.Rows {
+		if r.Score >= passScore {
+			m.Success += 1 / float64(len(m.Rows))
+		}
+	}
+	for _, p := range s.Prompts {
+		for _, mode := range s.Modes {
 			m.Cells = append(m.Cells, newCell(m.Rows, p.Name, mode))
 		}
 	}
@@ -183,5 +190,10 @@ func newCell(rows []Row, prompt, mode string) Cell {
 		TTFT: stat(func(r *Row) *float64 { return r.TTFT }), Total: stat(func(r *Row) *float64 { return &r.Total }),
 		Prefill: stat(func(r *Row) *float64 { return r.Prefill }), Decode: stat(func(r *Row) *float64 { return r.Decode }),
 		Overall: stat(func(r *Row) *float64 { return r.Overall }), P50: stat(func(r *Row) *float64 { return r.P50 }), P95: stat(func(r *Row) *float64 { return r.P95 }),
+		Drift: stat(func(r *Row) *float64 { return r.Drift }),
+		Score: stat(func(r *Row) *float64 {
+			v := float64(r.Score)
+			return &v
+		}),
 	}
 }

@@ -30,7 +30,7 @@ var imports = map[string]string{
 	"quantize":            "gguf gguf/names quantize/block quantize/imatrix",
 	"runtime/kernel":      "gguf quantize/block golang.org/x/sys/cpu",
 	"runtime/offload":     "gguf gguf/names gguf/expert",
-	"runtime/nn":          "gguf gguf/names runtime/kernel runtime/offload convert/family",
+	"runtime/nn":          "gguf gguf/names runtime/kernel runtime/offload convert/family golang.org/x/sys/unix",
 	"runtime/token":       "gguf gguf/pretoken golang.org/x/text/unicode/norm",
 	"runtime/sample":      "",
 	"runtime/chat":        "",

@@ -14,28 +14,31 @@ import "github.com/moeconv/moeconv/gguf"
 // Integer reports whether rows of type t are multiplied in integers here.
 func Integer(t gguf.Type) bool { return useAVX2 && layouts[t] != nil }
 
+type dotsFunc func(dst *float32, src *byte, x *int8, skip, groups, rows int)
+
 // kernels are a type's.
 type kernels struct {
-	dots     func(dst *float32, src *byte, x *int8, skip, groups, rows int) // AVX2
-	unpack   func(dst *uint8, src *byte, groups int)                        // AVX-512, and
+	dots     dotsFunc                                // AVX2
+	dotsVNNI dotsFunc                                // with AVX-512's; nil where that is no faster
+	unpack   func(dst *uint8, src *byte, groups int) // AVX-512, and
 	products func(dst *float32, w *uint8, x *int8, ldd, ldx, groups int)
 	vectors  int // of a group of weights that products want
 }
 
 var kernelsOf = map[gguf.Type]kernels{
-	gguf.Q8_0:   {dotsQ8_0AVX2, unpackQ8_0AVX512, productsBlocksAVX512, 5},
-	gguf.Q4_0:   {dotsQ4_0AVX2, unpackQ4_0AVX512, productsBlocksAVX512, 5},
-	gguf.Q4_1:   {dotsQ4_1AVX2, unpackQ4_1AVX512, productsBlocksMinsAVX512, 7},
-	gguf.Q5_0:   {dotsQ5_0AVX2, unpackQ5_0AVX512, productsBlocksAVX512, 5},
-	gguf.Q5_1:   {dotsQ5_1AVX2, unpackQ5_1AVX512, productsBlocksMinsAVX512, 7},
-	gguf.IQ4_NL: {dotsIQ4_NLAVX2, unpackIQ4_NLAVX512, productsBlocksAVX512, 5},
-	gguf.MXFP4:  {dotsMXFP4AVX2, unpackMXFP4AVX512, productsBlocksAVX512, 5},
-	gguf.Q2_K:   {dotsQ2_KAVX2, unpackQ2_KAVX512, productsSuper16MinsAVX512, 7},
-	gguf.Q3_K:   {dotsQ3_KAVX2, unpackQ3_KAVX512, productsSuper16AVX512, 6},
-	gguf.Q4_K:   {dotsQ4_KAVX2, unpackQ4_KAVX512, productsSuper32MinsAVX512, 7},
-	gguf.Q5_K:   {dotsQ5_KAVX2, unpackQ5_KAVX512, productsSuper32MinsAVX512, 7},
-	gguf.Q6_K:   {dotsQ6_KAVX2, unpackQ6_KAVX512, productsSuper16AVX512, 6},
-	gguf.IQ4_XS: {dotsIQ4_XSAVX2, unpackIQ4_XSAVX512, productsSuper32AVX512, 6},
+	gguf.Q8_0:   {dotsQ8_0AVX2, dotsQ8_0VNNI, unpackQ8_0AVX512, productsBlocksAVX512, 5},
+	gguf.Q4_0:   {dotsQ4_0AVX2, dotsQ4_0VNNI, unpackQ4_0AVX512, productsBlocksAVX512, 5},
+	gguf.Q4_1:   {dotsQ4_1AVX2, dotsQ4_1VNNI, unpackQ4_1AVX512, productsBlocksMinsAVX512, 7},
+	gguf.Q5_0:   {dotsQ5_0AVX2, dotsQ5_0VNNI, unpackQ5_0AVX512, productsBlocksAVX512, 5},
+	gguf.Q5_1:   {dotsQ5_1AVX2, dotsQ5_1VNNI, unpackQ5_1AVX512, productsBlocksMinsAVX512, 7},
+	gguf.IQ4_NL: {dotsIQ4_NLAVX2, dotsIQ4_NLVNNI, unpackIQ4_NLAVX512, productsBlocksAVX512, 5},
+	gguf.MXFP4:  {dotsMXFP4AVX2, dotsMXFP4VNNI, unpackMXFP4AVX512, productsBlocksAVX512, 5},
+	gguf.Q2_K:   {dotsQ2_KAVX2, nil, unpackQ2_KAVX512, productsSuper16MinsAVX512, 7},
+	gguf.Q3_K:   {dotsQ3_KAVX2, nil, unpackQ3_KAVX512, productsSuper16AVX512, 6},
+	gguf.Q4_K:   {dotsQ4_KAVX2, nil, unpackQ4_KAVX512, productsSuper32MinsAVX512, 7},
+	gguf.Q5_K:   {dotsQ5_KAVX2, nil, unpackQ5_KAVX512, productsSuper32MinsAVX512, 7},
+	gguf.Q6_K:   {dotsQ6_KAVX2, nil, unpackQ6_KAVX512, productsSuper16AVX512, 6},
+	gguf.IQ4_XS: {dotsIQ4_XSAVX2, nil, unpackIQ4_XSAVX512, productsSuper32AVX512, 6},
 }
 
 func init() {
@@ -113,11 +116,18 @@ func unpack(l *layout, t gguf.Type, dst []weights, src []byte) {
 // dotBytes of rows stay in the nearest cache while tokens pass by.
 const dotBytes = 16 << 10
 
+func (l *layout) dotsFunc() dotsFunc {
+	if useAVX512 && l.kernels.dotsVNNI != nil {
+		return l.kernels.dotsVNNI
+	}
+	return l.kernels.dots
+}
+
 // dots multiplies rows with one token at a time.
 func (l *layout) dots(dst Mat, t gguf.Type, w []byte, x Inputs, rows, tokens int) {
 	size, groups := len(w)/rows, x.cols/groupLen
 	whole := groups * groupLen / t.BlockLen() * t.BlockSize()
-	step := rows
+	dots, step := l.dotsFunc(), rows
 	if tokens > 1 {
 		step = max(1, dotBytes/size)
 	}
@@ -126,7 +136,7 @@ func (l *layout) dots(dst Mat, t gguf.Type, w []byte, x Inputs, rows, tokens int
 		for i := range tokens {
 			to, in := dst.Data[i*dst.Stride+r:][:n], x.data[i*x.stride:][:x.groups]
 			if groups > 0 {
-				l.kernels.dots(&to[0], &w[r*size], &in[0].quants[0], size-whole, groups, n)
+				dots(&to[0], &w[r*size], &in[0].quants[0], size-whole, groups, n)
 			} else {
 				clear(to)
 			}
@@ -141,10 +151,10 @@ func (l *layout) dots(dst Mat, t gguf.Type, w []byte, x Inputs, rows, tokens int
 func (l *layout) addRest(dst []float32, w []byte, from int, x *inputs) {
 	var group [8 * 34]byte
 	var sum float32
-	size := len(w) / len(dst)
+	size, dots := len(w)/len(dst), l.dotsFunc()
 	for r := range dst {
 		copy(group[:], w[r*size+from:(r+1)*size])
-		l.kernels.dots(&sum, &group[0], &x.quants[0], 0, 1, 1)
+		dots(&sum, &group[0], &x.quants[0], 0, 1, 1)
 		dst[r] += sum
 	}
 }

@@ -4,36 +4,6 @@
 
 #include "textflag.h"
 
-DATA nonLinear4Signed<>+0(SB)/4, $0xbfad9881
-DATA nonLinear4Signed<>+4(SB)/4, $0xf6eaddcf
-DATA nonLinear4Signed<>+8(SB)/4, $0x26190d01
-DATA nonLinear4Signed<>+12(SB)/4, $0x71594535
-DATA nonLinear4Signed<>+16(SB)/4, $0xbfad9881
-DATA nonLinear4Signed<>+20(SB)/4, $0xf6eaddcf
-DATA nonLinear4Signed<>+24(SB)/4, $0x26190d01
-DATA nonLinear4Signed<>+28(SB)/4, $0x71594535
-GLOBL nonLinear4Signed<>(SB), RODATA|NOPTR, $32
-
-DATA twiceE2M1Signed<>+0(SB)/4, $0x03020100
-DATA twiceE2M1Signed<>+4(SB)/4, $0x0c080604
-DATA twiceE2M1Signed<>+8(SB)/4, $0xfdfeff00
-DATA twiceE2M1Signed<>+12(SB)/4, $0xf4f8fafc
-DATA twiceE2M1Signed<>+16(SB)/4, $0x03020100
-DATA twiceE2M1Signed<>+20(SB)/4, $0x0c080604
-DATA twiceE2M1Signed<>+24(SB)/4, $0xfdfeff00
-DATA twiceE2M1Signed<>+28(SB)/4, $0xf4f8fafc
-GLOBL twiceE2M1Signed<>(SB), RODATA|NOPTR, $32
-
-DATA ones16<>+0(SB)/4, $0x00010001
-DATA ones16<>+4(SB)/4, $0x00010001
-DATA ones16<>+8(SB)/4, $0x00010001
-DATA ones16<>+12(SB)/4, $0x00010001
-DATA ones16<>+16(SB)/4, $0x00010001
-DATA ones16<>+20(SB)/4, $0x00010001
-DATA ones16<>+24(SB)/4, $0x00010001
-DATA ones16<>+28(SB)/4, $0x00010001
-GLOBL ones16<>(SB), RODATA|NOPTR, $32
-
 // func dotsQ8_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsQ8_0AVX2(SB), NOSPLIT, $0-48
@@ -138,6 +108,16 @@ group:
 	JNZ          row
 	VZEROUPPER
 	RET
+
+DATA ones16<>+0(SB)/4, $0x00010001
+DATA ones16<>+4(SB)/4, $0x00010001
+DATA ones16<>+8(SB)/4, $0x00010001
+DATA ones16<>+12(SB)/4, $0x00010001
+DATA ones16<>+16(SB)/4, $0x00010001
+DATA ones16<>+20(SB)/4, $0x00010001
+DATA ones16<>+24(SB)/4, $0x00010001
+DATA ones16<>+28(SB)/4, $0x00010001
+GLOBL ones16<>(SB), RODATA|NOPTR, $32
 
 // func dotsQ4_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
@@ -880,6 +860,16 @@ group:
 	VZEROUPPER
 	RET
 
+DATA nonLinear4Signed<>+0(SB)/4, $0xbfad9881
+DATA nonLinear4Signed<>+4(SB)/4, $0xf6eaddcf
+DATA nonLinear4Signed<>+8(SB)/4, $0x26190d01
+DATA nonLinear4Signed<>+12(SB)/4, $0x71594535
+DATA nonLinear4Signed<>+16(SB)/4, $0xbfad9881
+DATA nonLinear4Signed<>+20(SB)/4, $0xf6eaddcf
+DATA nonLinear4Signed<>+24(SB)/4, $0x26190d01
+DATA nonLinear4Signed<>+28(SB)/4, $0x71594535
+GLOBL nonLinear4Signed<>(SB), RODATA|NOPTR, $32
+
 // func dotsMXFP4AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2
 TEXT ·dotsMXFP4AVX2(SB), NOSPLIT, $0-48
@@ -1032,6 +1022,16 @@ group:
 	VZEROUPPER
 	RET
 
+DATA twiceE2M1Signed<>+0(SB)/4, $0x03020100
+DATA twiceE2M1Signed<>+4(SB)/4, $0x0c080604
+DATA twiceE2M1Signed<>+8(SB)/4, $0xfdfeff00
+DATA twiceE2M1Signed<>+12(SB)/4, $0xf4f8fafc
+DATA twiceE2M1Signed<>+16(SB)/4, $0x03020100
+DATA twiceE2M1Signed<>+20(SB)/4, $0x0c080604
+DATA twiceE2M1Signed<>+24(SB)/4, $0xfdfeff00
+DATA twiceE2M1Signed<>+28(SB)/4, $0xf4f8fafc
+GLOBL twiceE2M1Signed<>(SB), RODATA|NOPTR, $32
+
 DATA subnormal32<>+0(SB)/4, $0x00200000
 DATA subnormal32<>+4(SB)/4, $0x00200000
 DATA subnormal32<>+8(SB)/4, $0x00200000
@@ -1061,3 +1061,916 @@ DATA one32<>+20(SB)/4, $0x00000001
 DATA one32<>+24(SB)/4, $0x00000001
 DATA one32<>+28(SB)/4, $0x00000001
 GLOBL one32<>(SB), RODATA|NOPTR, $32
+
+// func dotsQ8_0VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
+TEXT ·dotsQ8_0VNNI(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ rows+40(FP), DX
+	MOVQ skip+24(FP), BX
+
+row:
+	MOVQ   x+16(FP), SI
+	MOVQ   groups+32(FP), DI
+	VXORPS X0, X0, X0
+
+group:
+	VMOVDQU      2(CX), Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        each_80<>+0(SB), Y1, Y1
+	VPDPBUSD     (SI), Y1, Y2
+	VMOVDQU      36(CX), Y1
+	VPXOR        Y3, Y3, Y3
+	VPXOR        each_80<>+0(SB), Y1, Y1
+	VPDPBUSD     32(SI), Y1, Y3
+	VPHADDD      Y3, Y2, Y2
+	VMOVDQU      70(CX), Y1
+	VPXOR        Y3, Y3, Y3
+	VPXOR        each_80<>+0(SB), Y1, Y1
+	VPDPBUSD     64(SI), Y1, Y3
+	VMOVDQU      104(CX), Y1
+	VPXOR        Y4, Y4, Y4
+	VPXOR        each_80<>+0(SB), Y1, Y1
+	VPDPBUSD     96(SI), Y1, Y4
+	VPHADDD      Y4, Y3, Y3
+	VPHADDD      Y3, Y2, Y2
+	VMOVDQU      138(CX), Y1
+	VPXOR        Y3, Y3, Y3
+	VPXOR        each_80<>+0(SB), Y1, Y1
+	VPDPBUSD     128(SI), Y1, Y3
+	VMOVDQU      172(CX), Y1
+	VPXOR        Y4, Y4, Y4
+	VPXOR        each_80<>+0(SB), Y1, Y1
+	VPDPBUSD     160(SI), Y1, Y4
+	VPHADDD      Y4, Y3, Y3
+	VMOVDQU      206(CX), Y1
+	VPXOR        Y4, Y4, Y4
+	VPXOR        each_80<>+0(SB), Y1, Y1
+	VPDPBUSD     192(SI), Y1, Y4
+	VMOVDQU      240(CX), Y1
+	VPXOR        Y5, Y5, Y5
+	VPXOR        each_80<>+0(SB), Y1, Y1
+	VPDPBUSD     224(SI), Y1, Y5
+	VPHADDD      Y5, Y4, Y4
+	VPHADDD      Y4, Y3, Y3
+	VPERM2I128   $0x20, Y3, Y2, Y1
+	VPERM2I128   $0x31, Y3, Y2, Y2
+	VPADDD       Y2, Y1, Y1
+	VPADDD       320(SI), Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VPXOR        X2, X2, X2
+	VPINSRW      $0x00, (CX), X2, X2
+	VPINSRW      $0x01, 34(CX), X2, X2
+	VPINSRW      $0x02, 68(CX), X2, X2
+	VPINSRW      $0x03, 102(CX), X2, X2
+	VPINSRW      $0x04, 136(CX), X2, X2
+	VPINSRW      $0x05, 170(CX), X2, X2
+	VPINSRW      $0x06, 204(CX), X2, X2
+	VPINSRW      $0x07, 238(CX), X2, X2
+	VCVTPH2PS    X2, Y2
+	VMULPS       352(SI), Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X2
+	VMOVSHDUP    X2, X1
+	VADDSS       X1, X2, X1
+	VPERMILPS    $0x02, X2, X3
+	VADDSS       X3, X1, X1
+	VPERMILPS    $0x03, X2, X2
+	VADDSS       X2, X1, X1
+	VADDSS       X1, X0, X0
+	ADDQ         $0x00000110, CX
+	ADDQ         $0x00000200, SI
+	DECQ         DI
+	JNZ          group
+	VMOVSS       X0, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         BX, CX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+DATA each_80<>+0(SB)/4, $0x80808080
+DATA each_80<>+4(SB)/4, $0x80808080
+DATA each_80<>+8(SB)/4, $0x80808080
+DATA each_80<>+12(SB)/4, $0x80808080
+DATA each_80<>+16(SB)/4, $0x80808080
+DATA each_80<>+20(SB)/4, $0x80808080
+DATA each_80<>+24(SB)/4, $0x80808080
+DATA each_80<>+28(SB)/4, $0x80808080
+GLOBL each_80<>(SB), RODATA|NOPTR, $32
+
+// func dotsQ4_0VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
+TEXT ·dotsQ4_0VNNI(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ rows+40(FP), DX
+	MOVQ skip+24(FP), BX
+
+row:
+	MOVQ   x+16(FP), SI
+	MOVQ   groups+32(FP), DI
+	VXORPS X0, X0, X0
+
+group:
+	VMOVDQU      2(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPDPBUSD     (SI), Y2, Y3
+	VMOVDQU      20(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     32(SI), Y2, Y4
+	VPHADDD      Y4, Y3, Y3
+	VMOVDQU      38(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     64(SI), Y2, Y4
+	VMOVDQU      56(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     96(SI), Y2, Y5
+	VPHADDD      Y5, Y4, Y4
+	VPHADDD      Y4, Y3, Y3
+	VMOVDQU      74(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     128(SI), Y2, Y4
+	VMOVDQU      92(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     160(SI), Y2, Y5
+	VPHADDD      Y5, Y4, Y4
+	VMOVDQU      110(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     192(SI), Y2, Y5
+	VMOVDQU      128(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     224(SI), Y2, Y6
+	VPHADDD      Y6, Y5, Y5
+	VPHADDD      Y5, Y4, Y4
+	VPERM2I128   $0x20, Y4, Y3, Y2
+	VPERM2I128   $0x31, Y4, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VMOVDQU      320(SI), Y3
+	VPSRAD       $0x04, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VPXOR        X1, X1, X1
+	VPINSRW      $0x00, (CX), X1, X1
+	VPINSRW      $0x01, 18(CX), X1, X1
+	VPINSRW      $0x02, 36(CX), X1, X1
+	VPINSRW      $0x03, 54(CX), X1, X1
+	VPINSRW      $0x04, 72(CX), X1, X1
+	VPINSRW      $0x05, 90(CX), X1, X1
+	VPINSRW      $0x06, 108(CX), X1, X1
+	VPINSRW      $0x07, 126(CX), X1, X1
+	VCVTPH2PS    X1, Y3
+	VMULPS       352(SI), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VMOVSHDUP    X1, X2
+	VADDSS       X2, X1, X2
+	VPERMILPS    $0x02, X1, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X1, X1
+	VADDSS       X1, X2, X2
+	VADDSS       X2, X0, X0
+	ADDQ         $0x00000090, CX
+	ADDQ         $0x00000200, SI
+	DECQ         DI
+	JNZ          group
+	VMOVSS       X0, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         BX, CX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func dotsQ4_1VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
+TEXT ·dotsQ4_1VNNI(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ rows+40(FP), DX
+	MOVQ skip+24(FP), BX
+
+row:
+	MOVQ   x+16(FP), SI
+	MOVQ   groups+32(FP), DI
+	VXORPS X0, X0, X0
+
+group:
+	VMOVDQU      4(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPDPBUSD     (SI), Y2, Y3
+	VMOVDQU      24(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     32(SI), Y2, Y4
+	VPHADDD      Y4, Y3, Y3
+	VMOVDQU      44(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     64(SI), Y2, Y4
+	VMOVDQU      64(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     96(SI), Y2, Y5
+	VPHADDD      Y5, Y4, Y4
+	VPHADDD      Y4, Y3, Y3
+	VMOVDQU      84(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     128(SI), Y2, Y4
+	VMOVDQU      104(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     160(SI), Y2, Y5
+	VPHADDD      Y5, Y4, Y4
+	VMOVDQU      124(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     192(SI), Y2, Y5
+	VMOVDQU      144(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     224(SI), Y2, Y6
+	VPHADDD      Y6, Y5, Y5
+	VPHADDD      Y5, Y4, Y4
+	VPERM2I128   $0x20, Y4, Y3, Y2
+	VPERM2I128   $0x31, Y4, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VPXOR        X1, X1, X1
+	VPINSRW      $0x00, (CX), X1, X1
+	VPINSRW      $0x01, 20(CX), X1, X1
+	VPINSRW      $0x02, 40(CX), X1, X1
+	VPINSRW      $0x03, 60(CX), X1, X1
+	VPINSRW      $0x04, 80(CX), X1, X1
+	VPINSRW      $0x05, 100(CX), X1, X1
+	VPINSRW      $0x06, 120(CX), X1, X1
+	VPINSRW      $0x07, 140(CX), X1, X1
+	VCVTPH2PS    X1, Y3
+	VMULPS       352(SI), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VPXOR        X1, X1, X1
+	VPINSRW      $0x00, 2(CX), X1, X1
+	VPINSRW      $0x01, 22(CX), X1, X1
+	VPINSRW      $0x02, 42(CX), X1, X1
+	VPINSRW      $0x03, 62(CX), X1, X1
+	VPINSRW      $0x04, 82(CX), X1, X1
+	VPINSRW      $0x05, 102(CX), X1, X1
+	VPINSRW      $0x06, 122(CX), X1, X1
+	VPINSRW      $0x07, 142(CX), X1, X1
+	VCVTPH2PS    X1, Y3
+	VMULPS       384(SI), Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VMOVSHDUP    X1, X2
+	VADDSS       X2, X1, X2
+	VPERMILPS    $0x02, X1, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X1, X1
+	VADDSS       X1, X2, X2
+	VADDSS       X2, X0, X0
+	ADDQ         $0x000000a0, CX
+	ADDQ         $0x00000200, SI
+	DECQ         DI
+	JNZ          group
+	VMOVSS       X0, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         BX, CX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func dotsQ5_0VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
+TEXT ·dotsQ5_0VNNI(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ rows+40(FP), DX
+	MOVQ skip+24(FP), BX
+
+row:
+	MOVQ   x+16(FP), SI
+	MOVQ   groups+32(FP), DI
+	VXORPS X0, X0, X0
+
+group:
+	VMOVDQU      6(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPBROADCASTD 2(CX), Y3
+	VPSHUFB      byteOfBit<>+0(SB), Y3, Y3
+	VPOR         otherBits<>+0(SB), Y3, Y3
+	VPCMPEQB     each_ff<>+0(SB), Y3, Y3
+	VPAND        each_10<>+0(SB), Y3, Y3
+	VPOR         Y3, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPDPBUSD     (SI), Y2, Y3
+	VMOVDQU      28(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPBROADCASTD 24(CX), Y4
+	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
+	VPOR         otherBits<>+0(SB), Y4, Y4
+	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
+	VPAND        each_10<>+0(SB), Y4, Y4
+	VPOR         Y4, Y2, Y2
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     32(SI), Y2, Y4
+	VPHADDD      Y4, Y3, Y3
+	VMOVDQU      50(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPBROADCASTD 46(CX), Y4
+	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
+	VPOR         otherBits<>+0(SB), Y4, Y4
+	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
+	VPAND        each_10<>+0(SB), Y4, Y4
+	VPOR         Y4, Y2, Y2
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     64(SI), Y2, Y4
+	VMOVDQU      72(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPBROADCASTD 68(CX), Y5
+	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
+	VPOR         otherBits<>+0(SB), Y5, Y5
+	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
+	VPAND        each_10<>+0(SB), Y5, Y5
+	VPOR         Y5, Y2, Y2
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     96(SI), Y2, Y5
+	VPHADDD      Y5, Y4, Y4
+	VPHADDD      Y4, Y3, Y3
+	VMOVDQU      94(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPBROADCASTD 90(CX), Y4
+	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
+	VPOR         otherBits<>+0(SB), Y4, Y4
+	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
+	VPAND        each_10<>+0(SB), Y4, Y4
+	VPOR         Y4, Y2, Y2
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     128(SI), Y2, Y4
+	VMOVDQU      116(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPBROADCASTD 112(CX), Y5
+	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
+	VPOR         otherBits<>+0(SB), Y5, Y5
+	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
+	VPAND        each_10<>+0(SB), Y5, Y5
+	VPOR         Y5, Y2, Y2
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     160(SI), Y2, Y5
+	VPHADDD      Y5, Y4, Y4
+	VMOVDQU      138(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPBROADCASTD 134(CX), Y5
+	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
+	VPOR         otherBits<>+0(SB), Y5, Y5
+	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
+	VPAND        each_10<>+0(SB), Y5, Y5
+	VPOR         Y5, Y2, Y2
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     192(SI), Y2, Y5
+	VMOVDQU      160(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPBROADCASTD 156(CX), Y6
+	VPSHUFB      byteOfBit<>+0(SB), Y6, Y6
+	VPOR         otherBits<>+0(SB), Y6, Y6
+	VPCMPEQB     each_ff<>+0(SB), Y6, Y6
+	VPAND        each_10<>+0(SB), Y6, Y6
+	VPOR         Y6, Y2, Y2
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     224(SI), Y2, Y6
+	VPHADDD      Y6, Y5, Y5
+	VPHADDD      Y5, Y4, Y4
+	VPERM2I128   $0x20, Y4, Y3, Y2
+	VPERM2I128   $0x31, Y4, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VMOVDQU      320(SI), Y3
+	VPSRAD       $0x03, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VPXOR        X1, X1, X1
+	VPINSRW      $0x00, (CX), X1, X1
+	VPINSRW      $0x01, 22(CX), X1, X1
+	VPINSRW      $0x02, 44(CX), X1, X1
+	VPINSRW      $0x03, 66(CX), X1, X1
+	VPINSRW      $0x04, 88(CX), X1, X1
+	VPINSRW      $0x05, 110(CX), X1, X1
+	VPINSRW      $0x06, 132(CX), X1, X1
+	VPINSRW      $0x07, 154(CX), X1, X1
+	VCVTPH2PS    X1, Y3
+	VMULPS       352(SI), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VMOVSHDUP    X1, X2
+	VADDSS       X2, X1, X2
+	VPERMILPS    $0x02, X1, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X1, X1
+	VADDSS       X1, X2, X2
+	VADDSS       X2, X0, X0
+	ADDQ         $0x000000b0, CX
+	ADDQ         $0x00000200, SI
+	DECQ         DI
+	JNZ          group
+	VMOVSS       X0, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         BX, CX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func dotsQ5_1VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
+TEXT ·dotsQ5_1VNNI(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ rows+40(FP), DX
+	MOVQ skip+24(FP), BX
+
+row:
+	MOVQ   x+16(FP), SI
+	MOVQ   groups+32(FP), DI
+	VXORPS X0, X0, X0
+
+group:
+	VMOVDQU      8(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPBROADCASTD 4(CX), Y3
+	VPSHUFB      byteOfBit<>+0(SB), Y3, Y3
+	VPOR         otherBits<>+0(SB), Y3, Y3
+	VPCMPEQB     each_ff<>+0(SB), Y3, Y3
+	VPAND        each_10<>+0(SB), Y3, Y3
+	VPOR         Y3, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPDPBUSD     (SI), Y2, Y3
+	VMOVDQU      32(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPBROADCASTD 28(CX), Y4
+	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
+	VPOR         otherBits<>+0(SB), Y4, Y4
+	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
+	VPAND        each_10<>+0(SB), Y4, Y4
+	VPOR         Y4, Y2, Y2
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     32(SI), Y2, Y4
+	VPHADDD      Y4, Y3, Y3
+	VMOVDQU      56(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPBROADCASTD 52(CX), Y4
+	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
+	VPOR         otherBits<>+0(SB), Y4, Y4
+	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
+	VPAND        each_10<>+0(SB), Y4, Y4
+	VPOR         Y4, Y2, Y2
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     64(SI), Y2, Y4
+	VMOVDQU      80(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPBROADCASTD 76(CX), Y5
+	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
+	VPOR         otherBits<>+0(SB), Y5, Y5
+	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
+	VPAND        each_10<>+0(SB), Y5, Y5
+	VPOR         Y5, Y2, Y2
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     96(SI), Y2, Y5
+	VPHADDD      Y5, Y4, Y4
+	VPHADDD      Y4, Y3, Y3
+	VMOVDQU      104(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPBROADCASTD 100(CX), Y4
+	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
+	VPOR         otherBits<>+0(SB), Y4, Y4
+	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
+	VPAND        each_10<>+0(SB), Y4, Y4
+	VPOR         Y4, Y2, Y2
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     128(SI), Y2, Y4
+	VMOVDQU      128(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPBROADCASTD 124(CX), Y5
+	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
+	VPOR         otherBits<>+0(SB), Y5, Y5
+	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
+	VPAND        each_10<>+0(SB), Y5, Y5
+	VPOR         Y5, Y2, Y2
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     160(SI), Y2, Y5
+	VPHADDD      Y5, Y4, Y4
+	VMOVDQU      152(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPBROADCASTD 148(CX), Y5
+	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
+	VPOR         otherBits<>+0(SB), Y5, Y5
+	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
+	VPAND        each_10<>+0(SB), Y5, Y5
+	VPOR         Y5, Y2, Y2
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     192(SI), Y2, Y5
+	VMOVDQU      176(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPBROADCASTD 172(CX), Y6
+	VPSHUFB      byteOfBit<>+0(SB), Y6, Y6
+	VPOR         otherBits<>+0(SB), Y6, Y6
+	VPCMPEQB     each_ff<>+0(SB), Y6, Y6
+	VPAND        each_10<>+0(SB), Y6, Y6
+	VPOR         Y6, Y2, Y2
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     224(SI), Y2, Y6
+	VPHADDD      Y6, Y5, Y5
+	VPHADDD      Y5, Y4, Y4
+	VPERM2I128   $0x20, Y4, Y3, Y2
+	VPERM2I128   $0x31, Y4, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VPXOR        X1, X1, X1
+	VPINSRW      $0x00, (CX), X1, X1
+	VPINSRW      $0x01, 24(CX), X1, X1
+	VPINSRW      $0x02, 48(CX), X1, X1
+	VPINSRW      $0x03, 72(CX), X1, X1
+	VPINSRW      $0x04, 96(CX), X1, X1
+	VPINSRW      $0x05, 120(CX), X1, X1
+	VPINSRW      $0x06, 144(CX), X1, X1
+	VPINSRW      $0x07, 168(CX), X1, X1
+	VCVTPH2PS    X1, Y3
+	VMULPS       352(SI), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VPXOR        X1, X1, X1
+	VPINSRW      $0x00, 2(CX), X1, X1
+	VPINSRW      $0x01, 26(CX), X1, X1
+	VPINSRW      $0x02, 50(CX), X1, X1
+	VPINSRW      $0x03, 74(CX), X1, X1
+	VPINSRW      $0x04, 98(CX), X1, X1
+	VPINSRW      $0x05, 122(CX), X1, X1
+	VPINSRW      $0x06, 146(CX), X1, X1
+	VPINSRW      $0x07, 170(CX), X1, X1
+	VCVTPH2PS    X1, Y3
+	VMULPS       384(SI), Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VMOVSHDUP    X1, X2
+	VADDSS       X2, X1, X2
+	VPERMILPS    $0x02, X1, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X1, X1
+	VADDSS       X1, X2, X2
+	VADDSS       X2, X0, X0
+	ADDQ         $0x000000c0, CX
+	ADDQ         $0x00000200, SI
+	DECQ         DI
+	JNZ          group
+	VMOVSS       X0, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         BX, CX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func dotsIQ4_NLVNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
+TEXT ·dotsIQ4_NLVNNI(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ rows+40(FP), DX
+	MOVQ skip+24(FP), BX
+
+row:
+	MOVQ   x+16(FP), SI
+	MOVQ   groups+32(FP), DI
+	VXORPS X0, X0, X0
+
+group:
+	VMOVDQU      2(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonLinear4Signed<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        each_80<>+0(SB), Y2, Y2
+	VPDPBUSD     (SI), Y2, Y3
+	VMOVDQU      20(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonLinear4Signed<>+0(SB), Y4
+	VPSHUFB      Y2, Y4, Y2
+	VPXOR        Y4, Y4, Y4
+	VPXOR        each_80<>+0(SB), Y2, Y2
+	VPDPBUSD     32(SI), Y2, Y4
+	VPHADDD      Y4, Y3, Y3
+	VMOVDQU      38(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonLinear4Signed<>+0(SB), Y4
+	VPSHUFB      Y2, Y4, Y2
+	VPXOR        Y4, Y4, Y4
+	VPXOR        each_80<>+0(SB), Y2, Y2
+	VPDPBUSD     64(SI), Y2, Y4
+	VMOVDQU      56(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonLinear4Signed<>+0(SB), Y5
+	VPSHUFB      Y2, Y5, Y2
+	VPXOR        Y5, Y5, Y5
+	VPXOR        each_80<>+0(SB), Y2, Y2
+	VPDPBUSD     96(SI), Y2, Y5
+	VPHADDD      Y5, Y4, Y4
+	VPHADDD      Y4, Y3, Y3
+	VMOVDQU      74(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonLinear4Signed<>+0(SB), Y4
+	VPSHUFB      Y2, Y4, Y2
+	VPXOR        Y4, Y4, Y4
+	VPXOR        each_80<>+0(SB), Y2, Y2
+	VPDPBUSD     128(SI), Y2, Y4
+	VMOVDQU      92(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonLinear4Signed<>+0(SB), Y5
+	VPSHUFB      Y2, Y5, Y2
+	VPXOR        Y5, Y5, Y5
+	VPXOR        each_80<>+0(SB), Y2, Y2
+	VPDPBUSD     160(SI), Y2, Y5
+	VPHADDD      Y5, Y4, Y4
+	VMOVDQU      110(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonLinear4Signed<>+0(SB), Y5
+	VPSHUFB      Y2, Y5, Y2
+	VPXOR        Y5, Y5, Y5
+	VPXOR        each_80<>+0(SB), Y2, Y2
+	VPDPBUSD     192(SI), Y2, Y5
+	VMOVDQU      128(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonLinear4Signed<>+0(SB), Y6
+	VPSHUFB      Y2, Y6, Y2
+	VPXOR        Y6, Y6, Y6
+	VPXOR        each_80<>+0(SB), Y2, Y2
+	VPDPBUSD     224(SI), Y2, Y6
+	VPHADDD      Y6, Y5, Y5
+	VPHADDD      Y5, Y4, Y4
+	VPERM2I128   $0x20, Y4, Y3, Y2
+	VPERM2I128   $0x31, Y4, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VPADDD       320(SI), Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VPXOR        X1, X1, X1
+	VPINSRW      $0x00, (CX), X1, X1
+	VPINSRW      $0x01, 18(CX), X1, X1
+	VPINSRW      $0x02, 36(CX), X1, X1
+	VPINSRW      $0x03, 54(CX), X1, X1
+	VPINSRW      $0x04, 72(CX), X1, X1
+	VPINSRW      $0x05, 90(CX), X1, X1
+	VPINSRW      $0x06, 108(CX), X1, X1
+	VPINSRW      $0x07, 126(CX), X1, X1
+	VCVTPH2PS    X1, Y3
+	VMULPS       352(SI), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VMOVSHDUP    X1, X2
+	VADDSS       X2, X1, X2
+	VPERMILPS    $0x02, X1, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X1, X1
+	VADDSS       X1, X2, X2
+	VADDSS       X2, X0, X0
+	ADDQ         $0x00000090, CX
+	ADDQ         $0x00000200, SI
+	DECQ         DI
+	JNZ          group
+	VMOVSS       X0, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         BX, CX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func dotsMXFP4VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI
+TEXT ·dotsMXFP4VNNI(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ rows+40(FP), DX
+	MOVQ skip+24(FP), BX
+
+row:
+	MOVQ   x+16(FP), SI
+	MOVQ   groups+32(FP), DI
+	VXORPS X0, X0, X0
+
+group:
+	VMOVDQU      1(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      twiceE2M1Signed<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        each_80<>+0(SB), Y2, Y2
+	VPDPBUSD     (SI), Y2, Y3
+	VMOVDQU      18(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      twiceE2M1Signed<>+0(SB), Y4
+	VPSHUFB      Y2, Y4, Y2
+	VPXOR        Y4, Y4, Y4
+	VPXOR        each_80<>+0(SB), Y2, Y2
+	VPDPBUSD     32(SI), Y2, Y4
+	VPHADDD      Y4, Y3, Y3
+	VMOVDQU      35(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      twiceE2M1Signed<>+0(SB), Y4
+	VPSHUFB      Y2, Y4, Y2
+	VPXOR        Y4, Y4, Y4
+	VPXOR        each_80<>+0(SB), Y2, Y2
+	VPDPBUSD     64(SI), Y2, Y4
+	VMOVDQU      52(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      twiceE2M1Signed<>+0(SB), Y5
+	VPSHUFB      Y2, Y5, Y2
+	VPXOR        Y5, Y5, Y5
+	VPXOR        each_80<>+0(SB), Y2, Y2
+	VPDPBUSD     96(SI), Y2, Y5
+	VPHADDD      Y5, Y4, Y4
+	VPHADDD      Y4, Y3, Y3
+	VMOVDQU      69(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      twiceE2M1Signed<>+0(SB), Y4
+	VPSHUFB      Y2, Y4, Y2
+	VPXOR        Y4, Y4, Y4
+	VPXOR        each_80<>+0(SB), Y2, Y2
+	VPDPBUSD     128(SI), Y2, Y4
+	VMOVDQU      86(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      twiceE2M1Signed<>+0(SB), Y5
+	VPSHUFB      Y2, Y5, Y2
+	VPXOR        Y5, Y5, Y5
+	VPXOR        each_80<>+0(SB), Y2, Y2
+	VPDPBUSD     160(SI), Y2, Y5
+	VPHADDD      Y5, Y4, Y4
+	VMOVDQU      103(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      twiceE2M1Signed<>+0(SB), Y5
+	VPSHUFB      Y2, Y5, Y2
+	VPXOR        Y5, Y5, Y5
+	VPXOR        each_80<>+0(SB), Y2, Y2
+	VPDPBUSD     192(SI), Y2, Y5
+	VMOVDQU      120(CX), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      twiceE2M1Signed<>+0(SB), Y6
+	VPSHUFB      Y2, Y6, Y2
+	VPXOR        Y6, Y6, Y6
+	VPXOR        each_80<>+0(SB), Y2, Y2
+	VPDPBUSD     224(SI), Y2, Y6
+	VPHADDD      Y6, Y5, Y5
+	VPHADDD      Y5, Y4, Y4
+	VPERM2I128   $0x20, Y4, Y3, Y2
+	VPERM2I128   $0x31, Y4, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VPADDD       320(SI), Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VPXOR        X1, X1, X1
+	VPINSRB      $0x00, (CX), X1, X1
+	VPINSRB      $0x01, 17(CX), X1, X1
+	VPINSRB      $0x02, 34(CX), X1, X1
+	VPINSRB      $0x03, 51(CX), X1, X1
+	VPINSRB      $0x04, 68(CX), X1, X1
+	VPINSRB      $0x05, 85(CX), X1, X1
+	VPINSRB      $0x06, 102(CX), X1, X1
+	VPINSRB      $0x07, 119(CX), X1, X1
+	VPMOVZXBD    X1, Y3
+	VMOVDQU      subnormal32<>+0(SB), Y4
+	VPSLLVD      Y3, Y4, Y4
+	VMOVDQU      two32<>+0(SB), Y5
+	VPCMPGTD     Y3, Y5, Y5
+	VPSUBD       one32<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VBLENDVPS    Y5, Y4, Y3, Y3
+	VMULPS       352(SI), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VMOVSHDUP    X1, X2
+	VADDSS       X2, X1, X2
+	VPERMILPS    $0x02, X1, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X1, X1
+	VADDSS       X1, X2, X2
+	VADDSS       X2, X0, X0
+	ADDQ         $0x00000088, CX
+	ADDQ         $0x00000200, SI
+	DECQ         DI
+	JNZ          group
+	VMOVSS       X0, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         BX, CX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET

@@ -4,37 +4,72 @@
 
 package kernel
 
-// dotsQ8_0AVX2 is the AVX2 form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+// dotsQ8_0AVX2 is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
 //
 //go:noescape
 func dotsQ8_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 
-// dotsQ4_0AVX2 is the AVX2 form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+// dotsQ4_0AVX2 is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
 //
 //go:noescape
 func dotsQ4_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 
-// dotsQ4_1AVX2 is the AVX2 form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+// dotsQ4_1AVX2 is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
 //
 //go:noescape
 func dotsQ4_1AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 
-// dotsQ5_0AVX2 is the AVX2 form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+// dotsQ5_0AVX2 is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
 //
 //go:noescape
 func dotsQ5_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 
-// dotsQ5_1AVX2 is the AVX2 form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+// dotsQ5_1AVX2 is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
 //
 //go:noescape
 func dotsQ5_1AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 
-// dotsIQ4_NLAVX2 is the AVX2 form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+// dotsIQ4_NLAVX2 is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
 //
 //go:noescape
 func dotsIQ4_NLAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 
-// dotsMXFP4AVX2 is the AVX2 form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+// dotsMXFP4AVX2 is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
 //
 //go:noescape
 func dotsMXFP4AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+
+// dotsQ8_0VNNI is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+//
+//go:noescape
+func dotsQ8_0VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+
+// dotsQ4_0VNNI is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+//
+//go:noescape
+func dotsQ4_0VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+
+// dotsQ4_1VNNI is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+//
+//go:noescape
+func dotsQ4_1VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+
+// dotsQ5_0VNNI is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+//
+//go:noescape
+func dotsQ5_0VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+
+// dotsQ5_1VNNI is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+//
+//go:noescape
+func dotsQ5_1VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+
+// dotsIQ4_NLVNNI is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+//
+//go:noescape
+func dotsIQ4_NLVNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+
+// dotsMXFP4VNNI is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+//
+//go:noescape
+func dotsMXFP4VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)

@@ -742,16 +742,6 @@ group:
 	VZEROUPPER
 	RET
 
-DATA nonLinear4Signed<>+0(SB)/4, $0xbfad9881
-DATA nonLinear4Signed<>+4(SB)/4, $0xf6eaddcf
-DATA nonLinear4Signed<>+8(SB)/4, $0x26190d01
-DATA nonLinear4Signed<>+12(SB)/4, $0x71594535
-DATA nonLinear4Signed<>+16(SB)/4, $0xbfad9881
-DATA nonLinear4Signed<>+20(SB)/4, $0xf6eaddcf
-DATA nonLinear4Signed<>+24(SB)/4, $0x26190d01
-DATA nonLinear4Signed<>+28(SB)/4, $0x71594535
-GLOBL nonLinear4Signed<>(SB), RODATA|NOPTR, $32
-
 // func dotsIQ4_XSAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsIQ4_XSAVX2(SB), NOSPLIT, $0-48
@@ -955,3 +945,13 @@ DATA xsZero<>+20(SB)/4, $0x00200020
 DATA xsZero<>+24(SB)/4, $0x00200020
 DATA xsZero<>+28(SB)/4, $0x00200020
 GLOBL xsZero<>(SB), RODATA|NOPTR, $32
+
+DATA nonLinear4Signed<>+0(SB)/4, $0xbfad9881
+DATA nonLinear4Signed<>+4(SB)/4, $0xf6eaddcf
+DATA nonLinear4Signed<>+8(SB)/4, $0x26190d01
+DATA nonLinear4Signed<>+12(SB)/4, $0x71594535
+DATA nonLinear4Signed<>+16(SB)/4, $0xbfad9881
+DATA nonLinear4Signed<>+20(SB)/4, $0xf6eaddcf
+DATA nonLinear4Signed<>+24(SB)/4, $0x26190d01
+DATA nonLinear4Signed<>+28(SB)/4, $0x71594535
+GLOBL nonLinear4Signed<>(SB), RODATA|NOPTR, $32

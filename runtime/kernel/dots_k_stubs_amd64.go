@@ -4,32 +4,32 @@
 
 package kernel
 
-// dotsQ2_KAVX2 is the AVX2 form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+// dotsQ2_KAVX2 is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
 //
 //go:noescape
 func dotsQ2_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 
-// dotsQ3_KAVX2 is the AVX2 form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+// dotsQ3_KAVX2 is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
 //
 //go:noescape
 func dotsQ3_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 
-// dotsQ4_KAVX2 is the AVX2 form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+// dotsQ4_KAVX2 is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
 //
 //go:noescape
 func dotsQ4_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 
-// dotsQ5_KAVX2 is the AVX2 form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+// dotsQ5_KAVX2 is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
 //
 //go:noescape
 func dotsQ5_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 
-// dotsQ6_KAVX2 is the AVX2 form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+// dotsQ6_KAVX2 is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
 //
 //go:noescape
 func dotsQ6_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 
-// dotsIQ4_XSAVX2 is the AVX2 form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
+// dotsIQ4_XSAVX2 is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
 //
 //go:noescape
 func dotsIQ4_XSAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)

@@ -141,6 +141,7 @@ func (d *Decoder) read(ctx context.Context, src gguf.Source, matrices []*matrix,
 			s.decoded = m.decoded
 		} else {
 			m.encoded = make([]byte, m.info.Bytes())
+			inHugePages(m.encoded)
 			s.encoded = m.encoded
 		}
 		slabs = s.cut(slabs, src)

@@ -13,13 +13,32 @@ const (
 	inputBias16, inputBias32, inputScales, inputSums, inputSums16, inputSums32, inputSize = 256, 320, 352, 384, 416, 448, 512
 )
 
+// vnni is whether kernels being written use AVX-512's VNNI, in vectors of 32 bytes, or else AVX2 alone.
+var vnni bool
+
+func form() string {
+	if vnni {
+		return "VNNI"
+	}
+	return "AVX2"
+}
+
+// bothForms writes kernels with and without VNNI.
+func bothForms(kernels func()) func() {
+	return func() {
+		for _, vnni = range []bool{false, true} {
+			kernels()
+		}
+	}
+}
+
 // dots writes the products of encoded rows, which lie one behind the other, with one row of inputs. group adds a group
 // of size bytes at w, multiplied with inputs at x, to acc; its lane 0 less its lane 1 is the product if there are minima.
 func dots(name string, size int, mins bool, group func(acc reg.VecVirtual, w, x reg.Register)) {
-	name = "dots" + name + "AVX2"
+	name = "dots" + name + form()
 	TEXT(name, NOSPLIT, "func(dst *float32, src *byte, x *int8, skip, groups, rows int)")
 	Pragma("noescape")
-	Doc(name + " is the AVX2 form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.")
+	Doc(name + " is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.")
 	dst, w, rows := Load(Param("dst"), GP64()), Load(Param("src"), GP64()), Load(Param("rows"), GP64())
 	skip, x, groups := Load(Param("skip"), GP64()), GP64(), GP64()
 	acc, other := XMM(), XMM()

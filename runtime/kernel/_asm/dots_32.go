@@ -7,25 +7,25 @@ import (
 )
 
 func init() {
-	generators["dots_32"] = func() {
-		nonLinear := bytes32("nonLinear4Signed", func(i int) byte { return byte(nonLinear4(i % 16)) })
-		doubled := bytes32("twiceE2M1Signed", func(i int) byte { return byte(twiceE2M1(i % 16)) })
-		dotsBlocks("Q8_0", 34, 0, halvesAtZero, false, func(w func(n int) Mem, x Mem) reg.VecVirtual { return signedProducts(ymm(w(2)), x) })
-		dotsBlocks("Q4_0", 18, 8, halvesAtZero, false, func(w func(n int) Mem, x Mem) reg.VecVirtual { return products32(nibbles16(w(2)), x) })
-		dotsBlocks("Q4_1", 20, 0, halvesAtZero, true, func(w func(n int) Mem, x Mem) reg.VecVirtual { return products32(nibbles16(w(4)), x) })
-		dotsBlocks("Q5_0", 22, 16, halvesAtZero, false, func(w func(n int) Mem, x Mem) reg.VecVirtual { return products32(fiveBits(w(2), w(6)), x) })
-		dotsBlocks("Q5_1", 24, 0, halvesAtZero, true, func(w func(n int) Mem, x Mem) reg.VecVirtual { return products32(fiveBits(w(4), w(8)), x) })
-		dotsBlocks("IQ4_NL", 18, 0, halvesAtZero, false, func(w func(n int) Mem, x Mem) reg.VecVirtual { return signedProducts(lookup16(w(2), nonLinear), x) })
-		dotsBlocks("MXFP4", 17, 0, powersOf, false, func(w func(n int) Mem, x Mem) reg.VecVirtual { return signedProducts(lookup16(w(1), doubled), x) })
-	}
+	generators["dots_32"] = bothForms(func() {
+		dotsBlocks("Q8_0", 34, signedWeights, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return ymm(w(2)) })
+		dotsBlocks("Q4_0", 18, 8, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return nibbles16(w(2)) })
+		dotsBlocks("Q4_1", 20, 0, halvesAtZero, true, func(w func(n int) Mem) reg.VecVirtual { return nibbles16(w(4)) })
+		dotsBlocks("Q5_0", 22, 16, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return fiveBits(w(2), w(6)) })
+		dotsBlocks("Q5_1", 24, 0, halvesAtZero, true, func(w func(n int) Mem) reg.VecVirtual { return fiveBits(w(4), w(8)) })
+		dotsBlocks("IQ4_NL", 18, signedWeights, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return lookup16(w(2), "nonLinear4", nonLinear4) })
+		dotsBlocks("MXFP4", 17, signedWeights, powersOf, false, func(w func(n int) Mem) reg.VecVirtual { return lookup16(w(1), "twiceE2M1", twiceE2M1) })
+	})
 }
 
 func twiceE2M1(i int) int { return [16]int{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}[i] }
 
-// dotsBlocks writes dots for blocks of 32 of size bytes. block makes products of pairs of weights and inputs, as words;
-// weights are larger by zero than they should be. If there are minima, halves at 2, they are added.
-func dotsBlocks(name string, size, zero int, scales func(w reg.Register, size int) reg.VecVirtual, mins bool, block func(w func(n int) Mem, x Mem) reg.VecVirtual) {
-	ones := words16("ones16", func(int) uint16 { return 1 })
+// signedWeights is of weights that are bytes with signs, or whose zero is at 128, and not unsigned with a zero of their own.
+const signedWeights = -1
+
+// dotsBlocks writes dots for blocks of 32 of size bytes. block loads its weights, which are larger by zero than they
+// should be. If there are minima, halves at 2, they are added.
+func dotsBlocks(name string, size, zero int, scales func(w reg.Register, size int) reg.VecVirtual, mins bool, block func(w func(n int) Mem) reg.VecVirtual) {
 	dots(name, 8*size, false, func(acc reg.VecVirtual, w, x reg.Register) {
 		var quarters [2]reg.VecVirtual // of a half's four blocks
 		for h := range quarters {
@@ -34,8 +34,8 @@ func dotsBlocks(name string, size, zero int, scales func(w reg.Register, size in
 				var sums [2]reg.VecVirtual
 				for i := range sums {
 					b := 4*h + 2*p + i
-					sums[i] = block(func(n int) Mem { return Mem{Base: w, Disp: size*b + n} }, Mem{Base: x, Disp: 32 * b})
-					VPMADDWD(ones, sums[i], sums[i])
+					v := block(func(n int) Mem { return Mem{Base: w, Disp: size*b + n} })
+					sums[i] = products32(v, Mem{Base: x, Disp: 32 * b}, zero == signedWeights)
 				}
 				VPHADDD(sums[1], sums[0], sums[0])
 				pair[p] = sums[0]
@@ -47,9 +47,12 @@ func dotsBlocks(name string, size, zero int, scales func(w reg.Register, size in
 		VPERM2I128(Imm(0x20), quarters[1], quarters[0], sum)
 		VPERM2I128(Imm(0x31), quarters[1], quarters[0], other)
 		VPADDD(other, sum, sum)
-		if zero > 0 { // the bias is of 128
-			VPSRAD(Imm(uint64(map[int]int{8: 4, 16: 3}[zero])), biasOf(x), other)
+		switch { // the bias is of 128
+		case zero > 0:
+			VPSRAD(Imm(uint64(map[int]int{8: 4, 16: 3}[zero])), ymm(Mem{Base: x, Disp: inputBias32}), other)
 			VPADDD(other, sum, sum)
+		case zero < 0 && vnni:
+			VPADDD(Mem{Base: x, Disp: inputBias32}, sum, sum)
 		}
 		VCVTDQ2PS(sum, sum)
 		by := scales(w, size)
@@ -63,8 +66,6 @@ func dotsBlocks(name string, size, zero int, scales func(w reg.Register, size in
 		addEight(acc, sum)
 	})
 }
-
-func biasOf(x reg.Register) reg.VecVirtual { return ymm(Mem{Base: x, Disp: inputBias32}) }
 
 // addEight adds to acc the lanes of v: those four apart first, then the pairs in order.
 func addEight(acc, v reg.VecVirtual) {
@@ -115,10 +116,24 @@ func powersOf(w reg.Register, size int) reg.VecVirtual {
 	return e
 }
 
-// products32 is products of pairs of unsigned weights and inputs.
-func products32(weights reg.VecVirtual, x Mem) reg.VecVirtual {
+// products32 is lanes of the products of weights and inputs. With VNNI signed weights are larger by 128.
+func products32(weights reg.VecVirtual, x Mem, signed bool) reg.VecVirtual {
+	if vnni {
+		sum := YMM()
+		VPXOR(sum, sum, sum)
+		if signed {
+			VPXOR(each32(0x80), weights, weights)
+		}
+		VPDPBUSD(x, weights, sum)
+		return sum
+	}
 	v := YMM()
-	VPMADDUBSW(x, weights, v)
+	if signed {
+		v = signedProducts(weights, x)
+	} else {
+		VPMADDUBSW(x, weights, v)
+	}
+	VPMADDWD(words16("ones16", func(int) uint16 { return 1 }), v, v)
 	return v
 }
 
@@ -143,8 +158,8 @@ func nibbles16(bytes Mem) reg.VecVirtual {
 }
 
 // lookup16 is what 16 bytes' nibbles stand for.
-func lookup16(bytes, values Mem) reg.VecVirtual {
-	v, t := nibbles16(bytes), ymm(values)
+func lookup16(bytes Mem, name string, value func(i int) int) reg.VecVirtual {
+	v, t := nibbles16(bytes), ymm(bytes32(name+"Signed", func(i int) byte { return byte(value(i % 16)) }))
 	VPSHUFB(v, t, v)
 	return v
 }

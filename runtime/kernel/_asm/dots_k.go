@@ -226,7 +226,6 @@ func dotsQ3_K() {
 }
 
 func dotsIQ4_XS() {
-	values := bytes32("nonLinear4Signed", func(i int) byte { return byte(nonLinear4(i % 16)) })
 	dotsSuper("IQ4_XS", 136, 0, false, func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
 		v, low, top, scales := XMM(), XMM(), XMM(), YMM()
 		VMOVQ(w(0), v) // d, eight pairs of bits, eight nibbles
@@ -242,7 +241,7 @@ func dotsIQ4_XS() {
 		VPSUBW(words16("xsZero", func(int) uint16 { return 32 }), low, low)
 		VINSERTI128(Imm(1), low, low.AsY(), scales)
 		for b := range 8 {
-			p := signedProducts(lookup16(w(8+16*b), values), x(32*b))
+			p := signedProducts(lookup16(w(8+16*b), "nonLinear4", nonLinear4), x(32*b))
 			s := YMM()
 			VPSHUFB(words16(fmt.Sprintf("word%d", b), func(int) uint16 { return uint16(2*b | (2*b+1)<<8) }), scales, s)
 			addScaled(&sum, p, s)

@@ -2,10 +2,14 @@
 
 package kernel
 
-import "golang.org/x/sys/cpu"
+import (
+	"golang.org/x/sys/cpu"
+
+	"github.com/moeconv/moeconv/gguf"
+)
 
 var (
-	haveAVX2   = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+	haveAVX2   = cpu.X86.HasAVX2 && cpu.X86.HasFMA // and so F16C, which came before
 	haveAVX512 = haveAVX2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL &&
 		cpu.X86.HasAVX512VBMI && cpu.X86.HasAVX512VNNI
 )
@@ -29,35 +33,51 @@ func Implementation() string {
 	return "generic"
 }
 
+// tiles are the products of four rows and three, four rows and one, and one row and one.
+type tiles[E any] struct {
+	of4x3, of4x1, of1x1 func(dst *float32, w *E, x *float32, ldd, ldw, ldx, k int)
+}
+
 func matMul(dst, w, x Mat, rows, tokens, k int) {
 	if !useAVX2 {
 		matMulGeneric(dst, w, x, rows, tokens, k)
 		return
 	}
+	tiles[float32]{tile4x3AVX2, tile4x1AVX2, tile1x1AVX2}.multiply(dst, w.Data, w.Stride, w.Stride, x, rows, tokens, k)
+}
+
+func matMulHalves(dst Mat, w Halves, x Mat, rows, tokens, k int) {
+	switch {
+	case !useAVX2 || k < 8:
+		matMulHalvesGeneric(dst, w, x, rows, tokens, k)
+	case w.Type == gguf.BF16:
+		tiles[byte]{tileBF164x3AVX2, tileBF164x1AVX2, tileBF161x1AVX2}.multiply(dst, w.Data, 2*w.Stride, w.Stride, x, rows, tokens, k)
+	default:
+		tiles[byte]{tileF164x3AVX2, tileF164x1AVX2, tileF161x1AVX2}.multiply(dst, w.Data, 2*w.Stride, w.Stride, x, rows, tokens, k)
+	}
+}
+
+// multiply is MatMul with rows of ldw elements, which are step places apart in w.
+func (f tiles[E]) multiply(dst Mat, w []E, step, ldw int, x Mat, rows, tokens, k int) {
 	block := max(3, blockElements/k/3*3)
 	for t0 := 0; t0 < tokens; t0 += block {
 		n := min(block, tokens-t0)
 		d, xs := dst.From(t0), x.From(t0)
 		r := 0
 		for ; r+4 <= rows; r += 4 {
-			rowsOf4(d.Data[r:], d.Stride, w.From(r), xs, n, k)
+			t := 0
+			for ; t+3 <= n; t += 3 {
+				f.of4x3(&d.Data[t*d.Stride+r], &w[r*step], &xs.Data[t*xs.Stride], d.Stride, ldw, xs.Stride, k)
+			}
+			for ; t < n; t++ {
+				f.of4x1(&d.Data[t*d.Stride+r], &w[r*step], &xs.Data[t*xs.Stride], d.Stride, ldw, xs.Stride, k)
+			}
 		}
 		for ; r < rows; r++ {
 			for t := range n {
-				tile1x1AVX2(&d.Data[t*d.Stride+r], &w.Data[r*w.Stride], &xs.Data[t*xs.Stride], d.Stride, w.Stride, xs.Stride, k)
+				f.of1x1(&d.Data[t*d.Stride+r], &w[r*step], &xs.Data[t*xs.Stride], d.Stride, ldw, xs.Stride, k)
 			}
 		}
-	}
-}
-
-// rowsOf4 multiplies four rows of w with n rows of x.
-func rowsOf4(dst []float32, ldd int, w, x Mat, n, k int) {
-	t := 0
-	for ; t+3 <= n; t += 3 {
-		tile4x3AVX2(&dst[t*ldd], &w.Data[0], &x.Data[t*x.Stride], ldd, w.Stride, x.Stride, k)
-	}
-	for ; t < n; t++ {
-		tile4x1AVX2(&dst[t*ldd], &w.Data[0], &x.Data[t*x.Stride], ldd, w.Stride, x.Stride, k)
 	}
 }
 

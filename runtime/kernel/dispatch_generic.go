@@ -11,6 +11,10 @@ func Implementation() string { return "generic" }
 
 func matMul(dst, w, x Mat, rows, tokens, k int) { matMulGeneric(dst, w, x, rows, tokens, k) }
 
+func matMulHalves(dst Mat, w Halves, x Mat, rows, tokens, k int) {
+	matMulHalvesGeneric(dst, w, x, rows, tokens, k)
+}
+
 func expSum(x []float32, scale, top float32) float64 { return expSumGeneric(x, scale, top) }
 
 func silu(gate, up []float32) { siluGeneric(gate, up) }

@@ -243,6 +243,618 @@ reduce:
 	VZEROUPPER
 	RET
 
+// func tileF164x3AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+// Requires: AVX, F16C, FMA3
+TEXT ·tileF164x3AVX2(SB), NOSPLIT, $0-56
+	MOVQ   w+8(FP), AX
+	MOVQ   ldw+32(FP), CX
+	SHLQ   $0x01, CX
+	LEAQ   (CX)(CX*2), DX
+	MOVQ   x+16(FP), BX
+	MOVQ   ldx+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   k+48(FP), DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   DI, R8
+	SHRQ   $0x03, R8
+	JZ     tail
+
+loop:
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (BX)(SI*1), Y13
+	VMOVUPS     (BX)(SI*2), Y14
+	VCVTPH2PS   (AX), Y15
+	VFMADD231PS Y12, Y15, Y0
+	VFMADD231PS Y13, Y15, Y1
+	VFMADD231PS Y14, Y15, Y2
+	VCVTPH2PS   (AX)(CX*1), Y15
+	VFMADD231PS Y12, Y15, Y3
+	VFMADD231PS Y13, Y15, Y4
+	VFMADD231PS Y14, Y15, Y5
+	VCVTPH2PS   (AX)(CX*2), Y15
+	VFMADD231PS Y12, Y15, Y6
+	VFMADD231PS Y13, Y15, Y7
+	VFMADD231PS Y14, Y15, Y8
+	VCVTPH2PS   (AX)(DX*1), Y15
+	VFMADD231PS Y12, Y15, Y9
+	VFMADD231PS Y13, Y15, Y10
+	VFMADD231PS Y14, Y15, Y11
+	ADDQ        $0x10, AX
+	ADDQ        $0x20, BX
+	DECQ        R8
+	JNZ         loop
+
+tail:
+	ANDQ        $0x07, DI
+	JZ          reduce
+	MOVQ        DI, R8
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        R8
+	VMOVUPS     32(R9)(R8*4), Y12
+	LEAQ        (AX), R8
+	LEAQ        -16(R8)(DI*2), R8
+	LEAQ        tailPlaces<>+0(SB), R9
+	SUBQ        DI, R9
+	SUBQ        DI, R9
+	VMOVDQU     (R8), X13
+	VPSHUFB     16(R9), X13, X13
+	VCVTPH2PS   X13, Y13
+	VMASKMOVPS  (BX), Y12, Y14
+	VFMADD231PS Y14, Y13, Y0
+	VMASKMOVPS  (BX)(SI*1), Y12, Y14
+	VFMADD231PS Y14, Y13, Y1
+	VMASKMOVPS  (BX)(SI*2), Y12, Y14
+	VFMADD231PS Y14, Y13, Y2
+	LEAQ        (AX)(CX*1), R8
+	LEAQ        -16(R8)(DI*2), R8
+	LEAQ        tailPlaces<>+0(SB), R9
+	SUBQ        DI, R9
+	SUBQ        DI, R9
+	VMOVDQU     (R8), X13
+	VPSHUFB     16(R9), X13, X13
+	VCVTPH2PS   X13, Y13
+	VMASKMOVPS  (BX), Y12, Y14
+	VFMADD231PS Y14, Y13, Y3
+	VMASKMOVPS  (BX)(SI*1), Y12, Y14
+	VFMADD231PS Y14, Y13, Y4
+	VMASKMOVPS  (BX)(SI*2), Y12, Y14
+	VFMADD231PS Y14, Y13, Y5
+	LEAQ        (AX)(CX*2), CX
+	LEAQ        -16(CX)(DI*2), CX
+	LEAQ        tailPlaces<>+0(SB), R8
+	SUBQ        DI, R8
+	SUBQ        DI, R8
+	VMOVDQU     (CX), X13
+	VPSHUFB     16(R8), X13, X13
+	VCVTPH2PS   X13, Y13
+	VMASKMOVPS  (BX), Y12, Y14
+	VFMADD231PS Y14, Y13, Y6
+	VMASKMOVPS  (BX)(SI*1), Y12, Y14
+	VFMADD231PS Y14, Y13, Y7
+	VMASKMOVPS  (BX)(SI*2), Y12, Y14
+	VFMADD231PS Y14, Y13, Y8
+	LEAQ        (AX)(DX*1), AX
+	LEAQ        -16(AX)(DI*2), AX
+	LEAQ        tailPlaces<>+0(SB), CX
+	SUBQ        DI, CX
+	SUBQ        DI, CX
+	VMOVDQU     (AX), X13
+	VPSHUFB     16(CX), X13, X13
+	VCVTPH2PS   X13, Y13
+	VMASKMOVPS  (BX), Y12, Y14
+	VFMADD231PS Y14, Y13, Y9
+	VMASKMOVPS  (BX)(SI*1), Y12, Y14
+	VFMADD231PS Y14, Y13, Y10
+	VMASKMOVPS  (BX)(SI*2), Y12, Y12
+	VFMADD231PS Y12, Y13, Y11
+
+reduce:
+	MOVQ         dst+0(FP), AX
+	MOVQ         ldd+24(FP), CX
+	SHLQ         $0x02, CX
+	VHADDPS      Y3, Y0, Y0
+	VHADDPS      Y9, Y6, Y6
+	VHADDPS      Y6, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X3
+	VADDPS       X0, X3, X3
+	VMOVUPS      X3, (AX)
+	ADDQ         CX, AX
+	VHADDPS      Y4, Y1, Y1
+	VHADDPS      Y10, Y7, Y7
+	VHADDPS      Y7, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X3
+	VADDPS       X1, X3, X3
+	VMOVUPS      X3, (AX)
+	ADDQ         CX, AX
+	VHADDPS      Y5, Y2, Y2
+	VHADDPS      Y11, Y8, Y8
+	VHADDPS      Y8, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X2, X3, X3
+	VMOVUPS      X3, (AX)
+	VZEROUPPER
+	RET
+
+DATA tailPlaces<>+0(SB)/4, $0x03020100
+DATA tailPlaces<>+4(SB)/4, $0x07060504
+DATA tailPlaces<>+8(SB)/4, $0x0b0a0908
+DATA tailPlaces<>+12(SB)/4, $0x0f0e0d0c
+DATA tailPlaces<>+16(SB)/4, $0x80808080
+DATA tailPlaces<>+20(SB)/4, $0x80808080
+DATA tailPlaces<>+24(SB)/4, $0x80808080
+DATA tailPlaces<>+28(SB)/4, $0x80808080
+GLOBL tailPlaces<>(SB), RODATA|NOPTR, $32
+
+// func tileF164x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+// Requires: AVX, F16C, FMA3
+TEXT ·tileF164x1AVX2(SB), NOSPLIT, $0-56
+	MOVQ   w+8(FP), AX
+	MOVQ   ldw+32(FP), CX
+	SHLQ   $0x01, CX
+	LEAQ   (CX)(CX*2), DX
+	MOVQ   x+16(FP), BX
+	MOVQ   ldx+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   k+48(FP), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   SI, DI
+	SHRQ   $0x03, DI
+	JZ     tail
+
+loop:
+	VMOVUPS     (BX), Y4
+	VCVTPH2PS   (AX), Y5
+	VFMADD231PS Y4, Y5, Y0
+	VCVTPH2PS   (AX)(CX*1), Y5
+	VFMADD231PS Y4, Y5, Y1
+	VCVTPH2PS   (AX)(CX*2), Y5
+	VFMADD231PS Y4, Y5, Y2
+	VCVTPH2PS   (AX)(DX*1), Y5
+	VFMADD231PS Y4, Y5, Y3
+	ADDQ        $0x10, AX
+	ADDQ        $0x20, BX
+	DECQ        DI
+	JNZ         loop
+
+tail:
+	ANDQ        $0x07, SI
+	JZ          reduce
+	MOVQ        SI, DI
+	LEAQ        tailMask<>+0(SB), R8
+	NEGQ        DI
+	VMOVUPS     32(R8)(DI*4), Y4
+	LEAQ        (AX), DI
+	LEAQ        -16(DI)(SI*2), DI
+	LEAQ        tailPlaces<>+0(SB), R8
+	SUBQ        SI, R8
+	SUBQ        SI, R8
+	VMOVDQU     (DI), X5
+	VPSHUFB     16(R8), X5, X5
+	VCVTPH2PS   X5, Y5
+	VMASKMOVPS  (BX), Y4, Y6
+	VFMADD231PS Y6, Y5, Y0
+	LEAQ        (AX)(CX*1), DI
+	LEAQ        -16(DI)(SI*2), DI
+	LEAQ        tailPlaces<>+0(SB), R8
+	SUBQ        SI, R8
+	SUBQ        SI, R8
+	VMOVDQU     (DI), X5
+	VPSHUFB     16(R8), X5, X5
+	VCVTPH2PS   X5, Y5
+	VMASKMOVPS  (BX), Y4, Y6
+	VFMADD231PS Y6, Y5, Y1
+	LEAQ        (AX)(CX*2), CX
+	LEAQ        -16(CX)(SI*2), CX
+	LEAQ        tailPlaces<>+0(SB), DI
+	SUBQ        SI, DI
+	SUBQ        SI, DI
+	VMOVDQU     (CX), X5
+	VPSHUFB     16(DI), X5, X5
+	VCVTPH2PS   X5, Y5
+	VMASKMOVPS  (BX), Y4, Y6
+	VFMADD231PS Y6, Y5, Y2
+	LEAQ        (AX)(DX*1), AX
+	LEAQ        -16(AX)(SI*2), AX
+	LEAQ        tailPlaces<>+0(SB), CX
+	SUBQ        SI, CX
+	SUBQ        SI, CX
+	VMOVDQU     (AX), X5
+	VPSHUFB     16(CX), X5, X5
+	VCVTPH2PS   X5, Y5
+	VMASKMOVPS  (BX), Y4, Y4
+	VFMADD231PS Y4, Y5, Y3
+
+reduce:
+	MOVQ         dst+0(FP), AX
+	MOVQ         ldd+24(FP), CX
+	SHLQ         $0x02, CX
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X0, X1, X1
+	VMOVUPS      X1, (AX)
+	VZEROUPPER
+	RET
+
+// func tileF161x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+// Requires: AVX, F16C, FMA3
+TEXT ·tileF161x1AVX2(SB), NOSPLIT, $0-56
+	MOVQ   w+8(FP), AX
+	MOVQ   ldw+32(FP), CX
+	SHLQ   $0x01, CX
+	MOVQ   x+16(FP), CX
+	MOVQ   ldx+40(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   k+48(FP), DX
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, BX
+	SHRQ   $0x03, BX
+	JZ     tail
+
+loop:
+	VMOVUPS     (CX), Y1
+	VCVTPH2PS   (AX), Y2
+	VFMADD231PS Y1, Y2, Y0
+	ADDQ        $0x10, AX
+	ADDQ        $0x20, CX
+	DECQ        BX
+	JNZ         loop
+
+tail:
+	ANDQ        $0x07, DX
+	JZ          reduce
+	MOVQ        DX, BX
+	LEAQ        tailMask<>+0(SB), SI
+	NEGQ        BX
+	VMOVUPS     32(SI)(BX*4), Y1
+	LEAQ        (AX), AX
+	LEAQ        -16(AX)(DX*2), AX
+	LEAQ        tailPlaces<>+0(SB), BX
+	SUBQ        DX, BX
+	SUBQ        DX, BX
+	VMOVDQU     (AX), X2
+	VPSHUFB     16(BX), X2, X2
+	VCVTPH2PS   X2, Y2
+	VMASKMOVPS  (CX), Y1, Y1
+	VFMADD231PS Y1, Y2, Y0
+
+reduce:
+	MOVQ         dst+0(FP), AX
+	MOVQ         ldd+24(FP), CX
+	SHLQ         $0x02, CX
+	VHADDPS      Y0, Y0, Y0
+	VHADDPS      Y0, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X0, X1, X1
+	VMOVSS       X1, (AX)
+	VZEROUPPER
+	RET
+
+// func tileBF164x3AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·tileBF164x3AVX2(SB), NOSPLIT, $0-56
+	MOVQ   w+8(FP), AX
+	MOVQ   ldw+32(FP), CX
+	SHLQ   $0x01, CX
+	LEAQ   (CX)(CX*2), DX
+	MOVQ   x+16(FP), BX
+	MOVQ   ldx+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   k+48(FP), DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   DI, R8
+	SHRQ   $0x03, R8
+	JZ     tail
+
+loop:
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (BX)(SI*1), Y13
+	VMOVUPS     (BX)(SI*2), Y14
+	VPMOVZXWD   (AX), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VFMADD231PS Y12, Y15, Y0
+	VFMADD231PS Y13, Y15, Y1
+	VFMADD231PS Y14, Y15, Y2
+	VPMOVZXWD   (AX)(CX*1), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VFMADD231PS Y12, Y15, Y3
+	VFMADD231PS Y13, Y15, Y4
+	VFMADD231PS Y14, Y15, Y5
+	VPMOVZXWD   (AX)(CX*2), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VFMADD231PS Y12, Y15, Y6
+	VFMADD231PS Y13, Y15, Y7
+	VFMADD231PS Y14, Y15, Y8
+	VPMOVZXWD   (AX)(DX*1), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VFMADD231PS Y12, Y15, Y9
+	VFMADD231PS Y13, Y15, Y10
+	VFMADD231PS Y14, Y15, Y11
+	ADDQ        $0x10, AX
+	ADDQ        $0x20, BX
+	DECQ        R8
+	JNZ         loop
+
+tail:
+	ANDQ        $0x07, DI
+	JZ          reduce
+	MOVQ        DI, R8
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        R8
+	VMOVUPS     32(R9)(R8*4), Y12
+	LEAQ        (AX), R8
+	LEAQ        -16(R8)(DI*2), R8
+	LEAQ        tailPlaces<>+0(SB), R9
+	SUBQ        DI, R9
+	SUBQ        DI, R9
+	VMOVDQU     (R8), X13
+	VPSHUFB     16(R9), X13, X13
+	VPMOVZXWD   X13, Y13
+	VPSLLD      $0x10, Y13, Y13
+	VMASKMOVPS  (BX), Y12, Y14
+	VFMADD231PS Y14, Y13, Y0
+	VMASKMOVPS  (BX)(SI*1), Y12, Y14
+	VFMADD231PS Y14, Y13, Y1
+	VMASKMOVPS  (BX)(SI*2), Y12, Y14
+	VFMADD231PS Y14, Y13, Y2
+	LEAQ        (AX)(CX*1), R8
+	LEAQ        -16(R8)(DI*2), R8
+	LEAQ        tailPlaces<>+0(SB), R9
+	SUBQ        DI, R9
+	SUBQ        DI, R9
+	VMOVDQU     (R8), X13
+	VPSHUFB     16(R9), X13, X13
+	VPMOVZXWD   X13, Y13
+	VPSLLD      $0x10, Y13, Y13
+	VMASKMOVPS  (BX), Y12, Y14
+	VFMADD231PS Y14, Y13, Y3
+	VMASKMOVPS  (BX)(SI*1), Y12, Y14
+	VFMADD231PS Y14, Y13, Y4
+	VMASKMOVPS  (BX)(SI*2), Y12, Y14
+	VFMADD231PS Y14, Y13, Y5
+	LEAQ        (AX)(CX*2), CX
+	LEAQ        -16(CX)(DI*2), CX
+	LEAQ        tailPlaces<>+0(SB), R8
+	SUBQ        DI, R8
+	SUBQ        DI, R8
+	VMOVDQU     (CX), X13
+	VPSHUFB     16(R8), X13, X13
+	VPMOVZXWD   X13, Y13
+	VPSLLD      $0x10, Y13, Y13
+	VMASKMOVPS  (BX), Y12, Y14
+	VFMADD231PS Y14, Y13, Y6
+	VMASKMOVPS  (BX)(SI*1), Y12, Y14
+	VFMADD231PS Y14, Y13, Y7
+	VMASKMOVPS  (BX)(SI*2), Y12, Y14
+	VFMADD231PS Y14, Y13, Y8
+	LEAQ        (AX)(DX*1), AX
+	LEAQ        -16(AX)(DI*2), AX
+	LEAQ        tailPlaces<>+0(SB), CX
+	SUBQ        DI, CX
+	SUBQ        DI, CX
+	VMOVDQU     (AX), X13
+	VPSHUFB     16(CX), X13, X13
+	VPMOVZXWD   X13, Y13
+	VPSLLD      $0x10, Y13, Y13
+	VMASKMOVPS  (BX), Y12, Y14
+	VFMADD231PS Y14, Y13, Y9
+	VMASKMOVPS  (BX)(SI*1), Y12, Y14
+	VFMADD231PS Y14, Y13, Y10
+	VMASKMOVPS  (BX)(SI*2), Y12, Y12
+	VFMADD231PS Y12, Y13, Y11
+
+reduce:
+	MOVQ         dst+0(FP), AX
+	MOVQ         ldd+24(FP), CX
+	SHLQ         $0x02, CX
+	VHADDPS      Y3, Y0, Y0
+	VHADDPS      Y9, Y6, Y6
+	VHADDPS      Y6, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X3
+	VADDPS       X0, X3, X3
+	VMOVUPS      X3, (AX)
+	ADDQ         CX, AX
+	VHADDPS      Y4, Y1, Y1
+	VHADDPS      Y10, Y7, Y7
+	VHADDPS      Y7, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X3
+	VADDPS       X1, X3, X3
+	VMOVUPS      X3, (AX)
+	ADDQ         CX, AX
+	VHADDPS      Y5, Y2, Y2
+	VHADDPS      Y11, Y8, Y8
+	VHADDPS      Y8, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X2, X3, X3
+	VMOVUPS      X3, (AX)
+	VZEROUPPER
+	RET
+
+// func tileBF164x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·tileBF164x1AVX2(SB), NOSPLIT, $0-56
+	MOVQ   w+8(FP), AX
+	MOVQ   ldw+32(FP), CX
+	SHLQ   $0x01, CX
+	LEAQ   (CX)(CX*2), DX
+	MOVQ   x+16(FP), BX
+	MOVQ   ldx+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   k+48(FP), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   SI, DI
+	SHRQ   $0x03, DI
+	JZ     tail
+
+loop:
+	VMOVUPS     (BX), Y4
+	VPMOVZXWD   (AX), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VFMADD231PS Y4, Y5, Y0
+	VPMOVZXWD   (AX)(CX*1), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VFMADD231PS Y4, Y5, Y1
+	VPMOVZXWD   (AX)(CX*2), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VFMADD231PS Y4, Y5, Y2
+	VPMOVZXWD   (AX)(DX*1), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VFMADD231PS Y4, Y5, Y3
+	ADDQ        $0x10, AX
+	ADDQ        $0x20, BX
+	DECQ        DI
+	JNZ         loop
+
+tail:
+	ANDQ        $0x07, SI
+	JZ          reduce
+	MOVQ        SI, DI
+	LEAQ        tailMask<>+0(SB), R8
+	NEGQ        DI
+	VMOVUPS     32(R8)(DI*4), Y4
+	LEAQ        (AX), DI
+	LEAQ        -16(DI)(SI*2), DI
+	LEAQ        tailPlaces<>+0(SB), R8
+	SUBQ        SI, R8
+	SUBQ        SI, R8
+	VMOVDQU     (DI), X5
+	VPSHUFB     16(R8), X5, X5
+	VPMOVZXWD   X5, Y5
+	VPSLLD      $0x10, Y5, Y5
+	VMASKMOVPS  (BX), Y4, Y6
+	VFMADD231PS Y6, Y5, Y0
+	LEAQ        (AX)(CX*1), DI
+	LEAQ        -16(DI)(SI*2), DI
+	LEAQ        tailPlaces<>+0(SB), R8
+	SUBQ        SI, R8
+	SUBQ        SI, R8
+	VMOVDQU     (DI), X5
+	VPSHUFB     16(R8), X5, X5
+	VPMOVZXWD   X5, Y5
+	VPSLLD      $0x10, Y5, Y5
+	VMASKMOVPS  (BX), Y4, Y6
+	VFMADD231PS Y6, Y5, Y1
+	LEAQ        (AX)(CX*2), CX
+	LEAQ        -16(CX)(SI*2), CX
+	LEAQ        tailPlaces<>+0(SB), DI
+	SUBQ        SI, DI
+	SUBQ        SI, DI
+	VMOVDQU     (CX), X5
+	VPSHUFB     16(DI), X5, X5
+	VPMOVZXWD   X5, Y5
+	VPSLLD      $0x10, Y5, Y5
+	VMASKMOVPS  (BX), Y4, Y6
+	VFMADD231PS Y6, Y5, Y2
+	LEAQ        (AX)(DX*1), AX
+	LEAQ        -16(AX)(SI*2), AX
+	LEAQ        tailPlaces<>+0(SB), CX
+	SUBQ        SI, CX
+	SUBQ        SI, CX
+	VMOVDQU     (AX), X5
+	VPSHUFB     16(CX), X5, X5
+	VPMOVZXWD   X5, Y5
+	VPSLLD      $0x10, Y5, Y5
+	VMASKMOVPS  (BX), Y4, Y4
+	VFMADD231PS Y4, Y5, Y3
+
+reduce:
+	MOVQ         dst+0(FP), AX
+	MOVQ         ldd+24(FP), CX
+	SHLQ         $0x02, CX
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X0, X1, X1
+	VMOVUPS      X1, (AX)
+	VZEROUPPER
+	RET
+
+// func tileBF161x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·tileBF161x1AVX2(SB), NOSPLIT, $0-56
+	MOVQ   w+8(FP), AX
+	MOVQ   ldw+32(FP), CX
+	SHLQ   $0x01, CX
+	MOVQ   x+16(FP), CX
+	MOVQ   ldx+40(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   k+48(FP), DX
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, BX
+	SHRQ   $0x03, BX
+	JZ     tail
+
+loop:
+	VMOVUPS     (CX), Y1
+	VPMOVZXWD   (AX), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VFMADD231PS Y1, Y2, Y0
+	ADDQ        $0x10, AX
+	ADDQ        $0x20, CX
+	DECQ        BX
+	JNZ         loop
+
+tail:
+	ANDQ        $0x07, DX
+	JZ          reduce
+	MOVQ        DX, BX
+	LEAQ        tailMask<>+0(SB), SI
+	NEGQ        BX
+	VMOVUPS     32(SI)(BX*4), Y1
+	LEAQ        (AX), AX
+	LEAQ        -16(AX)(DX*2), AX
+	LEAQ        tailPlaces<>+0(SB), BX
+	SUBQ        DX, BX
+	SUBQ        DX, BX
+	VMOVDQU     (AX), X2
+	VPSHUFB     16(BX), X2, X2
+	VPMOVZXWD   X2, Y2
+	VPSLLD      $0x10, Y2, Y2
+	VMASKMOVPS  (CX), Y1, Y1
+	VFMADD231PS Y1, Y2, Y0
+
+reduce:
+	MOVQ         dst+0(FP), AX
+	MOVQ         ldd+24(FP), CX
+	SHLQ         $0x02, CX
+	VHADDPS      Y0, Y0, Y0
+	VHADDPS      Y0, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X0, X1, X1
+	VMOVSS       X1, (AX)
+	VZEROUPPER
+	RET
+
 DATA expConstants<>+0(SB)/4, $(-87.33654)
 DATA expConstants<>+4(SB)/4, $(1.442695)
 DATA expConstants<>+8(SB)/4, $(0.6933594)

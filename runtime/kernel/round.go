@@ -27,22 +27,31 @@ type Rounder struct{ buf []byte }
 // Round sets dst to src, rounded to type t. The rows may be the same.
 // It fails when src holds a value that t cannot hold, or its length is no multiple of t's block.
 func (r *Rounder) Round(t gguf.Type, dst, src []float32) error {
-	n, err := t.RowBytes(int64(len(src)))
+	if t == gguf.Q8_0 {
+		if len(src)%32 != 0 {
+			return fmt.Errorf("kernel: activations: a row of %d elements is not whole blocks of Q8_0", len(src))
+		}
+		return roundQ8_0(dst[:len(src)], src)
+	}
+	buf, err := r.Encoded(t, src)
 	if err != nil {
 		return err
 	}
-	if t == gguf.Q8_0 {
-		return roundQ8_0(dst[:len(src)], src)
+	c, _ := block.For(t)
+	c.Decode(dst[:len(src)], buf)
+	return nil
+}
+
+// Encoded is src, whole blocks of type t, in memory that the next call uses again.
+func (r *Rounder) Encoded(t gguf.Type, src []float32) ([]byte, error) {
+	n, err := t.RowBytes(int64(len(src)))
+	if err != nil {
+		return nil, err
 	}
 	if int64(cap(r.buf)) < n {
 		r.buf = make([]byte, n)
 	}
-	if err := r.Encode(t, r.buf[:n], src); err != nil {
-		return err
-	}
-	c, _ := block.For(t)
-	c.Decode(dst[:len(src)], r.buf[:n])
-	return nil
+	return r.buf[:n], r.Encode(t, r.buf[:n], src)
 }
 
 // roundQ8_0 puts whole blocks on their grid.

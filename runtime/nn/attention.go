@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"github.com/moeconv/moeconv/convert/family"
-	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/runtime/kernel"
 )
 
@@ -118,7 +117,7 @@ func (s *State) attention(il int, l *layer, n int) error {
 	}
 	mat(&s.attn, n, p.Heads*l.valueDim)
 	group := p.Heads / l.kvHeads
-	if s.d.opts.KV != gguf.F32 { // a head's keys and values are decoded once for all that use them
+	if s.d.opts.KV.BlockLen() > 1 { // a head's keys and values are decoded once for all that use them
 		s.d.workers.run(len(s.parts)*l.kvHeads, func(worker, i int) {
 			t, h := &s.parts[i/l.kvHeads], i%l.kvHeads
 			k, v := t.caches[il].head(h, t.position(t.hi), &s.kv[worker])
@@ -174,7 +173,7 @@ func (s *State) store(il int, l *layer, n int) error {
 const scoreElements = 1 << 17
 
 // attend computes head h of rows lo to hi of a text: softmax(scale*q*k) * v over the positions that each token sees.
-func (s *State) attend(worker int, l *layer, t *part, h, lo, hi int, k, v kernel.Mat) {
+func (s *State) attend(worker int, l *layer, t *part, h, lo, hi int, k, v rows) {
 	p := s.d.Params
 	q := kernel.Mat{Data: s.q[h*l.keyDim:], Stride: p.Heads * l.keyDim}
 	out := kernel.Mat{Data: s.attn[h*l.valueDim:], Stride: p.Heads * l.valueDim}
@@ -184,7 +183,7 @@ func (s *State) attend(worker int, l *layer, t *part, h, lo, hi int, k, v kernel
 		first := p.seenFrom(l, t.position(lo)) &^ 7
 		positions := t.position(lo) + step - first
 		scores := mat(&s.scores[worker], step, positions+1) // one more for a sink
-		kernel.MatMul(scores, k.From(first), q.From(lo), positions, step, l.keyDim)
+		k.from(first, 0).multiply(scores, q.From(lo), positions, step, l.keyDim)
 		for r := range step {
 			pos := t.position(lo + r)
 			from, to := p.seenFrom(l, pos)-first, pos+1-first
@@ -198,8 +197,7 @@ func (s *State) attend(worker int, l *layer, t *part, h, lo, hi int, k, v kernel
 			clear(row[:from])
 			clear(row[to:])
 		}
-		seen := kernel.Mat{Data: v.Data[first:], Stride: v.Stride}
-		kernel.MatMul(out.From(lo), seen, scores, l.valueDim, step, positions)
+		v.from(0, first).multiply(out.From(lo), scores, l.valueDim, step, positions)
 		lo += step
 	}
 }

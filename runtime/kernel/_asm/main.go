@@ -30,9 +30,11 @@ func main() {
 
 func matmul() {
 	mask := tailMask()
-	tile("tile4x3AVX2", 4, 3, mask)
-	tile("tile4x1AVX2", 4, 1, mask)
-	tile("tile1x1AVX2", 1, 1, mask)
+	for _, e := range []element{float32s, f16s, bf16s} {
+		tile(e, 4, 3, mask)
+		tile(e, 4, 1, mask)
+		tile(e, 1, 1, mask)
+	}
 	consts := expConstants()
 	expSum(consts, mask)
 	silu(consts, mask)
@@ -47,12 +49,63 @@ func tailMask() Mem {
 	return m
 }
 
+// element is what rows of w consist of.
+type element struct {
+	name string
+	log  uint64 // of its size
+	load func(m Mem, v reg.VecVirtual)
+}
+
+var (
+	float32s = element{"", 2, func(m Mem, v reg.VecVirtual) { VMOVUPS(m, v) }}
+	f16s     = element{"F16", 1, func(m Mem, v reg.VecVirtual) { VCVTPH2PS(m, v) }}
+	bf16s    = element{"BF16", 1, func(m Mem, v reg.VecVirtual) {
+		VPMOVZXWD(m, v)
+		VPSLLD(Imm(16), v, v)
+	}}
+)
+
+// tail loads the k (1 to 7) elements at m and zeros: of halves the last eight, whose last are moved to the front.
+func (e element) tail(m Mem, k, mask reg.Register, v reg.VecVirtual) {
+	if e.log == 2 {
+		VMASKMOVPS(m, mask, v)
+		return
+	}
+	at, places := GP64(), GP64()
+	LEAQ(m, at)
+	LEAQ(Mem{Base: at, Index: k, Scale: 2, Disp: -16}, at)
+	LEAQ(tailPlaces(), places)
+	SUBQ(k, places)
+	SUBQ(k, places)
+	x := XMM()
+	VMOVDQU(Mem{Base: at}, x)
+	VPSHUFB(Mem{Base: places, Disp: 16}, x, x)
+	if e.name == "F16" {
+		VCVTPH2PS(x, v)
+		return
+	}
+	VPMOVZXWD(x, v)
+	VPSLLD(Imm(16), v, v)
+}
+
+// tailPlaces at byte 16-2*k are places of a vector's last k halves, and of zeros.
+func tailPlaces() Mem {
+	bytes := make([]byte, 32)
+	for i := range bytes {
+		bytes[i] = byte(i)
+		if i >= 16 {
+			bytes[i] = 0x80
+		}
+	}
+	return table("tailPlaces", bytes)
+}
+
 // cursor walks along the rows of a matrix: rows r of 0 to 3 lie at base + r*stride.
 type cursor struct{ base, stride, stride3 reg.Register }
 
-func newCursor(ptr, stride string, rows int) cursor {
+func newCursor(ptr, stride string, rows int, log uint64) cursor {
 	c := cursor{base: Load(Param(ptr), GP64()), stride: Load(Param(stride), GP64())}
-	SHLQ(Imm(2), c.stride)
+	SHLQ(Imm(log), c.stride)
 	if rows > 3 {
 		s3 := GP64()
 		LEAQ(Mem{Base: c.stride, Index: c.stride, Scale: 2}, s3)
@@ -73,11 +126,15 @@ func (c cursor) row(r int) Mem {
 
 // tile writes a function that multiplies rows rows of w with cols tokens of x, k elements each, and stores the sums
 // at dst[token*ldd+row]. Lane l of an accumulator sums the elements of index l modulo 8.
-func tile(name string, rows, cols int, mask Mem) {
-	TEXT(name, NOSPLIT, "func(dst, w, x *float32, ldd, ldw, ldx, k int)")
+func tile(e element, rows, cols int, mask Mem) {
+	name, kind := fmt.Sprintf("tile%s%dx%dAVX2", e.name, rows, cols), "float32"
+	if e.log == 1 {
+		kind = "byte"
+	}
+	TEXT(name, NOSPLIT, "func(dst *float32, w *"+kind+", x *float32, ldd, ldw, ldx, k int)")
 	Pragma("noescape")
-	Doc(name + " is the AVX2 form of tileGeneric for a tile of fixed size.")
-	w, x := newCursor("w", "ldw", rows), newCursor("x", "ldx", cols)
+	Doc(name + " is the AVX2 form of matMulGeneric for a tile of fixed size.")
+	w, x := newCursor("w", "ldw", rows, e.log), newCursor("x", "ldx", cols, 2)
 	k := Load(Param("k"), GP64())
 
 	acc := make([][]reg.VecVirtual, rows)
@@ -100,17 +157,17 @@ func tile(name string, rows, cols int, mask Mem) {
 		VMOVUPS(x.row(c), xs[c])
 	}
 	for r := range acc {
-		if cols == 1 {
+		if cols == 1 && e.log == 2 {
 			VFMADD231PS(w.row(r), xs[0], acc[r][0])
 			continue
 		}
 		wr := YMM()
-		VMOVUPS(w.row(r), wr)
+		e.load(w.row(r), wr)
 		for c := range acc[r] {
 			VFMADD231PS(xs[c], wr, acc[r][c])
 		}
 	}
-	ADDQ(Imm(32), w.base)
+	ADDQ(Imm(8<<e.log), w.base)
 	ADDQ(Imm(32), x.base)
 	DECQ(blocks)
 	JNZ(LabelRef("loop"))
@@ -118,7 +175,7 @@ func tile(name string, rows, cols int, mask Mem) {
 	Label("tail")
 	ANDQ(Imm(7), k)
 	JZ(LabelRef("reduce"))
-	maskTail(k, mask, w, x, acc)
+	maskTail(e, k, mask, w, x, acc)
 
 	Label("reduce")
 	reduce(acc)
@@ -127,11 +184,13 @@ func tile(name string, rows, cols int, mask Mem) {
 }
 
 // maskTail adds the last k (1 to 7) elements to their lanes; the other lanes add zero.
-func maskTail(k reg.Register, mask Mem, w, x cursor, acc [][]reg.VecVirtual) {
-	m := loadMask(k, mask)
+func maskTail(e element, k reg.Register, mask Mem, w, x cursor, acc [][]reg.VecVirtual) {
+	count := GP64()
+	MOVQ(k, count)
+	m := loadMask(count, mask)
 	for r := range acc {
 		wr := YMM()
-		VMASKMOVPS(w.row(r), m, wr)
+		e.tail(w.row(r), k, m, wr)
 		for c := range acc[r] {
 			xc := YMM()
 			VMASKMOVPS(x.row(c), m, xc)

@@ -39,6 +39,7 @@ var imports = map[string]string{
 	"verify":              "gguf gguf/names gguf/expert convert convert/family convert/safetensors quantize quantize/block quantize/imatrix runtime runtime/token runtime/sample runtime/chat verify/plot",
 	"verify/probe":        "verify runtime runtime/token runtime/sample gguf",
 	"verify/bench":        "verify/probe gguf runtime runtime/offload runtime/server runtime/token",
+	"cmd/release":         "",
 	"verify/evidence":     "",
 	"verify/plot":         "",
 	"verify/card":         "verify/evidence go.yaml.in/yaml/v3",

@@ -41,6 +41,9 @@ func (a *app) envelope() envelope {
 	return envelope{Schema: fmt.Sprintf("moeconv/%s/%d", verb, schemaVersion), Tool: version()}
 }
 
+// stamped is the version that cmd/release builds in.
+var stamped string
+
 // version is read from the build; a plain `go build` of a checkout knows only its commit.
 var version = sync.OnceValue(func() toolInfo {
 	t := toolInfo{Version: "devel", Commit: "unknown", Reference: referenceCommit}
@@ -50,6 +53,9 @@ var version = sync.OnceValue(func() toolInfo {
 	}
 	if v := info.Main.Version; v != "" && v != "(devel)" {
 		t.Version = v
+	}
+	if stamped != "" {
+		t.Version = stamped
 	}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" && len(s.Value) >= 9 {

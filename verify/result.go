@@ -99,6 +99,7 @@ type Result struct {
 	Prompt    string            `json:"prompt,omitempty"`   // what a probe asked
 	Output    string            `json:"output,omitempty"`   // a probe's answer
 	Original  string            `json:"original,omitempty"` // the source model's answer to the same
+	Answers   []Answer          `json:"answers,omitempty"`  // of a probe: all that it looked at, the judged one first
 	Count     int               `json:"problem_count"`      // all problems
 
 	experts []Problem // those of single experts, all of them

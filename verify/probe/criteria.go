@@ -3,6 +3,7 @@ package probe
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -12,15 +13,17 @@ import (
 // NotEmpty wants a letter or digit at least.
 type NotEmpty struct{}
 
+func (NotEmpty) needsEnd() {}
+
 // Name of the criterion.
 func (NotEmpty) Name() string { return "not empty" }
 
 // Judge fails an answer of blanks.
 func (NotEmpty) Judge(a Answer) Finding {
 	if strings.TrimSpace(a.Text) == "" {
-		return finding(verify.Fail, float64(verify.None()), "the answer is empty")
+		return plain(verify.Fail, "the answer is empty")
 	}
-	return finding(verify.Pass, float64(verify.None()), "%d bytes", len(a.Text))
+	return plain(verify.Pass, "%d bytes", len(a.Text))
 }
 
 // UTF8 wants valid text without replacement characters.
@@ -36,13 +39,15 @@ func (UTF8) Judge(a Answer) Finding {
 		text = strings.TrimRight(text, "\uFFFD")
 	}
 	if !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError) {
-		return finding(verify.Fail, float64(verify.None()), "the answer holds broken UTF-8")
+		return plain(verify.Fail, "the answer holds broken UTF-8")
 	}
-	return finding(verify.Pass, float64(verify.None()), "valid")
+	return plain(verify.Pass, "valid")
 }
 
 // Contains wants all of these texts.
 type Contains []string
+
+func (Contains) needsEnd() {}
 
 // Name of the criterion.
 func (Contains) Name() string { return "contains" }
@@ -51,17 +56,19 @@ func (Contains) Name() string { return "contains" }
 func (c Contains) Judge(a Answer) Finding {
 	for _, want := range c {
 		if !strings.Contains(a.Text, want) {
-			return finding(verify.Fail, float64(verify.None()), "%q is missing", want)
+			return plain(verify.Fail, "%q is missing", want)
 		}
 	}
-	return finding(verify.Pass, float64(verify.None()), "%q", []string(c))
+	return plain(verify.Pass, "%q", []string(c))
 }
 
-// Keywords wants some of these words, whatever their case.
+// Keywords wants some of these words, whatever their case. A word a|b is one or the other.
 type Keywords struct {
 	Words []string
 	Min   int
 }
+
+func (Keywords) needsEnd() {}
 
 // Name of the criterion.
 func (Keywords) Name() string { return "keywords" }
@@ -71,7 +78,7 @@ func (k Keywords) Judge(a Answer) Finding {
 	text, found := strings.ToLower(a.Text), 0
 	var missing []string
 	for _, w := range k.Words {
-		if strings.Contains(text, strings.ToLower(w)) {
+		if slices.ContainsFunc(strings.Split(strings.ToLower(w), "|"), func(alt string) bool { return strings.Contains(text, alt) }) {
 			found++
 		} else {
 			missing = append(missing, w)
@@ -95,15 +102,17 @@ func NewPattern(expr string) (Pattern, error) {
 	return Pattern{re}, nil
 }
 
+func (Pattern) needsEnd() {}
+
 // Name of the criterion.
 func (Pattern) Name() string { return "pattern" }
 
 // Judge fails an answer without a match.
 func (p Pattern) Judge(a Answer) Finding {
 	if !p.re.MatchString(a.Text) {
-		return finding(verify.Fail, float64(verify.None()), "no match of %s", p.re)
+		return plain(verify.Fail, "no match of %s", p.re)
 	}
-	return finding(verify.Pass, float64(verify.None()), "matches")
+	return plain(verify.Pass, "matches")
 }
 
 // Agreement compares with the source's answer: the share of its leading tokens that the answer begins with.
@@ -115,7 +124,7 @@ func (Agreement) Name() string { return "agreement" }
 // Judge fails an answer that parts from the source's too early. Without a source's answer it does not apply.
 func (c Agreement) Judge(a Answer) Finding {
 	if a.Source == nil {
-		return finding(verify.NotApplicable, float64(verify.None()), "no source")
+		return plain(verify.NotApplicable, "no source")
 	}
 	want := a.Source.IDs
 	n := 0

@@ -1,34 +1,33 @@
 // Package probe asks a model questions and lets criteria, not people, judge the
 // answers: is there text, is it text, does it repeat itself or the prompt, does
-// it hold what it must, does it scan as code, does it agree with the source
-// model. Answers are greedy, so that the same file always gives the same one.
+// it hold what it must, does the code in it parse and compute, does it agree
+// with the source model. Sets of probes are data (Set). The first answer is
+// greedy, so that the same file always gives the same one.
 package probe
 
 import (
-	"context"
 	"fmt"
-	"strings"
 
-	"github.com/moeconv/moeconv/runtime"
-	"github.com/moeconv/moeconv/runtime/token"
 	"github.com/moeconv/moeconv/verify"
 )
 
 // Probe is a prompt and what its answer must satisfy.
 type Probe struct {
-	Name      string
-	Prompt    string // given to the model as it is, without a chat template
-	MaxTokens int
-	Criteria  []Criterion
+	Spec
+	Criteria []Criterion
 }
 
 // Answer is what a model wrote.
 type Answer struct {
 	Prompt string
-	Text   string
+	Text   string // what is judged: what follows the end of thinking, where the model thinks
+	Whole  string // all of it; equal to Text, or empty, where the model does not think
 	IDs    []int32
-	Cut    bool    // the text ended for its length, perhaps within a word
+	Cut    bool    // it ended for its length, perhaps within a word
+	Chat   bool    // it answers a turn of a conversation, and so has an end of its own
 	Source *Answer // the source model's own, nil where there is none
+
+	thinking bool // it ended before the end of thinking
 }
 
 // Criterion judges answers by one property.
@@ -36,6 +35,9 @@ type Criterion interface {
 	Name() string
 	Judge(Answer) Finding
 }
+
+// endless is a criterion that can be met by what a cut answer would have gone on with, or else by its end.
+type endless interface{ needsEnd() }
 
 // Finding is a criterion's judgement.
 type Finding struct {
@@ -48,140 +50,78 @@ func finding(s verify.Status, figure float64, format string, args ...any) Findin
 	return Finding{s, verify.Number(figure), fmt.Sprintf(format, args...)}
 }
 
-// Spec is a probe as a recipe states it.
-type Spec struct {
-	Name       string
-	Prompt     string
-	MaxTokens  int      // 0: DefaultMaxTokens
-	Language   string   // "go": prompt and answer together must scan as Go tokens; empty: any text
-	Contains   []string // all of these must be in the answer
-	Keywords   []string // at least MinMatches of these must be, whatever their case
-	MinMatches int
-	Pattern    string  // the answer must match this regular expression
-	Agreement  float64 // share of the source's leading tokens that the answer begins with, at least
+// plain is a finding without a figure.
+func plain(s verify.Status, format string, args ...any) Finding {
+	return finding(s, float64(verify.None()), format, args...)
 }
 
-// DefaultMaxTokens is the length of an answer whose Spec states none.
-const DefaultMaxTokens = 64
-
-// New makes a probe. Every probe has the standard criteria (not empty, UTF-8, repetition, echo) besides those of the spec.
-func New(s Spec) (Probe, error) {
-	if s.Name == "" || s.Prompt == "" || s.MaxTokens < 0 {
-		return Probe{}, fmt.Errorf("probe: %q: a name, a prompt and a number of tokens are needed", s.Name)
-	}
-	p := Probe{Name: s.Name, Prompt: s.Prompt, MaxTokens: s.MaxTokens, Criteria: []Criterion{
-		NotEmpty{}, UTF8{}, Repetition{}, Echo{},
-	}}
-	if p.MaxTokens == 0 {
-		p.MaxTokens = DefaultMaxTokens
-	}
-	switch s.Language {
-	case "":
-	case "go":
-		p.Criteria = append(p.Criteria, GoTokens{})
-	default:
-		return Probe{}, fmt.Errorf("probe: %q: unknown language %q", s.Name, s.Language)
-	}
-	if len(s.Contains) > 0 {
-		p.Criteria = append(p.Criteria, Contains(s.Contains))
-	}
-	if s.MinMatches < 0 || s.MinMatches > len(s.Keywords) {
-		return Probe{}, fmt.Errorf("probe: %q: %d of %d keywords can never match", s.Name, s.MinMatches, len(s.Keywords))
-	}
-	if s.MinMatches > 0 {
-		p.Criteria = append(p.Criteria, Keywords{s.Keywords, s.MinMatches})
-	}
-	if s.Pattern != "" {
-		c, err := NewPattern(s.Pattern)
-		if err != nil {
-			return Probe{}, fmt.Errorf("probe: %q: %w", s.Name, err)
-		}
-		p.Criteria = append(p.Criteria, c)
-	}
-	if !(s.Agreement >= 0 && s.Agreement <= 1) {
-		return Probe{}, fmt.Errorf("probe: %q: agreement %v is not a share", s.Name, s.Agreement)
-	}
-	p.Criteria = append(p.Criteria, Agreement{s.Agreement})
-	return p, nil
+// verdict is what all criteria say of one answer.
+type verdict struct {
+	status          verify.Status
+	scores          map[string]verify.Number
+	bad, good, open []string // lines of what is wrong; names of criteria met; lines of what could not be judged
 }
 
-// Check is the probe as a check: the worst finding counts, the answer is kept in the result.
-func (p Probe) Check() verify.Check {
-	return verify.Check{Name: "probe " + p.Name, Run: p.run}
-}
-
-func (p Probe) run(ctx context.Context, s *verify.Subject) verify.Result {
-	m, err := s.Model()
-	if err != nil {
-		return verify.NewResult(verify.Fail, err.Error())
-	}
-	a, err := p.ask(ctx, m)
-	if err != nil {
-		return verify.NewResult(verify.Fail, err.Error())
-	}
-	if s.Reference != nil {
-		ref, err := s.ReferenceModel()
-		if err != nil {
-			return verify.NewResult(verify.Fail, err.Error())
-		}
-		src, err := p.ask(ctx, ref)
-		if err != nil {
-			return verify.NewResult(verify.Fail, err.Error())
-		}
-		a.Source = &src
-	}
-	return p.Judge(a)
-}
-
-// ask lets a model continue the prompt greedily.
-func (p Probe) ask(ctx context.Context, m *runtime.Model) (Answer, error) {
-	tk, err := m.Tokenizer()
-	if err != nil {
-		return Answer{}, fmt.Errorf("probe: %s: %w", p.Name, err)
-	}
-	ids, err := tk.Encode(p.Prompt, token.Options{AddSpecial: true})
-	if err != nil {
-		return Answer{}, fmt.Errorf("probe: %s: %w", p.Name, err)
-	}
-	g, err := runtime.Generate(ctx, m.NewSession(), ids, runtime.GenerateOptions{MaxTokens: p.MaxTokens})
-	if err != nil {
-		return Answer{}, fmt.Errorf("probe: %s: %w", p.Name, err)
-	}
-	cut := g.Reason == runtime.ReasonLength || g.Reason == runtime.ReasonContext
-	return Answer{Prompt: p.Prompt, Text: g.Text, IDs: g.IDs, Cut: cut}, nil
-}
-
-// Judge applies all criteria to an answer. The headline figure is the repetition score, held against its failing bound.
-func (p Probe) Judge(a Answer) verify.Result {
-	r := verify.NewResult(verify.Pass, "")
-	r.Prompt, r.Output = a.Prompt, a.Text
-	if a.Source != nil {
-		r.Original = a.Source.Text
-	}
-	var bad, good []string
+// judge applies all criteria to an answer. What the source's own answer lacks as well is no fault of the file: it
+// is a warning.
+func (p Probe) judge(a Answer) verdict {
+	v := verdict{status: verify.Pass, scores: map[string]verify.Number{}}
 	for _, c := range p.Criteria {
-		f := c.Judge(a)
+		f := judge(c, a)
 		if f.Figure.Valid() {
-			if r.Figures == nil {
-				r.Figures = map[string]verify.Number{}
-			}
-			r.Figures[c.Name()] = f.Figure
+			v.scores[c.Name()] = f.Figure
 		}
 		line := c.Name() + ": " + f.Message
+		if f.Status == verify.Fail && a.Source != nil && !comparing(c) {
+			src := *a.Source
+			if judge(c, src).Status == verify.Fail {
+				f.Status = verify.Warn
+				line += "; the source's own answer fails it too"
+			}
+		}
 		switch f.Status {
 		case verify.Fail, verify.Warn:
-			r.Status = verify.Worse(r.Status, f.Status)
-			bad = append(bad, line)
+			v.status = verify.Worse(v.status, f.Status)
+			v.bad = append(v.bad, line)
 		case verify.Pass:
-			good = append(good, c.Name())
-		}
-		if _, ok := c.(Repetition); ok {
-			r.Figure, r.Threshold = f.Figure, verify.Number(RepetitionFail)
+			v.good = append(v.good, c.Name())
+		case notJudged:
+			v.open = append(v.open, line)
 		}
 	}
-	r.Detail = fmt.Sprintf("%d tokens, raw prompt; good: %s", len(a.IDs), strings.Join(good, ", "))
-	if len(bad) > 0 {
-		r.Detail = strings.Join(bad, "; ") + fmt.Sprintf(" (%d tokens, raw prompt)", len(a.IDs))
+	if len(v.open) > 0 && v.status == verify.Pass {
+		v.status = verify.NotApplicable
 	}
+	return v
+}
+
+// notJudged is the status of a finding that would need the end of an answer that was cut off.
+const notJudged verify.Status = "not judged"
+
+func judge(c Criterion, a Answer) Finding {
+	if _, ok := c.(endless); ok && a.thinking && a.Cut {
+		return plain(notJudged, "the answer was cut off before the end of thinking")
+	}
+	f := c.Judge(a)
+	if _, ok := c.(endless); ok && f.Status == verify.Fail && a.Chat && a.Cut {
+		f.Status = notJudged
+		f.Message += " before the answer was cut off"
+	}
+	return f
+}
+
+// comparing reports whether a criterion holds the answer against the source's.
+func comparing(c Criterion) bool {
+	switch c.(type) {
+	case Agreement, Edits:
+		return true
+	}
+	return false
+}
+
+// Judge is the result for an answer. The headline figure is the repetition score, held against its failing bound.
+func (p Probe) Judge(a Answer) verify.Result {
+	r := verify.NewResult(verify.Pass, "")
+	p.report(&r, a, p.judge(a))
 	return r
 }

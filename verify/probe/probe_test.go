@@ -157,7 +157,7 @@ func TestJudge(t *testing.T) {
 		want verify.Status
 		why  string
 	}{
-		{"\t\"fmt\"\n\t\"os\"\n)\n", []int32{5, 6, 1, 1}, verify.Pass, "good: not empty, utf-8, repetition, echo, go tokens, contains, agreement"},
+		{"\t\"fmt\"\n\t\"os\"\n)\n", []int32{5, 6, 1, 1}, verify.Pass, "good: not empty, utf-8, repetition, echo, go tokens, contains, agreement, edits"},
 		{strings.Repeat("\t\"fmt\"\n", 30) + ")", []int32{5, 6, 7, 8}, verify.Fail, "repetition: score 0.931"},
 		{"package main import ( package main import ( )", []int32{5, 6, 7, 8}, verify.Fail, "echo: 89% of the answer is the prompt again"},
 		{"", nil, verify.Fail, "not empty: the answer is empty"},
@@ -179,7 +179,7 @@ func TestSpecs(t *testing.T) {
 	for _, c := range p.Criteria {
 		names = append(names, c.Name())
 	}
-	if want := []string{"not empty", "utf-8", "repetition", "echo", "keywords", "pattern", "agreement"}; !slices.Equal(names, want) {
+	if want := []string{"not empty", "utf-8", "repetition", "echo", "script", "keywords", "pattern", "agreement", "edits"}; !slices.Equal(names, want) {
 		t.Errorf("criteria %q, want %q", names, want)
 	}
 	for name, s := range map[string]Spec{

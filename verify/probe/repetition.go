@@ -40,7 +40,11 @@ func (Repetition) Name() string { return "repetition" }
 
 // Judge warns above RepetitionWarn and fails above RepetitionFail.
 func (Repetition) Judge(a Answer) Finding {
-	score := RepetitionScore(a.Text)
+	text := a.Text
+	if a.thinking {
+		text = a.Whole // a thought that goes round in circles never comes to an answer
+	}
+	score := RepetitionScore(text)
 	switch {
 	case score > RepetitionFail:
 		return finding(verify.Fail, score, "score %.3f, above %.2f the text is degenerate", score, RepetitionFail)

@@ -108,7 +108,7 @@ func TestCards(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.Verify.Probes = nil // a model of random weights has no answers, and no figure within the bands
+			r.Verify.Probes.Own = nil // a model of random weights has no answers, and no figure within the bands
 			r.Verify.Bands = map[string]Band{}
 			for _, w := range r.Wanted() {
 				r.Verify.Bands[w.Type] = Band{KLDWarn: 1e3, KLDFail: 1e3, PPLRatio: 1e3, Top1: 1e-9}

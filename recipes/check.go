@@ -141,13 +141,8 @@ func (r *Recipe) checkVerify() error {
 			return r.errorf("key verify.bands: %v", err)
 		}
 	}
-	for i, p := range r.Verify.Probes {
-		if p.Name == "" || p.Prompt == "" {
-			return r.errorf("key verify.probes[%d]: needs name and prompt", i)
-		}
-		if p.Language != "" && p.Language != "go" {
-			return &gguf.UnsupportedError{Msg: fmt.Sprintf("recipes: %s: probe %s: language %q is not known", r.origin, p.Name, p.Language)}
-		}
+	if err := r.Verify.Probes.Check(); err != nil {
+		return r.errorf("key verify.probes: %v", err)
 	}
 	return nil
 }

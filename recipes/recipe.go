@@ -23,6 +23,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/verify/probe"
 )
 
 //go:embed *.yaml
@@ -97,7 +98,7 @@ type Verify struct {
 	Chunks    int             `yaml:"chunks"`    // the first N chunks of the text; 0: all
 	Context   int             `yaml:"context"`   // tokens of a chunk, 512 by default
 	Reference string          `yaml:"reference"` // source, or none
-	Probes    []Probe         `yaml:"probes"`
+	Probes    probe.Choice    `yaml:"probes"`
 	Bands     map[string]Band `yaml:"bands"` // per scheme; the default bands otherwise
 }
 
@@ -115,16 +116,6 @@ type Band struct {
 	KLDFail  float64 `yaml:"kld_fail"`
 	PPLRatio float64 `yaml:"ppl_ratio"` // perplexity against the source's, at most
 	Top1     float64 `yaml:"top1"`      // share of positions whose most likely token agrees, at least
-}
-
-// Probe is a prompt with machine-checked criteria.
-type Probe struct {
-	Name      string   `yaml:"name"`
-	Prompt    string   `yaml:"prompt"`
-	MaxTokens int      `yaml:"max_tokens"`
-	Language  string   `yaml:"language"` // go: the answer must scan as Go tokens
-	Contains  []string `yaml:"contains"`
-	Agreement float64  `yaml:"agreement"` // share of leading tokens equal to the source's greedy answer, at least
 }
 
 // laterKeys are keys of the format that this version does not act on yet.

@@ -51,7 +51,7 @@ func TestRefusals(t *testing.T) {
 		"metadata type":    {good + "metadata: {general.x: {text: a}}", "text"},
 		"metadata value":   {good + "metadata: {general.x: {u32: -1}}", "u32"},
 		"name is a path":   {good + "name: ../x", "plain file name"},
-		"probe unnamed":    {good + "verify: {probes: [{prompt: x}]}", "probes[0]"},
+		"probe unnamed":    {good + "verify: {probes: [{prompt: x}]}", "a name, a prompt"},
 		"not yaml":         {good + "\t:", "yaml"},
 		"unknown mixture":  {"moeconv: 1\noutputs: {extra: [{type: Q2_K, mix: best}]}", "best"},
 		"unknown holes":    {good + "imatrix: {file: x.gguf, holes: none}", "imatrix.holes"},

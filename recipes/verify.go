@@ -12,7 +12,6 @@ import (
 	"github.com/moeconv/moeconv/runtime"
 	"github.com/moeconv/moeconv/testdata"
 	"github.com/moeconv/moeconv/verify"
-	"github.com/moeconv/moeconv/verify/probe"
 )
 
 // verify holds the outputs against the checkpoint and against each other, as one set: the checks of those that have a
@@ -68,7 +67,7 @@ func (j *job) set() (*verify.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	checks, err := j.r.Verify.checks()
+	checks, err := j.r.checks()
 	if err != nil {
 		return nil, err
 	}
@@ -99,17 +98,12 @@ func (j *job) member(o *Output) verify.Member {
 }
 
 // checks are the standard ones and the recipe's probes.
-func (v *Verify) checks() ([]verify.Check, error) {
-	checks := verify.Standard()
-	for _, p := range v.Probes {
-		made, err := probe.New(probe.Spec{Name: p.Name, Prompt: p.Prompt, MaxTokens: p.MaxTokens,
-			Language: p.Language, Contains: p.Contains, Agreement: p.Agreement})
-		if err != nil {
-			return nil, err
-		}
-		checks = append(checks, made.Check())
+func (r *Recipe) checks() ([]verify.Check, error) {
+	probes, err := r.Verify.Probes.Suite(r.path)
+	if err != nil {
+		return nil, err
 	}
-	return checks, nil
+	return append(verify.Standard(), probes.Checks()...), nil
 }
 
 // provenance says where the files come from, without a path of this machine.

@@ -2,7 +2,7 @@ package verify
 
 // Answer is one answer to a probe, with what is needed to ask again. All are kept, whatever came of them.
 type Answer struct {
-	Engine       string            `json:"engine"`               // builtin, source, or the address of an endpoint
+	Engine       string            `json:"engine"`               // builtin, source or endpoint
 	Template     string            `json:"template"`             // how the prompt was put: chat, raw
 	Temperature  float64           `json:"temperature"`          // 0: greedy
 	Seed         uint64            `json:"seed"`                 // of the draw; without meaning for a greedy answer

@@ -40,6 +40,7 @@ type verifyFlags struct {
 	chunks, threads           int
 	hash                      bool
 	weights                   weightFlags
+	probes                    probeFlags
 }
 
 func verifyCmd(a *app) *cobra.Command {
@@ -56,7 +57,7 @@ aside. The source is opened and run once.
 A file with a failing check is held, the others stay publishable, and the exit status is
 3 with the held files named. Without a source the checks that need one are not applicable
 and the verdict is at best a warning. --report writes JSON, Markdown and one HTML page.`,
-		Args: usageArgs(cobra.MinimumNArgs(1)),
+		Args: v.probes.args,
 		RunE: func(cmd *cobra.Command, args []string) error { return v.run(cmd, a, args) },
 	}
 	f := cmd.Flags()
@@ -71,6 +72,7 @@ and the verdict is at best a warning. --report writes JSON, Markdown and one HTM
 	f.StringVar(&v.onFailure, "on-failure", verify.HoldFile, "what a failing file holds: hold-file or hold-release")
 	f.StringSliceVar(&v.optional, "optional", nil, "`LABELS` or schemes of files that may fail without failing the release")
 	v.weights.register(f)
+	v.probes.register(f)
 	return cmd
 }
 
@@ -78,11 +80,23 @@ func (v *verifyFlags) run(cmd *cobra.Command, a *app, args []string) error {
 	if v.onFailure != verify.HoldFile && v.onFailure != verify.HoldRelease {
 		return usageError{fmt.Errorf("--on-failure %s: want %s or %s", v.onFailure, verify.HoldFile, verify.HoldRelease)}
 	}
+	more, err := v.probes.checks()
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		rel, err := v.probes.external(cmd.Context(), more)
+		if err != nil {
+			return err
+		}
+		return v.emit(a, rel)
+	}
 	found, err := findRelease(args)
 	if err != nil {
 		return err
 	}
-	set := &verify.Set{Name: found.Name, Members: found.Members, HoldRelease: v.onFailure == verify.HoldRelease, Private: privatePaths(args, v.source, v.text)}
+	set := &verify.Set{Name: found.Name, Members: found.Members, HoldRelease: v.onFailure == verify.HoldRelease, Private: privatePaths(args, v.source, v.text),
+		Checks: append(verify.Standard(), more...)}
 	if err := v.members(set.Members); err != nil {
 		return err
 	}

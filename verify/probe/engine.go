@@ -146,15 +146,12 @@ func (r *Reply) part(tok *token.Tokenizer, g runtime.Generation, opened bool) {
 }
 
 // endpoint is a server with OpenAI's API.
-type endpoint struct {
-	url    string
-	client *server.Client
-}
+type endpoint struct{ client *server.Client }
 
-// Endpoint is the server at url.
-func Endpoint(url string, c *server.Client) Engine { return &endpoint{url, c} }
+// Endpoint is a server. Its address stays out of reports.
+func Endpoint(c *server.Client) Engine { return &endpoint{c} }
 
-func (e *endpoint) Name() string         { return e.url }
+func (e *endpoint) Name() string         { return "endpoint" }
 func (e *endpoint) Chats() (bool, error) { return true, nil } // it says so itself, when it is asked
 
 func (e *endpoint) Ask(ctx context.Context, q Query) (Reply, error) {

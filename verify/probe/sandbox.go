@@ -3,6 +3,7 @@ package probe
 import (
 	"strings"
 
+	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/verify"
 )
 
@@ -21,7 +22,7 @@ func (e *SandboxError) Error() string {
 	return "probe: no sandbox to run code in: " + e.Err.Error()
 }
 
-func (e *SandboxError) Unwrap() error { return e.Err }
+func (e *SandboxError) Unwrap() []error { return []error{e.Err, &gguf.UnsupportedError{Msg: e.Error()}} }
 
 // Hint is the next step for a user.
 func (e *SandboxError) Hint() string {

@@ -22,7 +22,9 @@ func (e *SandboxError) Error() string {
 	return "probe: no sandbox to run code in: " + e.Err.Error()
 }
 
-func (e *SandboxError) Unwrap() []error { return []error{e.Err, &gguf.UnsupportedError{Msg: e.Error()}} }
+func (e *SandboxError) Unwrap() []error {
+	return []error{e.Err, &gguf.UnsupportedError{Msg: e.Error()}}
+}
 
 // Hint is the next step for a user.
 func (e *SandboxError) Hint() string {

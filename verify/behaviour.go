@@ -167,7 +167,10 @@ func checkLogits(ctx context.Context, s *Subject) Result {
 	r := Resultf(Pass, "relative error %.2g, largest difference %.3g, same top token at %d of %d", nmse, worst, len(ids)-otherTop, len(ids))
 	r.Figure, r.Threshold = Number(nmse), maxLogitNMSE
 	if !(nmse <= maxLogitNMSE) {
-		r.Status = Fail
+		r.Status = Warn // a figure of quality: a few bits a weight can do this to an untrained model
+		if math.IsNaN(nmse) {
+			r.Status = Fail
+		}
 		r.Detail += fmt.Sprintf("; a relative error of %.2g is allowed", maxLogitNMSE)
 	}
 	r.figure("max_abs", worst)

@@ -157,7 +157,8 @@ func alike(i int, files []*Report, prints []fingerprint, source fingerprint) Res
 }
 
 // dominance asks whether a smaller file of the set, one of those that are sound, is closer to the source, by more than the
-// error of the difference. Such a file is marked and warned of; it fails where it is besides beyond the band of its scheme.
+// error of the difference. Such a file is marked and warned of. It fails where it is beyond the band of its scheme while
+// one of those that beat it is within its own: where none is, bands say nothing about the model.
 func dominance(r *Report, sound []*Report) Result {
 	r.DominatedBy = nil
 	if r.Quality == nil || !r.Quality.MeanKLD.Valid() {
@@ -182,11 +183,11 @@ func dominance(r *Report, sound []*Report) Result {
 	})
 	c := NewResult(Pass, "no smaller file of the release is closer to the source")
 	c.Figure, c.Threshold = Number(most), sure
-	switch kld, _ := r.Check("kld"); {
+	switch {
 	case len(by) == 0 && len(perhaps) > 0:
 		c.Detail = fmt.Sprintf("%s is smaller and by its mean closer to the source, within the error", perhaps[0].Label)
 	case len(by) == 0:
-	case kld.Status == Warn || kld.Status == Fail:
+	case r.beyondBand() && slices.ContainsFunc(by, func(f *Report) bool { return !f.beyondBand() }):
 		c.Status = Fail
 		c.Detail = dominators(r, by) + "; and the file is beyond the band of its scheme"
 	default:
@@ -194,6 +195,12 @@ func dominance(r *Report, sound []*Report) Result {
 		c.Detail = dominators(r, by)
 	}
 	return c
+}
+
+// beyondBand reports whether the file's divergence was warned of.
+func (r *Report) beyondBand() bool {
+	kld, ok := r.Check("kld")
+	return ok && (kld.Status == Warn || kld.Status == Fail)
 }
 
 // dominators marks the file, and says by what it is dominated.

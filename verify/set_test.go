@@ -237,6 +237,11 @@ func TestDominatedOfTheTinyModel(t *testing.T) {
 
 // A difference that may be chance marks no file; one that is certain warns, and beyond the scheme's band it fails.
 func TestDominance(t *testing.T) {
+	poor := &Report{Label: "poor", Bytes: 1, Checks: []Result{{Name: "kld", Status: Warn}}, Quality: &Quality{MeanKLD: 0.010, KLDError: 0.001}}
+	bad := &Report{Label: "bad", Bytes: 2, Checks: []Result{{Name: "kld", Status: Warn}}, Quality: &Quality{MeanKLD: 0.02, KLDError: 0.001}}
+	if r := dominance(bad, []*Report{poor, bad}); r.Status != Warn || len(bad.DominatedBy) != 1 {
+		t.Errorf("both beyond their bands: %s: %s", r.Status, r.Detail)
+	}
 	small := &Report{Label: "small", Bytes: 1, Quality: &Quality{MeanKLD: 0.010, KLDError: 0.001, ChunkMeans: []Number{0.01, 0.012, 0.008, 0.01}}}
 	for _, c := range []struct {
 		name   string

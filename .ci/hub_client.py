@@ -74,3 +74,47 @@ with open(folder + "/README.md", "rb") as f:
 # A commit of several operations.
 api.create_commit(repo, [CommitOperationAdd("new.txt", b"new"), CommitOperationDelete("small.gguf")], commit_message="both")
 assert sorted(api.list_repo_files(repo)) == [".gitattributes", "Q8_0/large.gguf", "README.md", "new.txt"]
+
+
+# moeconv and this client on one Hub and one cache.
+def moeconv(*args):
+    done = subprocess.run([home + "/moeconv", *args, "--progress", "none"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+weights = os.urandom(40_000_000)
+source = "me/checkpoint"
+api.create_repo(source)
+api.create_commit(source, [CommitOperationAdd("config.json", b"{}"), CommitOperationAdd("model.safetensors", weights)], commit_message="all")
+both = [subprocess.Popen([home + "/moeconv", "download", source, "--progress", "none"], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+theirs = snapshot_download(source)
+for p in both:
+    assert p.communicate()[0].strip() == theirs and p.returncode == 0
+with open(theirs + "/model.safetensors", "rb") as f:
+    assert f.read() == weights
+assert sorted(os.listdir(theirs)) == [".gitattributes", "config.json", "model.safetensors"]
+assert not [f for f in os.listdir(theirs + "/../../blobs") if "." in f]
+os.environ["HF_HUB_OFFLINE"] = "1"
+assert moeconv("download", source).strip() == theirs
+del os.environ["HF_HUB_OFFLINE"]
+
+# A folder downloaded by one is up to date to the other.
+moeconv("download", source, "--out", home + "/flat")
+before = os.stat(home + "/flat/model.safetensors").st_mtime_ns
+snapshot_download(source, local_dir=home + "/flat")
+assert os.stat(home + "/flat/model.safetensors").st_mtime_ns == before, "fetched again"
+
+# What moeconv publishes this client reads; sent by this client it is the same, and the other way nothing is left to send.
+out, target = home + "/out", "me/tiny-GGUF"
+moeconv("hf2gguf", "tiny", "--types", "Q4_K_M", "--out", out)
+moeconv("publish", out, "--repo", target)
+published = snapshot_download(target)
+for name, local in {"tiny-moe-go-Q4_K_M.gguf": "tiny-moe-go-Q4_K_M.gguf", "README.md": "tiny-moe-go.card.md"}.items():
+    with open(published + "/" + name, "rb") as a, open(out + "/" + local, "rb") as b:
+        assert a.read() == b.read(), name
+assert [c.title for c in api.list_repo_commits(target)] == ["Add the model card", "Add Q4_K_M", "initial commit"]
+os.environ["PATH"] = os.path.dirname(sys.executable) + ":" + os.environ["PATH"]
+moeconv("publish", out, "--repo", "me/other-GGUF", "--transport", "hf")
+assert "0 commits, 0 bytes sent" in moeconv("publish", out, "--repo", "me/other-GGUF")
+assert api.model_info("me/other-GGUF", files_metadata=True).siblings == api.model_info(target, files_metadata=True).siblings

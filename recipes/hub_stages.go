@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moeconv/moeconv/convert"
+	"github.com/moeconv/moeconv/convert/family"
 	"github.com/moeconv/moeconv/recipes/hub"
 )
 
@@ -55,6 +57,9 @@ func (j *job) download(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := j.foresee(ctx, c, repo); err != nil {
+		return "", err
+	}
 	progress, done := j.o.Observer.Track("download "+repo.ID(), true)
 	defer done()
 	got, err := c.Download(ctx, repo, hub.Fetch{Progress: progress})
@@ -77,6 +82,24 @@ func (j *job) pin(repo *hub.Repo) error {
 		repo.Revision = l.Commit
 	}
 	return err
+}
+
+// foresee plans the conversion from headers, read by range, so that a checkpoint which would be refused is refused before
+// it is downloaded.
+func (j *job) foresee(ctx context.Context, c *hub.Client, repo hub.Repo) error {
+	f, err := c.Open(ctx, repo)
+	if err != nil {
+		return fmt.Errorf("recipes: %s: %w", j.r.origin, err)
+	}
+	p, err := convert.NewPlan(f, convert.Options{OutType: "auto", Pre: j.o.Pre, Name: repo.Name})
+	if f.Err() != nil {
+		return f.Err()
+	}
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return family.CheckContract(p.Metadata(), p.Tensors())
 }
 
 // PublishRepo is where the recipe publishes a model of that name; empty: the recipe's own name.

@@ -314,7 +314,22 @@ func (p *publisher) companions(c *modelCard) []string {
 			p.pub.Stay = append(p.pub.Stay, path)
 		}
 	}
+	p.pub.Stay = folded(p.pub.Stay, out)
 	return append(out, p.card)
+}
+
+// folded is the files that stay, of a folder from which nothing goes its name alone.
+func folded(stay, goes []string) []string {
+	out := []string{}
+	for _, path := range stay {
+		if dir, _, deep := strings.Cut(path, "/"); deep && !slices.ContainsFunc(goes, func(g string) bool { return strings.HasPrefix(g, dir+"/") }) {
+			path = dir + "/"
+		}
+		if len(out) == 0 || out[len(out)-1] != path {
+			out = append(out, path)
+		}
+	}
+	return out
 }
 
 // tree are all paths of the repository as it will be.

@@ -61,6 +61,8 @@ func newShelf(t *testing.T) *shelf {
 	s.write("README.md", shelfCard)
 	s.write("LICENSE", "MIT")
 	s.write("notes.txt", "mine")
+	s.write("m.evidence/a.json", "{}")
+	s.write("m.evidence/b/c.json", "{}")
 	s.save()
 	return s
 }
@@ -158,7 +160,7 @@ func TestPublish(t *testing.T) {
 	if pub.Sent != s.hub.Received() || pub.Sent != s.rep.Outputs[0].Files[0].Bytes+s.rep.Outputs[1].Files[0].Bytes+s.rep.Outputs[1].Files[1].Bytes {
 		t.Errorf("sent %d, received %d", pub.Sent, s.hub.Received())
 	}
-	if !slices.Equal(pub.Stay, []string{"m.report.json", "notes.txt"}) {
+	if !slices.Equal(pub.Stay, []string{"m.evidence/", "m.report.json", "notes.txt"}) {
 		t.Errorf("stays: %v", pub.Stay)
 	}
 	received := s.hub.Received()

@@ -33,7 +33,7 @@ func (e *AccessError) Hint() string {
 	case e.Gated:
 		return "accept the licence on " + e.Page + " and set HF_TOKEN to a token of that account"
 	case e.Token:
-		return "the token (HF_TOKEN, or the file that `hf auth login` writes) is not valid or has no right to read this repository"
+		return "the token (HF_TOKEN, or the file that `hf auth login` writes) is not valid or has no right to do this with the repository"
 	}
 	return "check the spelling; for a private repository set HF_TOKEN"
 }

@@ -161,7 +161,7 @@ func linkTarget(link, endpoint string, repo hub.Repo) (target string, inside boo
 		if !slices.Contains([]string{"blob", "resolve", "tree", "raw"}, kind) {
 			return "", false, ""
 		}
-		return strings.TrimSuffix(rest, "/"), true, ""
+		p = "./" + rest
 	}
 	clean := path.Clean(p)
 	if clean == ".." || strings.HasPrefix(clean, "../") {

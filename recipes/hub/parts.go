@@ -51,6 +51,10 @@ func loadParts(dir string, a Addition, now time.Time) (up *partsFile, etags map[
 	if err != nil {
 		return nil, nil
 	}
+	return parseParts(data, a, now)
+}
+
+func parseParts(data []byte, a Addition, now time.Time) (up *partsFile, etags map[int]string) {
 	lines := bytes.Split(data, []byte("\n"))
 	up = &partsFile{}
 	if json.Unmarshal(lines[0], up) != nil || up.OID != a.SHA256 || up.Size != a.Size || expires(up.Upload, now) {
@@ -104,7 +108,7 @@ func partAddresses(up action, size int64) (chunk int64, hrefs []string, err erro
 		}
 		hrefs = append(hrefs, byNumber[n])
 	}
-	if int64(len(hrefs)) != (size+chunk-1)/chunk {
+	if int64(len(hrefs)) != (size-1)/chunk+1 {
 		return 0, nil, fmt.Errorf("%d parts of %d bytes for a file of %d", len(hrefs), chunk, size)
 	}
 	return chunk, hrefs, nil

@@ -39,6 +39,8 @@ type testHub struct {
 	mu       sync.Mutex
 	seen     map[string]int
 	requests atomic.Int64
+	under    atomic.Int64 // way, now
+	most     atomic.Int64 // of them at once
 	sent     atomic.Int64
 	hub, cdn *httptest.Server
 }
@@ -75,6 +77,13 @@ func (h *testHub) client(env map[string]string) (*Client, *[]time.Duration) {
 	return c, &waits
 }
 
+// wait is the delay of an answer.
+func (h *testHub) wait() {
+	h.most.Store(max(h.most.Load(), h.under.Add(1)))
+	time.Sleep(h.delay)
+	h.under.Add(-1)
+}
+
 func (h *testHub) count(r *http.Request) int {
 	h.requests.Add(1)
 	h.mu.Lock()
@@ -84,7 +93,7 @@ func (h *testHub) count(r *http.Request) int {
 }
 
 func (h *testHub) serve(w http.ResponseWriter, r *http.Request) {
-	time.Sleep(h.delay)
+	h.wait()
 	n := h.count(r)
 	if h.trouble != nil && h.trouble(w, r, n) {
 		return
@@ -119,7 +128,7 @@ func (h *testHub) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *testHub) serveCDN(w http.ResponseWriter, r *http.Request) {
-	time.Sleep(h.delay)
+	h.wait()
 	n := h.count(r)
 	if r.Header.Get("Authorization") != "" {
 		h.t.Errorf("the token went to the CDN: %s", r.URL.Path)

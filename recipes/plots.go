@@ -2,6 +2,8 @@ package recipes
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -26,6 +28,8 @@ func (l *Release) plots() ([]card.Plot, error) {
 	}{
 		{"kld.svg", "KL divergence against size", l.divergencePlot()},
 		{"memory.svg", "Memory on the device and on the host", l.memoryPlot()},
+		{"ttft.svg", "Time to the first token", l.benchPlot("Time to the first token against the prompt's length", "ms", func(c benchCell) (benchStat, float64) { return c.TTFT, 1000 })},
+		{"speed.svg", "Tokens per second", l.benchPlot("Decoding speed against the prompt's length", "tok/s", func(c benchCell) (benchStat, float64) { return c.Decode, 1 })},
 		{"experts.svg", "Experts: error against the source", l.expertPlot()},
 	}
 	var out []card.Plot
@@ -142,4 +146,62 @@ func (l *Release) expertPlot() []byte {
 		}
 	}
 	return h.SVG()
+}
+
+// benchReport is what diagrams need of a result of bench.
+type benchReport struct {
+	Models []struct {
+		Name string `json:"name"`
+		Rows []struct {
+			Prompt string `json:"prompt"`
+			Tokens *int   `json:"prompt_tokens"`
+		} `json:"rows"`
+		Cells []benchCell `json:"cells"`
+	} `json:"models"`
+}
+
+type benchCell struct {
+	Prompt string    `json:"prompt"`
+	Mode   string    `json:"mode"`
+	TTFT   benchStat `json:"ttft_s"`
+	Decode benchStat `json:"decode_tok_s"`
+}
+
+type benchStat struct {
+	Mean float64 `json:"mean"`
+	CI95 float64 `json:"ci95"`
+	N    int     `json:"n"`
+}
+
+// benchPlot is a figure of bench against the number of the prompt's tokens, a line for each model; bars are 95%
+// intervals.
+func (l *Release) benchPlot(title, unit string, figure func(benchCell) (benchStat, float64)) []byte {
+	names, _ := filepath.Glob(filepath.Join(l.Dir, "*.bench.json"))
+	c := plot.Chart{Title: title, X: plot.Axis{Name: "prompt, tokens"}, Y: plot.Axis{Name: unit}}
+	for _, name := range names {
+		var rep benchReport
+		if data, err := os.ReadFile(name); err != nil || json.Unmarshal(data, &rep) != nil {
+			continue // the audit says so
+		}
+		for _, m := range rep.Models {
+			tokens := map[string]int{}
+			for _, r := range m.Rows {
+				if r.Tokens != nil {
+					tokens[r.Prompt] = *r.Tokens
+				}
+			}
+			s := plot.Series{Name: m.Name}
+			for _, cell := range m.Cells {
+				st, scale := figure(cell)
+				if n := tokens[cell.Prompt]; n > 0 && st.N > 0 && cell.Mode == "streaming" {
+					s.Points = append(s.Points, plot.Point{X: float64(n), Y: scale * st.Mean, Low: scale * (st.Mean - st.CI95), High: scale * (st.Mean + st.CI95)})
+				}
+			}
+			slices.SortFunc(s.Points, func(a, b plot.Point) int { return cmp.Compare(a.X, b.X) })
+			if len(s.Points) > 0 {
+				c.Lines = append(c.Lines, s)
+			}
+		}
+	}
+	return c.SVG()
 }

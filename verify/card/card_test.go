@@ -30,7 +30,8 @@ func bundle(t *testing.T) string {
 			"files": [{"label": "Q2_K", "shards": 2, "folder": "Foo-Q2_K"}]}`,
 		PlacementName:            `{"places": [{"label": "Q2_K", "vram_bytes": 8000000000, "n_cpu_moe": 12, "device_bytes": 7900000000, "host_bytes": 4000000000, "context": 4096, "command": "-ngl 99 --n-cpu-moe 12 -c 4096"}]}`,
 		evidence.EnvironmentName: `{"cpu": "AMD EPYC", "cores": 2, "tool": {"version": "1", "commit": "abc", "reference": "llama.cpp 0c1e57098"}}`,
-		BenchDir + "/a.json":     `{"cells": [{"model": "Foo-Q8_0.gguf", "mode": "streaming", "prompt": "short", "runs": 5, "ttft_s": {"mean": 0.25, "sigma": 0.01}, "decode_tps": {"mean": 12.5, "sigma": 0.5}}]}`,
+		BenchDir + "/a.json": `{"models": [{"name": "Foo-Q8_0", "cells": [{"mode": "streaming", "prompt": "short", "total_s": {"n": 5}, "ttft_s": {"mean": 0.25, "ci95": 0.01}, "decode_tok_s": {"mean": 12.5, "ci95": 0.5}},
+			{"mode": "non-streaming", "prompt": "short", "total_s": {"n": 5}, "ttft_s": null, "decode_tok_s": null}]}]}`,
 	} {
 		if !json.Valid([]byte(text)) {
 			t.Fatalf("%s is no JSON", name)
@@ -49,7 +50,7 @@ func TestDefaultTemplate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"license: mit", "41.87 B, 6.64 B active", "| Foo-Q8_0.gguf | Q8_0 | 16.21 GB | 8.50", "| Foo-Q2_K/ (2 files) | Q2_K | 6.24 GB",
-		"5.2600 ± 0.1300 | 0.000400 | 99.00%", "250.0 ms ± 10.0 ms | 12.50 ± 0.50 | 5", "`-ngl 99 --n-cpu-moe 12 -c 4096` | 7.90 GB | 4.00 GB",
+		"5.2600 ± 0.1300 | 0.000400 | 99.00%", "250.0 ms ± 10.0 ms | 12.50 ± 0.50 | 5", "not seen | not seen | 5", "`-ngl 99 --n-cpu-moe 12 -c 4096` | 7.90 GB | 4.00 GB",
 		"llama-server -hf me/Foo-GGUF:Q8_0", "<|user|>\n{prompt}<|end|>", "mean KL divergence 0.61 is above 0.25", "add_bos_token wrongly", "Merged in August 2025."} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q in\n%s", want, text)

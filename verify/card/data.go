@@ -60,8 +60,8 @@ type Note struct{ Label, Check, Detail *Value }
 // Place is a placement of one file on one device.
 type Place struct{ Label, VRAM, NCPUMoE, Device, Host, Context, Command *Value }
 
-// Bench is one measured cell.
-type Bench struct{ File, Mode, Prompt, TTFT, TTFTSigma, Decode, DecodeSigma, Runs *Value }
+// Bench is one measured cell: a file, a prompt, streamed or not. Intervals are half the width of 95%.
+type Bench struct{ File, Mode, Prompt, TTFT, TTFTInterval, Decode, DecodeInterval, Runs *Value }
 
 // data reads a bundle.
 func (p *press) data(fsys fs.FS) (*Data, error) {
@@ -171,9 +171,11 @@ func (p *press) benches(fsys fs.FS, d *Data) error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		for _, c := range p.list(name, "/cells") {
-			d.Benches = append(d.Benches, Bench{c.at("/model"), c.at("/mode"), c.at("/prompt"), c.at("/ttft_s/mean"), c.at("/ttft_s/sigma"),
-				c.at("/decode_tps/mean"), c.at("/decode_tps/sigma"), c.at("/runs")})
+		for _, m := range p.list(name, "/models") {
+			for _, c := range p.list(name, m.pointer+"/cells") {
+				d.Benches = append(d.Benches, Bench{m.at("/name"), c.at("/mode"), c.at("/prompt"), c.at("/ttft_s/mean"), c.at("/ttft_s/ci95"),
+					c.at("/decode_tok_s/mean"), c.at("/decode_tok_s/ci95"), c.at("/total_s/n")})
+			}
 		}
 	}
 	return nil

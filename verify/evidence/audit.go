@@ -116,6 +116,7 @@ func (r *AuditReport) bundle(fsys fs.FS, o AuditOptions) {
 		Item{Name: "private", About: "no token, no local path, no host name", Problems: private(fsys, m)},
 	)
 	r.claims(fsys, o)
+	r.add(benches(fsys, m)...)
 	r.card(fsys, m, o.Card)
 }
 

@@ -211,3 +211,47 @@ func TestPrivate(t *testing.T) {
 		t.Errorf("failed: %s", got)
 	}
 }
+
+// TestAuditBench: each way in which a result of bench can be made up is named.
+func TestAuditBench(t *testing.T) {
+	const good = `{"schema": "moeconv/bench/1", "options": {"max_tokens": 100}, "prompts": [{"name": "short"}], "models": [{"name": "m",
+		"rows": [{"prompt": "short", "mode": "streaming", "completion_tokens": 100, "ttft_s": 0.25, "total_s": 1.5, "decode_tok_s": 80},
+			{"prompt": "short", "mode": "streaming", "completion_tokens": 100, "ttft_s": 0.5, "total_s": 2.5, "decode_tok_s": 40},
+			{"prompt": "short", "mode": "streaming", "completion_tokens": 97, "ttft_s": 0.75, "total_s": 2, "decode_tok_s": 60}],
+		"cells": [{"prompt": "short", "mode": "streaming", "ttft_s": {"mean": 0.5, "n": 3}, "total_s": {"mean": 2, "n": 3}, "decode_tok_s": {"mean": 60, "n": 3}, "completion_tokens": {"mean": 99, "n": 3}}],
+		"memory": [{"name": "rss", "bytes": 1000, "method": "VmHWM", "scope": "process"}]}]}`
+	for change, want := range map[[2]string]string{
+		{"", ""}:                             "",
+		{`"mean": 60`, `"mean": 61`}:         "decode_tok_s has the mean 61, the rows have 60",
+		{`"ttft_s": 0.25`, `"ttft_s": 0.26`}: "ttft_s has the mean",
+		{`"completion_tokens": 97`, `"completion_tokens": 104`}:       "104 tokens of at most 100",
+		{`"mean": 2, "n": 3`, `"mean": 2, "n": 4`}:                    "is the mean of 4 runs, there are 3",
+		{`"mean": 2, "n": 3`, `"mean": 1.5, "n": 1`}:                  "not publishable",
+		{`"bytes": 1000`, `"bytes": 0`}:                               "memory rss: 0 bytes",
+		{`"method": "VmHWM"`, `"method": ""`}:                         "memory rss",
+		{`"ttft_s": 0.5, "total_s": 2.5`, `"ttft_s": 0.5, "total_s"`}: "invalid character",
+	} {
+		root, card := bundle(t)
+		if err := WriteFile(filepath.Join(root, "bench", "x.json"), []byte(strings.Replace(good, change[0], change[1], 1))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Seal(root, nil); err != nil {
+			t.Fatal(err)
+		}
+		r := audit(root, card)
+		if text := strings.Join(r.Lines(), "\n"); r.Pass != (want == "") || !strings.Contains(text, want) {
+			t.Errorf("%q: %s", change, text)
+		}
+	}
+	same := strings.NewReplacer(`"ttft_s": 0.25`, `"ttft_s": 0.15`, `"ttft_s": 0.5, "total_s": 2.5`, `"ttft_s": 0.25, "total_s": 2.5`, `"ttft_s": 0.75`, `"ttft_s": 0.2`, `"mean": 0.5`, `"mean": 0.2`).Replace(good)
+	root, card := bundle(t)
+	if err := WriteFile(filepath.Join(root, "bench", "x.json"), []byte(same)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Seal(root, nil); err != nil {
+		t.Fatal(err)
+	}
+	if text := strings.Join(audit(root, card).Lines(), "\n"); !strings.Contains(text, "same share of the time, 0.1000") {
+		t.Error(text)
+	}
+}

@@ -17,7 +17,7 @@ type engine struct {
 	shift bool
 	slots chan struct{} // holds one value a slot taken, first come first served
 	queue int
-	wake  chan struct{} // holds a value when a reader has taken something
+	wake  chan struct{} // holds a value when a generation may go on that could not
 
 	mu      sync.Mutex
 	idle    []*runtime.Session // the one not used for longest first

@@ -323,6 +323,31 @@ func TestStuckClient(t *testing.T) {
 	s.running.Wait()
 }
 
+// TestBesideStuckClient: one that reads nothing does not keep others from joining.
+func TestBesideStuckClient(t *testing.T) {
+	s, url := start(t, Options{WriteTimeout: time.Hour, Slots: 2, Shift: true})
+	l := make(pipes)
+	go http.Serve(l, s)
+	defer close(l)
+	client, conn := net.Pipe()
+	l <- conn
+	fmt.Fprintf(client, "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(endless), endless)
+	full := func() bool {
+		s.engine.mu.Lock()
+		defer s.engine.mu.Unlock()
+		return len(s.engine.jobs) == 1 && len(s.engine.jobs[0].events) == ahead
+	}
+	for i := 0; !full(); i++ {
+		if i == 20000 {
+			t.Fatal("the stream does not fill up")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	ask[chunk](t, url+"/v1/completions", `{"prompt":"y","max_tokens":5}`)
+	client.Close()
+	s.running.Wait()
+}
+
 // TestShutdown: running requests may end; those that do not are cut off.
 func TestShutdown(t *testing.T) {
 	for _, c := range []struct {

@@ -60,10 +60,7 @@ func (e *engine) generate(ctx context.Context, s *runtime.Session, prompt []int3
 				cancel()
 			}
 		}
-		select {
-		case e.wake <- struct{}{}:
-		default:
-		}
+		e.rouse()
 	}
 	if err == nil {
 		err = j.err
@@ -76,9 +73,19 @@ func (e *engine) join(j *job) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.jobs = append(e.jobs, j)
-	if !e.looping {
-		e.looping = true
-		go e.loop()
+	if e.looping {
+		e.rouse()
+		return
+	}
+	e.looping = true
+	go e.loop()
+}
+
+// rouse has a loop that waits look again.
+func (e *engine) rouse() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,7 @@ type scenarioFlags struct {
 	schema    bool
 	together  bool
 	suite     string
+	extra     string
 }
 
 func (s *scenarioFlags) register(f *pflag.FlagSet) {
@@ -39,6 +41,7 @@ func (s *scenarioFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&s.tokenizer, "tokenizer", "", "with --endpoint: count the tokens of a server that does not by the tokenizer of this `SRC`")
 	f.StringVar(&s.suite, "suite", bench.Suites[0].Name, "what is asked: "+suitesText())
 	f.Float64Var(&s.opts.Pause, "pause", -1, "`SECONDS` between requests (default: the suite's)")
+	f.StringVar(&s.extra, "extra", "", "with --endpoint: more fields of each request, a JSON `OBJECT`: {\"cache_prompt\": false}")
 	f.BoolVar(&s.together, "together", false, "load all models at the same time and ask them in turn, to compare them")
 	f.BoolVar(&s.schema, "schema", false, "print the schema of the JSON document")
 }
@@ -140,8 +143,8 @@ func (s *scenarioFlags) check(args []string) error {
 		return usageError{errors.New("bench wants SRC, or --endpoint")}
 	case s.at.url == "" && s.at.model != "":
 		return usageError{errors.New("--endpoint-model goes with --endpoint")}
-	case s.at.url == "" && s.tokenizer != "":
-		return usageError{errors.New("--tokenizer goes with --endpoint")}
+	case s.at.url == "" && s.tokenizer+s.extra != "":
+		return usageError{errors.New("--tokenizer and --extra go with --endpoint")}
 	case s.opts.Runs < bench.LeastRuns:
 		return usageError{fmt.Errorf("--repeat %d: want %d or more, for an interval", s.opts.Runs, bench.LeastRuns)}
 	case s.opts.MaxTokens < 2:
@@ -194,6 +197,11 @@ func (a *app) benchEndpoint(cmd *cobra.Command, src sourceFlags, s scenarioFlags
 		return t, err
 	}
 	t = bench.Target{URL: s.at.url, Key: os.Getenv(endpointKeyEnv)}
+	if s.extra != "" {
+		if err := json.Unmarshal([]byte(s.extra), &t.Extra); err != nil {
+			return t, usageError{fmt.Errorf("--extra: %w", err)}
+		}
+	}
 	if t.Model, err = c.Model(cmd.Context()); err != nil {
 		return t, err
 	}

@@ -175,7 +175,7 @@ func (s *Server) chatCompletions(r *http.Request, out *response) error {
 	if q.Stream {
 		return s.streamChat(r.Context(), out, &q, prompts, parts, opts, doc)
 	}
-	choices, err := s.run(r.Context(), "messages", prompts, q.choices(), opts, &usage, nil)
+	choices, err := s.run(r.Context(), "messages", prompts, &q.sampling, opts, &usage, nil)
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (s *Server) streamChat(ctx context.Context, out *response, q *chatRequest, 
 		doc.Choices, doc.Usage = []chatChoice{}, u
 		return doc
 	}
-	return s.stream(ctx, out, "messages", prompts, q.choices(), opts, q.StreamOptions, each, last)
+	return s.stream(ctx, out, "messages", prompts, &q.sampling, opts, each, last)
 }
 
 // chatLogprobs leaves out the token that ends an answer and is no part of it.

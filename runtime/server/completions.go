@@ -159,7 +159,7 @@ func (s *Server) completions(r *http.Request, out *response) error {
 		return s.streamCompletions(r.Context(), out, &q, ids, opts, doc)
 	}
 	var usage Usage
-	choices, err := s.run(r.Context(), "prompt", ids, q.choices(), opts, &usage, nil)
+	choices, err := s.run(r.Context(), "prompt", ids, &q.sampling, opts, &usage, nil)
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (s *Server) streamCompletions(ctx context.Context, out *response, q *comple
 		doc.Choices, doc.Usage = []completionChoice{}, u
 		return doc
 	}
-	return s.stream(ctx, out, "prompt", ids, q.choices(), opts, q.StreamOptions, each, last)
+	return s.stream(ctx, out, "prompt", ids, &q.sampling, opts, each, last)
 }
 
 // idsOf is the ids of tokens.

@@ -204,6 +204,10 @@ func TestSessions(t *testing.T) {
 			t.Errorf("request %d: %d tokens in the session, known %v", i, n, x.known)
 		}
 	}
+	body, _ := json.Marshal(a)
+	if u := ask[chunk](t, url+"/v1/completions", `{"prompt":`+string(body)+`,"max_tokens":1,"cache_prompt":false}`).Usage; u.Details.CachedTokens != 0 {
+		t.Errorf("evaluated anew: %+v", u)
+	}
 }
 
 // TestTurns: a short answer does not wait for a long one that began before.

@@ -63,14 +63,14 @@ func (s *Server) nativeGenerate(r *http.Request, out *response) error {
 	}
 	var usage Usage
 	if !q.Stream {
-		choices, err := s.run(r.Context(), "prompt", ids, 1, opts, &usage, nil)
+		choices, err := s.run(r.Context(), "prompt", ids, &q.sampling, opts, &usage, nil)
 		if err != nil {
 			return err
 		}
 		g := choices[0].done
 		return out.json(nativeResponse{s.opts.Name, g.Text, true, g.Reason, usage})
 	}
-	_, err = s.run(r.Context(), "prompt", ids, 1, opts, &usage, func(_ int, t runtime.Token) error {
+	_, err = s.run(r.Context(), "prompt", ids, &q.sampling, opts, &usage, func(_ int, t runtime.Token) error {
 		e := nativeEvent{ID: t.ID, Text: t.Text, Bytes: numbers(s.tok.Piece(t.ID)), Time: t.Time.Nanoseconds()}
 		if t.Reason != "" {
 			e.Done, e.Reason, e.Usage = true, t.Reason, &usage

@@ -30,7 +30,8 @@ type sampling struct {
 	RepeatLast    *int    `json:"repeat_last_n,omitempty"`
 	IgnoreEOS     bool    `json:"ignore_eos,omitempty"`
 
-	ReturnTokenIDs bool `json:"return_token_ids,omitempty"` // vLLM's
+	ReturnTokenIDs bool  `json:"return_token_ids,omitempty"` // vLLM's
+	CachePrompt    *bool `json:"cache_prompt,omitempty"`     // llama-server's: false evaluates the whole prompt anew
 
 	LogitBias map[string]float64 `json:"logit_bias,omitempty"`
 }
@@ -76,6 +77,9 @@ func (s *sampling) choices() int {
 	}
 	return *s.N
 }
+
+// fresh reports whether nothing that is known of the prompt may be used.
+func (s *sampling) fresh() bool { return s.CachePrompt != nil && !*s.CachePrompt }
 
 // generation is the options of choice number i, checked. The seed, if none is given, is drawn.
 func (s *sampling) generation() (runtime.GenerateOptions, error) {

@@ -22,6 +22,7 @@ type task struct {
 	prompts [][]int32
 	n       int // choices of each prompt
 	opts    runtime.GenerateOptions
+	fresh   bool // prompts are evaluated anew
 	emit    func(index int, t runtime.Token) error
 
 	mu      sync.Mutex // of what follows, and held while emit runs
@@ -29,9 +30,10 @@ type task struct {
 	choices []choice
 }
 
-// run makes n choices for each prompt, as many at the same time as there are slots for. A prompt is evaluated once for all of
+// run makes the choices for each prompt, as many at the same time as there are slots for. A prompt is evaluated once for all of
 // its choices. emit, if not nil, gets every token as it comes. usage is up to date whenever emit gets a choice's last token.
-func (s *Server) run(ctx context.Context, param string, prompts [][]int32, n int, opts runtime.GenerateOptions, usage *Usage, emit func(index int, t runtime.Token) error) ([]choice, error) {
+func (s *Server) run(ctx context.Context, param string, prompts [][]int32, q *sampling, opts runtime.GenerateOptions, usage *Usage, emit func(index int, t runtime.Token) error) ([]choice, error) {
+	n := q.choices()
 	if len(prompts)*n > maxChoices {
 		return nil, badParam("n", "%d answers are more than the %d possible.", len(prompts)*n, maxChoices)
 	}
@@ -47,7 +49,7 @@ func (s *Server) run(ctx context.Context, param string, prompts [][]int32, n int
 	}
 	start := time.Now()
 	defer func() { s.engine.release(sessions, time.Since(start)) }()
-	t := &task{s: s, prompts: prompts, n: n, opts: opts, emit: emit, usage: usage, choices: make([]choice, len(prompts)*n)}
+	t := &task{s: s, prompts: prompts, n: n, opts: opts, fresh: q.fresh(), emit: emit, usage: usage, choices: make([]choice, len(prompts)*n)}
 	if n == 1 {
 		return t.choices, overContext(param, t.each(ctx, sessions, 0, len(prompts)))
 	}
@@ -117,6 +119,9 @@ func (t *task) choose(ctx context.Context, s *runtime.Session, index int, read f
 	opts := t.opts
 	opts.Sample.Seed += uint64(k)
 	c := choice{index: index}
+	if t.fresh && k == 0 {
+		s.Reset()
+	}
 	return t.s.engine.generate(ctx, s, t.prompts[index/t.n], opts, read, func(tok runtime.Token, g runtime.Generation) error {
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -144,14 +149,14 @@ func overContext(param string, err error) error {
 	return err
 }
 
-// stream is run with an event for each token, and one for the usage at the end if o asks for it; each and last make them.
-func (s *Server) stream(ctx context.Context, out *response, param string, prompts [][]int32, n int, opts runtime.GenerateOptions, o *options, each func(index int, t runtime.Token) any, last func(Usage) any) error {
+// stream is run with an event for each token, and one for the usage at the end if q asks for it; each and last make them.
+func (s *Server) stream(ctx context.Context, out *response, param string, prompts [][]int32, q *sampling, opts runtime.GenerateOptions, each func(index int, t runtime.Token) any, last func(Usage) any) error {
 	var usage Usage
-	_, err := s.run(ctx, param, prompts, n, opts, &usage, func(index int, t runtime.Token) error { return out.event(each(index, t)) })
+	_, err := s.run(ctx, param, prompts, q, opts, &usage, func(index int, t runtime.Token) error { return out.event(each(index, t)) })
 	if err != nil {
 		return err
 	}
-	if o.usage() {
+	if q.StreamOptions.usage() {
 		if err := out.event(last(usage)); err != nil {
 			return err
 		}

@@ -30,11 +30,11 @@ type Options struct {
 
 // Target is a model at a server.
 type Target struct {
-	Name  string // of the model, in the report
-	URL   string // of the server
-	Model string // its name there
-	Key   string // bearer token; may be empty
-	IDs   bool   // the server sends the ids of tokens on request (ours, vLLM)
+	Name  string         // of the model, in the report
+	URL   string         // of the server
+	Model string         // its name there
+	Key   string         // bearer token; may be empty
+	Extra map[string]any // more fields of each request
 	// Memory is measured when the model has answered; nil where it cannot be.
 	Memory func() ([]Figure, error)
 	// Count is the number of tokens of a text by the model's tokenizer; nil where that is not known.
@@ -55,13 +55,14 @@ type Report struct {
 
 // Model is the measurements of one target.
 type Model struct {
-	Name     string   `json:"name"`
-	Endpoint string   `json:"endpoint"`
-	WarmUp   Row      `json:"warm_up"`
-	Rows     []Row    `json:"rows"`  // in the order in which they were measured
-	Cells    []Cell   `json:"cells"` // [prompt][mode] of the suite
-	Same     Agree    `json:"streaming_agreement"`
-	Memory   []Figure `json:"memory"`
+	Name     string         `json:"name"`
+	Endpoint string         `json:"endpoint"`
+	Extra    map[string]any `json:"request_fields"` // beside those of the options
+	WarmUp   Row            `json:"warm_up"`
+	Rows     []Row          `json:"rows"`  // in the order in which they were measured
+	Cells    []Cell         `json:"cells"` // [prompt][mode] of the suite
+	Same     Agree          `json:"streaming_agreement"`
+	Memory   []Figure       `json:"memory"`
 	// Success is the share of answers with a score of 3 or more.
 	Success float64 `json:"success"`
 }
@@ -75,6 +76,7 @@ type Row struct {
 	Seed   uint64 `json:"seed"`
 
 	PromptTokens *int   `json:"prompt_tokens"`     // null: the server does not say
+	CachedTokens *int   `json:"cached_tokens"`     // of these, not evaluated; null: the server does not say
 	Tokens       *int   `json:"completion_tokens"` // the one that ends the answer included, if the server counts it
 	Counter      string `json:"counter"`           // who counted: token_ids, usage, tokenizer (the text's tokens), or none
 	Chunks       *int   `json:"chunks"`            // events with a part of the answer; null where not streamed
@@ -84,7 +86,7 @@ type Row struct {
 
 	TTFT    *float64 `json:"ttft_s"` // to the first event with a part of the answer; null where not streamed
 	Total   float64  `json:"total_s"`
-	Prefill *float64 `json:"prefill_tok_s"` // tokens of the prompt over ttft_s
+	Prefill *float64 `json:"prefill_tok_s"` // tokens of the prompt that were evaluated over ttft_s
 	Decode  *float64 `json:"decode_tok_s"`  // tokens after those of the first event over the time from it to the last
 	Overall *float64 `json:"overall_tok_s"` // tokens over total_s
 	P50     *float64 `json:"inter_token_p50_s"`
@@ -106,7 +108,7 @@ func Run(ctx context.Context, targets []Target, o Options) (*Report, error) {
 	clients := make([]*client, len(targets))
 	for i, t := range targets {
 		clients[i] = &client{target: t, opts: o}
-		m := Model{Name: t.Name, Endpoint: t.URL, Memory: []Figure{}}
+		m := Model{Name: t.Name, Endpoint: t.URL, Extra: t.Extra, Memory: []Figure{}}
 		var err error
 		if m.WarmUp, err = clients[i].measure(ctx, warmUp, Row{Prompt: warmUp.Name, Mode: Streaming, Run: -1, Order: -1, Seed: o.Seed}); err != nil {
 			return nil, fmt.Errorf("bench: %s: to warm up: %w", t.Name, err)

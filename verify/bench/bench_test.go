@@ -117,7 +117,7 @@ func TestOwn(t *testing.T) {
 		for _, id := range row.IDs {
 			written += decoder.Push(int32(id))
 		}
-		if *row.PromptTokens != len(ids) || *row.Tokens != len(row.IDs) || row.Counter != "token_ids" || row.Order != i || row.Seed != 7+uint64(row.Run) {
+		if *row.PromptTokens != len(ids) || *row.Tokens != len(row.IDs) || row.Counter != "token_ids" || *row.CachedTokens != 0 || row.Order != i || row.Seed != 7+uint64(row.Run) {
 			t.Errorf("%+v: the prompt has %d tokens", row, len(ids))
 		}
 		if row.Finish == "length" && strings.TrimRight(written, "\uFFFD") != strings.TrimRight(row.Text, "\uFFFD") {

@@ -56,6 +56,9 @@ type document struct {
 	Usage *struct {
 		Prompt     int `json:"prompt_tokens"`
 		Completion int `json:"completion_tokens"`
+		Details    *struct {
+			Cached int `json:"cached_tokens"`
+		} `json:"prompt_tokens_details"`
 	}
 	Error *struct{ Message string }
 }
@@ -116,8 +119,8 @@ func (c *client) body(p Prompt, row Row) (body map[string]any, path string) {
 	if row.Mode == Streaming {
 		body["stream"], body["stream_options"] = true, map[string]bool{"include_usage": true}
 	}
-	if c.target.IDs {
-		body["return_token_ids"] = true
+	for name, value := range c.target.Extra {
+		body[name] = value
 	}
 	if c.opts.Chat {
 		body["messages"] = []map[string]string{{"role": "user", "content": p.Text}}
@@ -227,7 +230,7 @@ func (c *client) fill(row *Row, a *answer) error {
 	ttft := float64(first.Time) / 1e9
 	row.TTFT = &ttft
 	if row.PromptTokens != nil {
-		row.Prefill = over(*row.PromptTokens, ttft)
+		row.Prefill = over(*row.PromptTokens-row.cached(), ttft)
 	}
 	perChunk := 1 // tokens of the first event, which the time to the first token covers
 	if len(first.IDs) > 0 {
@@ -282,6 +285,9 @@ func (c *client) count(row *Row, a *answer) error {
 	row.Counter = "none"
 	if u := a.usage; u != nil {
 		row.PromptTokens, row.Tokens, row.Counter = &u.Usage.Prompt, &u.Usage.Completion, "usage"
+		if u.Usage.Details != nil {
+			row.CachedTokens = &u.Usage.Details.Cached
+		}
 	}
 	if len(a.ids) > 0 {
 		n := len(a.ids)
@@ -306,9 +312,17 @@ func (c *client) count(row *Row, a *answer) error {
 	return nil
 }
 
-// over is n a second; nil where no time passed.
+// cached is the tokens of the prompt that the server did not have to evaluate, as far as it says so.
+func (r *Row) cached() int {
+	if r.CachedTokens == nil {
+		return 0
+	}
+	return *r.CachedTokens
+}
+
+// over is n a second; nil where nothing was done or no time passed.
 func over(n int, seconds float64) *float64 {
-	if seconds <= 0 {
+	if n <= 0 || seconds <= 0 {
 		return nil
 	}
 	v := float64(n) / seconds

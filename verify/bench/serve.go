@@ -10,6 +10,9 @@ import (
 	"github.com/moeconv/moeconv/runtime/token"
 )
 
+// ownFields have a server of ours send ids, and evaluate each prompt anew, so that every run does the same work.
+var ownFields = map[string]any{"return_token_ids": true, "cache_prompt": false}
+
 // Serve is a target of a loaded model: a server in this process, until stop is called.
 func Serve(m *runtime.Model, name string) (t Target, stop func() error, err error) {
 	tok, err := m.Tokenizer()
@@ -31,7 +34,7 @@ func Serve(m *runtime.Model, name string) (t Target, stop func() error, err erro
 		cancel()
 		return <-done
 	}
-	return Target{Name: name, URL: "http://" + l.Addr().String(), Model: name, IDs: true, Count: Counter(tok)}, stop, nil
+	return Target{Name: name, URL: "http://" + l.Addr().String(), Model: name, Extra: ownFields, Count: Counter(tok)}, stop, nil
 }
 
 // Counter counts a text's tokens.

@@ -59,6 +59,10 @@ func matMulHalves(dst Mat, w Halves, x Mat, rows, tokens, k int) {
 
 // multiply is MatMul with rows of ldw elements, which are step places apart in w.
 func (f tiles[E]) multiply(dst Mat, w []E, step, ldw int, x Mat, rows, tokens, k int) {
+	if tokens == 1 {
+		f.one(dst.Data, w, step, ldw, x.Data, rows, k)
+		return
+	}
 	block := max(3, blockElements/k/3*3)
 	for t0 := 0; t0 < tokens; t0 += block {
 		n := min(block, tokens-t0)
@@ -78,6 +82,22 @@ func (f tiles[E]) multiply(dst Mat, w []E, step, ldw int, x Mat, rows, tokens, k
 				f.of1x1(&d.Data[t*d.Stride+r], &w[r*step], &xs.Data[t*xs.Stride], d.Stride, ldw, xs.Stride, k)
 			}
 		}
+	}
+}
+
+// one is multiply for one token. Memory is read fastest in long runs, so the four rows that are multiplied together
+// come from the four quarters of w.
+func (f tiles[E]) one(dst []float32, w []E, step, ldw int, x []float32, rows, k int) {
+	n := rows / 4
+	sums := make([]float32, 4)
+	for r := range n {
+		f.of4x1(&sums[0], &w[r*step], &x[0], 0, n*ldw, 0, k)
+		for i, v := range sums {
+			dst[i*n+r] = v
+		}
+	}
+	for r := 4 * n; r < rows; r++ {
+		f.of1x1(&dst[r], &w[r*step], &x[0], 0, ldw, 0, k)
 	}
 }
 

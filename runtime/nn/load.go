@@ -123,12 +123,12 @@ type slab struct {
 	decode         func(dst []float32, src []byte)
 }
 
-// read fills weights. Tensors of F32 are kept as float32, and so are all others that are not multiplied in integers,
+// read fills weights. Tensors of F32 are kept as float32, and so are all others that are not multiplied as they are,
 // if they fit in the weight cache.
 func (d *Decoder) read(ctx context.Context, src gguf.Source, matrices []*matrix, vectors []pending) error {
 	var total int64
 	for _, m := range matrices {
-		if m.info.Type != gguf.F32 && !m.integer() {
+		if m.info.Type != gguf.F32 && !m.integer() && !m.halves() {
 			total += 4 * m.elements()
 		}
 	}
@@ -136,7 +136,7 @@ func (d *Decoder) read(ctx context.Context, src gguf.Source, matrices []*matrix,
 	var slabs []slab
 	for _, m := range matrices {
 		s := slab{tensor: m.tensor, decode: m.decode}
-		if m.info.Type == gguf.F32 || keep && !m.integer() {
+		if m.info.Type == gguf.F32 || keep && !m.integer() && !m.halves() {
 			m.decoded = make([]float32, m.elements())
 			s.decoded = m.decoded
 		} else {

@@ -74,6 +74,7 @@ type product struct {
 	x      kernel.Mat    // or, where the matrix is multiplied in integers,
 	quants kernel.Inputs // the same rounded
 	n      int
+	step   int // rows of a tile
 }
 
 // integer reports whether the matrix's rows are multiplied in integers, with inputs rounded to the type for it.
@@ -84,13 +85,30 @@ func (m *matrix) integer() bool {
 	return m.decoded == nil && m.dot != gguf.F32 && m.ints
 }
 
+// halves reports whether the matrix's rows lie in memory as halves.
+func (m *matrix) halves() bool {
+	if m.of != nil {
+		m = m.of
+	}
+	return m.decoded == nil && (m.info.Type == gguf.F16 || m.info.Type == gguf.BF16)
+}
+
+// halfTokens is the number of tokens from which on halves are decoded once for all of them.
+const halfTokens = 12
+
 // tile computes the product's rows from r on.
-func (p product) tile(s *State, worker, r, rows int) {
+func (p *product) tile(s *State, worker, r, rows int) {
 	dst := kernel.Mat{Data: p.dst.Data[r:], Stride: p.dst.Stride}
 	if p.m.integer() {
 		m, first := p.m.at(p.expert, r)
 		n := int(m.info.RowBytes())
 		kernel.MatMulEncoded(dst, m.info.Type, m.encoded[first*n:][:rows*n], p.quants, rows, p.n, &s.scratch[worker])
+		return
+	}
+	if p.n < halfTokens && p.m.halves() {
+		m, first := p.m.at(p.expert, r)
+		w := kernel.Halves{Data: m.encoded[2*first*m.cols:], Stride: m.cols, Type: m.info.Type}
+		kernel.MatMulHalves(dst, w, p.x, rows, p.n, m.cols)
 		return
 	}
 	w := p.m.tile(p.expert, r, rows, s.tileBuf(worker, rows*p.m.cols))
@@ -102,25 +120,28 @@ func (p product) tile(s *State, worker, r, rows int) {
 const tileElements, runElements = 1 << 15, 1 << 17
 
 // tileRows is the number of rows of a tile: few enough for all workers to have some, enough to be worth a task,
-// and a multiple of the kernels' four.
-func (p product) tileRows(workers int) int {
-	most := max(4, tileElements/p.m.cols)
-	if p.n == 1 && p.m.integer() {
-		most = max(4, runElements/p.m.cols)
+// and a multiple of the rows that kernels take together.
+func (p *product) tileRows(workers int) int {
+	most, unit := tileElements/p.m.cols, 4
+	if p.m.integer() {
+		unit = 16
+	}
+	if p.n == 1 && (p.m.integer() || p.m.halves()) {
+		most = runElements / p.m.cols
 	}
 	fair := p.m.rows / (4 * workers)
 	worth := grain / max(1, p.m.cols*p.n)
-	return (min(most, max(fair, worth, 4)) + 3) / 4 * 4
+	return (max(unit, min(most, max(fair, worth))) + unit - 1) / unit * unit
 }
 
 // multiply computes all products; their tiles are shared out together, so that small matrices keep all workers busy.
 func (s *State) multiply(ps []product) {
 	ends := s.tileEnds[:0]
 	tiles := 0
-	for _, p := range ps {
-		if p.n > 0 {
-			step := p.tileRows(s.d.workers.n)
-			tiles += (p.m.rows + step - 1) / step
+	for i := range ps {
+		if p := &ps[i]; p.n > 0 {
+			p.step = p.tileRows(s.d.workers.n)
+			tiles += (p.m.rows + p.step - 1) / p.step
 		}
 		ends = append(ends, tiles)
 	}
@@ -130,10 +151,9 @@ func (s *State) multiply(ps []product) {
 		for ; i >= ends[j]; j++ {
 			start = ends[j]
 		}
-		p := ps[j]
-		step := p.tileRows(s.d.workers.n)
-		r := (i - start) * step
-		p.tile(s, worker, r, min(step, p.m.rows-r))
+		p := &ps[j]
+		r := (i - start) * p.step
+		p.tile(s, worker, r, min(p.step, p.m.rows-r))
 	})
 }
 

@@ -58,10 +58,14 @@ func isSpecial(key string) bool {
 }
 
 func (c *conformity) named(id int64) string {
-	if id < 0 || id >= int64(c.tk.Size()) {
+	tk := c.tk
+	if tk == nil {
+		tk = c.ref
+	}
+	if id < 0 || id >= int64(tk.Size()) {
 		return fmt.Sprintf("%d, outside of the vocabulary", id)
 	}
-	return fmt.Sprintf("%d %.40q", id, c.tk.TokenText(int32(id)))
+	return fmt.Sprintf("%d %.40q", id, tk.TokenText(int32(id)))
 }
 
 // switches compares what is added to texts. A defect of the reference that the file has too is a warning; one that it

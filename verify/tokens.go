@@ -33,25 +33,32 @@ var corpus = []string{
 // special tokens, and the ids of texts.
 func checkTokenizer(_ context.Context, s *Subject) Result {
 	tk, err := token.New(s.Source.Metadata())
+	var trip Result
 	if err != nil {
-		return cannot(err)
+		trip = cannot(err)
+	} else {
+		trip = s.roundTrip(tk)
 	}
-	trip := s.roundTrip(tk)
 	if s.Reference == nil {
 		return trip
 	}
-	ref, err := token.New(s.Reference.Metadata())
-	if err != nil { // another file of the model, without a vocabulary
+	ref, errRef := token.New(s.Reference.Metadata())
+	if errRef != nil { // another file of the model, without a vocabulary
 		return trip
 	}
 	c := conformity{Subject: s, mine: s.Source.Metadata(), theirs: s.Reference.Metadata(), tk: tk, ref: ref, r: NewResult(Pass, "")}
-	c.r.Figure = trip.Figure
 	if p, ok := s.Reference.(interface{ Quirks() []convert.Quirk }); ok {
 		c.quirks = p.Quirks()
 	}
+	c.r.Figure = trip.Figure
 	c.tokens()
 	c.specials()
 	c.switches()
+	if err != nil {
+		c.find(false, "tokenizer", "%v", err)
+		c.r.summarize("")
+		return c.r
+	}
 	c.declared()
 	n := c.texts()
 	if trip.Status == Fail && s.roundTrip(ref).Status != Fail {

@@ -71,6 +71,7 @@ func TestParts(t *testing.T) {
 func TestBatch(t *testing.T) {
 	for name, opts := range map[string]Options{
 		"f32": {Context: 40}, "rounded f16": {Context: 40, KV: gguf.F16, Threads: 2}, "integers q8_0": {Context: 40, KV: gguf.Q8_0, Activations: ActivationsIntegers},
+		"streamed": {Context: 40, ExpertRAM: experts(plan(t, tinyDir, "bf16"), 2)},
 	} {
 		m, tok := tiny(t, opts)
 		var gs []*Generator

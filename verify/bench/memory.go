@@ -43,7 +43,7 @@ func Ledger(md *gguf.Metadata, tensors []gguf.TensorInfo, context int, kv gguf.T
 
 // Process is what the kernel says of this process; it is empty where /proc is not Linux's.
 func Process() []Figure {
-	const scope = "this process: model, server and client"
+	const scope = "this process: all models that are loaded, servers and client"
 	var out []Figure
 	for _, f := range []struct{ file, key, name, method string }{
 		{"/proc/self/status", "VmRSS:", "rss", "VmRSS of /proc/self/status, after the last answer"},

@@ -98,11 +98,17 @@ func (f *folder) findCard() string {
 	return made[0]
 }
 
-// checkLicense holds the card's licence against that of the models, which come with the source's.
-func (c *modelCard) checkLicense(sets []*modelSet) (problems []string) {
+// checkLicense holds the card's licence against that of the models, which come with the source's, and against what the
+// reports know of the source.
+func (c *modelCard) checkLicense(sets []*modelSet, known map[string]bool) (problems []string) {
 	mine := strings.Join(c.list("license"), ",")
 	if mine == "" {
 		problems = append(problems, "the front matter has no license")
+	}
+	for _, license := range sortedKeys(known) {
+		if mine != "" && !strings.EqualFold(license, mine) {
+			problems = append(problems, fmt.Sprintf("license %q, but the source's is %q (verify report)", mine, license))
+		}
 	}
 	seen := map[string]bool{}
 	for _, m := range sets {

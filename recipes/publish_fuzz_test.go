@@ -21,7 +21,7 @@ func FuzzCard(f *testing.F) {
 				t.Errorf("%q leads to %q", l, target)
 			}
 		}
-		c.checkLicense(nil)
+		c.checkLicense(nil, map[string]bool{"mit": true})
 		c.checkBase(map[string]bool{"a/b": true})
 	})
 }

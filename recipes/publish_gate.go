@@ -1,6 +1,7 @@
 package recipes
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ type records struct {
 	hashed  map[string]FileRecord // by path: hashes that need no reading while size and time are the same
 	order   []string              // SHA-256 in the order of the reports
 	sources map[string]bool       // OWNER/NAME of the checkpoints
+	license map[string]bool       // of the checkpoints, as far as the reports know
 }
 
 // verifyRecord is a document of `moeconv verify --json` or --report.
@@ -43,7 +45,7 @@ type verifyRecord struct {
 
 // readRecords looks at the JSON documents in a folder.
 func readRecords(dir string) (*records, error) {
-	r := &records{map[string]verdict{}, map[string]bool{}, map[string]FileRecord{}, nil, map[string]bool{}}
+	r := &records{map[string]verdict{}, map[string]bool{}, map[string]FileRecord{}, nil, map[string]bool{}, map[string]bool{}}
 	names, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
 		return nil, err
@@ -78,21 +80,32 @@ func (r *records) addReport(rep *Report) {
 		r.sources[rep.Source.Repo] = true
 	}
 	for _, o := range rep.Outputs {
-		v := verdict{o.Label, judge(o.Verdict, o.Verify)}
+		v := verdict{o.Label, cmp.Or(judge(o.Verdict, o.Verify), r.release(rep.Release, o.Label))}
 		for _, f := range o.Files {
 			r.add(f, v)
 		}
 	}
 }
 
+// release notes the source's licence, and says why a model is held for another's sake; empty: it is not.
+func (r *records) release(rel *verify.Release, label string) string {
+	if rel == nil {
+		return ""
+	}
+	if rel.Source.Licence != "" {
+		r.license[rel.Source.Licence] = true
+	}
+	for _, h := range rel.Held {
+		if h.Label == label {
+			return h.Reason
+		}
+	}
+	return ""
+}
+
 func (r *records) addVerify(rel *verify.Release) {
 	for _, f := range rel.Files {
-		v := verdict{f.Label, judge(string(f.Status), f)}
-		for _, h := range rel.Held {
-			if h.Label == f.Label && v.held == "" {
-				v.held = h.Reason
-			}
-		}
+		v := verdict{f.Label, cmp.Or(judge(string(f.Status), f), r.release(rel, f.Label))}
 		for _, part := range f.Files {
 			r.add(FileRecord{Path: part.Name, Bytes: part.Bytes, SHA256: part.SHA256}, v)
 		}

@@ -201,7 +201,11 @@ func TestPublishRefuses(t *testing.T) {
 			failAll(s)
 			_ = os.Remove(filepath.Join(s.dir, "m-Q4_K_M/m-Q4_K_M-00002-of-00002.gguf"))
 		}, "m-Q4_K_M-00002-of-00002.gguf"},
-		"another licence":     {card(strings.Replace(shelfCard, "mit", "apache-2.0", 1)), `README.md: license "apache-2.0", but the source's is "mit" (general.license of m-Q8_0.gguf)`},
+		"another licence": {card(strings.Replace(shelfCard, "mit", "apache-2.0", 1)), `README.md: license "apache-2.0", but the source's is "mit" (general.license of m-Q8_0.gguf)`},
+		"a licence in the report": {func(s *shelf) {
+			s.rep.Release = &verify.Release{Source: verify.Provenance{Licence: "gpl-3.0"}}
+			s.save()
+		}, `README.md: license "mit", but the source's is "gpl-3.0" (verify report)`},
 		"no licence":          {card(strings.Replace(shelfCard, "license: mit\n", "", 1)), "README.md: the front matter has no license"},
 		"another base":        {card(strings.Replace(shelfCard, "org/base", "org/other", 1)), "README.md: base_model org/other, but the files were made from org/base"},
 		"a byte order mark":   {card("\ufeff" + shelfCard), "README.md: it begins with a byte order mark"},

@@ -129,8 +129,8 @@ func (l *LFS) sendParts(ctx context.Context, t target, f *os.File, a Addition, u
 		return err
 	}
 	defer journal.Close()
-	err = l.runParts(ctx, t, f, a, chunk, hrefs, etags, journal, progress)
-	if err == nil {
+	s := &sending{l: l, t: t, f: f, size: a.Size, chunk: chunk, hrefs: hrefs, journal: journal, progress: progress, etags: etags}
+	if err = s.run(ctx); err == nil {
 		err = l.complete(ctx, t, a, up, etags)
 	}
 	var expired *expiredError
@@ -163,55 +163,43 @@ func openParts(dir string, a Addition, up action, fresh bool) (*os.File, error) 
 	return os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0o600)
 }
 
-// runParts sends what is missing, some parts at once, and fills in etags.
-func (l *LFS) runParts(ctx context.Context, t target, f *os.File, a Addition, chunk int64, hrefs []string, etags map[int]string, journal *os.File, progress func(int64)) error {
+// sending is one file on its way in parts.
+type sending struct {
+	l        *LFS
+	t        target
+	f        *os.File
+	size     int64
+	chunk    int64
+	hrefs    []string
+	journal  *os.File
+	progress func(int64)
+
+	mu    sync.Mutex
+	etags map[int]string // of parts that have arrived
+	err   error          // the first
+}
+
+// run sends what is missing, some parts at once.
+func (s *sending) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var todo []int
-	for n := 1; n <= len(hrefs); n++ {
-		if etags[n] == "" {
+	for n := 1; n <= len(s.hrefs); n++ {
+		if s.etags[n] == "" {
 			todo = append(todo, n)
 		}
 	}
-	var (
-		wg    sync.WaitGroup
-		mu    sync.Mutex
-		first error
-		next  = make(chan int)
-	)
-	count := func(n int64) {
-		mu.Lock()
-		defer mu.Unlock()
-		progress(n)
-	}
-	one := func(n int) error {
-		off := int64(n-1) * chunk
-		etag, err := l.put(ctx, t, f, hrefs[n-1], off, min(chunk, a.Size-off), count)
-		if err != nil {
-			return err
-		}
-		if etag == "" {
-			return fmt.Errorf("hub: %s: the storage gives no ETag for part %d", at(t.repo, t.file), n)
-		}
-		line, err := json.Marshal(partLine{n, etag})
-		if err != nil {
-			return err
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		etags[n] = etag
-		_, err = journal.Write(append(line, '\n'))
-		return err
-	}
-	for range min(maxParts, max(1, len(hrefs)/20)) {
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range min(maxParts, max(1, len(s.hrefs)/20)) {
 		wg.Go(func() {
 			for n := range next {
-				if err := one(n); err != nil {
-					mu.Lock()
-					if first == nil {
-						first = err
+				if err := s.part(ctx, n); err != nil {
+					s.mu.Lock()
+					if s.err == nil {
+						s.err = err
 					}
-					mu.Unlock()
+					s.mu.Unlock()
 					cancel(err)
 				}
 			}
@@ -225,10 +213,36 @@ func (l *LFS) runParts(ctx context.Context, t target, f *os.File, a Addition, ch
 	}
 	close(next)
 	wg.Wait()
-	if first == nil {
-		first = context.Cause(ctx)
+	if s.err == nil {
+		s.err = context.Cause(ctx)
 	}
-	return first
+	return s.err
+}
+
+// part sends one part and notes that it has arrived.
+func (s *sending) part(ctx context.Context, n int) error {
+	count := func(n int64) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.progress(n)
+	}
+	off := int64(n-1) * s.chunk
+	etag, err := s.l.put(ctx, s.t, s.f, s.hrefs[n-1], off, min(s.chunk, s.size-off), count)
+	if err != nil {
+		return err
+	}
+	if etag == "" {
+		return fmt.Errorf("hub: %s: the storage gives no ETag for part %d", at(s.t.repo, s.t.file), n)
+	}
+	line, err := json.Marshal(partLine{n, etag})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.etags[n] = etag
+	_, err = s.journal.Write(append(line, '\n'))
+	return err
 }
 
 // complete tells the Hub that all parts are there; it then holds the whole against its hash.

@@ -11,13 +11,14 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
 const (
-	userAgent    = "moeconv"
 	dialTimeout  = 10 * time.Second
 	reply        = 30 * time.Second // to a request's headers
 	digest       = 2 * time.Minute  // to the headers of a request with a body, from its last byte on
@@ -27,6 +28,14 @@ const (
 	longWait     = 10 * time.Second
 	parallel     = 16 // requests at once
 )
+
+// userAgent names the program and its version.
+var userAgent = sync.OnceValue(func() string {
+	if info, ok := debug.ReadBuildInfo(); ok && strings.HasPrefix(info.Main.Version, "v") {
+		return "moeconv/" + strings.TrimPrefix(info.Main.Version, "v")
+	}
+	return "moeconv/devel"
+})
 
 // newHTTP are two clients that never send the token to another host than the one asked first: one follows redirects, one does not.
 func newHTTP() (follow, still *http.Client) {
@@ -179,7 +188,7 @@ func (c *Client) request(ctx context.Context, q call, sign func()) (*http.Reques
 	for k, v := range q.header {
 		req.Header[k] = v
 	}
-	req.Header.Set("User-Agent", userAgent)
+	req.Header.Set("User-Agent", userAgent())
 	req.Header.Set("Accept-Encoding", "identity")
 	if c.Token != "" && !q.bare {
 		req.Header.Set("Authorization", "Bearer "+c.Token)

@@ -158,6 +158,10 @@ func (r *Release) answers() []probeView {
 				out[i].Original = shorten(c.Original, pageText)
 			}
 			out[i].Answers = append(out[i].Answers, answerView{f.Label, shorten(c.Output, pageText), string(c.Status), shorten(c.Detail, pageTitle)})
+			for _, a := range c.Answers[min(1, len(c.Answers)):] {
+				label := fmt.Sprintf("%s again, temperature %.3g, seed %d", f.Label, a.Temperature, a.Seed)
+				out[i].Answers = append(out[i].Answers, answerView{label, shorten(a.Text, pageText), string(a.Status), shorten(strings.Join(a.Findings, "; "), pageTitle)})
+			}
 		}
 	}
 	return out

@@ -171,14 +171,14 @@ func printRelease(w io.Writer, r *recipes.Report, out string) error {
 	}
 	for _, o := range r.Outputs {
 		if o.Verify != nil && o.Verdict != "pass" {
-			b.WriteString("\n" + strings.Join(o.Verify.Lines(), "\n"))
+			b.WriteString("\n" + strings.Join(o.Verify.Remarks(), "\n"))
 		}
 	}
 	if r.Written == 0 && len(r.Outputs) > 0 {
 		b.WriteString("\nnothing to do: every output is there and verified")
 	}
 	if r.File != "" {
-		fmt.Fprintf(&b, "\nreport: %s", filepath.Join(out, r.File))
+		fmt.Fprintf(&b, "\nreport: %s, .md, .html", filepath.Join(out, r.File))
 	}
 	_, err := fmt.Fprintln(w, strings.TrimRight(b.String(), "\n"))
 	return err

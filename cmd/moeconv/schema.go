@@ -10,10 +10,12 @@ import (
 
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/verify"
+	"github.com/moeconv/moeconv/verify/bench"
 )
 
 // schemas are the JSON Schemas of verbs' documents.
 var schemas = map[string][]byte{
+	"bench":  []byte(bench.Schema),
 	"verify": verify.Schema,
 }
 

@@ -38,7 +38,9 @@ var imports = map[string]string{
 	"runtime/server":      "gguf runtime runtime/token runtime/sample runtime/chat",
 	"verify":              "gguf gguf/names gguf/expert convert convert/family convert/safetensors quantize quantize/block quantize/imatrix runtime runtime/token runtime/sample runtime/chat verify/plot",
 	// Probe sets are YAML; gpython parses the Python in answers, x/sys makes the sandbox it is run in, the server's client asks endpoints.
-	"verify/probe":        "verify runtime runtime/token runtime/sample runtime/chat runtime/server gguf go.yaml.in/yaml/v3 github.com/go-python/gpython/ast github.com/go-python/gpython/parser github.com/go-python/gpython/py golang.org/x/sys/unix",
+	"verify/probe": "verify runtime runtime/token runtime/sample runtime/chat runtime/server gguf go.yaml.in/yaml/v3 github.com/go-python/gpython/ast github.com/go-python/gpython/parser github.com/go-python/gpython/py golang.org/x/sys/unix",
+	// The stress protocol is YAML; a server in this process is put under load.
+	"verify/stress":       "verify verify/probe runtime runtime/server gguf go.yaml.in/yaml/v3",
 	"testdata/upcycle":    "gguf quantize/block",
 	"verify/bench":        "verify/probe gguf runtime runtime/offload runtime/server runtime/token",
 	"cmd/release":         "",

@@ -4,19 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/moeconv/moeconv/runtime/server"
 	"github.com/moeconv/moeconv/verify"
 	"github.com/moeconv/moeconv/verify/probe"
+	"github.com/moeconv/moeconv/verify/stress"
 )
 
 // probeFlags are what verify is told of probes, and of the engine that answers them.
 type probeFlags struct {
 	set, thinking, against string
 	maxTokens              int
-	runCode                bool
+	runCode, stress        bool
+	stressTime             time.Duration
+	protocol               string
 	endpoint               endpointFlags
 }
 
@@ -25,7 +30,10 @@ func (p *probeFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&p.thinking, "thinking", "", "with --probes: have models that can think do so (`on`) or not (off)")
 	f.IntVar(&p.maxTokens, "probe-tokens", 0, "with --probes: `N` tokens at most of an answer (default: each probe's own)")
 	f.BoolVar(&p.runCode, "run-code", false, "with --probes: run the Python code in answers, in a sandbox without network")
-	f.StringVar(&p.against, "against", "", "`external`: --endpoint answers the probes, in place of the bundled runtime; FILE may be left out")
+	f.BoolVar(&p.stress, "stress", false, "put the model under load: long answers, sessions at a time, the whole context, a soak, errors")
+	f.DurationVar(&p.stressTime, "stress-duration", 0, "with --stress: `TIME` of the soak, such as 8h (default 1m)")
+	f.StringVar(&p.protocol, "stress-protocol", "", "with --stress: a YAML `FILE` whose keys replace those of the built-in protocol")
+	f.StringVar(&p.against, "against", "", "`external`: --endpoint answers the probes and bears the load, in place of the bundled runtime; FILE may be left out")
 	f.StringVar(&p.endpoint.url, "endpoint", "", "with --against external: the server's `URL` (OpenAI's API)")
 	f.StringVar(&p.endpoint.model, "endpoint-model", "", "`NAME` of the model at the endpoint (default: its only one)")
 }
@@ -41,30 +49,52 @@ func (p *probeFlags) args(cmd *cobra.Command, args []string) error {
 		return usageError{errors.New("--endpoint-model goes with --endpoint")}
 	case p.against == "" && len(args) == 0:
 		return usageArgs(cobra.MinimumNArgs(1))(cmd, args)
-	case p.set == "" && (p.runCode || p.thinking != "" || p.maxTokens != 0 || p.against != ""):
+	case p.set == "" && (p.runCode || p.thinking != "" || p.maxTokens != 0 || p.against != "" && !p.stress):
 		return usageError{errors.New("there are no probes to ask: --probes SET")}
-	case p.maxTokens < 0:
-		return usageError{fmt.Errorf("--probe-tokens %d", p.maxTokens)}
+	case !p.stress && (p.stressTime != 0 || p.protocol != ""):
+		return usageError{errors.New("--stress-duration and --stress-protocol go with --stress")}
+	case p.maxTokens < 0 || p.stressTime < 0:
+		return usageError{fmt.Errorf("--probe-tokens %d, --stress-duration %v", p.maxTokens, p.stressTime)}
 	}
 	return nil
 }
 
-// checks are the probes as checks; none without --probes.
+// checks are the probes and the phases of the stress protocol as checks; none where neither is asked for.
 func (p *probeFlags) checks() ([]verify.Check, error) {
-	if p.set == "" {
-		return nil, nil
+	var client *server.Client
+	var err error
+	if p.endpoint.url != "" {
+		if client, err = p.endpoint.client(); err != nil {
+			return nil, err
+		}
 	}
+	var out []verify.Check
+	if p.set != "" {
+		if out, err = p.probes(client); err != nil {
+			return nil, err
+		}
+	}
+	if p.stress {
+		protocol, err := stress.Load(p.protocol)
+		if err != nil {
+			return nil, err
+		}
+		if p.stressTime > 0 {
+			protocol.Soak.Seconds = p.stressTime.Seconds()
+		}
+		out = append(out, stress.Checks(stress.Options{Protocol: protocol, Endpoint: client, URL: p.endpoint.url})...)
+	}
+	return out, nil
+}
+
+func (p *probeFlags) probes(client *server.Client) ([]verify.Check, error) {
 	set, err := probe.LoadSet(p.set)
 	if err != nil {
 		return nil, err
 	}
 	o := probe.Options{Thinking: p.thinking, MaxTokens: p.maxTokens}
-	if p.endpoint.url != "" {
-		c, err := p.endpoint.client()
-		if err != nil {
-			return nil, err
-		}
-		o.Engine = probe.Endpoint(c)
+	if client != nil {
+		o.Engine = probe.Endpoint(client)
 	}
 	if p.runCode {
 		if o.Sandbox, err = probe.NewSandbox(); err != nil {

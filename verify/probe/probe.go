@@ -28,6 +28,7 @@ type Answer struct {
 	Source *Answer // the source model's own, nil where there is none
 
 	thinking bool // it ended before the end of thinking
+	drawn    bool // not greedy: it need not be the source's
 }
 
 // Criterion judges answers by one property.
@@ -67,6 +68,9 @@ type verdict struct {
 func (p Probe) judge(a Answer) verdict {
 	v := verdict{status: verify.Pass, scores: map[string]verify.Number{}}
 	for _, c := range p.Criteria {
+		if a.drawn && comparing(c) {
+			continue
+		}
 		f := judge(c, a)
 		if f.Figure.Valid() {
 			v.scores[c.Name()] = f.Figure

@@ -106,7 +106,7 @@ func TestDefaultSet(t *testing.T) {
 	}
 }
 
-// A failing answer is kept, and blocks a pass whatever the others are; that others pass makes a warning of it.
+// A failing answer is kept, and blocks a pass whatever the others are; that most others pass makes a warning of it.
 func TestRetries(t *testing.T) {
 	spec := Spec{Name: "sky", Prompt: "What colour has the sky?", Mode: ModeChat, Retries: 3, Temperature: 0.3, Contains: []string{"blue"}}
 	for _, c := range []struct {
@@ -117,6 +117,7 @@ func TestRetries(t *testing.T) {
 	}{
 		{[]string{"It is blue."}, verify.Pass, 1, -1},
 		{[]string{"It is red.", "blue", "red", "blue"}, verify.Warn, 4, 2.0 / 3},
+		{[]string{"It is red.", "red", "red", "blue"}, verify.Fail, 4, 1.0 / 3},
 		{[]string{"It is red."}, verify.Fail, 4, 0},
 	} {
 		r := judged(t, spec, &scripted{texts: c.texts, finish: "stop"})

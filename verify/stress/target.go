@@ -1,0 +1,123 @@
+package stress
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/runtime"
+	"github.com/moeconv/moeconv/runtime/server"
+	"github.com/moeconv/moeconv/verify"
+)
+
+// target is the server that is put under load: one in this process with the file's model, or an endpoint.
+type target struct {
+	client *server.Client
+	url    string
+	model  *runtime.Model // nil: an endpoint
+	chat   bool
+	stop   func()
+}
+
+// open serves the file as serve does: activations in integers, an F16 cache.
+func open(sub *verify.Subject, p *Protocol) (*target, error) {
+	tokens := p.Context.Tokens
+	arch, err := sub.Source.Metadata().Architecture()
+	if err != nil {
+		return nil, err
+	}
+	if own, err := gguf.Value[uint32](sub.Source.Metadata(), arch+".context_length"); err == nil {
+		tokens = min(tokens, int(own))
+	}
+	m, err := runtime.Load(sub.Source, runtime.Options{Threads: sub.Runtime.Threads, Placement: sub.Runtime.Placement, Context: tokens,
+		Activations: runtime.ActivationsIntegers, KV: gguf.F16})
+	if err != nil {
+		return nil, err
+	}
+	t := &target{model: m, stop: func() { m.Close() }}
+	template, err := m.ChatTemplate("", false)
+	if err == nil {
+		t.chat = template.Own
+		err = t.serve(p.Concurrent.Sessions)
+	}
+	if err != nil {
+		m.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *target) serve(slots int) error {
+	s, err := server.New(t.model, server.Options{Name: "stress", Slots: slots})
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, l) }()
+	t.stop = func() {
+		cancel()
+		<-done
+		t.model.Close()
+	}
+	t.url = "http://" + l.Addr().String()
+	t.client, err = server.NewClient(t.url, server.ClientOptions{Model: "stress"})
+	return err
+}
+
+// answer is what came of a request.
+type answer struct {
+	text   string
+	tokens int
+	reason string
+	start  time.Time
+	first  time.Duration // until the first piece of text
+	total  time.Duration
+	pieces []time.Duration
+}
+
+// rate is tokens a second after the first; 0 where there are too few.
+func (a *answer) rate() float64 {
+	if d := (a.total - a.first).Seconds(); a.tokens > 1 && d > 0 {
+		return float64(a.tokens-1) / d
+	}
+	return 0
+}
+
+// ask sends one request. A model without a chat template continues the prompt.
+func (t *target) ask(ctx context.Context, p *Protocol, prompt string, tokens int, seed uint64) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout())
+	defer cancel()
+	q := server.Request{Prompt: prompt, MaxTokens: tokens, Temperature: &p.Temperature, Seed: &seed}
+	if t.chat {
+		var err error
+		q.Prompt = ""
+		if q.Messages, err = json.Marshal([]map[string]string{{"role": "user", "content": prompt}}); err != nil {
+			return nil, err
+		}
+	}
+	a := &answer{start: time.Now()}
+	got, err := t.client.Generate(ctx, q, func(string) { a.pieces = append(a.pieces, time.Since(a.start)) })
+	a.total = time.Since(a.start)
+	if err != nil {
+		return nil, err
+	}
+	a.text, a.reason, a.tokens = got.Text, got.Reason, got.Usage.CompletionTokens
+	if len(a.pieces) > 0 {
+		a.first = a.pieces[0]
+	}
+	if a.tokens == 0 {
+		a.tokens = len(a.pieces)
+	}
+	if tokens > 0 && a.tokens > tokens {
+		return nil, fmt.Errorf("%d tokens where %d are allowed", a.tokens, tokens)
+	}
+	return a, nil
+}

@@ -8,12 +8,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/moeconv/moeconv/runtime"
+	"github.com/moeconv/moeconv/runtime/chat"
 )
 
 func chatCmd(a *app) *cobra.Command {
@@ -111,22 +113,51 @@ func (l *localAnswerer) answer(ctx context.Context, messages []message, emit fun
 	if err != nil {
 		return "", err
 	}
-	ids, err := l.template.Tokens(ctx, in)
+	text, err := l.template.Render(ctx, in)
+	if err != nil {
+		return "", err
+	}
+	ids, err := l.template.Encode(text)
 	if err != nil {
 		return "", err
 	}
 	opts := l.opts
-	opts.OnToken = func(t runtime.Token) { emit(t.Text) }
+	said := answerParts{parser: l.template.Answers.NewParser(text, nil), emit: emit}
+	opts.Show = l.template.Answers.Markers()
+	opts.OnToken = func(t runtime.Token) { said.add(said.parser.Push(t.Text)) }
 	if len(ids) > l.session.Model().ContextLength() {
 		l.session.Reset()
 	} else {
 		ids = l.session.Reuse(ids)
 	}
 	g, err := runtime.Generate(ctx, l.session, ids, opts)
+	said.add(said.parser.Flush())
 	if err == nil && g.Reason == runtime.ReasonContext {
 		emit(fmt.Sprintf("\n[the context of %d positions is full: /undo, /reset, or --context-shift]", l.session.Model().ContextLength()))
 	}
-	return g.Text, err
+	return said.text.String(), err
+}
+
+// answerParts shows an answer, what the model thinks before it too, and keeps the answer alone.
+type answerParts struct {
+	parser   *chat.Parser
+	emit     func(string)
+	text     strings.Builder
+	thinking bool
+}
+
+func (p *answerParts) add(d chat.Delta) {
+	if d.Reasoning != "" && !p.thinking {
+		p.emit("[thinking] ")
+		p.thinking = true
+	}
+	p.emit(d.Reasoning)
+	if d.Content != "" && p.thinking {
+		p.emit("\n\n")
+		p.thinking = false
+	}
+	p.emit(d.Content)
+	p.text.WriteString(d.Content)
 }
 
 // talk holds a conversation with the terminal, or with what is piped in.

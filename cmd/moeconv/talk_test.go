@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/moeconv/moeconv/runtime/chat"
 )
 
 // echo answers with what was said, word by word; at "forever" it goes on until it is stopped.
@@ -78,5 +80,18 @@ func TestLines(t *testing.T) {
 	}
 	if last.err == nil {
 		t.Error("a line without end: no error")
+	}
+}
+
+// TestAnswerParts: what the model thinks is shown, and is no part of what it said.
+func TestAnswerParts(t *testing.T) {
+	var shown strings.Builder
+	p := answerParts{parser: chat.FormatOf("<think></think>").NewParser("", nil), emit: func(s string) { shown.WriteString(s) }}
+	for _, piece := range []string{"<thi", "nk>\nhm", " so\n</think>\n", "\nyes", ", it is"} {
+		p.add(p.parser.Push(piece))
+	}
+	p.add(p.parser.Flush())
+	if shown.String() != "[thinking] hm so\n\nyes, it is" || p.text.String() != "yes, it is" {
+		t.Errorf("%q, %q", shown.String(), p.text.String())
 	}
 }

@@ -98,6 +98,11 @@ func (r *Recipe) checkOutputs() error {
 			return r.errorf("key outputs: name %q must hold {label} and end in .gguf", tmpl)
 		}
 	}
+	if r.Disk != "" {
+		if _, err := ParseSize(r.Disk); err != nil {
+			return r.errorf("key disk: %v", err)
+		}
+	}
 	if r.Outputs.Split.MaxSize != "" {
 		if _, err := ParseSize(r.Outputs.Split.MaxSize); err != nil {
 			return r.errorf("key outputs.split.max_size: %v", err)

@@ -209,6 +209,10 @@ func (l *Release) current(report []byte, extra map[string]string) bool {
 	if err != nil {
 		return false
 	}
+	sum, err := hashFile(fsys, RecipeName)
+	if f, ok := m.File(RecipeName); err != nil || !ok || f.SHA256 != sum {
+		return false
+	}
 	var old bytes.Buffer
 	kept, err := fs.ReadFile(fsys, card.ReleaseName)
 	if err != nil || json.Compact(&old, kept) != nil {

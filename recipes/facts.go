@@ -66,7 +66,16 @@ func facts(ctx context.Context, dir string, r *Recipe, rep *Report) (*factsDoc, 
 	if len(rep.Outputs) == 0 {
 		return nil, fmt.Errorf("recipes: %s: no file was written", rep.Name)
 	}
-	f, err := gguf.Open(filepath.Join(dir, filepath.FromSlash(rep.Outputs[0].Name())))
+	i := slices.IndexFunc(rep.Outputs, func(o Output) bool { return !o.Away })
+	if i < 0 { // all are published: what was said of them stays
+		d := &factsDoc{}
+		readOld(dir, rep, card.FactsName, d)
+		if d.Front.License == "" {
+			return nil, &NoLicenseError{rep.Name}
+		}
+		return d, nil
+	}
+	f, err := gguf.Open(filepath.Join(dir, filepath.FromSlash(rep.Outputs[i].Name())))
 	if err != nil {
 		return nil, err
 	}

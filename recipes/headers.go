@@ -1,8 +1,10 @@
 package recipes
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/gguf/expert"
+	"github.com/moeconv/moeconv/verify/card"
 )
 
 // headersDoc is what the headers of a release's files say: the bundle's files.json.
@@ -44,11 +47,20 @@ type fileDoc struct {
 	Ratio      float64 `json:"ppl_ratio,omitempty"` // to the source's
 }
 
-// headers opens every file of the report.
+// headers opens every file of the report. What is said of files that are away comes from the bundle, which had them.
 func headers(dir string, rep *Report) (*headersDoc, error) {
-	d := &headersDoc{}
+	d, old := &headersDoc{}, &headersDoc{}
+	readOld(dir, rep, card.FilesName, old)
 	for i := range rep.Outputs {
 		o := &rep.Outputs[i]
+		if o.Away {
+			for _, f := range old.Files {
+				if f.Label == o.Label {
+					d.Files, d.Model = append(d.Files, f), old.Model
+				}
+			}
+			continue
+		}
 		f, err := gguf.Open(filepath.Join(dir, filepath.FromSlash(o.Name())))
 		if err != nil {
 			return nil, err
@@ -67,6 +79,13 @@ func headers(dir string, rep *Report) (*headersDoc, error) {
 		d.Files = append(d.Files, doc)
 	}
 	return d, nil
+}
+
+// readOld reads a document of an earlier bundle of this release; without one to stays as it is.
+func readOld(dir string, rep *Report, name string, to any) {
+	if data, err := os.ReadFile(filepath.Join(dir, BundleName(rep.Name), name)); err == nil {
+		_ = json.Unmarshal(data, to) // what cannot be read is missing, and the audit of the new bundle says so
+	}
 }
 
 func fileHeader(o *Output, f gguf.Source) (fileDoc, error) {

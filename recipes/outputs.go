@@ -24,16 +24,9 @@ type planned struct {
 // outputs writes the recipe's files in one pass over the checkpoint, but for those that are there from an equal,
 // earlier run.
 func (j *job) outputs(ctx context.Context) error {
-	var todo []planned
-	for _, w := range j.r.Wanted() {
-		if rec := j.report.output(w.Label); rec != nil && !j.o.Force && rec.intact(j.o.Out) {
-			continue
-		}
-		p, err := j.output(w)
-		if err != nil {
-			return fmt.Errorf("%s: %w", w.Label, err)
-		}
-		todo = append(todo, p)
+	todo, err := j.todo()
+	if err != nil {
+		return err
 	}
 	if len(todo) > 0 {
 		if err := j.write(ctx, todo); err != nil {

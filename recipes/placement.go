@@ -10,6 +10,7 @@ import (
 	"github.com/moeconv/moeconv/convert/family"
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/runtime/offload"
+	"github.com/moeconv/moeconv/verify/card"
 )
 
 // Windows are the attention windows of an architecture, for a placement's cache. A family without a graph says it in
@@ -43,9 +44,18 @@ func LlamaFlags(p *offload.Planner, n int, c offload.CacheOptions) []string {
 
 // placementDoc is the bundle's placement.json.
 type placementDoc struct {
-	Method string     `json:"method"`
-	Scope  string     `json:"scope"`
-	Places []placeRow `json:"places"`
+	Method   string     `json:"method"`
+	Scope    string     `json:"scope"`
+	Places   []placeRow `json:"places"`
+	Extremes []extremes `json:"extremes"`
+}
+
+// extremes are what a file needs with all of it on the device, and with all routed experts on the host.
+type extremes struct {
+	Label  string `json:"label"`
+	Whole  int64  `json:"device_bytes"`
+	Device int64  `json:"cpu_moe_device_bytes"`
+	Host   int64  `json:"cpu_moe_host_bytes"`
 }
 
 // placeRow is the placement of one file on one device.
@@ -71,20 +81,38 @@ var cardSizes = []int64{8e9, 12e9, 16e9, 24e9, 48e9}
 func placements(dir string, rep *Report) (*placementDoc, error) {
 	d := &placementDoc{Method: "sums over the files' headers; compute buffers are an estimate fitted to llama.cpp's logs",
 		Scope: "weights, KV cache of one sequence (f16) and compute buffers; the driver's own memory comes on top", Places: []placeRow{}}
+	old := &placementDoc{}
+	readOld(dir, rep, card.PlacementName, old)
 	for i := range rep.Outputs {
 		o := &rep.Outputs[i]
+		if o.Away {
+			d.Places = append(d.Places, of(o.Label, old.Places, func(p placeRow) string { return p.Label })...)
+			d.Extremes = append(d.Extremes, of(o.Label, old.Extremes, func(e extremes) string { return e.Label })...)
+			continue
+		}
 		f, err := gguf.Open(filepath.Join(dir, filepath.FromSlash(o.Name())))
 		if err != nil {
 			return nil, err
 		}
-		rows, err := place(o.Label, f)
+		rows, ends, err := place(o.Label, f)
 		f.Close()
 		if err != nil {
 			return nil, fmt.Errorf("%s: placement: %w", o.Name(), err)
 		}
-		d.Places = append(d.Places, rows...)
+		d.Places, d.Extremes = append(d.Places, rows...), append(d.Extremes, ends)
 	}
 	return d, nil
+}
+
+// of are the rows about one output.
+func of[T any](label string, rows []T, name func(T) string) []T {
+	var out []T
+	for _, r := range rows {
+		if name(r) == label {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // usualCache is the cache that a card's placements have: 4096 positions, or as many as the model knows.
@@ -93,29 +121,15 @@ func usualCache(md *gguf.Metadata) offload.CacheOptions {
 	return offload.CacheOptions{Context: int(min(usual, max(256, intKey(md, md.ArchKey("context_length"))))), Batch: 512, Key: gguf.F16, Value: gguf.F16, Windows: Windows(md)}
 }
 
-// footprints are the placements of a file by the number of layers whose experts are on the host.
-func footprints(name string) ([]*offload.Footprint, error) {
-	f, err := gguf.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	p, err := offload.NewPlanner(f.Metadata(), f.Tensors(), usualCache(f.Metadata()))
-	if err != nil {
-		return nil, err
-	}
-	return p.All()
-}
-
-func place(label string, f gguf.Source) ([]placeRow, error) {
+func place(label string, f gguf.Source) ([]placeRow, extremes, error) {
 	opts := usualCache(f.Metadata())
 	p, err := offload.NewPlanner(f.Metadata(), f.Tensors(), opts)
 	if err != nil {
-		return nil, err
+		return nil, extremes{}, err
 	}
 	all, err := p.All()
 	if err != nil {
-		return nil, err
+		return nil, extremes{}, err
 	}
 	var rows []placeRow
 	for _, size := range cardSizes {
@@ -125,7 +139,7 @@ func place(label string, f gguf.Source) ([]placeRow, error) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, extremes{}, err
 		}
 		rows = append(rows, placeRow{label, size, fp.NCPUMoE, fp.Device(), fp.Host, fp.Weights, fp.KV, fp.Compute, opts.Context,
 			strings.Join(LlamaFlags(p, fp.NCPUMoE, opts), " ")})
@@ -133,5 +147,6 @@ func place(label string, f gguf.Source) ([]placeRow, error) {
 			break
 		}
 	}
-	return rows, nil
+	last := all[len(all)-1]
+	return rows, extremes{label, all[0].Device(), last.Device(), last.Host}, nil
 }

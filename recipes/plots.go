@@ -90,22 +90,21 @@ func (l *Release) memoryPlot() []byte {
 	whole, moved, host := plot.Series{Name: "device, all on it", Bars: true}, plot.Series{Name: "device, --cpu-moe", Bars: true}, plot.Series{Name: "host, --cpu-moe", Bars: true}
 	unit, name := l.sizeUnit()
 	c := plot.Chart{Title: "Memory: weights, KV cache and compute buffers, from the files' headers", X: plot.Axis{Name: "file"}, Y: plot.Axis{Name: name}}
-	for i := range l.Report.Outputs {
-		o := &l.Report.Outputs[i]
-		all, err := footprints(filepath.Join(l.Dir, filepath.FromSlash(o.Name())))
-		if err != nil || len(all) == 0 || o.Verdict == string(verify.Fail) {
+	doc := &placementDoc{}
+	readOld(l.Dir, l.Report, card.PlacementName, doc)
+	for _, e := range doc.Extremes {
+		if o := l.Report.output(e.Label); o == nil || o.Verdict == string(verify.Fail) {
 			continue
 		}
 		x := float64(len(c.X.Ticks))
-		c.X.Ticks = append(c.X.Ticks, o.Label)
-		first, last := all[0], all[len(all)-1]
+		c.X.Ticks = append(c.X.Ticks, e.Label)
 		bar := func(s *plot.Series, bytes int64) {
 			v := float64(bytes) / unit
 			s.Points = append(s.Points, plot.Point{X: x, Y: v, Low: v, High: v})
 		}
-		bar(&whole, first.Device())
-		bar(&moved, last.Device())
-		bar(&host, last.Host)
+		bar(&whole, e.Whole)
+		bar(&moved, e.Device)
+		bar(&host, e.Host)
 	}
 	c.Lines = []plot.Series{whole, moved, host}
 	return c.SVG()

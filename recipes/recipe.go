@@ -45,6 +45,7 @@ type Recipe struct {
 	Outputs  Outputs                   `yaml:"outputs"`
 	Verify   Verify                    `yaml:"verify"`
 	Card     Card                      `yaml:"card"`
+	Disk     string                    `yaml:"disk"` // what the outputs may take on the disk at any time
 	Publish  Target                    `yaml:"publish" json:",omitzero"`
 	origin   string                    // file or embedded name, for messages and relative paths
 }
@@ -119,7 +120,7 @@ type Band struct {
 }
 
 // laterKeys are keys of the format that this version does not act on yet.
-var laterKeys = []string{"files", "bench", "disk"}
+var laterKeys = []string{"files", "bench"}
 
 // Names lists the embedded recipes.
 func Names() []string {

@@ -76,7 +76,8 @@ type Output struct {
 	Bytes   int64          `json:"total_bytes"`
 	BPW     float64        `json:"bits_per_weight"`
 	Seconds float64        `json:"write_s"`
-	Verdict string         `json:"verdict"` // pass, warn, fail, or empty before verify
+	Away    bool           `json:"away,omitempty"` // published, and deleted here to make room
+	Verdict string         `json:"verdict"`        // pass, warn, fail, or empty before verify
 	Quality *Quality       `json:"quality,omitempty"`
 	Verify  *verify.Report `json:"verify,omitempty"`
 }
@@ -205,6 +206,9 @@ func recordFile(out string, w gguf.Written) (FileRecord, error) {
 
 // intact reports whether every file of o is still what was written. A file touched since is hashed again.
 func (o *Output) intact(dir string) bool {
+	if o.Away {
+		return true
+	}
 	for _, f := range o.Files {
 		info, err := os.Stat(filepath.Join(dir, f.Path))
 		if err != nil || info.Size() != f.Bytes {
@@ -249,7 +253,7 @@ func (j *job) restore() error {
 
 func (j *job) key() (string, error) {
 	r := *j.r
-	r.Publish = Target{} // changes no file
+	r.Publish, r.Card, r.Disk = Target{}, Card{}, "" // change no file
 	doc, err := json.Marshal(struct {
 		Format      int
 		Recipe      Recipe

@@ -32,6 +32,7 @@ type Options struct {
 	Force       bool   // write everything anew, replacing what is there
 	Until       string // the last stage to run; empty: all but publish
 	Hub         *hub.Client
+	Disk        int64 // bytes that the outputs may take at any time; 0: no bound
 	Job         Share // write this job's files alone; the zero value: all
 	Collect     bool  // take over what jobs have written
 	Threads     int
@@ -60,9 +61,10 @@ type job struct {
 	im     *imatrix.Matrix
 	report *Report
 
-	commit  string // of the checkpoint that was downloaded
-	changed bool   // something was written or verified
-	covered bool   // the importance matrix' holes have been told
+	commit  string          // of the checkpoint that was downloaded
+	redone  map[string]bool // outputs that this run has written, under Force
+	changed bool            // something was written or verified
+	covered bool            // the importance matrix' holes have been told
 }
 
 // Run carries the recipe's model through the stages and returns the report, also of a run whose gate held files
@@ -71,7 +73,7 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 	if o.Until == "" {
 		o.Until = "card"
 	}
-	j := &job{r: r, o: o}
+	j := &job{r: r, o: o, redone: map[string]bool{}}
 	if j.reaches("publish") && r.Publish.Repo == "" {
 		return nil, r.errorf("key publish.repo: the recipe does not say where to publish")
 	}
@@ -101,6 +103,11 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 	}
 	if err := j.release().keepRecipe(); err != nil { // status of an unfinished run needs it
 		return nil, err
+	}
+	if j.o.Disk > 0 {
+		if err := j.inWaves(ctx); err != nil {
+			return j.report, err
+		}
 	}
 	if err := j.outputs(ctx); err != nil {
 		return j.report, err

@@ -53,6 +53,10 @@ func (l *Release) Status() ([]Part, error) {
 
 func fileState(dir string, o *Output) Part {
 	p := Part{Stage: "quantize", Name: o.Name(), State: Done}
+	if o.Away {
+		p.Why = "published, and deleted here"
+		return p
+	}
 	for _, f := range o.Files {
 		if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(f.Path))); err != nil {
 			p.State, p.Why = Missing, f.Path+" is not there"

@@ -86,7 +86,7 @@ func (j *job) set() (*verify.Set, error) {
 
 // member is an output as a file to verify.
 func (j *job) member(o *Output) verify.Member {
-	m := verify.Member{Label: o.Label, Scheme: o.Scheme, Optional: slices.Contains(j.r.Outputs.Optional, o.Label),
+	m := verify.Member{Label: o.Label, Scheme: o.Scheme, Away: o.Away, Optional: slices.Contains(j.r.Outputs.Optional, o.Label),
 		Open: func() (gguf.Source, error) { return gguf.Open(filepath.Join(j.o.Out, o.Files[0].Path)) }}
 	for _, f := range o.Files {
 		m.Parts = append(m.Parts, verify.Part{Name: f.Path, Bytes: f.Bytes, SHA256: f.SHA256})

@@ -53,6 +53,7 @@ func status(err error) int {
 		check       checkError
 		unsupported *gguf.UnsupportedError
 		space       *gguf.SpaceError
+		waves       *recipes.WavesError
 		locked      *gguf.LockedError
 		refused     refusedError
 		unavailable *hub.UnavailableError
@@ -79,7 +80,7 @@ func status(err error) int {
 		return exitRetry
 	case errors.As(err, &unsupported), errors.As(err, &refused), errors.As(err, &nothing):
 		return exitUnsupported
-	case errors.As(err, &space), errors.As(err, &locked), errors.Is(err, syscall.ENOSPC):
+	case errors.As(err, &space), errors.As(err, &waves), errors.As(err, &locked), errors.Is(err, syscall.ENOSPC):
 		return exitRetry
 	}
 	return exitError

@@ -30,6 +30,7 @@ func hf2ggufCmd(a *app) *cobra.Command {
 		memory string
 		upload bool
 		share  string
+		disk   string
 	)
 	cmd := &cobra.Command{
 		Use:   "hf2gguf RECIPE or DIR or OWNER/NAME[@REV]",
@@ -64,6 +65,14 @@ the others stay publishable.`,
 			if o.Memory, err = recipes.ParseSize(memory); err != nil {
 				return usageError{fmt.Errorf("--memory: %w", err)}
 			}
+			if disk == "" {
+				disk = r.Disk
+			}
+			if disk != "" {
+				if o.Disk, err = recipes.ParseSize(disk); err != nil {
+					return usageError{fmt.Errorf("--disk: %w", err)}
+				}
+			}
 			if share != "" {
 				if o.Job, err = recipes.ParseShare(share); err != nil {
 					return usageError{fmt.Errorf("--job %w", err)}
@@ -88,6 +97,7 @@ the others stay publishable.`,
 	f.BoolVar(&o.UpdateLock, "update-lock", false, "take the checkpoint as it is now, whatever the recipe's lock file says")
 	f.StringVar(&o.Until, "until", "", "stop after this `STAGE`: "+strings.Join(recipes.Stages, ", "))
 	f.BoolVar(&upload, "publish", false, "publish what passed to the recipe's publish.repo; the same as --until publish")
+	f.StringVar(&disk, "disk", "", "`SIZE` that the outputs may take; what does not fit is made in waves, which --publish takes away")
 	f.StringVar(&share, "job", "", "write job `I/N` of the release alone: N machines that share DIR need nothing else")
 	f.BoolVar(&o.Collect, "collect", false, "check and join what the jobs of the release wrote, then go on")
 	f.IntVar(&o.Threads, "threads", 0, "number of threads (default: all cores)")

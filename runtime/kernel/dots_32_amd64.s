@@ -4,111 +4,6 @@
 
 #include "textflag.h"
 
-// func dotsQ8_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
-// Requires: AVX, AVX2, F16C
-TEXT ·dotsQ8_0AVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
-
-row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
-	VXORPS X0, X0, X0
-
-group:
-	VMOVDQU      2(CX), Y1
-	VMOVDQU      (SI), Y3
-	VPABSB       Y1, Y2
-	VPSIGNB      Y1, Y3, Y3
-	VPMADDUBSW   Y3, Y2, Y3
-	VPMADDWD     ones16<>+0(SB), Y3, Y3
-	VMOVDQU      36(CX), Y1
-	VMOVDQU      32(SI), Y4
-	VPABSB       Y1, Y2
-	VPSIGNB      Y1, Y4, Y4
-	VPMADDUBSW   Y4, Y2, Y4
-	VPMADDWD     ones16<>+0(SB), Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      70(CX), Y1
-	VMOVDQU      64(SI), Y4
-	VPABSB       Y1, Y2
-	VPSIGNB      Y1, Y4, Y4
-	VPMADDUBSW   Y4, Y2, Y4
-	VPMADDWD     ones16<>+0(SB), Y4, Y4
-	VMOVDQU      104(CX), Y1
-	VMOVDQU      96(SI), Y5
-	VPABSB       Y1, Y2
-	VPSIGNB      Y1, Y5, Y5
-	VPMADDUBSW   Y5, Y2, Y5
-	VPMADDWD     ones16<>+0(SB), Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      138(CX), Y1
-	VMOVDQU      128(SI), Y4
-	VPABSB       Y1, Y2
-	VPSIGNB      Y1, Y4, Y4
-	VPMADDUBSW   Y4, Y2, Y4
-	VPMADDWD     ones16<>+0(SB), Y4, Y4
-	VMOVDQU      172(CX), Y1
-	VMOVDQU      160(SI), Y5
-	VPABSB       Y1, Y2
-	VPSIGNB      Y1, Y5, Y5
-	VPMADDUBSW   Y5, Y2, Y5
-	VPMADDWD     ones16<>+0(SB), Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      206(CX), Y1
-	VMOVDQU      192(SI), Y5
-	VPABSB       Y1, Y2
-	VPSIGNB      Y1, Y5, Y5
-	VPMADDUBSW   Y5, Y2, Y5
-	VPMADDWD     ones16<>+0(SB), Y5, Y5
-	VMOVDQU      240(CX), Y1
-	VMOVDQU      224(SI), Y6
-	VPABSB       Y1, Y2
-	VPSIGNB      Y1, Y6, Y6
-	VPMADDUBSW   Y6, Y2, Y6
-	VPMADDWD     ones16<>+0(SB), Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VPERM2I128   $0x20, Y4, Y3, Y1
-	VPERM2I128   $0x31, Y4, Y3, Y2
-	VPADDD       Y2, Y1, Y1
-	VCVTDQ2PS    Y1, Y1
-	VPXOR        X2, X2, X2
-	VPINSRW      $0x00, (CX), X2, X2
-	VPINSRW      $0x01, 34(CX), X2, X2
-	VPINSRW      $0x02, 68(CX), X2, X2
-	VPINSRW      $0x03, 102(CX), X2, X2
-	VPINSRW      $0x04, 136(CX), X2, X2
-	VPINSRW      $0x05, 170(CX), X2, X2
-	VPINSRW      $0x06, 204(CX), X2, X2
-	VPINSRW      $0x07, 238(CX), X2, X2
-	VCVTPH2PS    X2, Y2
-	VMULPS       352(SI), Y2, Y2
-	VMULPS       Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPS       X2, X1, X2
-	VMOVSHDUP    X2, X1
-	VADDSS       X1, X2, X1
-	VPERMILPS    $0x02, X2, X3
-	VADDSS       X3, X1, X1
-	VPERMILPS    $0x03, X2, X2
-	VADDSS       X2, X1, X1
-	VADDSS       X1, X0, X0
-	ADDQ         $0x00000110, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
-	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
-	JNZ          row
-	VZEROUPPER
-	RET
-
 DATA ones16<>+0(SB)/4, $0x00010001
 DATA ones16<>+4(SB)/4, $0x00010001
 DATA ones16<>+8(SB)/4, $0x00010001
@@ -119,13 +14,25 @@ DATA ones16<>+24(SB)/4, $0x00010001
 DATA ones16<>+28(SB)/4, $0x00010001
 GLOBL ones16<>(SB), RODATA|NOPTR, $32
 
-// func dotsQ4_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+DATA each_80<>+0(SB)/4, $0x80808080
+DATA each_80<>+4(SB)/4, $0x80808080
+DATA each_80<>+8(SB)/4, $0x80808080
+DATA each_80<>+12(SB)/4, $0x80808080
+DATA each_80<>+16(SB)/4, $0x80808080
+DATA each_80<>+20(SB)/4, $0x80808080
+DATA each_80<>+24(SB)/4, $0x80808080
+DATA each_80<>+28(SB)/4, $0x80808080
+GLOBL each_80<>(SB), RODATA|NOPTR, $32
+
+// func dotsQ8_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
-TEXT ·dotsQ4_0AVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
+TEXT ·dotsQ8_0AVX2(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU each_80<>+0(SB), Y0
 
 row:
 	MOVQ   x+16(FP), SI
@@ -133,89 +40,86 @@ row:
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      2(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPMADDUBSW   (SI), Y2, Y2
-	VPMADDWD     ones16<>+0(SB), Y2, Y2
-	VMOVDQU      20(CX), X1
-	VPSRLW       $0x04, X1, X3
-	VINSERTI128  $0x01, X3, Y1, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VPMADDUBSW   32(SI), Y3, Y3
-	VPMADDWD     ones16<>+0(SB), Y3, Y3
-	VPHADDD      Y3, Y2, Y2
-	VMOVDQU      38(CX), X1
-	VPSRLW       $0x04, X1, X3
-	VINSERTI128  $0x01, X3, Y1, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VPMADDUBSW   64(SI), Y3, Y3
-	VPMADDWD     ones16<>+0(SB), Y3, Y3
-	VMOVDQU      56(CX), X1
-	VPSRLW       $0x04, X1, X4
-	VINSERTI128  $0x01, X4, Y1, Y4
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPMADDUBSW   96(SI), Y4, Y4
-	VPMADDWD     ones16<>+0(SB), Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VPHADDD      Y3, Y2, Y2
-	VMOVDQU      74(CX), X1
-	VPSRLW       $0x04, X1, X3
-	VINSERTI128  $0x01, X3, Y1, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VPMADDUBSW   128(SI), Y3, Y3
-	VPMADDWD     ones16<>+0(SB), Y3, Y3
-	VMOVDQU      92(CX), X1
-	VPSRLW       $0x04, X1, X4
-	VINSERTI128  $0x01, X4, Y1, Y4
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPMADDUBSW   160(SI), Y4, Y4
-	VPMADDWD     ones16<>+0(SB), Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      110(CX), X1
-	VPSRLW       $0x04, X1, X4
-	VINSERTI128  $0x01, X4, Y1, Y4
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPMADDUBSW   192(SI), Y4, Y4
-	VPMADDWD     ones16<>+0(SB), Y4, Y4
-	VMOVDQU      128(CX), X1
-	VPSRLW       $0x04, X1, X5
-	VINSERTI128  $0x01, X5, Y1, Y5
-	VPAND        each_0f<>+0(SB), Y5, Y5
-	VPMADDUBSW   224(SI), Y5, Y5
-	VPMADDWD     ones16<>+0(SB), Y5, Y5
+	VMOVDQU      2(CX), Y2
+	VMOVDQU      (SI), Y4
+	VPABSB       Y2, Y3
+	VPSIGNB      Y2, Y4, Y4
+	VPMADDUBSW   Y4, Y3, Y4
+	VPMADDWD     Y1, Y4, Y4
+	VMOVDQU      36(CX), Y2
+	VMOVDQU      32(SI), Y5
+	VPABSB       Y2, Y3
+	VPSIGNB      Y2, Y5, Y5
+	VPMADDUBSW   Y5, Y3, Y5
+	VPMADDWD     Y1, Y5, Y5
 	VPHADDD      Y5, Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VPERM2I128   $0x20, Y3, Y2, Y4
-	VPERM2I128   $0x31, Y3, Y2, Y2
-	VPADDD       Y2, Y4, Y4
-	VMOVDQU      320(SI), Y2
-	VPSRAD       $0x04, Y2, Y2
-	VPADDD       Y2, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VPXOR        X1, X1, X1
-	VPINSRW      $0x00, (CX), X1, X1
-	VPINSRW      $0x01, 18(CX), X1, X1
-	VPINSRW      $0x02, 36(CX), X1, X1
-	VPINSRW      $0x03, 54(CX), X1, X1
-	VPINSRW      $0x04, 72(CX), X1, X1
-	VPINSRW      $0x05, 90(CX), X1, X1
-	VPINSRW      $0x06, 108(CX), X1, X1
-	VPINSRW      $0x07, 126(CX), X1, X1
-	VCVTPH2PS    X1, Y2
-	VMULPS       352(SI), Y2, Y2
-	VMULPS       Y2, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X1
-	VADDPS       X1, X4, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X2
-	VPERMILPS    $0x02, X1, X3
+	VMOVDQU      70(CX), Y2
+	VMOVDQU      64(SI), Y5
+	VPABSB       Y2, Y3
+	VPSIGNB      Y2, Y5, Y5
+	VPMADDUBSW   Y5, Y3, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VMOVDQU      104(CX), Y2
+	VMOVDQU      96(SI), Y6
+	VPABSB       Y2, Y3
+	VPSIGNB      Y2, Y6, Y6
+	VPMADDUBSW   Y6, Y3, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPHADDD      Y6, Y5, Y5
+	VPHADDD      Y5, Y4, Y4
+	VMOVDQU      138(CX), Y2
+	VMOVDQU      128(SI), Y5
+	VPABSB       Y2, Y3
+	VPSIGNB      Y2, Y5, Y5
+	VPMADDUBSW   Y5, Y3, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VMOVDQU      172(CX), Y2
+	VMOVDQU      160(SI), Y6
+	VPABSB       Y2, Y3
+	VPSIGNB      Y2, Y6, Y6
+	VPMADDUBSW   Y6, Y3, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPHADDD      Y6, Y5, Y5
+	VMOVDQU      206(CX), Y2
+	VMOVDQU      192(SI), Y6
+	VPABSB       Y2, Y3
+	VPSIGNB      Y2, Y6, Y6
+	VPMADDUBSW   Y6, Y3, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VMOVDQU      240(CX), Y2
+	VMOVDQU      224(SI), Y7
+	VPABSB       Y2, Y3
+	VPSIGNB      Y2, Y7, Y7
+	VPMADDUBSW   Y7, Y3, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPHADDD      Y7, Y6, Y6
+	VPHADDD      Y6, Y5, Y5
+	VPERM2I128   $0x20, Y5, Y4, Y2
+	VPERM2I128   $0x31, Y5, Y4, Y3
+	VPADDD       Y3, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VPXOR        X3, X3, X3
+	VPINSRW      $0x00, (CX), X3, X3
+	VPINSRW      $0x01, 34(CX), X3, X3
+	VPINSRW      $0x02, 68(CX), X3, X3
+	VPINSRW      $0x03, 102(CX), X3, X3
+	VPINSRW      $0x04, 136(CX), X3, X3
+	VPINSRW      $0x05, 170(CX), X3, X3
+	VPINSRW      $0x06, 204(CX), X3, X3
+	VPINSRW      $0x07, 238(CX), X3, X3
+	VCVTPH2PS    X3, Y3
+	VMULPS       352(SI), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X3
+	VMOVSHDUP    X3, X2
+	VADDSS       X2, X3, X2
+	VPERMILPS    $0x02, X3, X4
+	VADDSS       X4, X2, X2
+	VPERMILPS    $0x03, X3, X3
 	VADDSS       X3, X2, X2
-	VPERMILPS    $0x03, X1, X1
-	VADDSS       X1, X2, X2
 	VADDSS       X2, X0, X0
-	ADDQ         $0x00000090, CX
+	ADDQ         $0x00000110, CX
 	ADDQ         $0x00000200, SI
 	DECQ         DI
 	JNZ          group
@@ -237,13 +141,15 @@ DATA each_0f<>+24(SB)/4, $0x0f0f0f0f
 DATA each_0f<>+28(SB)/4, $0x0f0f0f0f
 GLOBL each_0f<>(SB), RODATA|NOPTR, $32
 
-// func dotsQ4_1AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+// func dotsQ4_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
-TEXT ·dotsQ4_1AVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
+TEXT ·dotsQ4_0AVX2(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU each_0f<>+0(SB), Y2
 
 row:
 	MOVQ   x+16(FP), SI
@@ -251,97 +157,207 @@ row:
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      4(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPMADDUBSW   (SI), Y2, Y2
-	VPMADDWD     ones16<>+0(SB), Y2, Y2
-	VMOVDQU      24(CX), X1
-	VPSRLW       $0x04, X1, X3
-	VINSERTI128  $0x01, X3, Y1, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VPMADDUBSW   32(SI), Y3, Y3
-	VPMADDWD     ones16<>+0(SB), Y3, Y3
-	VPHADDD      Y3, Y2, Y2
-	VMOVDQU      44(CX), X1
-	VPSRLW       $0x04, X1, X3
-	VINSERTI128  $0x01, X3, Y1, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VPMADDUBSW   64(SI), Y3, Y3
-	VPMADDWD     ones16<>+0(SB), Y3, Y3
-	VMOVDQU      64(CX), X1
-	VPSRLW       $0x04, X1, X4
-	VINSERTI128  $0x01, X4, Y1, Y4
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPMADDUBSW   96(SI), Y4, Y4
-	VPMADDWD     ones16<>+0(SB), Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VPHADDD      Y3, Y2, Y2
-	VMOVDQU      84(CX), X1
-	VPSRLW       $0x04, X1, X3
-	VINSERTI128  $0x01, X3, Y1, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VPMADDUBSW   128(SI), Y3, Y3
-	VPMADDWD     ones16<>+0(SB), Y3, Y3
-	VMOVDQU      104(CX), X1
-	VPSRLW       $0x04, X1, X4
-	VINSERTI128  $0x01, X4, Y1, Y4
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPMADDUBSW   160(SI), Y4, Y4
-	VPMADDWD     ones16<>+0(SB), Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      124(CX), X1
-	VPSRLW       $0x04, X1, X4
-	VINSERTI128  $0x01, X4, Y1, Y4
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPMADDUBSW   192(SI), Y4, Y4
-	VPMADDWD     ones16<>+0(SB), Y4, Y4
-	VMOVDQU      144(CX), X1
-	VPSRLW       $0x04, X1, X5
-	VINSERTI128  $0x01, X5, Y1, Y5
-	VPAND        each_0f<>+0(SB), Y5, Y5
-	VPMADDUBSW   224(SI), Y5, Y5
-	VPMADDWD     ones16<>+0(SB), Y5, Y5
+	VMOVDQU      2(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y2, Y4, Y4
+	VPMADDUBSW   (SI), Y4, Y4
+	VPMADDWD     Y1, Y4, Y4
+	VMOVDQU      20(CX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y2, Y5, Y5
+	VPMADDUBSW   32(SI), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
 	VPHADDD      Y5, Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VPERM2I128   $0x20, Y3, Y2, Y4
-	VPERM2I128   $0x31, Y3, Y2, Y2
-	VPADDD       Y2, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VPXOR        X1, X1, X1
-	VPINSRW      $0x00, (CX), X1, X1
-	VPINSRW      $0x01, 20(CX), X1, X1
-	VPINSRW      $0x02, 40(CX), X1, X1
-	VPINSRW      $0x03, 60(CX), X1, X1
-	VPINSRW      $0x04, 80(CX), X1, X1
-	VPINSRW      $0x05, 100(CX), X1, X1
-	VPINSRW      $0x06, 120(CX), X1, X1
-	VPINSRW      $0x07, 140(CX), X1, X1
-	VCVTPH2PS    X1, Y2
-	VMULPS       352(SI), Y2, Y2
-	VMULPS       Y2, Y4, Y4
-	VPXOR        X1, X1, X1
-	VPINSRW      $0x00, 2(CX), X1, X1
-	VPINSRW      $0x01, 22(CX), X1, X1
-	VPINSRW      $0x02, 42(CX), X1, X1
-	VPINSRW      $0x03, 62(CX), X1, X1
-	VPINSRW      $0x04, 82(CX), X1, X1
-	VPINSRW      $0x05, 102(CX), X1, X1
-	VPINSRW      $0x06, 122(CX), X1, X1
-	VPINSRW      $0x07, 142(CX), X1, X1
-	VCVTPH2PS    X1, Y2
-	VMULPS       384(SI), Y2, Y2
-	VADDPS       Y2, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X1
-	VADDPS       X1, X4, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X2
-	VPERMILPS    $0x02, X1, X3
-	VADDSS       X3, X2, X2
-	VPERMILPS    $0x03, X1, X1
-	VADDSS       X1, X2, X2
-	VADDSS       X2, X0, X0
+	VMOVDQU      38(CX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y2, Y5, Y5
+	VPMADDUBSW   64(SI), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VMOVDQU      56(CX), X3
+	VPSRLW       $0x04, X3, X6
+	VINSERTI128  $0x01, X6, Y3, Y6
+	VPAND        Y2, Y6, Y6
+	VPMADDUBSW   96(SI), Y6, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPHADDD      Y6, Y5, Y5
+	VPHADDD      Y5, Y4, Y4
+	VMOVDQU      74(CX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y2, Y5, Y5
+	VPMADDUBSW   128(SI), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VMOVDQU      92(CX), X3
+	VPSRLW       $0x04, X3, X6
+	VINSERTI128  $0x01, X6, Y3, Y6
+	VPAND        Y2, Y6, Y6
+	VPMADDUBSW   160(SI), Y6, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPHADDD      Y6, Y5, Y5
+	VMOVDQU      110(CX), X3
+	VPSRLW       $0x04, X3, X6
+	VINSERTI128  $0x01, X6, Y3, Y6
+	VPAND        Y2, Y6, Y6
+	VPMADDUBSW   192(SI), Y6, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VMOVDQU      128(CX), X3
+	VPSRLW       $0x04, X3, X7
+	VINSERTI128  $0x01, X7, Y3, Y7
+	VPAND        Y2, Y7, Y7
+	VPMADDUBSW   224(SI), Y7, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPHADDD      Y7, Y6, Y6
+	VPHADDD      Y6, Y5, Y5
+	VPERM2I128   $0x20, Y5, Y4, Y6
+	VPERM2I128   $0x31, Y5, Y4, Y4
+	VPADDD       Y4, Y6, Y6
+	VMOVDQU      320(SI), Y4
+	VPSRAD       $0x04, Y4, Y4
+	VPADDD       Y4, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VPXOR        X3, X3, X3
+	VPINSRW      $0x00, (CX), X3, X3
+	VPINSRW      $0x01, 18(CX), X3, X3
+	VPINSRW      $0x02, 36(CX), X3, X3
+	VPINSRW      $0x03, 54(CX), X3, X3
+	VPINSRW      $0x04, 72(CX), X3, X3
+	VPINSRW      $0x05, 90(CX), X3, X3
+	VPINSRW      $0x06, 108(CX), X3, X3
+	VPINSRW      $0x07, 126(CX), X3, X3
+	VCVTPH2PS    X3, Y4
+	VMULPS       352(SI), Y4, Y4
+	VMULPS       Y4, Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X3
+	VADDPS       X3, X6, X3
+	VMOVSHDUP    X3, X4
+	VADDSS       X4, X3, X4
+	VPERMILPS    $0x02, X3, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X3, X3
+	VADDSS       X3, X4, X4
+	VADDSS       X4, X0, X0
+	ADDQ         $0x00000090, CX
+	ADDQ         $0x00000200, SI
+	DECQ         DI
+	JNZ          group
+	VMOVSS       X0, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         BX, CX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func dotsQ4_1AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+// Requires: AVX, AVX2, F16C
+TEXT ·dotsQ4_1AVX2(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU each_0f<>+0(SB), Y2
+
+row:
+	MOVQ   x+16(FP), SI
+	MOVQ   groups+32(FP), DI
+	VXORPS X0, X0, X0
+
+group:
+	VMOVDQU      4(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y2, Y4, Y4
+	VPMADDUBSW   (SI), Y4, Y4
+	VPMADDWD     Y1, Y4, Y4
+	VMOVDQU      24(CX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y2, Y5, Y5
+	VPMADDUBSW   32(SI), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPHADDD      Y5, Y4, Y4
+	VMOVDQU      44(CX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y2, Y5, Y5
+	VPMADDUBSW   64(SI), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VMOVDQU      64(CX), X3
+	VPSRLW       $0x04, X3, X6
+	VINSERTI128  $0x01, X6, Y3, Y6
+	VPAND        Y2, Y6, Y6
+	VPMADDUBSW   96(SI), Y6, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPHADDD      Y6, Y5, Y5
+	VPHADDD      Y5, Y4, Y4
+	VMOVDQU      84(CX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y2, Y5, Y5
+	VPMADDUBSW   128(SI), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VMOVDQU      104(CX), X3
+	VPSRLW       $0x04, X3, X6
+	VINSERTI128  $0x01, X6, Y3, Y6
+	VPAND        Y2, Y6, Y6
+	VPMADDUBSW   160(SI), Y6, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPHADDD      Y6, Y5, Y5
+	VMOVDQU      124(CX), X3
+	VPSRLW       $0x04, X3, X6
+	VINSERTI128  $0x01, X6, Y3, Y6
+	VPAND        Y2, Y6, Y6
+	VPMADDUBSW   192(SI), Y6, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VMOVDQU      144(CX), X3
+	VPSRLW       $0x04, X3, X7
+	VINSERTI128  $0x01, X7, Y3, Y7
+	VPAND        Y2, Y7, Y7
+	VPMADDUBSW   224(SI), Y7, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPHADDD      Y7, Y6, Y6
+	VPHADDD      Y6, Y5, Y5
+	VPERM2I128   $0x20, Y5, Y4, Y6
+	VPERM2I128   $0x31, Y5, Y4, Y4
+	VPADDD       Y4, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VPXOR        X3, X3, X3
+	VPINSRW      $0x00, (CX), X3, X3
+	VPINSRW      $0x01, 20(CX), X3, X3
+	VPINSRW      $0x02, 40(CX), X3, X3
+	VPINSRW      $0x03, 60(CX), X3, X3
+	VPINSRW      $0x04, 80(CX), X3, X3
+	VPINSRW      $0x05, 100(CX), X3, X3
+	VPINSRW      $0x06, 120(CX), X3, X3
+	VPINSRW      $0x07, 140(CX), X3, X3
+	VCVTPH2PS    X3, Y4
+	VMULPS       352(SI), Y4, Y4
+	VMULPS       Y4, Y6, Y6
+	VPXOR        X3, X3, X3
+	VPINSRW      $0x00, 2(CX), X3, X3
+	VPINSRW      $0x01, 22(CX), X3, X3
+	VPINSRW      $0x02, 42(CX), X3, X3
+	VPINSRW      $0x03, 62(CX), X3, X3
+	VPINSRW      $0x04, 82(CX), X3, X3
+	VPINSRW      $0x05, 102(CX), X3, X3
+	VPINSRW      $0x06, 122(CX), X3, X3
+	VPINSRW      $0x07, 142(CX), X3, X3
+	VCVTPH2PS    X3, Y4
+	VMULPS       384(SI), Y4, Y4
+	VADDPS       Y4, Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X3
+	VADDPS       X3, X6, X3
+	VMOVSHDUP    X3, X4
+	VADDSS       X4, X3, X4
+	VPERMILPS    $0x02, X3, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X3, X3
+	VADDSS       X3, X4, X4
+	VADDSS       X4, X0, X0
 	ADDQ         $0x000000a0, CX
 	ADDQ         $0x00000200, SI
 	DECQ         DI
@@ -354,161 +370,15 @@ group:
 	VZEROUPPER
 	RET
 
-// func dotsQ5_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
-// Requires: AVX, AVX2, F16C
-TEXT ·dotsQ5_0AVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
-
-row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
-	VXORPS X0, X0, X0
-
-group:
-	VMOVDQU      6(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 2(CX), Y3
-	VPSHUFB      byteOfBit<>+0(SB), Y3, Y3
-	VPOR         otherBits<>+0(SB), Y3, Y3
-	VPCMPEQB     each_ff<>+0(SB), Y3, Y3
-	VPAND        each_10<>+0(SB), Y3, Y3
-	VPOR         Y3, Y2, Y2
-	VPMADDUBSW   (SI), Y2, Y2
-	VPMADDWD     ones16<>+0(SB), Y2, Y2
-	VMOVDQU      28(CX), X1
-	VPSRLW       $0x04, X1, X3
-	VINSERTI128  $0x01, X3, Y1, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VPBROADCASTD 24(CX), Y4
-	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
-	VPOR         otherBits<>+0(SB), Y4, Y4
-	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
-	VPAND        each_10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPMADDUBSW   32(SI), Y3, Y3
-	VPMADDWD     ones16<>+0(SB), Y3, Y3
-	VPHADDD      Y3, Y2, Y2
-	VMOVDQU      50(CX), X1
-	VPSRLW       $0x04, X1, X3
-	VINSERTI128  $0x01, X3, Y1, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VPBROADCASTD 46(CX), Y4
-	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
-	VPOR         otherBits<>+0(SB), Y4, Y4
-	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
-	VPAND        each_10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPMADDUBSW   64(SI), Y3, Y3
-	VPMADDWD     ones16<>+0(SB), Y3, Y3
-	VMOVDQU      72(CX), X1
-	VPSRLW       $0x04, X1, X4
-	VINSERTI128  $0x01, X4, Y1, Y4
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPBROADCASTD 68(CX), Y5
-	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
-	VPOR         otherBits<>+0(SB), Y5, Y5
-	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
-	VPAND        each_10<>+0(SB), Y5, Y5
-	VPOR         Y5, Y4, Y4
-	VPMADDUBSW   96(SI), Y4, Y4
-	VPMADDWD     ones16<>+0(SB), Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VPHADDD      Y3, Y2, Y2
-	VMOVDQU      94(CX), X1
-	VPSRLW       $0x04, X1, X3
-	VINSERTI128  $0x01, X3, Y1, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VPBROADCASTD 90(CX), Y4
-	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
-	VPOR         otherBits<>+0(SB), Y4, Y4
-	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
-	VPAND        each_10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPMADDUBSW   128(SI), Y3, Y3
-	VPMADDWD     ones16<>+0(SB), Y3, Y3
-	VMOVDQU      116(CX), X1
-	VPSRLW       $0x04, X1, X4
-	VINSERTI128  $0x01, X4, Y1, Y4
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPBROADCASTD 112(CX), Y5
-	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
-	VPOR         otherBits<>+0(SB), Y5, Y5
-	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
-	VPAND        each_10<>+0(SB), Y5, Y5
-	VPOR         Y5, Y4, Y4
-	VPMADDUBSW   160(SI), Y4, Y4
-	VPMADDWD     ones16<>+0(SB), Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      138(CX), X1
-	VPSRLW       $0x04, X1, X4
-	VINSERTI128  $0x01, X4, Y1, Y4
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPBROADCASTD 134(CX), Y5
-	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
-	VPOR         otherBits<>+0(SB), Y5, Y5
-	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
-	VPAND        each_10<>+0(SB), Y5, Y5
-	VPOR         Y5, Y4, Y4
-	VPMADDUBSW   192(SI), Y4, Y4
-	VPMADDWD     ones16<>+0(SB), Y4, Y4
-	VMOVDQU      160(CX), X1
-	VPSRLW       $0x04, X1, X5
-	VINSERTI128  $0x01, X5, Y1, Y5
-	VPAND        each_0f<>+0(SB), Y5, Y5
-	VPBROADCASTD 156(CX), Y6
-	VPSHUFB      byteOfBit<>+0(SB), Y6, Y6
-	VPOR         otherBits<>+0(SB), Y6, Y6
-	VPCMPEQB     each_ff<>+0(SB), Y6, Y6
-	VPAND        each_10<>+0(SB), Y6, Y6
-	VPOR         Y6, Y5, Y5
-	VPMADDUBSW   224(SI), Y5, Y5
-	VPMADDWD     ones16<>+0(SB), Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VPERM2I128   $0x20, Y3, Y2, Y4
-	VPERM2I128   $0x31, Y3, Y2, Y2
-	VPADDD       Y2, Y4, Y4
-	VMOVDQU      320(SI), Y2
-	VPSRAD       $0x03, Y2, Y2
-	VPADDD       Y2, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VPXOR        X1, X1, X1
-	VPINSRW      $0x00, (CX), X1, X1
-	VPINSRW      $0x01, 22(CX), X1, X1
-	VPINSRW      $0x02, 44(CX), X1, X1
-	VPINSRW      $0x03, 66(CX), X1, X1
-	VPINSRW      $0x04, 88(CX), X1, X1
-	VPINSRW      $0x05, 110(CX), X1, X1
-	VPINSRW      $0x06, 132(CX), X1, X1
-	VPINSRW      $0x07, 154(CX), X1, X1
-	VCVTPH2PS    X1, Y2
-	VMULPS       352(SI), Y2, Y2
-	VMULPS       Y2, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X1
-	VADDPS       X1, X4, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X2
-	VPERMILPS    $0x02, X1, X3
-	VADDSS       X3, X2, X2
-	VPERMILPS    $0x03, X1, X1
-	VADDSS       X1, X2, X2
-	VADDSS       X2, X0, X0
-	ADDQ         $0x000000b0, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
-	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
-	JNZ          row
-	VZEROUPPER
-	RET
+DATA each_10<>+0(SB)/4, $0x10101010
+DATA each_10<>+4(SB)/4, $0x10101010
+DATA each_10<>+8(SB)/4, $0x10101010
+DATA each_10<>+12(SB)/4, $0x10101010
+DATA each_10<>+16(SB)/4, $0x10101010
+DATA each_10<>+20(SB)/4, $0x10101010
+DATA each_10<>+24(SB)/4, $0x10101010
+DATA each_10<>+28(SB)/4, $0x10101010
+GLOBL each_10<>(SB), RODATA|NOPTR, $32
 
 DATA byteOfBit<>+0(SB)/4, $0x00000000
 DATA byteOfBit<>+4(SB)/4, $0x00000000
@@ -530,33 +400,18 @@ DATA otherBits<>+24(SB)/4, $0xf7fbfdfe
 DATA otherBits<>+28(SB)/4, $0x7fbfdfef
 GLOBL otherBits<>(SB), RODATA|NOPTR, $32
 
-DATA each_ff<>+0(SB)/4, $0xffffffff
-DATA each_ff<>+4(SB)/4, $0xffffffff
-DATA each_ff<>+8(SB)/4, $0xffffffff
-DATA each_ff<>+12(SB)/4, $0xffffffff
-DATA each_ff<>+16(SB)/4, $0xffffffff
-DATA each_ff<>+20(SB)/4, $0xffffffff
-DATA each_ff<>+24(SB)/4, $0xffffffff
-DATA each_ff<>+28(SB)/4, $0xffffffff
-GLOBL each_ff<>(SB), RODATA|NOPTR, $32
-
-DATA each_10<>+0(SB)/4, $0x10101010
-DATA each_10<>+4(SB)/4, $0x10101010
-DATA each_10<>+8(SB)/4, $0x10101010
-DATA each_10<>+12(SB)/4, $0x10101010
-DATA each_10<>+16(SB)/4, $0x10101010
-DATA each_10<>+20(SB)/4, $0x10101010
-DATA each_10<>+24(SB)/4, $0x10101010
-DATA each_10<>+28(SB)/4, $0x10101010
-GLOBL each_10<>(SB), RODATA|NOPTR, $32
-
-// func dotsQ5_1AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+// func dotsQ5_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
-TEXT ·dotsQ5_1AVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
+TEXT ·dotsQ5_0AVX2(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU each_0f<>+0(SB), Y2
+	VMOVDQU each_10<>+0(SB), Y3
+	VMOVDQU byteOfBit<>+0(SB), Y4
+	VMOVDQU otherBits<>+0(SB), Y5
 
 row:
 	MOVQ   x+16(FP), SI
@@ -564,146 +419,137 @@ row:
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      8(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 4(CX), Y3
-	VPSHUFB      byteOfBit<>+0(SB), Y3, Y3
-	VPOR         otherBits<>+0(SB), Y3, Y3
-	VPCMPEQB     each_ff<>+0(SB), Y3, Y3
-	VPAND        each_10<>+0(SB), Y3, Y3
-	VPOR         Y3, Y2, Y2
-	VPMADDUBSW   (SI), Y2, Y2
-	VPMADDWD     ones16<>+0(SB), Y2, Y2
-	VMOVDQU      32(CX), X1
-	VPSRLW       $0x04, X1, X3
-	VINSERTI128  $0x01, X3, Y1, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VPBROADCASTD 28(CX), Y4
-	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
-	VPOR         otherBits<>+0(SB), Y4, Y4
-	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
-	VPAND        each_10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPMADDUBSW   32(SI), Y3, Y3
-	VPMADDWD     ones16<>+0(SB), Y3, Y3
-	VPHADDD      Y3, Y2, Y2
-	VMOVDQU      56(CX), X1
-	VPSRLW       $0x04, X1, X3
-	VINSERTI128  $0x01, X3, Y1, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VPBROADCASTD 52(CX), Y4
-	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
-	VPOR         otherBits<>+0(SB), Y4, Y4
-	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
-	VPAND        each_10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPMADDUBSW   64(SI), Y3, Y3
-	VPMADDWD     ones16<>+0(SB), Y3, Y3
-	VMOVDQU      80(CX), X1
-	VPSRLW       $0x04, X1, X4
-	VINSERTI128  $0x01, X4, Y1, Y4
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPBROADCASTD 76(CX), Y5
-	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
-	VPOR         otherBits<>+0(SB), Y5, Y5
-	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
-	VPAND        each_10<>+0(SB), Y5, Y5
-	VPOR         Y5, Y4, Y4
-	VPMADDUBSW   96(SI), Y4, Y4
-	VPMADDWD     ones16<>+0(SB), Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VPHADDD      Y3, Y2, Y2
-	VMOVDQU      104(CX), X1
-	VPSRLW       $0x04, X1, X3
-	VINSERTI128  $0x01, X3, Y1, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VPBROADCASTD 100(CX), Y4
-	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
-	VPOR         otherBits<>+0(SB), Y4, Y4
-	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
-	VPAND        each_10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPMADDUBSW   128(SI), Y3, Y3
-	VPMADDWD     ones16<>+0(SB), Y3, Y3
-	VMOVDQU      128(CX), X1
-	VPSRLW       $0x04, X1, X4
-	VINSERTI128  $0x01, X4, Y1, Y4
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPBROADCASTD 124(CX), Y5
-	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
-	VPOR         otherBits<>+0(SB), Y5, Y5
-	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
-	VPAND        each_10<>+0(SB), Y5, Y5
-	VPOR         Y5, Y4, Y4
-	VPMADDUBSW   160(SI), Y4, Y4
-	VPMADDWD     ones16<>+0(SB), Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      152(CX), X1
-	VPSRLW       $0x04, X1, X4
-	VINSERTI128  $0x01, X4, Y1, Y4
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPBROADCASTD 148(CX), Y5
-	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
-	VPOR         otherBits<>+0(SB), Y5, Y5
-	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
-	VPAND        each_10<>+0(SB), Y5, Y5
-	VPOR         Y5, Y4, Y4
-	VPMADDUBSW   192(SI), Y4, Y4
-	VPMADDWD     ones16<>+0(SB), Y4, Y4
-	VMOVDQU      176(CX), X1
-	VPSRLW       $0x04, X1, X5
-	VINSERTI128  $0x01, X5, Y1, Y5
-	VPAND        each_0f<>+0(SB), Y5, Y5
-	VPBROADCASTD 172(CX), Y6
-	VPSHUFB      byteOfBit<>+0(SB), Y6, Y6
-	VPOR         otherBits<>+0(SB), Y6, Y6
-	VPCMPEQB     each_ff<>+0(SB), Y6, Y6
-	VPAND        each_10<>+0(SB), Y6, Y6
-	VPOR         Y6, Y5, Y5
-	VPMADDUBSW   224(SI), Y5, Y5
-	VPMADDWD     ones16<>+0(SB), Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VPERM2I128   $0x20, Y3, Y2, Y4
-	VPERM2I128   $0x31, Y3, Y2, Y2
-	VPADDD       Y2, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VPXOR        X1, X1, X1
-	VPINSRW      $0x00, (CX), X1, X1
-	VPINSRW      $0x01, 24(CX), X1, X1
-	VPINSRW      $0x02, 48(CX), X1, X1
-	VPINSRW      $0x03, 72(CX), X1, X1
-	VPINSRW      $0x04, 96(CX), X1, X1
-	VPINSRW      $0x05, 120(CX), X1, X1
-	VPINSRW      $0x06, 144(CX), X1, X1
-	VPINSRW      $0x07, 168(CX), X1, X1
-	VCVTPH2PS    X1, Y2
-	VMULPS       352(SI), Y2, Y2
-	VMULPS       Y2, Y4, Y4
-	VPXOR        X1, X1, X1
-	VPINSRW      $0x00, 2(CX), X1, X1
-	VPINSRW      $0x01, 26(CX), X1, X1
-	VPINSRW      $0x02, 50(CX), X1, X1
-	VPINSRW      $0x03, 74(CX), X1, X1
-	VPINSRW      $0x04, 98(CX), X1, X1
-	VPINSRW      $0x05, 122(CX), X1, X1
-	VPINSRW      $0x06, 146(CX), X1, X1
-	VPINSRW      $0x07, 170(CX), X1, X1
-	VCVTPH2PS    X1, Y2
-	VMULPS       384(SI), Y2, Y2
-	VADDPS       Y2, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X1
-	VADDPS       X1, X4, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X2
-	VPERMILPS    $0x02, X1, X3
-	VADDSS       X3, X2, X2
-	VPERMILPS    $0x03, X1, X1
-	VADDSS       X1, X2, X2
-	VADDSS       X2, X0, X0
-	ADDQ         $0x000000c0, CX
+	VMOVDQU      6(CX), X6
+	VPSRLW       $0x04, X6, X7
+	VINSERTI128  $0x01, X7, Y6, Y7
+	VPAND        Y2, Y7, Y7
+	VPBROADCASTD 2(CX), Y8
+	VPSHUFB      Y4, Y8, Y8
+	VPOR         Y5, Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y3, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPMADDUBSW   (SI), Y7, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VMOVDQU      28(CX), X6
+	VPSRLW       $0x04, X6, X8
+	VINSERTI128  $0x01, X8, Y6, Y8
+	VPAND        Y2, Y8, Y8
+	VPBROADCASTD 24(CX), Y9
+	VPSHUFB      Y4, Y9, Y9
+	VPOR         Y5, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y3, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPMADDUBSW   32(SI), Y8, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPHADDD      Y8, Y7, Y7
+	VMOVDQU      50(CX), X6
+	VPSRLW       $0x04, X6, X8
+	VINSERTI128  $0x01, X8, Y6, Y8
+	VPAND        Y2, Y8, Y8
+	VPBROADCASTD 46(CX), Y9
+	VPSHUFB      Y4, Y9, Y9
+	VPOR         Y5, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y3, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPMADDUBSW   64(SI), Y8, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VMOVDQU      72(CX), X6
+	VPSRLW       $0x04, X6, X9
+	VINSERTI128  $0x01, X9, Y6, Y9
+	VPAND        Y2, Y9, Y9
+	VPBROADCASTD 68(CX), Y10
+	VPSHUFB      Y4, Y10, Y10
+	VPOR         Y5, Y10, Y10
+	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
+	VPAND        Y3, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPMADDUBSW   96(SI), Y9, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPHADDD      Y9, Y8, Y8
+	VPHADDD      Y8, Y7, Y7
+	VMOVDQU      94(CX), X6
+	VPSRLW       $0x04, X6, X8
+	VINSERTI128  $0x01, X8, Y6, Y8
+	VPAND        Y2, Y8, Y8
+	VPBROADCASTD 90(CX), Y9
+	VPSHUFB      Y4, Y9, Y9
+	VPOR         Y5, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y3, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPMADDUBSW   128(SI), Y8, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VMOVDQU      116(CX), X6
+	VPSRLW       $0x04, X6, X9
+	VINSERTI128  $0x01, X9, Y6, Y9
+	VPAND        Y2, Y9, Y9
+	VPBROADCASTD 112(CX), Y10
+	VPSHUFB      Y4, Y10, Y10
+	VPOR         Y5, Y10, Y10
+	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
+	VPAND        Y3, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPMADDUBSW   160(SI), Y9, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPHADDD      Y9, Y8, Y8
+	VMOVDQU      138(CX), X6
+	VPSRLW       $0x04, X6, X9
+	VINSERTI128  $0x01, X9, Y6, Y9
+	VPAND        Y2, Y9, Y9
+	VPBROADCASTD 134(CX), Y10
+	VPSHUFB      Y4, Y10, Y10
+	VPOR         Y5, Y10, Y10
+	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
+	VPAND        Y3, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPMADDUBSW   192(SI), Y9, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      160(CX), X6
+	VPSRLW       $0x04, X6, X10
+	VINSERTI128  $0x01, X10, Y6, Y10
+	VPAND        Y2, Y10, Y10
+	VPBROADCASTD 156(CX), Y11
+	VPSHUFB      Y4, Y11, Y11
+	VPOR         Y5, Y11, Y11
+	VPCMPEQB     each_ff<>+0(SB), Y11, Y11
+	VPAND        Y3, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPMADDUBSW   224(SI), Y10, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPHADDD      Y10, Y9, Y9
+	VPHADDD      Y9, Y8, Y8
+	VPERM2I128   $0x20, Y8, Y7, Y9
+	VPERM2I128   $0x31, Y8, Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VMOVDQU      320(SI), Y7
+	VPSRAD       $0x03, Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VPXOR        X6, X6, X6
+	VPINSRW      $0x00, (CX), X6, X6
+	VPINSRW      $0x01, 22(CX), X6, X6
+	VPINSRW      $0x02, 44(CX), X6, X6
+	VPINSRW      $0x03, 66(CX), X6, X6
+	VPINSRW      $0x04, 88(CX), X6, X6
+	VPINSRW      $0x05, 110(CX), X6, X6
+	VPINSRW      $0x06, 132(CX), X6, X6
+	VPINSRW      $0x07, 154(CX), X6, X6
+	VCVTPH2PS    X6, Y7
+	VMULPS       352(SI), Y7, Y7
+	VMULPS       Y7, Y9, Y9
+	VEXTRACTF128 $0x01, Y9, X6
+	VADDPS       X6, X9, X6
+	VMOVSHDUP    X6, X7
+	VADDSS       X7, X6, X7
+	VPERMILPS    $0x02, X6, X8
+	VADDSS       X8, X7, X7
+	VPERMILPS    $0x03, X6, X6
+	VADDSS       X6, X7, X7
+	VADDSS       X7, X0, X0
+	ADDQ         $0x000000b0, CX
 	ADDQ         $0x00000200, SI
 	DECQ         DI
 	JNZ          group
@@ -715,13 +561,28 @@ group:
 	VZEROUPPER
 	RET
 
-// func dotsIQ4_NLAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+DATA each_ff<>+0(SB)/4, $0xffffffff
+DATA each_ff<>+4(SB)/4, $0xffffffff
+DATA each_ff<>+8(SB)/4, $0xffffffff
+DATA each_ff<>+12(SB)/4, $0xffffffff
+DATA each_ff<>+16(SB)/4, $0xffffffff
+DATA each_ff<>+20(SB)/4, $0xffffffff
+DATA each_ff<>+24(SB)/4, $0xffffffff
+DATA each_ff<>+28(SB)/4, $0xffffffff
+GLOBL each_ff<>(SB), RODATA|NOPTR, $32
+
+// func dotsQ5_1AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
-TEXT ·dotsIQ4_NLAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
+TEXT ·dotsQ5_1AVX2(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU each_0f<>+0(SB), Y2
+	VMOVDQU each_10<>+0(SB), Y3
+	VMOVDQU byteOfBit<>+0(SB), Y4
+	VMOVDQU otherBits<>+0(SB), Y5
 
 row:
 	MOVQ   x+16(FP), SI
@@ -729,126 +590,146 @@ row:
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      2(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VMOVDQU      (SI), Y4
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y4, Y4
-	VPMADDUBSW   Y4, Y3, Y4
-	VPMADDWD     ones16<>+0(SB), Y4, Y4
-	VMOVDQU      20(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VMOVDQU      32(SI), Y5
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y5, Y5
-	VPMADDUBSW   Y5, Y3, Y5
-	VPMADDWD     ones16<>+0(SB), Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      38(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VMOVDQU      64(SI), Y5
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y5, Y5
-	VPMADDUBSW   Y5, Y3, Y5
-	VPMADDWD     ones16<>+0(SB), Y5, Y5
-	VMOVDQU      56(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VMOVDQU      96(SI), Y6
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y6, Y6
-	VPMADDUBSW   Y6, Y3, Y6
-	VPMADDWD     ones16<>+0(SB), Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      74(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VMOVDQU      128(SI), Y5
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y5, Y5
-	VPMADDUBSW   Y5, Y3, Y5
-	VPMADDWD     ones16<>+0(SB), Y5, Y5
-	VMOVDQU      92(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VMOVDQU      160(SI), Y6
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y6, Y6
-	VPMADDUBSW   Y6, Y3, Y6
-	VPMADDWD     ones16<>+0(SB), Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VMOVDQU      110(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VMOVDQU      192(SI), Y6
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y6, Y6
-	VPMADDUBSW   Y6, Y3, Y6
-	VPMADDWD     ones16<>+0(SB), Y6, Y6
-	VMOVDQU      128(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VMOVDQU      224(SI), Y7
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y7, Y7
-	VPMADDUBSW   Y7, Y3, Y7
-	VPMADDWD     ones16<>+0(SB), Y7, Y7
-	VPHADDD      Y7, Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPERM2I128   $0x20, Y5, Y4, Y2
-	VPERM2I128   $0x31, Y5, Y4, Y3
-	VPADDD       Y3, Y2, Y2
-	VCVTDQ2PS    Y2, Y2
-	VPXOR        X1, X1, X1
-	VPINSRW      $0x00, (CX), X1, X1
-	VPINSRW      $0x01, 18(CX), X1, X1
-	VPINSRW      $0x02, 36(CX), X1, X1
-	VPINSRW      $0x03, 54(CX), X1, X1
-	VPINSRW      $0x04, 72(CX), X1, X1
-	VPINSRW      $0x05, 90(CX), X1, X1
-	VPINSRW      $0x06, 108(CX), X1, X1
-	VPINSRW      $0x07, 126(CX), X1, X1
-	VCVTPH2PS    X1, Y3
-	VMULPS       352(SI), Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X1
-	VADDPS       X1, X2, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X2
-	VPERMILPS    $0x02, X1, X3
-	VADDSS       X3, X2, X2
-	VPERMILPS    $0x03, X1, X1
-	VADDSS       X1, X2, X2
-	VADDSS       X2, X0, X0
-	ADDQ         $0x00000090, CX
+	VMOVDQU      8(CX), X6
+	VPSRLW       $0x04, X6, X7
+	VINSERTI128  $0x01, X7, Y6, Y7
+	VPAND        Y2, Y7, Y7
+	VPBROADCASTD 4(CX), Y8
+	VPSHUFB      Y4, Y8, Y8
+	VPOR         Y5, Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y3, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPMADDUBSW   (SI), Y7, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VMOVDQU      32(CX), X6
+	VPSRLW       $0x04, X6, X8
+	VINSERTI128  $0x01, X8, Y6, Y8
+	VPAND        Y2, Y8, Y8
+	VPBROADCASTD 28(CX), Y9
+	VPSHUFB      Y4, Y9, Y9
+	VPOR         Y5, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y3, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPMADDUBSW   32(SI), Y8, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPHADDD      Y8, Y7, Y7
+	VMOVDQU      56(CX), X6
+	VPSRLW       $0x04, X6, X8
+	VINSERTI128  $0x01, X8, Y6, Y8
+	VPAND        Y2, Y8, Y8
+	VPBROADCASTD 52(CX), Y9
+	VPSHUFB      Y4, Y9, Y9
+	VPOR         Y5, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y3, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPMADDUBSW   64(SI), Y8, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VMOVDQU      80(CX), X6
+	VPSRLW       $0x04, X6, X9
+	VINSERTI128  $0x01, X9, Y6, Y9
+	VPAND        Y2, Y9, Y9
+	VPBROADCASTD 76(CX), Y10
+	VPSHUFB      Y4, Y10, Y10
+	VPOR         Y5, Y10, Y10
+	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
+	VPAND        Y3, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPMADDUBSW   96(SI), Y9, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPHADDD      Y9, Y8, Y8
+	VPHADDD      Y8, Y7, Y7
+	VMOVDQU      104(CX), X6
+	VPSRLW       $0x04, X6, X8
+	VINSERTI128  $0x01, X8, Y6, Y8
+	VPAND        Y2, Y8, Y8
+	VPBROADCASTD 100(CX), Y9
+	VPSHUFB      Y4, Y9, Y9
+	VPOR         Y5, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y3, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPMADDUBSW   128(SI), Y8, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VMOVDQU      128(CX), X6
+	VPSRLW       $0x04, X6, X9
+	VINSERTI128  $0x01, X9, Y6, Y9
+	VPAND        Y2, Y9, Y9
+	VPBROADCASTD 124(CX), Y10
+	VPSHUFB      Y4, Y10, Y10
+	VPOR         Y5, Y10, Y10
+	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
+	VPAND        Y3, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPMADDUBSW   160(SI), Y9, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPHADDD      Y9, Y8, Y8
+	VMOVDQU      152(CX), X6
+	VPSRLW       $0x04, X6, X9
+	VINSERTI128  $0x01, X9, Y6, Y9
+	VPAND        Y2, Y9, Y9
+	VPBROADCASTD 148(CX), Y10
+	VPSHUFB      Y4, Y10, Y10
+	VPOR         Y5, Y10, Y10
+	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
+	VPAND        Y3, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPMADDUBSW   192(SI), Y9, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      176(CX), X6
+	VPSRLW       $0x04, X6, X10
+	VINSERTI128  $0x01, X10, Y6, Y10
+	VPAND        Y2, Y10, Y10
+	VPBROADCASTD 172(CX), Y11
+	VPSHUFB      Y4, Y11, Y11
+	VPOR         Y5, Y11, Y11
+	VPCMPEQB     each_ff<>+0(SB), Y11, Y11
+	VPAND        Y3, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPMADDUBSW   224(SI), Y10, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPHADDD      Y10, Y9, Y9
+	VPHADDD      Y9, Y8, Y8
+	VPERM2I128   $0x20, Y8, Y7, Y9
+	VPERM2I128   $0x31, Y8, Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VPXOR        X6, X6, X6
+	VPINSRW      $0x00, (CX), X6, X6
+	VPINSRW      $0x01, 24(CX), X6, X6
+	VPINSRW      $0x02, 48(CX), X6, X6
+	VPINSRW      $0x03, 72(CX), X6, X6
+	VPINSRW      $0x04, 96(CX), X6, X6
+	VPINSRW      $0x05, 120(CX), X6, X6
+	VPINSRW      $0x06, 144(CX), X6, X6
+	VPINSRW      $0x07, 168(CX), X6, X6
+	VCVTPH2PS    X6, Y7
+	VMULPS       352(SI), Y7, Y7
+	VMULPS       Y7, Y9, Y9
+	VPXOR        X6, X6, X6
+	VPINSRW      $0x00, 2(CX), X6, X6
+	VPINSRW      $0x01, 26(CX), X6, X6
+	VPINSRW      $0x02, 50(CX), X6, X6
+	VPINSRW      $0x03, 74(CX), X6, X6
+	VPINSRW      $0x04, 98(CX), X6, X6
+	VPINSRW      $0x05, 122(CX), X6, X6
+	VPINSRW      $0x06, 146(CX), X6, X6
+	VPINSRW      $0x07, 170(CX), X6, X6
+	VCVTPH2PS    X6, Y7
+	VMULPS       384(SI), Y7, Y7
+	VADDPS       Y7, Y9, Y9
+	VEXTRACTF128 $0x01, Y9, X6
+	VADDPS       X6, X9, X6
+	VMOVSHDUP    X6, X7
+	VADDSS       X7, X6, X7
+	VPERMILPS    $0x02, X6, X8
+	VADDSS       X8, X7, X7
+	VPERMILPS    $0x03, X6, X6
+	VADDSS       X6, X7, X7
+	VADDSS       X7, X0, X0
+	ADDQ         $0x000000c0, CX
 	ADDQ         $0x00000200, SI
 	DECQ         DI
 	JNZ          group
@@ -870,13 +751,16 @@ DATA nonLinear4Signed<>+24(SB)/4, $0x26190d01
 DATA nonLinear4Signed<>+28(SB)/4, $0x71594535
 GLOBL nonLinear4Signed<>(SB), RODATA|NOPTR, $32
 
-// func dotsMXFP4AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
-// Requires: AVX, AVX2
-TEXT ·dotsMXFP4AVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
+// func dotsIQ4_NLAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+// Requires: AVX, AVX2, F16C
+TEXT ·dotsIQ4_NLAVX2(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU each_0f<>+0(SB), Y2
+	VMOVDQU nonLinear4Signed<>+0(SB), Y3
 
 row:
 	MOVQ   x+16(FP), SI
@@ -884,133 +768,118 @@ row:
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      1(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      twiceE2M1Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VMOVDQU      (SI), Y4
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y4, Y4
-	VPMADDUBSW   Y4, Y3, Y4
-	VPMADDWD     ones16<>+0(SB), Y4, Y4
-	VMOVDQU      18(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      twiceE2M1Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VMOVDQU      32(SI), Y5
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y5, Y5
-	VPMADDUBSW   Y5, Y3, Y5
-	VPMADDWD     ones16<>+0(SB), Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      35(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      twiceE2M1Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VMOVDQU      64(SI), Y5
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y5, Y5
-	VPMADDUBSW   Y5, Y3, Y5
-	VPMADDWD     ones16<>+0(SB), Y5, Y5
-	VMOVDQU      52(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      twiceE2M1Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VMOVDQU      96(SI), Y6
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y6, Y6
-	VPMADDUBSW   Y6, Y3, Y6
-	VPMADDWD     ones16<>+0(SB), Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      69(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      twiceE2M1Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VMOVDQU      128(SI), Y5
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y5, Y5
-	VPMADDUBSW   Y5, Y3, Y5
-	VPMADDWD     ones16<>+0(SB), Y5, Y5
-	VMOVDQU      86(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      twiceE2M1Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VMOVDQU      160(SI), Y6
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y6, Y6
-	VPMADDUBSW   Y6, Y3, Y6
-	VPMADDWD     ones16<>+0(SB), Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VMOVDQU      103(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      twiceE2M1Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VMOVDQU      192(SI), Y6
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y6, Y6
-	VPMADDUBSW   Y6, Y3, Y6
-	VPMADDWD     ones16<>+0(SB), Y6, Y6
-	VMOVDQU      120(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      twiceE2M1Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VMOVDQU      224(SI), Y7
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y7, Y7
-	VPMADDUBSW   Y7, Y3, Y7
-	VPMADDWD     ones16<>+0(SB), Y7, Y7
-	VPHADDD      Y7, Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPERM2I128   $0x20, Y5, Y4, Y2
-	VPERM2I128   $0x31, Y5, Y4, Y3
-	VPADDD       Y3, Y2, Y2
-	VCVTDQ2PS    Y2, Y2
-	VPXOR        X1, X1, X1
-	VPINSRB      $0x00, (CX), X1, X1
-	VPINSRB      $0x01, 17(CX), X1, X1
-	VPINSRB      $0x02, 34(CX), X1, X1
-	VPINSRB      $0x03, 51(CX), X1, X1
-	VPINSRB      $0x04, 68(CX), X1, X1
-	VPINSRB      $0x05, 85(CX), X1, X1
-	VPINSRB      $0x06, 102(CX), X1, X1
-	VPINSRB      $0x07, 119(CX), X1, X1
-	VPMOVZXBD    X1, Y3
-	VMOVDQU      subnormal32<>+0(SB), Y4
-	VPSLLVD      Y3, Y4, Y4
-	VMOVDQU      two32<>+0(SB), Y5
-	VPCMPGTD     Y3, Y5, Y5
-	VPSUBD       one32<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VBLENDVPS    Y5, Y4, Y3, Y3
-	VMULPS       352(SI), Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X1
-	VADDPS       X1, X2, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X2
-	VPERMILPS    $0x02, X1, X3
-	VADDSS       X3, X2, X2
-	VPERMILPS    $0x03, X1, X1
-	VADDSS       X1, X2, X2
-	VADDSS       X2, X0, X0
-	ADDQ         $0x00000088, CX
+	VMOVDQU      2(CX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VMOVDQU      (SI), Y7
+	VPABSB       Y5, Y6
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VMOVDQU      20(CX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VMOVDQU      32(SI), Y8
+	VPABSB       Y5, Y6
+	VPSIGNB      Y5, Y8, Y8
+	VPMADDUBSW   Y8, Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPHADDD      Y8, Y7, Y7
+	VMOVDQU      38(CX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VMOVDQU      64(SI), Y8
+	VPABSB       Y5, Y6
+	VPSIGNB      Y5, Y8, Y8
+	VPMADDUBSW   Y8, Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VMOVDQU      56(CX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VMOVDQU      96(SI), Y9
+	VPABSB       Y5, Y6
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPHADDD      Y9, Y8, Y8
+	VPHADDD      Y8, Y7, Y7
+	VMOVDQU      74(CX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VMOVDQU      128(SI), Y8
+	VPABSB       Y5, Y6
+	VPSIGNB      Y5, Y8, Y8
+	VPMADDUBSW   Y8, Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VMOVDQU      92(CX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VMOVDQU      160(SI), Y9
+	VPABSB       Y5, Y6
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPHADDD      Y9, Y8, Y8
+	VMOVDQU      110(CX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VMOVDQU      192(SI), Y9
+	VPABSB       Y5, Y6
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      128(CX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VMOVDQU      224(SI), Y10
+	VPABSB       Y5, Y6
+	VPSIGNB      Y5, Y10, Y10
+	VPMADDUBSW   Y10, Y6, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPHADDD      Y10, Y9, Y9
+	VPHADDD      Y9, Y8, Y8
+	VPERM2I128   $0x20, Y8, Y7, Y5
+	VPERM2I128   $0x31, Y8, Y7, Y6
+	VPADDD       Y6, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VPXOR        X4, X4, X4
+	VPINSRW      $0x00, (CX), X4, X4
+	VPINSRW      $0x01, 18(CX), X4, X4
+	VPINSRW      $0x02, 36(CX), X4, X4
+	VPINSRW      $0x03, 54(CX), X4, X4
+	VPINSRW      $0x04, 72(CX), X4, X4
+	VPINSRW      $0x05, 90(CX), X4, X4
+	VPINSRW      $0x06, 108(CX), X4, X4
+	VPINSRW      $0x07, 126(CX), X4, X4
+	VCVTPH2PS    X4, Y6
+	VMULPS       352(SI), Y6, Y6
+	VMULPS       Y6, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X4
+	VADDPS       X4, X5, X4
+	VMOVSHDUP    X4, X5
+	VADDSS       X5, X4, X5
+	VPERMILPS    $0x02, X4, X6
+	VADDSS       X6, X5, X5
+	VPERMILPS    $0x03, X4, X4
+	VADDSS       X4, X5, X5
+	VADDSS       X5, X0, X0
+	ADDQ         $0x00000090, CX
 	ADDQ         $0x00000200, SI
 	DECQ         DI
 	JNZ          group
@@ -1031,6 +900,153 @@ DATA twiceE2M1Signed<>+20(SB)/4, $0x0c080604
 DATA twiceE2M1Signed<>+24(SB)/4, $0xfdfeff00
 DATA twiceE2M1Signed<>+28(SB)/4, $0xf4f8fafc
 GLOBL twiceE2M1Signed<>(SB), RODATA|NOPTR, $32
+
+// func dotsMXFP4AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+// Requires: AVX, AVX2
+TEXT ·dotsMXFP4AVX2(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU each_0f<>+0(SB), Y2
+	VMOVDQU twiceE2M1Signed<>+0(SB), Y3
+
+row:
+	MOVQ   x+16(FP), SI
+	MOVQ   groups+32(FP), DI
+	VXORPS X0, X0, X0
+
+group:
+	VMOVDQU      1(CX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VMOVDQU      (SI), Y7
+	VPABSB       Y5, Y6
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VMOVDQU      18(CX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VMOVDQU      32(SI), Y8
+	VPABSB       Y5, Y6
+	VPSIGNB      Y5, Y8, Y8
+	VPMADDUBSW   Y8, Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPHADDD      Y8, Y7, Y7
+	VMOVDQU      35(CX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VMOVDQU      64(SI), Y8
+	VPABSB       Y5, Y6
+	VPSIGNB      Y5, Y8, Y8
+	VPMADDUBSW   Y8, Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VMOVDQU      52(CX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VMOVDQU      96(SI), Y9
+	VPABSB       Y5, Y6
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPHADDD      Y9, Y8, Y8
+	VPHADDD      Y8, Y7, Y7
+	VMOVDQU      69(CX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VMOVDQU      128(SI), Y8
+	VPABSB       Y5, Y6
+	VPSIGNB      Y5, Y8, Y8
+	VPMADDUBSW   Y8, Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VMOVDQU      86(CX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VMOVDQU      160(SI), Y9
+	VPABSB       Y5, Y6
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPHADDD      Y9, Y8, Y8
+	VMOVDQU      103(CX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VMOVDQU      192(SI), Y9
+	VPABSB       Y5, Y6
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      120(CX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VMOVDQU      224(SI), Y10
+	VPABSB       Y5, Y6
+	VPSIGNB      Y5, Y10, Y10
+	VPMADDUBSW   Y10, Y6, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPHADDD      Y10, Y9, Y9
+	VPHADDD      Y9, Y8, Y8
+	VPERM2I128   $0x20, Y8, Y7, Y5
+	VPERM2I128   $0x31, Y8, Y7, Y6
+	VPADDD       Y6, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VPXOR        X4, X4, X4
+	VPINSRB      $0x00, (CX), X4, X4
+	VPINSRB      $0x01, 17(CX), X4, X4
+	VPINSRB      $0x02, 34(CX), X4, X4
+	VPINSRB      $0x03, 51(CX), X4, X4
+	VPINSRB      $0x04, 68(CX), X4, X4
+	VPINSRB      $0x05, 85(CX), X4, X4
+	VPINSRB      $0x06, 102(CX), X4, X4
+	VPINSRB      $0x07, 119(CX), X4, X4
+	VPMOVZXBD    X4, Y6
+	VMOVDQU      subnormal32<>+0(SB), Y7
+	VPSLLVD      Y6, Y7, Y7
+	VMOVDQU      two32<>+0(SB), Y8
+	VPCMPGTD     Y6, Y8, Y8
+	VPSUBD       one32<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VBLENDVPS    Y8, Y7, Y6, Y6
+	VMULPS       352(SI), Y6, Y6
+	VMULPS       Y6, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X4
+	VADDPS       X4, X5, X4
+	VMOVSHDUP    X4, X5
+	VADDSS       X5, X4, X5
+	VPERMILPS    $0x02, X4, X6
+	VADDSS       X6, X5, X5
+	VPERMILPS    $0x03, X4, X4
+	VADDSS       X4, X5, X5
+	VADDSS       X5, X0, X0
+	ADDQ         $0x00000088, CX
+	ADDQ         $0x00000200, SI
+	DECQ         DI
+	JNZ          group
+	VMOVSS       X0, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         BX, CX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
 
 DATA subnormal32<>+0(SB)/4, $0x00200000
 DATA subnormal32<>+4(SB)/4, $0x00200000
@@ -1065,10 +1081,12 @@ GLOBL one32<>(SB), RODATA|NOPTR, $32
 // func dotsQ8_0VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
 TEXT ·dotsQ8_0VNNI(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_80<>+0(SB), Y1
 
 row:
 	MOVQ   x+16(FP), SI
@@ -1076,70 +1094,70 @@ row:
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      2(CX), Y1
-	VPXOR        Y2, Y2, Y2
-	VPXOR        each_80<>+0(SB), Y1, Y1
-	VPDPBUSD     (SI), Y1, Y2
-	VMOVDQU      36(CX), Y1
+	VMOVDQU      2(CX), Y2
 	VPXOR        Y3, Y3, Y3
-	VPXOR        each_80<>+0(SB), Y1, Y1
-	VPDPBUSD     32(SI), Y1, Y3
-	VPHADDD      Y3, Y2, Y2
-	VMOVDQU      70(CX), Y1
-	VPXOR        Y3, Y3, Y3
-	VPXOR        each_80<>+0(SB), Y1, Y1
-	VPDPBUSD     64(SI), Y1, Y3
-	VMOVDQU      104(CX), Y1
+	VPXOR        Y1, Y2, Y2
+	VPDPBUSD     (SI), Y2, Y3
+	VMOVDQU      36(CX), Y2
 	VPXOR        Y4, Y4, Y4
-	VPXOR        each_80<>+0(SB), Y1, Y1
-	VPDPBUSD     96(SI), Y1, Y4
+	VPXOR        Y1, Y2, Y2
+	VPDPBUSD     32(SI), Y2, Y4
 	VPHADDD      Y4, Y3, Y3
-	VPHADDD      Y3, Y2, Y2
-	VMOVDQU      138(CX), Y1
-	VPXOR        Y3, Y3, Y3
-	VPXOR        each_80<>+0(SB), Y1, Y1
-	VPDPBUSD     128(SI), Y1, Y3
-	VMOVDQU      172(CX), Y1
+	VMOVDQU      70(CX), Y2
 	VPXOR        Y4, Y4, Y4
-	VPXOR        each_80<>+0(SB), Y1, Y1
-	VPDPBUSD     160(SI), Y1, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      206(CX), Y1
-	VPXOR        Y4, Y4, Y4
-	VPXOR        each_80<>+0(SB), Y1, Y1
-	VPDPBUSD     192(SI), Y1, Y4
-	VMOVDQU      240(CX), Y1
+	VPXOR        Y1, Y2, Y2
+	VPDPBUSD     64(SI), Y2, Y4
+	VMOVDQU      104(CX), Y2
 	VPXOR        Y5, Y5, Y5
-	VPXOR        each_80<>+0(SB), Y1, Y1
-	VPDPBUSD     224(SI), Y1, Y5
+	VPXOR        Y1, Y2, Y2
+	VPDPBUSD     96(SI), Y2, Y5
 	VPHADDD      Y5, Y4, Y4
 	VPHADDD      Y4, Y3, Y3
-	VPERM2I128   $0x20, Y3, Y2, Y1
-	VPERM2I128   $0x31, Y3, Y2, Y2
-	VPADDD       Y2, Y1, Y1
-	VPADDD       320(SI), Y1, Y1
-	VCVTDQ2PS    Y1, Y1
-	VPXOR        X2, X2, X2
-	VPINSRW      $0x00, (CX), X2, X2
-	VPINSRW      $0x01, 34(CX), X2, X2
-	VPINSRW      $0x02, 68(CX), X2, X2
-	VPINSRW      $0x03, 102(CX), X2, X2
-	VPINSRW      $0x04, 136(CX), X2, X2
-	VPINSRW      $0x05, 170(CX), X2, X2
-	VPINSRW      $0x06, 204(CX), X2, X2
-	VPINSRW      $0x07, 238(CX), X2, X2
-	VCVTPH2PS    X2, Y2
-	VMULPS       352(SI), Y2, Y2
-	VMULPS       Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPS       X2, X1, X2
-	VMOVSHDUP    X2, X1
-	VADDSS       X1, X2, X1
-	VPERMILPS    $0x02, X2, X3
-	VADDSS       X3, X1, X1
-	VPERMILPS    $0x03, X2, X2
-	VADDSS       X2, X1, X1
-	VADDSS       X1, X0, X0
+	VMOVDQU      138(CX), Y2
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y1, Y2, Y2
+	VPDPBUSD     128(SI), Y2, Y4
+	VMOVDQU      172(CX), Y2
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y1, Y2, Y2
+	VPDPBUSD     160(SI), Y2, Y5
+	VPHADDD      Y5, Y4, Y4
+	VMOVDQU      206(CX), Y2
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y1, Y2, Y2
+	VPDPBUSD     192(SI), Y2, Y5
+	VMOVDQU      240(CX), Y2
+	VPXOR        Y6, Y6, Y6
+	VPXOR        Y1, Y2, Y2
+	VPDPBUSD     224(SI), Y2, Y6
+	VPHADDD      Y6, Y5, Y5
+	VPHADDD      Y5, Y4, Y4
+	VPERM2I128   $0x20, Y4, Y3, Y2
+	VPERM2I128   $0x31, Y4, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VPADDD       320(SI), Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VPXOR        X3, X3, X3
+	VPINSRW      $0x00, (CX), X3, X3
+	VPINSRW      $0x01, 34(CX), X3, X3
+	VPINSRW      $0x02, 68(CX), X3, X3
+	VPINSRW      $0x03, 102(CX), X3, X3
+	VPINSRW      $0x04, 136(CX), X3, X3
+	VPINSRW      $0x05, 170(CX), X3, X3
+	VPINSRW      $0x06, 204(CX), X3, X3
+	VPINSRW      $0x07, 238(CX), X3, X3
+	VCVTPH2PS    X3, Y3
+	VMULPS       352(SI), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X3
+	VMOVSHDUP    X3, X2
+	VADDSS       X2, X3, X2
+	VPERMILPS    $0x02, X3, X4
+	VADDSS       X4, X2, X2
+	VPERMILPS    $0x03, X3, X3
+	VADDSS       X3, X2, X2
+	VADDSS       X2, X0, X0
 	ADDQ         $0x00000110, CX
 	ADDQ         $0x00000200, SI
 	DECQ         DI
@@ -1152,23 +1170,15 @@ group:
 	VZEROUPPER
 	RET
 
-DATA each_80<>+0(SB)/4, $0x80808080
-DATA each_80<>+4(SB)/4, $0x80808080
-DATA each_80<>+8(SB)/4, $0x80808080
-DATA each_80<>+12(SB)/4, $0x80808080
-DATA each_80<>+16(SB)/4, $0x80808080
-DATA each_80<>+20(SB)/4, $0x80808080
-DATA each_80<>+24(SB)/4, $0x80808080
-DATA each_80<>+28(SB)/4, $0x80808080
-GLOBL each_80<>(SB), RODATA|NOPTR, $32
-
 // func dotsQ4_0VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
 TEXT ·dotsQ4_0VNNI(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y1
 
 row:
 	MOVQ   x+16(FP), SI
@@ -1176,88 +1186,88 @@ row:
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      2(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPXOR        Y3, Y3, Y3
-	VPDPBUSD     (SI), Y2, Y3
-	VMOVDQU      20(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      2(CX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
 	VPXOR        Y4, Y4, Y4
-	VPDPBUSD     32(SI), Y2, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      38(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPXOR        Y4, Y4, Y4
-	VPDPBUSD     64(SI), Y2, Y4
-	VMOVDQU      56(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPDPBUSD     (SI), Y3, Y4
+	VMOVDQU      20(CX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
 	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     96(SI), Y2, Y5
+	VPDPBUSD     32(SI), Y3, Y5
 	VPHADDD      Y5, Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      74(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPXOR        Y4, Y4, Y4
-	VPDPBUSD     128(SI), Y2, Y4
-	VMOVDQU      92(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      38(CX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
 	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     160(SI), Y2, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      110(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     192(SI), Y2, Y5
-	VMOVDQU      128(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPDPBUSD     64(SI), Y3, Y5
+	VMOVDQU      56(CX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
 	VPXOR        Y6, Y6, Y6
-	VPDPBUSD     224(SI), Y2, Y6
+	VPDPBUSD     96(SI), Y3, Y6
 	VPHADDD      Y6, Y5, Y5
 	VPHADDD      Y5, Y4, Y4
-	VPERM2I128   $0x20, Y4, Y3, Y2
-	VPERM2I128   $0x31, Y4, Y3, Y3
-	VPADDD       Y3, Y2, Y2
-	VMOVDQU      320(SI), Y3
-	VPSRAD       $0x04, Y3, Y3
-	VPADDD       Y3, Y2, Y2
-	VCVTDQ2PS    Y2, Y2
-	VPXOR        X1, X1, X1
-	VPINSRW      $0x00, (CX), X1, X1
-	VPINSRW      $0x01, 18(CX), X1, X1
-	VPINSRW      $0x02, 36(CX), X1, X1
-	VPINSRW      $0x03, 54(CX), X1, X1
-	VPINSRW      $0x04, 72(CX), X1, X1
-	VPINSRW      $0x05, 90(CX), X1, X1
-	VPINSRW      $0x06, 108(CX), X1, X1
-	VPINSRW      $0x07, 126(CX), X1, X1
-	VCVTPH2PS    X1, Y3
-	VMULPS       352(SI), Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X1
-	VADDPS       X1, X2, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X2
-	VPERMILPS    $0x02, X1, X3
-	VADDSS       X3, X2, X2
-	VPERMILPS    $0x03, X1, X1
-	VADDSS       X1, X2, X2
-	VADDSS       X2, X0, X0
+	VMOVDQU      74(CX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     128(SI), Y3, Y5
+	VMOVDQU      92(CX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     160(SI), Y3, Y6
+	VPHADDD      Y6, Y5, Y5
+	VMOVDQU      110(CX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     192(SI), Y3, Y6
+	VMOVDQU      128(CX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
+	VPXOR        Y7, Y7, Y7
+	VPDPBUSD     224(SI), Y3, Y7
+	VPHADDD      Y7, Y6, Y6
+	VPHADDD      Y6, Y5, Y5
+	VPERM2I128   $0x20, Y5, Y4, Y3
+	VPERM2I128   $0x31, Y5, Y4, Y4
+	VPADDD       Y4, Y3, Y3
+	VMOVDQU      320(SI), Y4
+	VPSRAD       $0x04, Y4, Y4
+	VPADDD       Y4, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VPXOR        X2, X2, X2
+	VPINSRW      $0x00, (CX), X2, X2
+	VPINSRW      $0x01, 18(CX), X2, X2
+	VPINSRW      $0x02, 36(CX), X2, X2
+	VPINSRW      $0x03, 54(CX), X2, X2
+	VPINSRW      $0x04, 72(CX), X2, X2
+	VPINSRW      $0x05, 90(CX), X2, X2
+	VPINSRW      $0x06, 108(CX), X2, X2
+	VPINSRW      $0x07, 126(CX), X2, X2
+	VCVTPH2PS    X2, Y4
+	VMULPS       352(SI), Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VMOVSHDUP    X2, X3
+	VADDSS       X3, X2, X3
+	VPERMILPS    $0x02, X2, X4
+	VADDSS       X4, X3, X3
+	VPERMILPS    $0x03, X2, X2
+	VADDSS       X2, X3, X3
+	VADDSS       X3, X0, X0
 	ADDQ         $0x00000090, CX
 	ADDQ         $0x00000200, SI
 	DECQ         DI
@@ -1273,10 +1283,12 @@ group:
 // func dotsQ4_1VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
 TEXT ·dotsQ4_1VNNI(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y1
 
 row:
 	MOVQ   x+16(FP), SI
@@ -1284,97 +1296,97 @@ row:
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      4(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPXOR        Y3, Y3, Y3
-	VPDPBUSD     (SI), Y2, Y3
-	VMOVDQU      24(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      4(CX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
 	VPXOR        Y4, Y4, Y4
-	VPDPBUSD     32(SI), Y2, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      44(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPXOR        Y4, Y4, Y4
-	VPDPBUSD     64(SI), Y2, Y4
-	VMOVDQU      64(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPDPBUSD     (SI), Y3, Y4
+	VMOVDQU      24(CX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
 	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     96(SI), Y2, Y5
+	VPDPBUSD     32(SI), Y3, Y5
 	VPHADDD      Y5, Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      84(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPXOR        Y4, Y4, Y4
-	VPDPBUSD     128(SI), Y2, Y4
-	VMOVDQU      104(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
+	VMOVDQU      44(CX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
 	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     160(SI), Y2, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      124(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     192(SI), Y2, Y5
-	VMOVDQU      144(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
+	VPDPBUSD     64(SI), Y3, Y5
+	VMOVDQU      64(CX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
 	VPXOR        Y6, Y6, Y6
-	VPDPBUSD     224(SI), Y2, Y6
+	VPDPBUSD     96(SI), Y3, Y6
 	VPHADDD      Y6, Y5, Y5
 	VPHADDD      Y5, Y4, Y4
-	VPERM2I128   $0x20, Y4, Y3, Y2
-	VPERM2I128   $0x31, Y4, Y3, Y3
-	VPADDD       Y3, Y2, Y2
-	VCVTDQ2PS    Y2, Y2
-	VPXOR        X1, X1, X1
-	VPINSRW      $0x00, (CX), X1, X1
-	VPINSRW      $0x01, 20(CX), X1, X1
-	VPINSRW      $0x02, 40(CX), X1, X1
-	VPINSRW      $0x03, 60(CX), X1, X1
-	VPINSRW      $0x04, 80(CX), X1, X1
-	VPINSRW      $0x05, 100(CX), X1, X1
-	VPINSRW      $0x06, 120(CX), X1, X1
-	VPINSRW      $0x07, 140(CX), X1, X1
-	VCVTPH2PS    X1, Y3
-	VMULPS       352(SI), Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VPXOR        X1, X1, X1
-	VPINSRW      $0x00, 2(CX), X1, X1
-	VPINSRW      $0x01, 22(CX), X1, X1
-	VPINSRW      $0x02, 42(CX), X1, X1
-	VPINSRW      $0x03, 62(CX), X1, X1
-	VPINSRW      $0x04, 82(CX), X1, X1
-	VPINSRW      $0x05, 102(CX), X1, X1
-	VPINSRW      $0x06, 122(CX), X1, X1
-	VPINSRW      $0x07, 142(CX), X1, X1
-	VCVTPH2PS    X1, Y3
-	VMULPS       384(SI), Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X1
-	VADDPS       X1, X2, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X2
-	VPERMILPS    $0x02, X1, X3
-	VADDSS       X3, X2, X2
-	VPERMILPS    $0x03, X1, X1
-	VADDSS       X1, X2, X2
-	VADDSS       X2, X0, X0
+	VMOVDQU      84(CX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     128(SI), Y3, Y5
+	VMOVDQU      104(CX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     160(SI), Y3, Y6
+	VPHADDD      Y6, Y5, Y5
+	VMOVDQU      124(CX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     192(SI), Y3, Y6
+	VMOVDQU      144(CX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
+	VPXOR        Y7, Y7, Y7
+	VPDPBUSD     224(SI), Y3, Y7
+	VPHADDD      Y7, Y6, Y6
+	VPHADDD      Y6, Y5, Y5
+	VPERM2I128   $0x20, Y5, Y4, Y3
+	VPERM2I128   $0x31, Y5, Y4, Y4
+	VPADDD       Y4, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VPXOR        X2, X2, X2
+	VPINSRW      $0x00, (CX), X2, X2
+	VPINSRW      $0x01, 20(CX), X2, X2
+	VPINSRW      $0x02, 40(CX), X2, X2
+	VPINSRW      $0x03, 60(CX), X2, X2
+	VPINSRW      $0x04, 80(CX), X2, X2
+	VPINSRW      $0x05, 100(CX), X2, X2
+	VPINSRW      $0x06, 120(CX), X2, X2
+	VPINSRW      $0x07, 140(CX), X2, X2
+	VCVTPH2PS    X2, Y4
+	VMULPS       352(SI), Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VPXOR        X2, X2, X2
+	VPINSRW      $0x00, 2(CX), X2, X2
+	VPINSRW      $0x01, 22(CX), X2, X2
+	VPINSRW      $0x02, 42(CX), X2, X2
+	VPINSRW      $0x03, 62(CX), X2, X2
+	VPINSRW      $0x04, 82(CX), X2, X2
+	VPINSRW      $0x05, 102(CX), X2, X2
+	VPINSRW      $0x06, 122(CX), X2, X2
+	VPINSRW      $0x07, 142(CX), X2, X2
+	VCVTPH2PS    X2, Y4
+	VMULPS       384(SI), Y4, Y4
+	VADDPS       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VMOVSHDUP    X2, X3
+	VADDSS       X3, X2, X3
+	VPERMILPS    $0x02, X2, X4
+	VADDSS       X4, X3, X3
+	VPERMILPS    $0x03, X2, X2
+	VADDSS       X2, X3, X3
+	VADDSS       X3, X0, X0
 	ADDQ         $0x000000a0, CX
 	ADDQ         $0x00000200, SI
 	DECQ         DI
@@ -1390,10 +1402,15 @@ group:
 // func dotsQ5_0VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
 TEXT ·dotsQ5_0VNNI(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y1
+	VMOVDQU each_10<>+0(SB), Y2
+	VMOVDQU byteOfBit<>+0(SB), Y3
+	VMOVDQU otherBits<>+0(SB), Y4
 
 row:
 	MOVQ   x+16(FP), SI
@@ -1401,136 +1418,136 @@ row:
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      6(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 2(CX), Y3
-	VPSHUFB      byteOfBit<>+0(SB), Y3, Y3
-	VPOR         otherBits<>+0(SB), Y3, Y3
-	VPCMPEQB     each_ff<>+0(SB), Y3, Y3
-	VPAND        each_10<>+0(SB), Y3, Y3
-	VPOR         Y3, Y2, Y2
-	VPXOR        Y3, Y3, Y3
-	VPDPBUSD     (SI), Y2, Y3
-	VMOVDQU      28(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 24(CX), Y4
-	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
-	VPOR         otherBits<>+0(SB), Y4, Y4
-	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
-	VPAND        each_10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y2, Y2
-	VPXOR        Y4, Y4, Y4
-	VPDPBUSD     32(SI), Y2, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      50(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 46(CX), Y4
-	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
-	VPOR         otherBits<>+0(SB), Y4, Y4
-	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
-	VPAND        each_10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y2, Y2
-	VPXOR        Y4, Y4, Y4
-	VPDPBUSD     64(SI), Y2, Y4
-	VMOVDQU      72(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 68(CX), Y5
-	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
-	VPOR         otherBits<>+0(SB), Y5, Y5
-	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
-	VPAND        each_10<>+0(SB), Y5, Y5
-	VPOR         Y5, Y2, Y2
-	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     96(SI), Y2, Y5
-	VPHADDD      Y5, Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      94(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 90(CX), Y4
-	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
-	VPOR         otherBits<>+0(SB), Y4, Y4
-	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
-	VPAND        each_10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y2, Y2
-	VPXOR        Y4, Y4, Y4
-	VPDPBUSD     128(SI), Y2, Y4
-	VMOVDQU      116(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 112(CX), Y5
-	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
-	VPOR         otherBits<>+0(SB), Y5, Y5
-	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
-	VPAND        each_10<>+0(SB), Y5, Y5
-	VPOR         Y5, Y2, Y2
-	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     160(SI), Y2, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      138(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 134(CX), Y5
-	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
-	VPOR         otherBits<>+0(SB), Y5, Y5
-	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
-	VPAND        each_10<>+0(SB), Y5, Y5
-	VPOR         Y5, Y2, Y2
-	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     192(SI), Y2, Y5
-	VMOVDQU      160(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 156(CX), Y6
-	VPSHUFB      byteOfBit<>+0(SB), Y6, Y6
-	VPOR         otherBits<>+0(SB), Y6, Y6
-	VPCMPEQB     each_ff<>+0(SB), Y6, Y6
-	VPAND        each_10<>+0(SB), Y6, Y6
-	VPOR         Y6, Y2, Y2
-	VPXOR        Y6, Y6, Y6
-	VPDPBUSD     224(SI), Y2, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VPERM2I128   $0x20, Y4, Y3, Y2
-	VPERM2I128   $0x31, Y4, Y3, Y3
-	VPADDD       Y3, Y2, Y2
-	VMOVDQU      320(SI), Y3
-	VPSRAD       $0x03, Y3, Y3
-	VPADDD       Y3, Y2, Y2
-	VCVTDQ2PS    Y2, Y2
-	VPXOR        X1, X1, X1
-	VPINSRW      $0x00, (CX), X1, X1
-	VPINSRW      $0x01, 22(CX), X1, X1
-	VPINSRW      $0x02, 44(CX), X1, X1
-	VPINSRW      $0x03, 66(CX), X1, X1
-	VPINSRW      $0x04, 88(CX), X1, X1
-	VPINSRW      $0x05, 110(CX), X1, X1
-	VPINSRW      $0x06, 132(CX), X1, X1
-	VPINSRW      $0x07, 154(CX), X1, X1
-	VCVTPH2PS    X1, Y3
-	VMULPS       352(SI), Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X1
-	VADDPS       X1, X2, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X2
-	VPERMILPS    $0x02, X1, X3
-	VADDSS       X3, X2, X2
-	VPERMILPS    $0x03, X1, X1
-	VADDSS       X1, X2, X2
-	VADDSS       X2, X0, X0
+	VMOVDQU      6(CX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 2(CX), Y7
+	VPSHUFB      Y3, Y7, Y7
+	VPOR         Y4, Y7, Y7
+	VPCMPEQB     each_ff<>+0(SB), Y7, Y7
+	VPAND        Y2, Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	VPDPBUSD     (SI), Y6, Y7
+	VMOVDQU      28(CX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 24(CX), Y8
+	VPSHUFB      Y3, Y8, Y8
+	VPOR         Y4, Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     32(SI), Y6, Y8
+	VPHADDD      Y8, Y7, Y7
+	VMOVDQU      50(CX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 46(CX), Y8
+	VPSHUFB      Y3, Y8, Y8
+	VPOR         Y4, Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     64(SI), Y6, Y8
+	VMOVDQU      72(CX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 68(CX), Y9
+	VPSHUFB      Y3, Y9, Y9
+	VPOR         Y4, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y6, Y6
+	VPXOR        Y9, Y9, Y9
+	VPDPBUSD     96(SI), Y6, Y9
+	VPHADDD      Y9, Y8, Y8
+	VPHADDD      Y8, Y7, Y7
+	VMOVDQU      94(CX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 90(CX), Y8
+	VPSHUFB      Y3, Y8, Y8
+	VPOR         Y4, Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     128(SI), Y6, Y8
+	VMOVDQU      116(CX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 112(CX), Y9
+	VPSHUFB      Y3, Y9, Y9
+	VPOR         Y4, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y6, Y6
+	VPXOR        Y9, Y9, Y9
+	VPDPBUSD     160(SI), Y6, Y9
+	VPHADDD      Y9, Y8, Y8
+	VMOVDQU      138(CX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 134(CX), Y9
+	VPSHUFB      Y3, Y9, Y9
+	VPOR         Y4, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y6, Y6
+	VPXOR        Y9, Y9, Y9
+	VPDPBUSD     192(SI), Y6, Y9
+	VMOVDQU      160(CX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 156(CX), Y10
+	VPSHUFB      Y3, Y10, Y10
+	VPOR         Y4, Y10, Y10
+	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
+	VPAND        Y2, Y10, Y10
+	VPOR         Y10, Y6, Y6
+	VPXOR        Y10, Y10, Y10
+	VPDPBUSD     224(SI), Y6, Y10
+	VPHADDD      Y10, Y9, Y9
+	VPHADDD      Y9, Y8, Y8
+	VPERM2I128   $0x20, Y8, Y7, Y6
+	VPERM2I128   $0x31, Y8, Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VMOVDQU      320(SI), Y7
+	VPSRAD       $0x03, Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VPXOR        X5, X5, X5
+	VPINSRW      $0x00, (CX), X5, X5
+	VPINSRW      $0x01, 22(CX), X5, X5
+	VPINSRW      $0x02, 44(CX), X5, X5
+	VPINSRW      $0x03, 66(CX), X5, X5
+	VPINSRW      $0x04, 88(CX), X5, X5
+	VPINSRW      $0x05, 110(CX), X5, X5
+	VPINSRW      $0x06, 132(CX), X5, X5
+	VPINSRW      $0x07, 154(CX), X5, X5
+	VCVTPH2PS    X5, Y7
+	VMULPS       352(SI), Y7, Y7
+	VMULPS       Y7, Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X5
+	VADDPS       X5, X6, X5
+	VMOVSHDUP    X5, X6
+	VADDSS       X6, X5, X6
+	VPERMILPS    $0x02, X5, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x03, X5, X5
+	VADDSS       X5, X6, X6
+	VADDSS       X6, X0, X0
 	ADDQ         $0x000000b0, CX
 	ADDQ         $0x00000200, SI
 	DECQ         DI
@@ -1546,10 +1563,15 @@ group:
 // func dotsQ5_1VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
 TEXT ·dotsQ5_1VNNI(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y1
+	VMOVDQU each_10<>+0(SB), Y2
+	VMOVDQU byteOfBit<>+0(SB), Y3
+	VMOVDQU otherBits<>+0(SB), Y4
 
 row:
 	MOVQ   x+16(FP), SI
@@ -1557,145 +1579,145 @@ row:
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      8(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 4(CX), Y3
-	VPSHUFB      byteOfBit<>+0(SB), Y3, Y3
-	VPOR         otherBits<>+0(SB), Y3, Y3
-	VPCMPEQB     each_ff<>+0(SB), Y3, Y3
-	VPAND        each_10<>+0(SB), Y3, Y3
-	VPOR         Y3, Y2, Y2
-	VPXOR        Y3, Y3, Y3
-	VPDPBUSD     (SI), Y2, Y3
-	VMOVDQU      32(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 28(CX), Y4
-	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
-	VPOR         otherBits<>+0(SB), Y4, Y4
-	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
-	VPAND        each_10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y2, Y2
-	VPXOR        Y4, Y4, Y4
-	VPDPBUSD     32(SI), Y2, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      56(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 52(CX), Y4
-	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
-	VPOR         otherBits<>+0(SB), Y4, Y4
-	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
-	VPAND        each_10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y2, Y2
-	VPXOR        Y4, Y4, Y4
-	VPDPBUSD     64(SI), Y2, Y4
-	VMOVDQU      80(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 76(CX), Y5
-	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
-	VPOR         otherBits<>+0(SB), Y5, Y5
-	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
-	VPAND        each_10<>+0(SB), Y5, Y5
-	VPOR         Y5, Y2, Y2
-	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     96(SI), Y2, Y5
-	VPHADDD      Y5, Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      104(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 100(CX), Y4
-	VPSHUFB      byteOfBit<>+0(SB), Y4, Y4
-	VPOR         otherBits<>+0(SB), Y4, Y4
-	VPCMPEQB     each_ff<>+0(SB), Y4, Y4
-	VPAND        each_10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y2, Y2
-	VPXOR        Y4, Y4, Y4
-	VPDPBUSD     128(SI), Y2, Y4
-	VMOVDQU      128(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 124(CX), Y5
-	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
-	VPOR         otherBits<>+0(SB), Y5, Y5
-	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
-	VPAND        each_10<>+0(SB), Y5, Y5
-	VPOR         Y5, Y2, Y2
-	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     160(SI), Y2, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      152(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 148(CX), Y5
-	VPSHUFB      byteOfBit<>+0(SB), Y5, Y5
-	VPOR         otherBits<>+0(SB), Y5, Y5
-	VPCMPEQB     each_ff<>+0(SB), Y5, Y5
-	VPAND        each_10<>+0(SB), Y5, Y5
-	VPOR         Y5, Y2, Y2
-	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     192(SI), Y2, Y5
-	VMOVDQU      176(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VPBROADCASTD 172(CX), Y6
-	VPSHUFB      byteOfBit<>+0(SB), Y6, Y6
-	VPOR         otherBits<>+0(SB), Y6, Y6
-	VPCMPEQB     each_ff<>+0(SB), Y6, Y6
-	VPAND        each_10<>+0(SB), Y6, Y6
-	VPOR         Y6, Y2, Y2
-	VPXOR        Y6, Y6, Y6
-	VPDPBUSD     224(SI), Y2, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VPERM2I128   $0x20, Y4, Y3, Y2
-	VPERM2I128   $0x31, Y4, Y3, Y3
-	VPADDD       Y3, Y2, Y2
-	VCVTDQ2PS    Y2, Y2
-	VPXOR        X1, X1, X1
-	VPINSRW      $0x00, (CX), X1, X1
-	VPINSRW      $0x01, 24(CX), X1, X1
-	VPINSRW      $0x02, 48(CX), X1, X1
-	VPINSRW      $0x03, 72(CX), X1, X1
-	VPINSRW      $0x04, 96(CX), X1, X1
-	VPINSRW      $0x05, 120(CX), X1, X1
-	VPINSRW      $0x06, 144(CX), X1, X1
-	VPINSRW      $0x07, 168(CX), X1, X1
-	VCVTPH2PS    X1, Y3
-	VMULPS       352(SI), Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VPXOR        X1, X1, X1
-	VPINSRW      $0x00, 2(CX), X1, X1
-	VPINSRW      $0x01, 26(CX), X1, X1
-	VPINSRW      $0x02, 50(CX), X1, X1
-	VPINSRW      $0x03, 74(CX), X1, X1
-	VPINSRW      $0x04, 98(CX), X1, X1
-	VPINSRW      $0x05, 122(CX), X1, X1
-	VPINSRW      $0x06, 146(CX), X1, X1
-	VPINSRW      $0x07, 170(CX), X1, X1
-	VCVTPH2PS    X1, Y3
-	VMULPS       384(SI), Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X1
-	VADDPS       X1, X2, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X2
-	VPERMILPS    $0x02, X1, X3
-	VADDSS       X3, X2, X2
-	VPERMILPS    $0x03, X1, X1
-	VADDSS       X1, X2, X2
-	VADDSS       X2, X0, X0
+	VMOVDQU      8(CX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 4(CX), Y7
+	VPSHUFB      Y3, Y7, Y7
+	VPOR         Y4, Y7, Y7
+	VPCMPEQB     each_ff<>+0(SB), Y7, Y7
+	VPAND        Y2, Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	VPDPBUSD     (SI), Y6, Y7
+	VMOVDQU      32(CX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 28(CX), Y8
+	VPSHUFB      Y3, Y8, Y8
+	VPOR         Y4, Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     32(SI), Y6, Y8
+	VPHADDD      Y8, Y7, Y7
+	VMOVDQU      56(CX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 52(CX), Y8
+	VPSHUFB      Y3, Y8, Y8
+	VPOR         Y4, Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     64(SI), Y6, Y8
+	VMOVDQU      80(CX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 76(CX), Y9
+	VPSHUFB      Y3, Y9, Y9
+	VPOR         Y4, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y6, Y6
+	VPXOR        Y9, Y9, Y9
+	VPDPBUSD     96(SI), Y6, Y9
+	VPHADDD      Y9, Y8, Y8
+	VPHADDD      Y8, Y7, Y7
+	VMOVDQU      104(CX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 100(CX), Y8
+	VPSHUFB      Y3, Y8, Y8
+	VPOR         Y4, Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     128(SI), Y6, Y8
+	VMOVDQU      128(CX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 124(CX), Y9
+	VPSHUFB      Y3, Y9, Y9
+	VPOR         Y4, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y6, Y6
+	VPXOR        Y9, Y9, Y9
+	VPDPBUSD     160(SI), Y6, Y9
+	VPHADDD      Y9, Y8, Y8
+	VMOVDQU      152(CX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 148(CX), Y9
+	VPSHUFB      Y3, Y9, Y9
+	VPOR         Y4, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y6, Y6
+	VPXOR        Y9, Y9, Y9
+	VPDPBUSD     192(SI), Y6, Y9
+	VMOVDQU      176(CX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 172(CX), Y10
+	VPSHUFB      Y3, Y10, Y10
+	VPOR         Y4, Y10, Y10
+	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
+	VPAND        Y2, Y10, Y10
+	VPOR         Y10, Y6, Y6
+	VPXOR        Y10, Y10, Y10
+	VPDPBUSD     224(SI), Y6, Y10
+	VPHADDD      Y10, Y9, Y9
+	VPHADDD      Y9, Y8, Y8
+	VPERM2I128   $0x20, Y8, Y7, Y6
+	VPERM2I128   $0x31, Y8, Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VPXOR        X5, X5, X5
+	VPINSRW      $0x00, (CX), X5, X5
+	VPINSRW      $0x01, 24(CX), X5, X5
+	VPINSRW      $0x02, 48(CX), X5, X5
+	VPINSRW      $0x03, 72(CX), X5, X5
+	VPINSRW      $0x04, 96(CX), X5, X5
+	VPINSRW      $0x05, 120(CX), X5, X5
+	VPINSRW      $0x06, 144(CX), X5, X5
+	VPINSRW      $0x07, 168(CX), X5, X5
+	VCVTPH2PS    X5, Y7
+	VMULPS       352(SI), Y7, Y7
+	VMULPS       Y7, Y6, Y6
+	VPXOR        X5, X5, X5
+	VPINSRW      $0x00, 2(CX), X5, X5
+	VPINSRW      $0x01, 26(CX), X5, X5
+	VPINSRW      $0x02, 50(CX), X5, X5
+	VPINSRW      $0x03, 74(CX), X5, X5
+	VPINSRW      $0x04, 98(CX), X5, X5
+	VPINSRW      $0x05, 122(CX), X5, X5
+	VPINSRW      $0x06, 146(CX), X5, X5
+	VPINSRW      $0x07, 170(CX), X5, X5
+	VCVTPH2PS    X5, Y7
+	VMULPS       384(SI), Y7, Y7
+	VADDPS       Y7, Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X5
+	VADDPS       X5, X6, X5
+	VMOVSHDUP    X5, X6
+	VADDSS       X6, X5, X6
+	VPERMILPS    $0x02, X5, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x03, X5, X5
+	VADDSS       X5, X6, X6
+	VADDSS       X6, X0, X0
 	ADDQ         $0x000000c0, CX
 	ADDQ         $0x00000200, SI
 	DECQ         DI
@@ -1711,10 +1733,13 @@ group:
 // func dotsIQ4_NLVNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
 TEXT ·dotsIQ4_NLVNNI(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y1
+	VMOVDQU nonLinear4Signed<>+0(SB), Y2
 
 row:
 	MOVQ   x+16(FP), SI
@@ -1722,110 +1747,102 @@ row:
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      2(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VPXOR        Y3, Y3, Y3
-	VPXOR        each_80<>+0(SB), Y2, Y2
-	VPDPBUSD     (SI), Y2, Y3
-	VMOVDQU      20(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y4
-	VPSHUFB      Y2, Y4, Y2
-	VPXOR        Y4, Y4, Y4
-	VPXOR        each_80<>+0(SB), Y2, Y2
-	VPDPBUSD     32(SI), Y2, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      38(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y4
-	VPSHUFB      Y2, Y4, Y2
-	VPXOR        Y4, Y4, Y4
-	VPXOR        each_80<>+0(SB), Y2, Y2
-	VPDPBUSD     64(SI), Y2, Y4
-	VMOVDQU      56(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y5
-	VPSHUFB      Y2, Y5, Y2
+	VMOVDQU      2(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
 	VPXOR        Y5, Y5, Y5
-	VPXOR        each_80<>+0(SB), Y2, Y2
-	VPDPBUSD     96(SI), Y2, Y5
-	VPHADDD      Y5, Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      74(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y4
-	VPSHUFB      Y2, Y4, Y2
-	VPXOR        Y4, Y4, Y4
-	VPXOR        each_80<>+0(SB), Y2, Y2
-	VPDPBUSD     128(SI), Y2, Y4
-	VMOVDQU      92(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y5
-	VPSHUFB      Y2, Y5, Y2
-	VPXOR        Y5, Y5, Y5
-	VPXOR        each_80<>+0(SB), Y2, Y2
-	VPDPBUSD     160(SI), Y2, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      110(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y5
-	VPSHUFB      Y2, Y5, Y2
-	VPXOR        Y5, Y5, Y5
-	VPXOR        each_80<>+0(SB), Y2, Y2
-	VPDPBUSD     192(SI), Y2, Y5
-	VMOVDQU      128(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y6
-	VPSHUFB      Y2, Y6, Y2
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VPDPBUSD     (SI), Y4, Y5
+	VMOVDQU      20(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
 	VPXOR        Y6, Y6, Y6
-	VPXOR        each_80<>+0(SB), Y2, Y2
-	VPDPBUSD     224(SI), Y2, Y6
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VPDPBUSD     32(SI), Y4, Y6
 	VPHADDD      Y6, Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VPERM2I128   $0x20, Y4, Y3, Y2
-	VPERM2I128   $0x31, Y4, Y3, Y3
-	VPADDD       Y3, Y2, Y2
-	VPADDD       320(SI), Y2, Y2
-	VCVTDQ2PS    Y2, Y2
-	VPXOR        X1, X1, X1
-	VPINSRW      $0x00, (CX), X1, X1
-	VPINSRW      $0x01, 18(CX), X1, X1
-	VPINSRW      $0x02, 36(CX), X1, X1
-	VPINSRW      $0x03, 54(CX), X1, X1
-	VPINSRW      $0x04, 72(CX), X1, X1
-	VPINSRW      $0x05, 90(CX), X1, X1
-	VPINSRW      $0x06, 108(CX), X1, X1
-	VPINSRW      $0x07, 126(CX), X1, X1
-	VCVTPH2PS    X1, Y3
-	VMULPS       352(SI), Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X1
-	VADDPS       X1, X2, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X2
-	VPERMILPS    $0x02, X1, X3
-	VADDSS       X3, X2, X2
-	VPERMILPS    $0x03, X1, X1
-	VADDSS       X1, X2, X2
-	VADDSS       X2, X0, X0
+	VMOVDQU      38(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
+	VPXOR        Y6, Y6, Y6
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VPDPBUSD     64(SI), Y4, Y6
+	VMOVDQU      56(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
+	VPXOR        Y7, Y7, Y7
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VPDPBUSD     96(SI), Y4, Y7
+	VPHADDD      Y7, Y6, Y6
+	VPHADDD      Y6, Y5, Y5
+	VMOVDQU      74(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
+	VPXOR        Y6, Y6, Y6
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VPDPBUSD     128(SI), Y4, Y6
+	VMOVDQU      92(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
+	VPXOR        Y7, Y7, Y7
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VPDPBUSD     160(SI), Y4, Y7
+	VPHADDD      Y7, Y6, Y6
+	VMOVDQU      110(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
+	VPXOR        Y7, Y7, Y7
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VPDPBUSD     192(SI), Y4, Y7
+	VMOVDQU      128(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
+	VPXOR        Y8, Y8, Y8
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VPDPBUSD     224(SI), Y4, Y8
+	VPHADDD      Y8, Y7, Y7
+	VPHADDD      Y7, Y6, Y6
+	VPERM2I128   $0x20, Y6, Y5, Y4
+	VPERM2I128   $0x31, Y6, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VPADDD       320(SI), Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VPXOR        X3, X3, X3
+	VPINSRW      $0x00, (CX), X3, X3
+	VPINSRW      $0x01, 18(CX), X3, X3
+	VPINSRW      $0x02, 36(CX), X3, X3
+	VPINSRW      $0x03, 54(CX), X3, X3
+	VPINSRW      $0x04, 72(CX), X3, X3
+	VPINSRW      $0x05, 90(CX), X3, X3
+	VPINSRW      $0x06, 108(CX), X3, X3
+	VPINSRW      $0x07, 126(CX), X3, X3
+	VCVTPH2PS    X3, Y5
+	VMULPS       352(SI), Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X3
+	VADDPS       X3, X4, X3
+	VMOVSHDUP    X3, X4
+	VADDSS       X4, X3, X4
+	VPERMILPS    $0x02, X3, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X3, X3
+	VADDSS       X3, X4, X4
+	VADDSS       X4, X0, X0
 	ADDQ         $0x00000090, CX
 	ADDQ         $0x00000200, SI
 	DECQ         DI
@@ -1841,10 +1858,13 @@ group:
 // func dotsMXFP4VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI
 TEXT ·dotsMXFP4VNNI(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y1
+	VMOVDQU twiceE2M1Signed<>+0(SB), Y2
 
 row:
 	MOVQ   x+16(FP), SI
@@ -1852,117 +1872,109 @@ row:
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      1(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      twiceE2M1Signed<>+0(SB), Y3
-	VPSHUFB      Y2, Y3, Y2
-	VPXOR        Y3, Y3, Y3
-	VPXOR        each_80<>+0(SB), Y2, Y2
-	VPDPBUSD     (SI), Y2, Y3
-	VMOVDQU      18(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      twiceE2M1Signed<>+0(SB), Y4
-	VPSHUFB      Y2, Y4, Y2
-	VPXOR        Y4, Y4, Y4
-	VPXOR        each_80<>+0(SB), Y2, Y2
-	VPDPBUSD     32(SI), Y2, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      35(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      twiceE2M1Signed<>+0(SB), Y4
-	VPSHUFB      Y2, Y4, Y2
-	VPXOR        Y4, Y4, Y4
-	VPXOR        each_80<>+0(SB), Y2, Y2
-	VPDPBUSD     64(SI), Y2, Y4
-	VMOVDQU      52(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      twiceE2M1Signed<>+0(SB), Y5
-	VPSHUFB      Y2, Y5, Y2
+	VMOVDQU      1(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
 	VPXOR        Y5, Y5, Y5
-	VPXOR        each_80<>+0(SB), Y2, Y2
-	VPDPBUSD     96(SI), Y2, Y5
-	VPHADDD      Y5, Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      69(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      twiceE2M1Signed<>+0(SB), Y4
-	VPSHUFB      Y2, Y4, Y2
-	VPXOR        Y4, Y4, Y4
-	VPXOR        each_80<>+0(SB), Y2, Y2
-	VPDPBUSD     128(SI), Y2, Y4
-	VMOVDQU      86(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      twiceE2M1Signed<>+0(SB), Y5
-	VPSHUFB      Y2, Y5, Y2
-	VPXOR        Y5, Y5, Y5
-	VPXOR        each_80<>+0(SB), Y2, Y2
-	VPDPBUSD     160(SI), Y2, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      103(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      twiceE2M1Signed<>+0(SB), Y5
-	VPSHUFB      Y2, Y5, Y2
-	VPXOR        Y5, Y5, Y5
-	VPXOR        each_80<>+0(SB), Y2, Y2
-	VPDPBUSD     192(SI), Y2, Y5
-	VMOVDQU      120(CX), X1
-	VPSRLW       $0x04, X1, X2
-	VINSERTI128  $0x01, X2, Y1, Y2
-	VPAND        each_0f<>+0(SB), Y2, Y2
-	VMOVDQU      twiceE2M1Signed<>+0(SB), Y6
-	VPSHUFB      Y2, Y6, Y2
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VPDPBUSD     (SI), Y4, Y5
+	VMOVDQU      18(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
 	VPXOR        Y6, Y6, Y6
-	VPXOR        each_80<>+0(SB), Y2, Y2
-	VPDPBUSD     224(SI), Y2, Y6
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VPDPBUSD     32(SI), Y4, Y6
 	VPHADDD      Y6, Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VPERM2I128   $0x20, Y4, Y3, Y2
-	VPERM2I128   $0x31, Y4, Y3, Y3
-	VPADDD       Y3, Y2, Y2
-	VPADDD       320(SI), Y2, Y2
-	VCVTDQ2PS    Y2, Y2
-	VPXOR        X1, X1, X1
-	VPINSRB      $0x00, (CX), X1, X1
-	VPINSRB      $0x01, 17(CX), X1, X1
-	VPINSRB      $0x02, 34(CX), X1, X1
-	VPINSRB      $0x03, 51(CX), X1, X1
-	VPINSRB      $0x04, 68(CX), X1, X1
-	VPINSRB      $0x05, 85(CX), X1, X1
-	VPINSRB      $0x06, 102(CX), X1, X1
-	VPINSRB      $0x07, 119(CX), X1, X1
-	VPMOVZXBD    X1, Y3
-	VMOVDQU      subnormal32<>+0(SB), Y4
-	VPSLLVD      Y3, Y4, Y4
-	VMOVDQU      two32<>+0(SB), Y5
-	VPCMPGTD     Y3, Y5, Y5
-	VPSUBD       one32<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VBLENDVPS    Y5, Y4, Y3, Y3
-	VMULPS       352(SI), Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X1
-	VADDPS       X1, X2, X1
-	VMOVSHDUP    X1, X2
-	VADDSS       X2, X1, X2
-	VPERMILPS    $0x02, X1, X3
-	VADDSS       X3, X2, X2
-	VPERMILPS    $0x03, X1, X1
-	VADDSS       X1, X2, X2
-	VADDSS       X2, X0, X0
+	VMOVDQU      35(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
+	VPXOR        Y6, Y6, Y6
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VPDPBUSD     64(SI), Y4, Y6
+	VMOVDQU      52(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
+	VPXOR        Y7, Y7, Y7
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VPDPBUSD     96(SI), Y4, Y7
+	VPHADDD      Y7, Y6, Y6
+	VPHADDD      Y6, Y5, Y5
+	VMOVDQU      69(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
+	VPXOR        Y6, Y6, Y6
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VPDPBUSD     128(SI), Y4, Y6
+	VMOVDQU      86(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
+	VPXOR        Y7, Y7, Y7
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VPDPBUSD     160(SI), Y4, Y7
+	VPHADDD      Y7, Y6, Y6
+	VMOVDQU      103(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
+	VPXOR        Y7, Y7, Y7
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VPDPBUSD     192(SI), Y4, Y7
+	VMOVDQU      120(CX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
+	VPXOR        Y8, Y8, Y8
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VPDPBUSD     224(SI), Y4, Y8
+	VPHADDD      Y8, Y7, Y7
+	VPHADDD      Y7, Y6, Y6
+	VPERM2I128   $0x20, Y6, Y5, Y4
+	VPERM2I128   $0x31, Y6, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VPADDD       320(SI), Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VPXOR        X3, X3, X3
+	VPINSRB      $0x00, (CX), X3, X3
+	VPINSRB      $0x01, 17(CX), X3, X3
+	VPINSRB      $0x02, 34(CX), X3, X3
+	VPINSRB      $0x03, 51(CX), X3, X3
+	VPINSRB      $0x04, 68(CX), X3, X3
+	VPINSRB      $0x05, 85(CX), X3, X3
+	VPINSRB      $0x06, 102(CX), X3, X3
+	VPINSRB      $0x07, 119(CX), X3, X3
+	VPMOVZXBD    X3, Y5
+	VMOVDQU      subnormal32<>+0(SB), Y6
+	VPSLLVD      Y5, Y6, Y6
+	VMOVDQU      two32<>+0(SB), Y7
+	VPCMPGTD     Y5, Y7, Y7
+	VPSUBD       one32<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VBLENDVPS    Y7, Y6, Y5, Y5
+	VMULPS       352(SI), Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X3
+	VADDPS       X3, X4, X3
+	VMOVSHDUP    X3, X4
+	VADDSS       X4, X3, X4
+	VPERMILPS    $0x02, X3, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X3, X3
+	VADDSS       X3, X4, X4
+	VADDSS       X4, X0, X0
 	ADDQ         $0x00000088, CX
 	ADDQ         $0x00000200, SI
 	DECQ         DI

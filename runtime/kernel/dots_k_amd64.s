@@ -4,125 +4,6 @@
 
 #include "textflag.h"
 
-// func dotsQ2_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
-// Requires: AVX, AVX2, F16C
-TEXT ·dotsQ2_KAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
-
-row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
-	VXORPS X0, X0, X0
-
-group:
-	VMOVDQU      (CX), X1
-	VPSHUFB      evenOdd<>+0(SB), X1, X1
-	VPSRLW       $0x04, X1, X2
-	VPAND        each_0f<>+0(SB), X2, X2
-	VPAND        each_0f<>+0(SB), X1, X1
-	VPMOVZXBW    X1, Y1
-	VPMOVZXBW    X2, Y2
-	VPMADDWD     416(SI), Y2, Y2
-	VMOVDQU      16(CX), Y3
-	VPAND        each_03<>+0(SB), Y3, Y4
-	VPMADDUBSW   (SI), Y4, Y4
-	VPSHUFB      word0<>+0(SB), Y1, Y5
-	VPMADDWD     Y5, Y4, Y4
-	VPSRLW       $0x02, Y3, Y5
-	VPAND        each_03<>+0(SB), Y5, Y5
-	VPMADDUBSW   32(SI), Y5, Y5
-	VPSHUFB      word1<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VPSRLW       $0x04, Y3, Y5
-	VPAND        each_03<>+0(SB), Y5, Y5
-	VPMADDUBSW   64(SI), Y5, Y5
-	VPSHUFB      word2<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VPSRLW       $0x06, Y3, Y3
-	VPAND        each_03<>+0(SB), Y3, Y3
-	VPMADDUBSW   96(SI), Y3, Y3
-	VPSHUFB      word3<>+0(SB), Y1, Y5
-	VPMADDWD     Y5, Y3, Y3
-	VPADDD       Y3, Y4, Y4
-	VMOVDQU      48(CX), Y3
-	VPAND        each_03<>+0(SB), Y3, Y5
-	VPMADDUBSW   128(SI), Y5, Y5
-	VPSHUFB      word4<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VPSRLW       $0x02, Y3, Y5
-	VPAND        each_03<>+0(SB), Y5, Y5
-	VPMADDUBSW   160(SI), Y5, Y5
-	VPSHUFB      word5<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VPSRLW       $0x04, Y3, Y5
-	VPAND        each_03<>+0(SB), Y5, Y5
-	VPMADDUBSW   192(SI), Y5, Y5
-	VPSHUFB      word6<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VPSRLW       $0x06, Y3, Y3
-	VPAND        each_03<>+0(SB), Y3, Y3
-	VPMADDUBSW   224(SI), Y3, Y3
-	VPSHUFB      word7<>+0(SB), Y1, Y1
-	VPMADDWD     Y1, Y3, Y3
-	VPADDD       Y3, Y4, Y4
-	VPHADDD      Y2, Y4, Y4
-	VEXTRACTI128 $0x01, Y4, X1
-	VPADDD       X4, X1, X1
-	VPHADDD      X1, X1, X1
-	VCVTDQ2PS    X1, X1
-	VMOVD        80(CX), X2
-	VCVTPH2PS    X2, X2
-	VMULPS       352(SI), X2, X2
-	VMULPS       X1, X2, X2
-	VADDPS       X2, X0, X0
-	ADDQ         $0x00000054, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
-	JNZ          group
-	VMOVSHDUP    X0, X1
-	VSUBSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
-	JNZ          row
-	VZEROUPPER
-	RET
-
-DATA evenOdd<>+0(SB)/4, $0x06040200
-DATA evenOdd<>+4(SB)/4, $0x0e0c0a08
-DATA evenOdd<>+8(SB)/4, $0x07050301
-DATA evenOdd<>+12(SB)/4, $0x0f0d0b09
-GLOBL evenOdd<>(SB), RODATA|NOPTR, $16
-
-DATA each_0f<>+0(SB)/4, $0x0f0f0f0f
-DATA each_0f<>+4(SB)/4, $0x0f0f0f0f
-DATA each_0f<>+8(SB)/4, $0x0f0f0f0f
-DATA each_0f<>+12(SB)/4, $0x0f0f0f0f
-DATA each_0f<>+16(SB)/4, $0x0f0f0f0f
-DATA each_0f<>+20(SB)/4, $0x0f0f0f0f
-DATA each_0f<>+24(SB)/4, $0x0f0f0f0f
-DATA each_0f<>+28(SB)/4, $0x0f0f0f0f
-GLOBL each_0f<>(SB), RODATA|NOPTR, $32
-
-DATA each_03<>+0(SB)/4, $0x03030303
-DATA each_03<>+4(SB)/4, $0x03030303
-DATA each_03<>+8(SB)/4, $0x03030303
-DATA each_03<>+12(SB)/4, $0x03030303
-DATA each_03<>+16(SB)/4, $0x03030303
-DATA each_03<>+20(SB)/4, $0x03030303
-DATA each_03<>+24(SB)/4, $0x03030303
-DATA each_03<>+28(SB)/4, $0x03030303
-GLOBL each_03<>(SB), RODATA|NOPTR, $32
-
 DATA word0<>+0(SB)/4, $0x01000100
 DATA word0<>+4(SB)/4, $0x01000100
 DATA word0<>+8(SB)/4, $0x01000100
@@ -183,6 +64,132 @@ DATA word5<>+24(SB)/4, $0x0b0a0b0a
 DATA word5<>+28(SB)/4, $0x0b0a0b0a
 GLOBL word5<>(SB), RODATA|NOPTR, $32
 
+DATA each_03<>+0(SB)/4, $0x03030303
+DATA each_03<>+4(SB)/4, $0x03030303
+DATA each_03<>+8(SB)/4, $0x03030303
+DATA each_03<>+12(SB)/4, $0x03030303
+DATA each_03<>+16(SB)/4, $0x03030303
+DATA each_03<>+20(SB)/4, $0x03030303
+DATA each_03<>+24(SB)/4, $0x03030303
+DATA each_03<>+28(SB)/4, $0x03030303
+GLOBL each_03<>(SB), RODATA|NOPTR, $32
+
+// func dotsQ2_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+// Requires: AVX, AVX2, F16C
+TEXT ·dotsQ2_KAVX2(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU word0<>+0(SB), Y2
+	VMOVDQU word1<>+0(SB), Y3
+	VMOVDQU word2<>+0(SB), Y4
+	VMOVDQU word3<>+0(SB), Y5
+	VMOVDQU word4<>+0(SB), Y6
+	VMOVDQU word5<>+0(SB), Y7
+	VMOVDQU each_03<>+0(SB), Y8
+
+row:
+	MOVQ   x+16(FP), SI
+	MOVQ   groups+32(FP), DI
+	VXORPS X0, X0, X0
+
+group:
+	VMOVDQU      (CX), X1
+	VPSHUFB      evenOdd<>+0(SB), X1, X1
+	VPSRLW       $0x04, X1, X9
+	VPAND        each_0f<>+0(SB), X9, X9
+	VPAND        each_0f<>+0(SB), X1, X1
+	VPMOVZXBW    X1, Y1
+	VPMOVZXBW    X9, Y9
+	VPMADDWD     416(SI), Y9, Y9
+	VMOVDQU      16(CX), Y10
+	VPAND        Y8, Y10, Y11
+	VPMADDUBSW   (SI), Y11, Y11
+	VPSHUFB      Y2, Y1, Y12
+	VPMADDWD     Y12, Y11, Y11
+	VPSRLW       $0x02, Y10, Y12
+	VPAND        Y8, Y12, Y12
+	VPMADDUBSW   32(SI), Y12, Y12
+	VPSHUFB      Y3, Y1, Y13
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLW       $0x04, Y10, Y12
+	VPAND        Y8, Y12, Y12
+	VPMADDUBSW   64(SI), Y12, Y12
+	VPSHUFB      Y4, Y1, Y13
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLW       $0x06, Y10, Y10
+	VPAND        Y8, Y10, Y10
+	VPMADDUBSW   96(SI), Y10, Y10
+	VPSHUFB      Y5, Y1, Y12
+	VPMADDWD     Y12, Y10, Y10
+	VPADDD       Y10, Y11, Y11
+	VMOVDQU      48(CX), Y10
+	VPAND        Y8, Y10, Y12
+	VPMADDUBSW   128(SI), Y12, Y12
+	VPSHUFB      Y6, Y1, Y13
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLW       $0x02, Y10, Y12
+	VPAND        Y8, Y12, Y12
+	VPMADDUBSW   160(SI), Y12, Y12
+	VPSHUFB      Y7, Y1, Y13
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLW       $0x04, Y10, Y12
+	VPAND        Y8, Y12, Y12
+	VPMADDUBSW   192(SI), Y12, Y12
+	VPSHUFB      word6<>+0(SB), Y1, Y13
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLW       $0x06, Y10, Y10
+	VPAND        Y8, Y10, Y10
+	VPMADDUBSW   224(SI), Y10, Y10
+	VPSHUFB      word7<>+0(SB), Y1, Y1
+	VPMADDWD     Y1, Y10, Y10
+	VPADDD       Y10, Y11, Y11
+	VPHADDD      Y9, Y11, Y11
+	VEXTRACTI128 $0x01, Y11, X1
+	VPADDD       X11, X1, X1
+	VPHADDD      X1, X1, X1
+	VCVTDQ2PS    X1, X1
+	VMOVD        80(CX), X9
+	VCVTPH2PS    X9, X9
+	VMULPS       352(SI), X9, X9
+	VMULPS       X1, X9, X9
+	VADDPS       X9, X0, X0
+	ADDQ         $0x00000054, CX
+	ADDQ         $0x00000200, SI
+	DECQ         DI
+	JNZ          group
+	VMOVSHDUP    X0, X1
+	VSUBSS       X1, X0, X0
+	VMOVSS       X0, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         BX, CX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+DATA evenOdd<>+0(SB)/4, $0x06040200
+DATA evenOdd<>+4(SB)/4, $0x0e0c0a08
+DATA evenOdd<>+8(SB)/4, $0x07050301
+DATA evenOdd<>+12(SB)/4, $0x0f0d0b09
+GLOBL evenOdd<>(SB), RODATA|NOPTR, $16
+
+DATA each_0f<>+0(SB)/4, $0x0f0f0f0f
+DATA each_0f<>+4(SB)/4, $0x0f0f0f0f
+DATA each_0f<>+8(SB)/4, $0x0f0f0f0f
+DATA each_0f<>+12(SB)/4, $0x0f0f0f0f
+DATA each_0f<>+16(SB)/4, $0x0f0f0f0f
+DATA each_0f<>+20(SB)/4, $0x0f0f0f0f
+DATA each_0f<>+24(SB)/4, $0x0f0f0f0f
+DATA each_0f<>+28(SB)/4, $0x0f0f0f0f
+GLOBL each_0f<>(SB), RODATA|NOPTR, $32
+
 DATA word6<>+0(SB)/4, $0x0d0c0d0c
 DATA word6<>+4(SB)/4, $0x0d0c0d0c
 DATA word6<>+8(SB)/4, $0x0d0c0d0c
@@ -203,13 +210,30 @@ DATA word7<>+24(SB)/4, $0x0f0e0f0e
 DATA word7<>+28(SB)/4, $0x0f0e0f0e
 GLOBL word7<>(SB), RODATA|NOPTR, $32
 
+DATA each_04<>+0(SB)/4, $0x04040404
+DATA each_04<>+4(SB)/4, $0x04040404
+DATA each_04<>+8(SB)/4, $0x04040404
+DATA each_04<>+12(SB)/4, $0x04040404
+DATA each_04<>+16(SB)/4, $0x04040404
+DATA each_04<>+20(SB)/4, $0x04040404
+DATA each_04<>+24(SB)/4, $0x04040404
+DATA each_04<>+28(SB)/4, $0x04040404
+GLOBL each_04<>(SB), RODATA|NOPTR, $32
+
 // func dotsQ3_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsQ3_KAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU word0<>+0(SB), Y1
+	VMOVDQU word1<>+0(SB), Y2
+	VMOVDQU word2<>+0(SB), Y3
+	VMOVDQU word3<>+0(SB), Y4
+	VMOVDQU word4<>+0(SB), Y5
+	VMOVDQU each_03<>+0(SB), Y6
+	VMOVDQU each_04<>+0(SB), Y7
 
 row:
 	MOVQ   x+16(FP), SI
@@ -217,103 +241,103 @@ row:
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      94(CX), X1
-	VPSHUFB      q3Low<>+0(SB), X1, X2
-	VPSHUFB      q3Top<>+0(SB), X1, X1
-	VPSRLVD      q3LowShift<>+0(SB), X2, X2
-	VPSRLVD      q3TopShift<>+0(SB), X1, X1
-	VPAND        each_0f<>+0(SB), X2, X2
-	VPAND        each_03<>+0(SB), X1, X1
-	VPSLLW       $0x04, X1, X1
-	VPOR         X1, X2, X2
-	VPSUBB       each_20<>+0(SB), X2, X2
-	VPSHUFB      evenOdd<>+0(SB), X2, X2
-	VPMOVSXBW    X2, Y1
-	VMOVDQU      (CX), Y2
-	VMOVDQU      32(CX), Y3
-	VPAND        each_03<>+0(SB), Y3, Y4
-	VPSLLW       $0x02, Y2, Y5
-	VPAND        each_04<>+0(SB), Y5, Y5
-	VPOR         Y5, Y4, Y4
-	VPMADDUBSW   (SI), Y4, Y4
-	VPSHUFB      word0<>+0(SB), Y1, Y5
-	VPMADDWD     Y5, Y4, Y4
-	VPSRLW       $0x02, Y3, Y5
-	VPAND        each_03<>+0(SB), Y5, Y5
-	VPSLLW       $0x01, Y2, Y6
-	VPAND        each_04<>+0(SB), Y6, Y6
-	VPOR         Y6, Y5, Y5
-	VPMADDUBSW   32(SI), Y5, Y5
-	VPSHUFB      word1<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VPSRLW       $0x04, Y3, Y5
-	VPAND        each_03<>+0(SB), Y5, Y5
-	VPAND        each_04<>+0(SB), Y2, Y6
-	VPOR         Y6, Y5, Y5
-	VPMADDUBSW   64(SI), Y5, Y5
-	VPSHUFB      word2<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VPSRLW       $0x06, Y3, Y3
-	VPAND        each_03<>+0(SB), Y3, Y3
-	VPSRLW       $0x01, Y2, Y5
-	VPAND        each_04<>+0(SB), Y5, Y5
-	VPOR         Y5, Y3, Y3
-	VPMADDUBSW   96(SI), Y3, Y3
-	VPSHUFB      word3<>+0(SB), Y1, Y5
-	VPMADDWD     Y5, Y3, Y3
-	VPADDD       Y3, Y4, Y4
-	VMOVDQU      64(CX), Y3
-	VPAND        each_03<>+0(SB), Y3, Y5
-	VPSRLW       $0x02, Y2, Y6
-	VPAND        each_04<>+0(SB), Y6, Y6
-	VPOR         Y6, Y5, Y5
-	VPMADDUBSW   128(SI), Y5, Y5
-	VPSHUFB      word4<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VPSRLW       $0x02, Y3, Y5
-	VPAND        each_03<>+0(SB), Y5, Y5
-	VPSRLW       $0x03, Y2, Y6
-	VPAND        each_04<>+0(SB), Y6, Y6
-	VPOR         Y6, Y5, Y5
-	VPMADDUBSW   160(SI), Y5, Y5
-	VPSHUFB      word5<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VPSRLW       $0x04, Y3, Y5
-	VPAND        each_03<>+0(SB), Y5, Y5
-	VPSRLW       $0x04, Y2, Y6
-	VPAND        each_04<>+0(SB), Y6, Y6
-	VPOR         Y6, Y5, Y5
-	VPMADDUBSW   192(SI), Y5, Y5
-	VPSHUFB      word6<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VPSRLW       $0x06, Y3, Y3
-	VPAND        each_03<>+0(SB), Y3, Y3
-	VPSRLW       $0x05, Y2, Y2
-	VPAND        each_04<>+0(SB), Y2, Y2
-	VPOR         Y2, Y3, Y3
-	VPMADDUBSW   224(SI), Y3, Y2
-	VPSHUFB      word7<>+0(SB), Y1, Y3
-	VPMADDWD     Y3, Y2, Y2
-	VPADDD       Y2, Y4, Y4
-	VPMADDWD     416(SI), Y1, Y1
-	VPSLLD       $0x02, Y1, Y1
-	VPSUBD       Y1, Y4, Y4
-	VPHADDD      Y4, Y4, Y4
-	VEXTRACTI128 $0x01, Y4, X1
-	VPADDD       X4, X1, X1
-	VPHADDD      X1, X1, X1
-	VCVTDQ2PS    X1, X1
-	VPXOR        X2, X2, X2
-	VPINSRW      $0x00, 108(CX), X2, X2
-	VCVTPH2PS    X2, X2
-	VMULPS       352(SI), X2, X2
-	VMULPS       X1, X2, X2
-	VADDPS       X2, X0, X0
+	VMOVDQU      94(CX), X8
+	VPSHUFB      q3Low<>+0(SB), X8, X9
+	VPSHUFB      q3Top<>+0(SB), X8, X8
+	VPSRLVD      q3LowShift<>+0(SB), X9, X9
+	VPSRLVD      q3TopShift<>+0(SB), X8, X8
+	VPAND        each_0f<>+0(SB), X9, X9
+	VPAND        each_03<>+0(SB), X8, X8
+	VPSLLW       $0x04, X8, X8
+	VPOR         X8, X9, X9
+	VPSUBB       each_20<>+0(SB), X9, X9
+	VPSHUFB      evenOdd<>+0(SB), X9, X9
+	VPMOVSXBW    X9, Y8
+	VMOVDQU      (CX), Y9
+	VMOVDQU      32(CX), Y10
+	VPAND        Y6, Y10, Y11
+	VPSLLW       $0x02, Y9, Y12
+	VPAND        Y7, Y12, Y12
+	VPOR         Y12, Y11, Y11
+	VPMADDUBSW   (SI), Y11, Y11
+	VPSHUFB      Y1, Y8, Y12
+	VPMADDWD     Y12, Y11, Y11
+	VPSRLW       $0x02, Y10, Y12
+	VPAND        Y6, Y12, Y12
+	VPSLLW       $0x01, Y9, Y13
+	VPAND        Y7, Y13, Y13
+	VPOR         Y13, Y12, Y12
+	VPMADDUBSW   32(SI), Y12, Y12
+	VPSHUFB      Y2, Y8, Y13
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLW       $0x04, Y10, Y12
+	VPAND        Y6, Y12, Y12
+	VPAND        Y7, Y9, Y13
+	VPOR         Y13, Y12, Y12
+	VPMADDUBSW   64(SI), Y12, Y12
+	VPSHUFB      Y3, Y8, Y13
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLW       $0x06, Y10, Y10
+	VPAND        Y6, Y10, Y10
+	VPSRLW       $0x01, Y9, Y12
+	VPAND        Y7, Y12, Y12
+	VPOR         Y12, Y10, Y10
+	VPMADDUBSW   96(SI), Y10, Y10
+	VPSHUFB      Y4, Y8, Y12
+	VPMADDWD     Y12, Y10, Y10
+	VPADDD       Y10, Y11, Y11
+	VMOVDQU      64(CX), Y10
+	VPAND        Y6, Y10, Y12
+	VPSRLW       $0x02, Y9, Y13
+	VPAND        Y7, Y13, Y13
+	VPOR         Y13, Y12, Y12
+	VPMADDUBSW   128(SI), Y12, Y12
+	VPSHUFB      Y5, Y8, Y13
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLW       $0x02, Y10, Y12
+	VPAND        Y6, Y12, Y12
+	VPSRLW       $0x03, Y9, Y13
+	VPAND        Y7, Y13, Y13
+	VPOR         Y13, Y12, Y12
+	VPMADDUBSW   160(SI), Y12, Y12
+	VPSHUFB      word5<>+0(SB), Y8, Y13
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLW       $0x04, Y10, Y12
+	VPAND        Y6, Y12, Y12
+	VPSRLW       $0x04, Y9, Y13
+	VPAND        Y7, Y13, Y13
+	VPOR         Y13, Y12, Y12
+	VPMADDUBSW   192(SI), Y12, Y12
+	VPSHUFB      word6<>+0(SB), Y8, Y13
+	VPMADDWD     Y13, Y12, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLW       $0x06, Y10, Y10
+	VPAND        Y6, Y10, Y10
+	VPSRLW       $0x05, Y9, Y9
+	VPAND        Y7, Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VPMADDUBSW   224(SI), Y10, Y9
+	VPSHUFB      word7<>+0(SB), Y8, Y10
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y11, Y11
+	VPMADDWD     416(SI), Y8, Y8
+	VPSLLD       $0x02, Y8, Y8
+	VPSUBD       Y8, Y11, Y11
+	VPHADDD      Y11, Y11, Y11
+	VEXTRACTI128 $0x01, Y11, X8
+	VPADDD       X11, X8, X8
+	VPHADDD      X8, X8, X8
+	VCVTDQ2PS    X8, X8
+	VPXOR        X9, X9, X9
+	VPINSRW      $0x00, 108(CX), X9, X9
+	VCVTPH2PS    X9, X9
+	VMULPS       352(SI), X9, X9
+	VMULPS       X8, X9, X9
+	VADDPS       X9, X0, X0
 	ADDQ         $0x0000006e, CX
 	ADDQ         $0x00000200, SI
 	DECQ         DI
@@ -360,23 +384,20 @@ DATA each_20<>+24(SB)/4, $0x20202020
 DATA each_20<>+28(SB)/4, $0x20202020
 GLOBL each_20<>(SB), RODATA|NOPTR, $32
 
-DATA each_04<>+0(SB)/4, $0x04040404
-DATA each_04<>+4(SB)/4, $0x04040404
-DATA each_04<>+8(SB)/4, $0x04040404
-DATA each_04<>+12(SB)/4, $0x04040404
-DATA each_04<>+16(SB)/4, $0x04040404
-DATA each_04<>+20(SB)/4, $0x04040404
-DATA each_04<>+24(SB)/4, $0x04040404
-DATA each_04<>+28(SB)/4, $0x04040404
-GLOBL each_04<>(SB), RODATA|NOPTR, $32
-
 // func dotsQ4_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsQ4_KAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU word0<>+0(SB), Y2
+	VMOVDQU word1<>+0(SB), Y3
+	VMOVDQU word2<>+0(SB), Y4
+	VMOVDQU word3<>+0(SB), Y5
+	VMOVDQU word4<>+0(SB), Y6
+	VMOVDQU word5<>+0(SB), Y7
+	VMOVDQU each_0f<>+0(SB), Y8
 
 row:
 	MOVQ   x+16(FP), SI
@@ -385,76 +406,76 @@ row:
 
 group:
 	VMOVDQU      (CX), X1
-	VPSHUFD      $0xff, X1, X2
-	VPSRLVD      shift04<>+0(SB), X2, X2
-	VPAND        each_0f<>+0(SB), X2, X2
+	VPSHUFD      $0xff, X1, X9
+	VPSRLVD      shift04<>+0(SB), X9, X9
+	VPAND        each_0f<>+0(SB), X9, X9
 	VPSHUFD      $0x09, X1, X1
-	VPSRLW       $0x02, X1, X3
-	VPAND        each_30<>+0(SB), X3, X3
-	VPOR         X3, X2, X2
+	VPSRLW       $0x02, X1, X10
+	VPAND        each_30<>+0(SB), X10, X10
+	VPOR         X10, X9, X9
 	VPAND        each_3f<>+0(SB), X1, X1
-	VPUNPCKLDQ   X2, X1, X1
+	VPUNPCKLDQ   X9, X1, X1
 	VPMOVZXBW    X1, Y1
-	VEXTRACTI128 $0x01, Y1, X2
-	VPMADDWD     448(SI), X2, X2
+	VEXTRACTI128 $0x01, Y1, X9
+	VPMADDWD     448(SI), X9, X9
 	VINSERTI128  $0x01, X1, Y1, Y1
-	VMOVDQU      16(CX), Y3
-	VPSRLW       $0x04, Y3, Y4
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VPMADDUBSW   (SI), Y3, Y3
-	VPSHUFB      word0<>+0(SB), Y1, Y5
-	VPMADDWD     Y5, Y3, Y3
-	VPMADDUBSW   32(SI), Y4, Y4
-	VPSHUFB      word1<>+0(SB), Y1, Y5
-	VPMADDWD     Y5, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VMOVDQU      48(CX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        each_0f<>+0(SB), Y5, Y5
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPMADDUBSW   64(SI), Y4, Y4
-	VPSHUFB      word2<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VPMADDUBSW   96(SI), Y5, Y4
-	VPSHUFB      word3<>+0(SB), Y1, Y5
-	VPMADDWD     Y5, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VMOVDQU      80(CX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        each_0f<>+0(SB), Y5, Y5
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPMADDUBSW   128(SI), Y4, Y4
-	VPSHUFB      word4<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VPMADDUBSW   160(SI), Y5, Y4
-	VPSHUFB      word5<>+0(SB), Y1, Y5
-	VPMADDWD     Y5, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VMOVDQU      112(CX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        each_0f<>+0(SB), Y5, Y5
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPMADDUBSW   192(SI), Y4, Y4
-	VPSHUFB      word6<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VPMADDUBSW   224(SI), Y5, Y4
+	VMOVDQU      16(CX), Y10
+	VPSRLW       $0x04, Y10, Y11
+	VPAND        Y8, Y11, Y11
+	VPAND        Y8, Y10, Y10
+	VPMADDUBSW   (SI), Y10, Y10
+	VPSHUFB      Y2, Y1, Y12
+	VPMADDWD     Y12, Y10, Y10
+	VPMADDUBSW   32(SI), Y11, Y11
+	VPSHUFB      Y3, Y1, Y12
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VMOVDQU      48(CX), Y11
+	VPSRLW       $0x04, Y11, Y12
+	VPAND        Y8, Y12, Y12
+	VPAND        Y8, Y11, Y11
+	VPMADDUBSW   64(SI), Y11, Y11
+	VPSHUFB      Y4, Y1, Y13
+	VPMADDWD     Y13, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VPMADDUBSW   96(SI), Y12, Y11
+	VPSHUFB      Y5, Y1, Y12
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VMOVDQU      80(CX), Y11
+	VPSRLW       $0x04, Y11, Y12
+	VPAND        Y8, Y12, Y12
+	VPAND        Y8, Y11, Y11
+	VPMADDUBSW   128(SI), Y11, Y11
+	VPSHUFB      Y6, Y1, Y13
+	VPMADDWD     Y13, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VPMADDUBSW   160(SI), Y12, Y11
+	VPSHUFB      Y7, Y1, Y12
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VMOVDQU      112(CX), Y11
+	VPSRLW       $0x04, Y11, Y12
+	VPAND        Y8, Y12, Y12
+	VPAND        Y8, Y11, Y11
+	VPMADDUBSW   192(SI), Y11, Y11
+	VPSHUFB      word6<>+0(SB), Y1, Y13
+	VPMADDWD     Y13, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VPMADDUBSW   224(SI), Y12, Y11
 	VPSHUFB      word7<>+0(SB), Y1, Y1
-	VPMADDWD     Y1, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VPHADDD      Y2, Y3, Y3
-	VEXTRACTI128 $0x01, Y3, X1
-	VPADDD       X3, X1, X1
+	VPMADDWD     Y1, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VPHADDD      Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X1
+	VPADDD       X10, X1, X1
 	VPHADDD      X1, X1, X1
 	VCVTDQ2PS    X1, X1
-	VMOVD        (CX), X2
-	VCVTPH2PS    X2, X2
-	VMULPS       352(SI), X2, X2
-	VMULPS       X1, X2, X2
-	VADDPS       X2, X0, X0
+	VMOVD        (CX), X9
+	VCVTPH2PS    X9, X9
+	VMULPS       352(SI), X9, X9
+	VMULPS       X1, X9, X9
+	VADDPS       X9, X0, X0
 	ADDQ         $0x00000090, CX
 	ADDQ         $0x00000200, SI
 	DECQ         DI
@@ -495,13 +516,29 @@ DATA each_3f<>+24(SB)/4, $0x3f3f3f3f
 DATA each_3f<>+28(SB)/4, $0x3f3f3f3f
 GLOBL each_3f<>(SB), RODATA|NOPTR, $32
 
+DATA each_10<>+0(SB)/4, $0x10101010
+DATA each_10<>+4(SB)/4, $0x10101010
+DATA each_10<>+8(SB)/4, $0x10101010
+DATA each_10<>+12(SB)/4, $0x10101010
+DATA each_10<>+16(SB)/4, $0x10101010
+DATA each_10<>+20(SB)/4, $0x10101010
+DATA each_10<>+24(SB)/4, $0x10101010
+DATA each_10<>+28(SB)/4, $0x10101010
+GLOBL each_10<>(SB), RODATA|NOPTR, $32
+
 // func dotsQ5_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsQ5_KAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU word0<>+0(SB), Y2
+	VMOVDQU word1<>+0(SB), Y3
+	VMOVDQU word2<>+0(SB), Y4
+	VMOVDQU word3<>+0(SB), Y5
+	VMOVDQU each_0f<>+0(SB), Y6
+	VMOVDQU each_10<>+0(SB), Y7
 
 row:
 	MOVQ   x+16(FP), SI
@@ -510,100 +547,100 @@ row:
 
 group:
 	VMOVDQU      (CX), X1
-	VPSHUFD      $0xff, X1, X2
-	VPSRLVD      shift04<>+0(SB), X2, X2
-	VPAND        each_0f<>+0(SB), X2, X2
+	VPSHUFD      $0xff, X1, X8
+	VPSRLVD      shift04<>+0(SB), X8, X8
+	VPAND        each_0f<>+0(SB), X8, X8
 	VPSHUFD      $0x09, X1, X1
-	VPSRLW       $0x02, X1, X3
-	VPAND        each_30<>+0(SB), X3, X3
-	VPOR         X3, X2, X2
+	VPSRLW       $0x02, X1, X9
+	VPAND        each_30<>+0(SB), X9, X9
+	VPOR         X9, X8, X8
 	VPAND        each_3f<>+0(SB), X1, X1
-	VPUNPCKLDQ   X2, X1, X1
+	VPUNPCKLDQ   X8, X1, X1
 	VPMOVZXBW    X1, Y1
-	VEXTRACTI128 $0x01, Y1, X2
-	VPMADDWD     448(SI), X2, X2
+	VEXTRACTI128 $0x01, Y1, X8
+	VPMADDWD     448(SI), X8, X8
 	VINSERTI128  $0x01, X1, Y1, Y1
-	VMOVDQU      16(CX), Y3
-	VMOVDQU      48(CX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        each_0f<>+0(SB), Y5, Y5
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPSLLW       $0x04, Y3, Y6
-	VPAND        each_10<>+0(SB), Y6, Y6
-	VPOR         Y6, Y4, Y4
-	VPSLLW       $0x03, Y3, Y6
-	VPAND        each_10<>+0(SB), Y6, Y6
-	VPOR         Y6, Y5, Y5
-	VPMADDUBSW   (SI), Y4, Y4
-	VPSHUFB      word0<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y4, Y4
-	VPMADDUBSW   32(SI), Y5, Y5
-	VPSHUFB      word1<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VMOVDQU      80(CX), Y5
-	VPSRLW       $0x04, Y5, Y6
-	VPAND        each_0f<>+0(SB), Y6, Y6
-	VPAND        each_0f<>+0(SB), Y5, Y5
-	VPSLLW       $0x02, Y3, Y7
-	VPAND        each_10<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSLLW       $0x01, Y3, Y7
-	VPAND        each_10<>+0(SB), Y7, Y7
-	VPOR         Y7, Y6, Y6
-	VPMADDUBSW   64(SI), Y5, Y5
-	VPSHUFB      word2<>+0(SB), Y1, Y7
-	VPMADDWD     Y7, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VPMADDUBSW   96(SI), Y6, Y5
-	VPSHUFB      word3<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VMOVDQU      112(CX), Y5
-	VPSRLW       $0x04, Y5, Y6
-	VPAND        each_0f<>+0(SB), Y6, Y6
-	VPAND        each_0f<>+0(SB), Y5, Y5
-	VPAND        each_10<>+0(SB), Y3, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x01, Y3, Y7
-	VPAND        each_10<>+0(SB), Y7, Y7
-	VPOR         Y7, Y6, Y6
-	VPMADDUBSW   128(SI), Y5, Y5
-	VPSHUFB      word4<>+0(SB), Y1, Y7
-	VPMADDWD     Y7, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VPMADDUBSW   160(SI), Y6, Y5
-	VPSHUFB      word5<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VMOVDQU      144(CX), Y5
-	VPSRLW       $0x04, Y5, Y6
-	VPAND        each_0f<>+0(SB), Y6, Y6
-	VPAND        each_0f<>+0(SB), Y5, Y5
-	VPSRLW       $0x02, Y3, Y7
-	VPAND        each_10<>+0(SB), Y7, Y7
-	VPOR         Y7, Y5, Y5
-	VPSRLW       $0x03, Y3, Y3
-	VPAND        each_10<>+0(SB), Y3, Y3
-	VPOR         Y3, Y6, Y6
-	VPMADDUBSW   192(SI), Y5, Y3
-	VPSHUFB      word6<>+0(SB), Y1, Y5
-	VPMADDWD     Y5, Y3, Y3
-	VPADDD       Y3, Y4, Y4
-	VPMADDUBSW   224(SI), Y6, Y3
+	VMOVDQU      16(CX), Y9
+	VMOVDQU      48(CX), Y10
+	VPSRLW       $0x04, Y10, Y11
+	VPAND        Y6, Y11, Y11
+	VPAND        Y6, Y10, Y10
+	VPSLLW       $0x04, Y9, Y12
+	VPAND        Y7, Y12, Y12
+	VPOR         Y12, Y10, Y10
+	VPSLLW       $0x03, Y9, Y12
+	VPAND        Y7, Y12, Y12
+	VPOR         Y12, Y11, Y11
+	VPMADDUBSW   (SI), Y10, Y10
+	VPSHUFB      Y2, Y1, Y12
+	VPMADDWD     Y12, Y10, Y10
+	VPMADDUBSW   32(SI), Y11, Y11
+	VPSHUFB      Y3, Y1, Y12
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VMOVDQU      80(CX), Y11
+	VPSRLW       $0x04, Y11, Y12
+	VPAND        Y6, Y12, Y12
+	VPAND        Y6, Y11, Y11
+	VPSLLW       $0x02, Y9, Y13
+	VPAND        Y7, Y13, Y13
+	VPOR         Y13, Y11, Y11
+	VPSLLW       $0x01, Y9, Y13
+	VPAND        Y7, Y13, Y13
+	VPOR         Y13, Y12, Y12
+	VPMADDUBSW   64(SI), Y11, Y11
+	VPSHUFB      Y4, Y1, Y13
+	VPMADDWD     Y13, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VPMADDUBSW   96(SI), Y12, Y11
+	VPSHUFB      Y5, Y1, Y12
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VMOVDQU      112(CX), Y11
+	VPSRLW       $0x04, Y11, Y12
+	VPAND        Y6, Y12, Y12
+	VPAND        Y6, Y11, Y11
+	VPAND        Y7, Y9, Y13
+	VPOR         Y13, Y11, Y11
+	VPSRLW       $0x01, Y9, Y13
+	VPAND        Y7, Y13, Y13
+	VPOR         Y13, Y12, Y12
+	VPMADDUBSW   128(SI), Y11, Y11
+	VPSHUFB      word4<>+0(SB), Y1, Y13
+	VPMADDWD     Y13, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VPMADDUBSW   160(SI), Y12, Y11
+	VPSHUFB      word5<>+0(SB), Y1, Y12
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VMOVDQU      144(CX), Y11
+	VPSRLW       $0x04, Y11, Y12
+	VPAND        Y6, Y12, Y12
+	VPAND        Y6, Y11, Y11
+	VPSRLW       $0x02, Y9, Y13
+	VPAND        Y7, Y13, Y13
+	VPOR         Y13, Y11, Y11
+	VPSRLW       $0x03, Y9, Y9
+	VPAND        Y7, Y9, Y9
+	VPOR         Y9, Y12, Y12
+	VPMADDUBSW   192(SI), Y11, Y9
+	VPSHUFB      word6<>+0(SB), Y1, Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y10, Y10
+	VPMADDUBSW   224(SI), Y12, Y9
 	VPSHUFB      word7<>+0(SB), Y1, Y1
-	VPMADDWD     Y1, Y3, Y3
-	VPADDD       Y3, Y4, Y4
-	VPHADDD      Y2, Y4, Y4
-	VEXTRACTI128 $0x01, Y4, X1
-	VPADDD       X4, X1, X1
+	VPMADDWD     Y1, Y9, Y9
+	VPADDD       Y9, Y10, Y10
+	VPHADDD      Y8, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X1
+	VPADDD       X10, X1, X1
 	VPHADDD      X1, X1, X1
 	VCVTDQ2PS    X1, X1
-	VMOVD        (CX), X2
-	VCVTPH2PS    X2, X2
-	VMULPS       352(SI), X2, X2
-	VMULPS       X1, X2, X2
-	VADDPS       X2, X0, X0
+	VMOVD        (CX), X8
+	VCVTPH2PS    X8, X8
+	VMULPS       352(SI), X8, X8
+	VMULPS       X1, X8, X8
+	VADDPS       X8, X0, X0
 	ADDQ         $0x000000b0, CX
 	ADDQ         $0x00000200, SI
 	DECQ         DI
@@ -618,23 +655,20 @@ group:
 	VZEROUPPER
 	RET
 
-DATA each_10<>+0(SB)/4, $0x10101010
-DATA each_10<>+4(SB)/4, $0x10101010
-DATA each_10<>+8(SB)/4, $0x10101010
-DATA each_10<>+12(SB)/4, $0x10101010
-DATA each_10<>+16(SB)/4, $0x10101010
-DATA each_10<>+20(SB)/4, $0x10101010
-DATA each_10<>+24(SB)/4, $0x10101010
-DATA each_10<>+28(SB)/4, $0x10101010
-GLOBL each_10<>(SB), RODATA|NOPTR, $32
-
 // func dotsQ6_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsQ6_KAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU word0<>+0(SB), Y1
+	VMOVDQU word1<>+0(SB), Y2
+	VMOVDQU word2<>+0(SB), Y3
+	VMOVDQU word3<>+0(SB), Y4
+	VMOVDQU word4<>+0(SB), Y5
+	VMOVDQU each_0f<>+0(SB), Y6
+	VMOVDQU each_30<>+0(SB), Y7
 
 row:
 	MOVQ   x+16(FP), SI
@@ -642,94 +676,94 @@ row:
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      192(CX), X1
-	VPSHUFB      evenOdd<>+0(SB), X1, X1
-	VPMOVSXBW    X1, Y1
-	VMOVDQU      128(CX), Y2
-	VMOVDQU      (CX), Y3
-	VPSRLW       $0x04, Y3, Y4
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VPSLLW       $0x04, Y2, Y5
-	VPAND        each_30<>+0(SB), Y5, Y5
-	VPOR         Y5, Y3, Y3
-	VPAND        each_30<>+0(SB), Y2, Y5
-	VPOR         Y5, Y4, Y4
-	VPMADDUBSW   (SI), Y3, Y3
-	VPSHUFB      word0<>+0(SB), Y1, Y5
-	VPMADDWD     Y5, Y3, Y3
-	VPMADDUBSW   64(SI), Y4, Y4
-	VPSHUFB      word2<>+0(SB), Y1, Y5
-	VPMADDWD     Y5, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VMOVDQU      32(CX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        each_0f<>+0(SB), Y5, Y5
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPSLLW       $0x02, Y2, Y6
-	VPAND        each_30<>+0(SB), Y6, Y6
-	VPOR         Y6, Y4, Y4
-	VPSRLW       $0x02, Y2, Y2
-	VPAND        each_30<>+0(SB), Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   32(SI), Y4, Y2
-	VPSHUFB      word1<>+0(SB), Y1, Y4
-	VPMADDWD     Y4, Y2, Y2
-	VPADDD       Y2, Y3, Y3
-	VPMADDUBSW   96(SI), Y5, Y2
-	VPSHUFB      word3<>+0(SB), Y1, Y4
-	VPMADDWD     Y4, Y2, Y2
-	VPADDD       Y2, Y3, Y3
-	VMOVDQU      160(CX), Y2
-	VMOVDQU      64(CX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        each_0f<>+0(SB), Y5, Y5
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPSLLW       $0x04, Y2, Y6
-	VPAND        each_30<>+0(SB), Y6, Y6
-	VPOR         Y6, Y4, Y4
-	VPAND        each_30<>+0(SB), Y2, Y6
-	VPOR         Y6, Y5, Y5
-	VPMADDUBSW   128(SI), Y4, Y4
-	VPSHUFB      word4<>+0(SB), Y1, Y6
-	VPMADDWD     Y6, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VPMADDUBSW   192(SI), Y5, Y4
-	VPSHUFB      word6<>+0(SB), Y1, Y5
-	VPMADDWD     Y5, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VMOVDQU      96(CX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        each_0f<>+0(SB), Y5, Y5
-	VPAND        each_0f<>+0(SB), Y4, Y4
-	VPSLLW       $0x02, Y2, Y6
-	VPAND        each_30<>+0(SB), Y6, Y6
-	VPOR         Y6, Y4, Y4
-	VPSRLW       $0x02, Y2, Y2
-	VPAND        each_30<>+0(SB), Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   160(SI), Y4, Y2
-	VPSHUFB      word5<>+0(SB), Y1, Y4
-	VPMADDWD     Y4, Y2, Y2
-	VPADDD       Y2, Y3, Y3
-	VPMADDUBSW   224(SI), Y5, Y2
-	VPSHUFB      word7<>+0(SB), Y1, Y4
-	VPMADDWD     Y4, Y2, Y2
-	VPADDD       Y2, Y3, Y3
-	VPMADDWD     416(SI), Y1, Y1
-	VPSLLD       $0x05, Y1, Y1
-	VPSUBD       Y1, Y3, Y3
-	VPHADDD      Y3, Y3, Y3
-	VEXTRACTI128 $0x01, Y3, X1
-	VPADDD       X3, X1, X1
-	VPHADDD      X1, X1, X1
-	VCVTDQ2PS    X1, X1
-	VPXOR        X2, X2, X2
-	VPINSRW      $0x00, 208(CX), X2, X2
-	VCVTPH2PS    X2, X2
-	VMULPS       352(SI), X2, X2
-	VMULPS       X1, X2, X2
-	VADDPS       X2, X0, X0
+	VMOVDQU      192(CX), X8
+	VPSHUFB      evenOdd<>+0(SB), X8, X8
+	VPMOVSXBW    X8, Y8
+	VMOVDQU      128(CX), Y9
+	VMOVDQU      (CX), Y10
+	VPSRLW       $0x04, Y10, Y11
+	VPAND        Y6, Y11, Y11
+	VPAND        Y6, Y10, Y10
+	VPSLLW       $0x04, Y9, Y12
+	VPAND        Y7, Y12, Y12
+	VPOR         Y12, Y10, Y10
+	VPAND        Y7, Y9, Y12
+	VPOR         Y12, Y11, Y11
+	VPMADDUBSW   (SI), Y10, Y10
+	VPSHUFB      Y1, Y8, Y12
+	VPMADDWD     Y12, Y10, Y10
+	VPMADDUBSW   64(SI), Y11, Y11
+	VPSHUFB      Y3, Y8, Y12
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VMOVDQU      32(CX), Y11
+	VPSRLW       $0x04, Y11, Y12
+	VPAND        Y6, Y12, Y12
+	VPAND        Y6, Y11, Y11
+	VPSLLW       $0x02, Y9, Y13
+	VPAND        Y7, Y13, Y13
+	VPOR         Y13, Y11, Y11
+	VPSRLW       $0x02, Y9, Y9
+	VPAND        Y7, Y9, Y9
+	VPOR         Y9, Y12, Y12
+	VPMADDUBSW   32(SI), Y11, Y9
+	VPSHUFB      Y2, Y8, Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y10, Y10
+	VPMADDUBSW   96(SI), Y12, Y9
+	VPSHUFB      Y4, Y8, Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y10, Y10
+	VMOVDQU      160(CX), Y9
+	VMOVDQU      64(CX), Y11
+	VPSRLW       $0x04, Y11, Y12
+	VPAND        Y6, Y12, Y12
+	VPAND        Y6, Y11, Y11
+	VPSLLW       $0x04, Y9, Y13
+	VPAND        Y7, Y13, Y13
+	VPOR         Y13, Y11, Y11
+	VPAND        Y7, Y9, Y13
+	VPOR         Y13, Y12, Y12
+	VPMADDUBSW   128(SI), Y11, Y11
+	VPSHUFB      Y5, Y8, Y13
+	VPMADDWD     Y13, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VPMADDUBSW   192(SI), Y12, Y11
+	VPSHUFB      word6<>+0(SB), Y8, Y12
+	VPMADDWD     Y12, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VMOVDQU      96(CX), Y11
+	VPSRLW       $0x04, Y11, Y12
+	VPAND        Y6, Y12, Y12
+	VPAND        Y6, Y11, Y11
+	VPSLLW       $0x02, Y9, Y13
+	VPAND        Y7, Y13, Y13
+	VPOR         Y13, Y11, Y11
+	VPSRLW       $0x02, Y9, Y9
+	VPAND        Y7, Y9, Y9
+	VPOR         Y9, Y12, Y12
+	VPMADDUBSW   160(SI), Y11, Y9
+	VPSHUFB      word5<>+0(SB), Y8, Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y10, Y10
+	VPMADDUBSW   224(SI), Y12, Y9
+	VPSHUFB      word7<>+0(SB), Y8, Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y10, Y10
+	VPMADDWD     416(SI), Y8, Y8
+	VPSLLD       $0x05, Y8, Y8
+	VPSUBD       Y8, Y10, Y10
+	VPHADDD      Y10, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X8
+	VPADDD       X10, X8, X8
+	VPHADDD      X8, X8, X8
+	VCVTDQ2PS    X8, X8
+	VPXOR        X9, X9, X9
+	VPINSRW      $0x00, 208(CX), X9, X9
+	VCVTPH2PS    X9, X9
+	VMULPS       352(SI), X9, X9
+	VMULPS       X8, X9, X9
+	VADDPS       X9, X0, X0
 	ADDQ         $0x000000d2, CX
 	ADDQ         $0x00000200, SI
 	DECQ         DI
@@ -742,13 +776,30 @@ group:
 	VZEROUPPER
 	RET
 
+DATA nonLinear4Signed<>+0(SB)/4, $0xbfad9881
+DATA nonLinear4Signed<>+4(SB)/4, $0xf6eaddcf
+DATA nonLinear4Signed<>+8(SB)/4, $0x26190d01
+DATA nonLinear4Signed<>+12(SB)/4, $0x71594535
+DATA nonLinear4Signed<>+16(SB)/4, $0xbfad9881
+DATA nonLinear4Signed<>+20(SB)/4, $0xf6eaddcf
+DATA nonLinear4Signed<>+24(SB)/4, $0x26190d01
+DATA nonLinear4Signed<>+28(SB)/4, $0x71594535
+GLOBL nonLinear4Signed<>(SB), RODATA|NOPTR, $32
+
 // func dotsIQ4_XSAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsIQ4_XSAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ rows+40(FP), DX
-	MOVQ skip+24(FP), BX
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    rows+40(FP), DX
+	MOVQ    skip+24(FP), BX
+	VMOVDQU word0<>+0(SB), Y1
+	VMOVDQU word1<>+0(SB), Y2
+	VMOVDQU word2<>+0(SB), Y3
+	VMOVDQU word3<>+0(SB), Y4
+	VMOVDQU word4<>+0(SB), Y5
+	VMOVDQU each_0f<>+0(SB), Y6
+	VMOVDQU nonLinear4Signed<>+0(SB), Y7
 
 row:
 	MOVQ   x+16(FP), SI
@@ -756,132 +807,124 @@ row:
 	VXORPS X0, X0, X0
 
 group:
-	VMOVQ        (CX), X1
-	VPSHUFB      xsLow<>+0(SB), X1, X2
-	VPSHUFB      xsTop<>+0(SB), X1, X1
-	VPMULLW      xsLowBy<>+0(SB), X2, X2
-	VPMULLW      xsTopBy<>+0(SB), X1, X1
-	VPSRLW       $0x04, X2, X2
-	VPSRLW       $0x0e, X1, X1
-	VPAND        xsFifteen<>+0(SB), X2, X2
-	VPSLLW       $0x04, X1, X1
-	VPOR         X1, X2, X2
-	VPSUBW       xsZero<>+0(SB), X2, X2
-	VINSERTI128  $0x01, X2, Y2, Y1
-	VMOVDQU      8(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y4
-	VPSHUFB      Y3, Y4, Y3
-	VMOVDQU      (SI), Y5
-	VPABSB       Y3, Y4
-	VPSIGNB      Y3, Y5, Y5
-	VPMADDUBSW   Y5, Y4, Y5
-	VPSHUFB      word0<>+0(SB), Y1, Y3
-	VPMADDWD     Y3, Y5, Y5
-	VMOVDQU      24(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y4
-	VPSHUFB      Y3, Y4, Y3
-	VMOVDQU      32(SI), Y6
-	VPABSB       Y3, Y4
-	VPSIGNB      Y3, Y6, Y6
-	VPMADDUBSW   Y6, Y4, Y6
-	VPSHUFB      word1<>+0(SB), Y1, Y3
-	VPMADDWD     Y3, Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VMOVDQU      40(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y4
-	VPSHUFB      Y3, Y4, Y3
-	VMOVDQU      64(SI), Y6
-	VPABSB       Y3, Y4
-	VPSIGNB      Y3, Y6, Y6
-	VPMADDUBSW   Y6, Y4, Y6
-	VPSHUFB      word2<>+0(SB), Y1, Y3
-	VPMADDWD     Y3, Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VMOVDQU      56(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y4
-	VPSHUFB      Y3, Y4, Y3
-	VMOVDQU      96(SI), Y6
-	VPABSB       Y3, Y4
-	VPSIGNB      Y3, Y6, Y6
-	VPMADDUBSW   Y6, Y4, Y6
-	VPSHUFB      word3<>+0(SB), Y1, Y3
-	VPMADDWD     Y3, Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VMOVDQU      72(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y4
-	VPSHUFB      Y3, Y4, Y3
-	VMOVDQU      128(SI), Y6
-	VPABSB       Y3, Y4
-	VPSIGNB      Y3, Y6, Y6
-	VPMADDUBSW   Y6, Y4, Y6
-	VPSHUFB      word4<>+0(SB), Y1, Y3
-	VPMADDWD     Y3, Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VMOVDQU      88(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y4
-	VPSHUFB      Y3, Y4, Y3
-	VMOVDQU      160(SI), Y6
-	VPABSB       Y3, Y4
-	VPSIGNB      Y3, Y6, Y6
-	VPMADDUBSW   Y6, Y4, Y6
-	VPSHUFB      word5<>+0(SB), Y1, Y3
-	VPMADDWD     Y3, Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VMOVDQU      104(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y4
-	VPSHUFB      Y3, Y4, Y3
-	VMOVDQU      192(SI), Y6
-	VPABSB       Y3, Y4
-	VPSIGNB      Y3, Y6, Y6
-	VPMADDUBSW   Y6, Y4, Y6
-	VPSHUFB      word6<>+0(SB), Y1, Y3
-	VPMADDWD     Y3, Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VMOVDQU      120(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        each_0f<>+0(SB), Y3, Y3
-	VMOVDQU      nonLinear4Signed<>+0(SB), Y4
-	VPSHUFB      Y3, Y4, Y3
-	VMOVDQU      224(SI), Y6
-	VPABSB       Y3, Y4
-	VPSIGNB      Y3, Y6, Y6
-	VPMADDUBSW   Y6, Y4, Y6
-	VPSHUFB      word7<>+0(SB), Y1, Y1
-	VPMADDWD     Y1, Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VPHADDD      Y5, Y5, Y5
-	VEXTRACTI128 $0x01, Y5, X1
-	VPADDD       X5, X1, X1
-	VPHADDD      X1, X1, X1
-	VCVTDQ2PS    X1, X1
-	VPXOR        X2, X2, X2
-	VPINSRW      $0x00, (CX), X2, X2
-	VCVTPH2PS    X2, X2
-	VMULPS       352(SI), X2, X2
-	VMULPS       X1, X2, X2
-	VADDPS       X2, X0, X0
+	VMOVQ        (CX), X8
+	VPSHUFB      xsLow<>+0(SB), X8, X9
+	VPSHUFB      xsTop<>+0(SB), X8, X8
+	VPMULLW      xsLowBy<>+0(SB), X9, X9
+	VPMULLW      xsTopBy<>+0(SB), X8, X8
+	VPSRLW       $0x04, X9, X9
+	VPSRLW       $0x0e, X8, X8
+	VPAND        xsFifteen<>+0(SB), X9, X9
+	VPSLLW       $0x04, X8, X8
+	VPOR         X8, X9, X9
+	VPSUBW       xsZero<>+0(SB), X9, X9
+	VINSERTI128  $0x01, X9, Y9, Y8
+	VMOVDQU      8(CX), X9
+	VPSRLW       $0x04, X9, X10
+	VINSERTI128  $0x01, X10, Y9, Y10
+	VPAND        Y6, Y10, Y10
+	VPSHUFB      Y10, Y7, Y10
+	VMOVDQU      (SI), Y12
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y12, Y12
+	VPMADDUBSW   Y12, Y11, Y12
+	VPSHUFB      Y1, Y8, Y10
+	VPMADDWD     Y10, Y12, Y12
+	VMOVDQU      24(CX), X9
+	VPSRLW       $0x04, X9, X10
+	VINSERTI128  $0x01, X10, Y9, Y10
+	VPAND        Y6, Y10, Y10
+	VPSHUFB      Y10, Y7, Y10
+	VMOVDQU      32(SI), Y13
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y13, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPSHUFB      Y2, Y8, Y10
+	VPMADDWD     Y10, Y13, Y13
+	VPADDD       Y13, Y12, Y12
+	VMOVDQU      40(CX), X9
+	VPSRLW       $0x04, X9, X10
+	VINSERTI128  $0x01, X10, Y9, Y10
+	VPAND        Y6, Y10, Y10
+	VPSHUFB      Y10, Y7, Y10
+	VMOVDQU      64(SI), Y13
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y13, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPSHUFB      Y3, Y8, Y10
+	VPMADDWD     Y10, Y13, Y13
+	VPADDD       Y13, Y12, Y12
+	VMOVDQU      56(CX), X9
+	VPSRLW       $0x04, X9, X10
+	VINSERTI128  $0x01, X10, Y9, Y10
+	VPAND        Y6, Y10, Y10
+	VPSHUFB      Y10, Y7, Y10
+	VMOVDQU      96(SI), Y13
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y13, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPSHUFB      Y4, Y8, Y10
+	VPMADDWD     Y10, Y13, Y13
+	VPADDD       Y13, Y12, Y12
+	VMOVDQU      72(CX), X9
+	VPSRLW       $0x04, X9, X10
+	VINSERTI128  $0x01, X10, Y9, Y10
+	VPAND        Y6, Y10, Y10
+	VPSHUFB      Y10, Y7, Y10
+	VMOVDQU      128(SI), Y13
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y13, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPSHUFB      Y5, Y8, Y10
+	VPMADDWD     Y10, Y13, Y13
+	VPADDD       Y13, Y12, Y12
+	VMOVDQU      88(CX), X9
+	VPSRLW       $0x04, X9, X10
+	VINSERTI128  $0x01, X10, Y9, Y10
+	VPAND        Y6, Y10, Y10
+	VPSHUFB      Y10, Y7, Y10
+	VMOVDQU      160(SI), Y13
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y13, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPSHUFB      word5<>+0(SB), Y8, Y10
+	VPMADDWD     Y10, Y13, Y13
+	VPADDD       Y13, Y12, Y12
+	VMOVDQU      104(CX), X9
+	VPSRLW       $0x04, X9, X10
+	VINSERTI128  $0x01, X10, Y9, Y10
+	VPAND        Y6, Y10, Y10
+	VPSHUFB      Y10, Y7, Y10
+	VMOVDQU      192(SI), Y13
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y13, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPSHUFB      word6<>+0(SB), Y8, Y10
+	VPMADDWD     Y10, Y13, Y13
+	VPADDD       Y13, Y12, Y12
+	VMOVDQU      120(CX), X9
+	VPSRLW       $0x04, X9, X10
+	VINSERTI128  $0x01, X10, Y9, Y10
+	VPAND        Y6, Y10, Y10
+	VPSHUFB      Y10, Y7, Y10
+	VMOVDQU      224(SI), Y13
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y13, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPSHUFB      word7<>+0(SB), Y8, Y8
+	VPMADDWD     Y8, Y13, Y13
+	VPADDD       Y13, Y12, Y12
+	VPHADDD      Y12, Y12, Y12
+	VEXTRACTI128 $0x01, Y12, X8
+	VPADDD       X12, X8, X8
+	VPHADDD      X8, X8, X8
+	VCVTDQ2PS    X8, X8
+	VPXOR        X9, X9, X9
+	VPINSRW      $0x00, (CX), X9, X9
+	VCVTPH2PS    X9, X9
+	VMULPS       352(SI), X9, X9
+	VMULPS       X8, X9, X9
+	VADDPS       X9, X0, X0
 	ADDQ         $0x00000088, CX
 	ADDQ         $0x00000200, SI
 	DECQ         DI
@@ -945,13 +988,3 @@ DATA xsZero<>+20(SB)/4, $0x00200020
 DATA xsZero<>+24(SB)/4, $0x00200020
 DATA xsZero<>+28(SB)/4, $0x00200020
 GLOBL xsZero<>(SB), RODATA|NOPTR, $32
-
-DATA nonLinear4Signed<>+0(SB)/4, $0xbfad9881
-DATA nonLinear4Signed<>+4(SB)/4, $0xf6eaddcf
-DATA nonLinear4Signed<>+8(SB)/4, $0x26190d01
-DATA nonLinear4Signed<>+12(SB)/4, $0x71594535
-DATA nonLinear4Signed<>+16(SB)/4, $0xbfad9881
-DATA nonLinear4Signed<>+20(SB)/4, $0xf6eaddcf
-DATA nonLinear4Signed<>+24(SB)/4, $0x26190d01
-DATA nonLinear4Signed<>+28(SB)/4, $0x71594535
-GLOBL nonLinear4Signed<>(SB), RODATA|NOPTR, $32

@@ -34,7 +34,7 @@ func bothForms(kernels func()) func() {
 
 // dots writes the products of encoded rows, which lie one behind the other, with one row of inputs. group adds a group
 // of size bytes at w, multiplied with inputs at x, to acc; its lane 0 less its lane 1 is the product if there are minima.
-func dots(name string, size int, mins bool, group func(acc reg.VecVirtual, w, x reg.Register)) {
+func dots(name string, size int, mins bool, hold []Mem, group func(acc reg.VecVirtual, w, x reg.Register)) {
 	name = "dots" + name + form()
 	TEXT(name, NOSPLIT, "func(dst *float32, src *byte, x *int8, skip, groups, rows int)")
 	Pragma("noescape")
@@ -42,6 +42,10 @@ func dots(name string, size int, mins bool, group func(acc reg.VecVirtual, w, x 
 	dst, w, rows := Load(Param("dst"), GP64()), Load(Param("src"), GP64()), Load(Param("rows"), GP64())
 	skip, x, groups := Load(Param("skip"), GP64()), GP64(), GP64()
 	acc, other := XMM(), XMM()
+	held = map[string]reg.VecVirtual{}
+	for _, m := range hold {
+		held[m.Symbol.Name] = ymm(m)
+	}
 	Label("row")
 	Load(Param("x"), x)
 	Load(Param("groups"), groups)
@@ -65,6 +69,17 @@ func dots(name string, size int, mins bool, group func(acc reg.VecVirtual, w, x 
 	RET()
 }
 
+// held is the constants that a kernel holds in registers: two loads a cycle are not many.
+var held map[string]reg.VecVirtual
+
+// constant is one of 32 bytes, where it is held or else in memory.
+func constant(m Mem) Op {
+	if r, ok := held[m.Symbol.Name]; ok {
+		return r
+	}
+	return m
+}
+
 // bytes32 is a constant of 32 bytes in memory.
 func bytes32(name string, f func(i int) byte) Mem {
 	b := make([]byte, 32)
@@ -76,7 +91,7 @@ func bytes32(name string, f func(i int) byte) Mem {
 
 func each32(b byte) Mem { return bytes32(fmt.Sprintf("each_%02x", b), func(int) byte { return b }) }
 
-// bytes16 is the first half of bytes32.
+// words16 is a constant of 16 words, the second eight like the first.
 func words16(name string, f func(i int) uint16) Mem {
 	return bytes32(name, func(i int) byte { return byte(f(i/2%8) >> (i % 2 * 8)) })
 }

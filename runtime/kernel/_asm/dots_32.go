@@ -8,13 +8,13 @@ import (
 
 func init() {
 	generators["dots_32"] = bothForms(func() {
-		dotsBlocks("Q8_0", 34, signedWeights, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return ymm(w(2)) })
-		dotsBlocks("Q4_0", 18, 8, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return nibbles16(w(2)) })
-		dotsBlocks("Q4_1", 20, 0, halvesAtZero, true, func(w func(n int) Mem) reg.VecVirtual { return nibbles16(w(4)) })
-		dotsBlocks("Q5_0", 22, 16, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return fiveBits(w(2), w(6)) })
-		dotsBlocks("Q5_1", 24, 0, halvesAtZero, true, func(w func(n int) Mem) reg.VecVirtual { return fiveBits(w(4), w(8)) })
-		dotsBlocks("IQ4_NL", 18, signedWeights, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return lookup16(w(2), "nonLinear4", nonLinear4) })
-		dotsBlocks("MXFP4", 17, signedWeights, powersOf, false, func(w func(n int) Mem) reg.VecVirtual { return lookup16(w(1), "twiceE2M1", twiceE2M1) })
+		dotsBlocks("Q8_0", 34, signedWeights, []Mem{ones16(), each32(0x80)}, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return ymm(w(2)) })
+		dotsBlocks("Q4_0", 18, 8, []Mem{ones16(), each32(0x0f)}, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return nibbles16(w(2)) })
+		dotsBlocks("Q4_1", 20, 0, []Mem{ones16(), each32(0x0f)}, halvesAtZero, true, func(w func(n int) Mem) reg.VecVirtual { return nibbles16(w(4)) })
+		dotsBlocks("Q5_0", 22, 16, []Mem{ones16(), each32(0x0f), each32(0x10), byteOfBit(), otherBits()}, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return fiveBits(w(2), w(6)) })
+		dotsBlocks("Q5_1", 24, 0, []Mem{ones16(), each32(0x0f), each32(0x10), byteOfBit(), otherBits()}, halvesAtZero, true, func(w func(n int) Mem) reg.VecVirtual { return fiveBits(w(4), w(8)) })
+		dotsBlocks("IQ4_NL", 18, signedWeights, []Mem{ones16(), each32(0x0f), signedValues("nonLinear4", nonLinear4)}, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return lookup16(w(2), "nonLinear4", nonLinear4) })
+		dotsBlocks("MXFP4", 17, signedWeights, []Mem{ones16(), each32(0x0f), signedValues("twiceE2M1", twiceE2M1)}, powersOf, false, func(w func(n int) Mem) reg.VecVirtual { return lookup16(w(1), "twiceE2M1", twiceE2M1) })
 	})
 }
 
@@ -25,8 +25,8 @@ const signedWeights = -1
 
 // dotsBlocks writes dots for blocks of 32 of size bytes. block loads its weights, which are larger by zero than they
 // should be. If there are minima, halves at 2, they are added.
-func dotsBlocks(name string, size, zero int, scales func(w reg.Register, size int) reg.VecVirtual, mins bool, block func(w func(n int) Mem) reg.VecVirtual) {
-	dots(name, 8*size, false, func(acc reg.VecVirtual, w, x reg.Register) {
+func dotsBlocks(name string, size, zero int, hold []Mem, scales func(w reg.Register, size int) reg.VecVirtual, mins bool, block func(w func(n int) Mem) reg.VecVirtual) {
+	dots(name, 8*size, false, hold, func(acc reg.VecVirtual, w, x reg.Register) {
 		var quarters [2]reg.VecVirtual // of a half's four blocks
 		for h := range quarters {
 			var pair [2]reg.VecVirtual
@@ -122,7 +122,7 @@ func products32(weights reg.VecVirtual, x Mem, signed bool) reg.VecVirtual {
 		sum := YMM()
 		VPXOR(sum, sum, sum)
 		if signed {
-			VPXOR(each32(0x80), weights, weights)
+			VPXOR(constant(each32(0x80)), weights, weights)
 		}
 		VPDPBUSD(x, weights, sum)
 		return sum
@@ -133,7 +133,7 @@ func products32(weights reg.VecVirtual, x Mem, signed bool) reg.VecVirtual {
 	} else {
 		VPMADDUBSW(x, weights, v)
 	}
-	VPMADDWD(words16("ones16", func(int) uint16 { return 1 }), v, v)
+	VPMADDWD(constant(ones16()), v, v)
 	return v
 }
 
@@ -153,25 +153,39 @@ func nibbles16(bytes Mem) reg.VecVirtual {
 	low, high, v := xmm(bytes), XMM(), YMM()
 	VPSRLW(Imm(4), low, high)
 	VINSERTI128(Imm(1), high, low.AsY(), v)
-	VPAND(each32(0x0f), v, v)
+	VPAND(constant(each32(0x0f)), v, v)
 	return v
 }
 
 // lookup16 is what 16 bytes' nibbles stand for.
 func lookup16(bytes Mem, name string, value func(i int) int) reg.VecVirtual {
-	v, t := nibbles16(bytes), ymm(bytes32(name+"Signed", func(i int) byte { return byte(value(i % 16)) }))
+	v, values := nibbles16(bytes), signedValues(name, value)
+	t, ok := held[values.Symbol.Name]
+	if !ok {
+		t = ymm(values)
+	}
 	VPSHUFB(v, t, v)
 	return v
 }
+
+func signedValues(name string, value func(i int) int) Mem {
+	return bytes32(name+"Signed", func(i int) byte { return byte(value(i % 16)) })
+}
+
+func ones16() Mem { return words16("ones16", func(int) uint16 { return 1 }) }
+
+// byteOfBit and otherBits make bytes of bits.
+func byteOfBit() Mem { return bytes32("byteOfBit", func(i int) byte { return byte(i / 8) }) }
+func otherBits() Mem { return bytes32("otherBits", func(i int) byte { return ^(1 << (i % 8)) }) }
 
 // fiveBits is 16 bytes' nibbles with fifth bits.
 func fiveBits(bits, bytes Mem) reg.VecVirtual {
 	v, five := nibbles16(bytes), YMM()
 	VPBROADCASTD(bits, five)
-	VPSHUFB(bytes32("byteOfBit", func(i int) byte { return byte(i / 8) }), five, five)
-	VPOR(bytes32("otherBits", func(i int) byte { return ^(1 << (i % 8)) }), five, five)
+	VPSHUFB(constant(byteOfBit()), five, five)
+	VPOR(constant(otherBits()), five, five)
 	VPCMPEQB(each32(0xff), five, five)
-	VPAND(each32(0x10), five, five)
+	VPAND(constant(each32(0x10)), five, five)
 	VPOR(five, v, v)
 	return v
 }

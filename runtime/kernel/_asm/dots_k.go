@@ -19,13 +19,25 @@ func init() {
 	}
 }
 
+// holding is the first words' shuffles, and bytes.
+func holding(words int, bytes ...byte) []Mem {
+	var out []Mem
+	for i := range words {
+		out = append(out, eachWord(i))
+	}
+	for _, b := range bytes {
+		out = append(out, each32(b))
+	}
+	return out
+}
+
 // superBlock is what multiplies a block of 256 weights: lanes of the sum of its products, scaled in integers, and of
 // that of its minima, nil if there are none.
 type superBlock func(w func(n int) Mem, x func(n int) Mem) (sum, least reg.VecVirtual)
 
 // dotsSuper writes dots for blocks of 256 of size bytes with a scale at d, and behind it that of the minima, if any.
-func dotsSuper(name string, size, d int, mins bool, block superBlock) {
-	dots(name, size, mins, func(acc reg.VecVirtual, w, x reg.Register) {
+func dotsSuper(name string, size, d int, mins bool, hold []Mem, block superBlock) {
+	dots(name, size, mins, hold, func(acc reg.VecVirtual, w, x reg.Register) {
 		sum, least := block(func(n int) Mem { return Mem{Base: w, Disp: n} }, func(n int) Mem { return Mem{Base: x, Disp: n} })
 		if least == nil {
 			least = sum
@@ -54,8 +66,13 @@ func dotsSuper(name string, size, d int, mins bool, block superBlock) {
 func accumulate(acc *reg.VecVirtual, weights reg.VecVirtual, x Mem, scales reg.VecVirtual, i int) {
 	v, s := YMM(), YMM()
 	VPMADDUBSW(x, weights, v)
-	VPSHUFB(words16(fmt.Sprintf("word%d", i), func(int) uint16 { return uint16(2*i | (2*i+1)<<8) }), scales, s)
+	VPSHUFB(constant(eachWord(i)), scales, s)
 	addScaled(acc, v, s)
+}
+
+// eachWord shuffles word i to all places of a half.
+func eachWord(i int) Mem {
+	return words16(fmt.Sprintf("word%d", i), func(int) uint16 { return uint16(2*i | (2*i+1)<<8) })
 }
 
 func addScaled(acc *reg.VecVirtual, v, s reg.VecVirtual) {
@@ -123,12 +140,12 @@ func sixBits(w, x func(n int) Mem) (scales, min reg.VecVirtual) {
 }
 
 func dotsQ4_K() {
-	dotsSuper("Q4_K", 144, 0, true, func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
+	dotsSuper("Q4_K", 144, 0, true, holding(6, 0x0f), func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
 		scales, min := sixBits(w, x)
 		for c := range 4 {
 			v := ymm(w(16 + 32*c))
-			high := shifted(v, -4, each32(0x0f))
-			VPAND(each32(0x0f), v, v)
+			high := shifted(v, -4, constant(each32(0x0f)))
+			VPAND(constant(each32(0x0f)), v, v)
 			accumulate(&sum, v, x(64*c), scales, 2*c)
 			accumulate(&sum, high, x(64*c+32), scales, 2*c+1)
 		}
@@ -137,15 +154,15 @@ func dotsQ4_K() {
 }
 
 func dotsQ5_K() {
-	dotsSuper("Q5_K", 176, 0, true, func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
+	dotsSuper("Q5_K", 176, 0, true, holding(4, 0x0f, 0x10), func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
 		scales, min := sixBits(w, x)
 		fifth := ymm(w(16))
 		for c := range 4 {
 			v := ymm(w(48 + 32*c))
-			high := shifted(v, -4, each32(0x0f))
-			VPAND(each32(0x0f), v, v)
-			VPOR(shifted(fifth, 4-2*c, each32(0x10)), v, v)
-			VPOR(shifted(fifth, 3-2*c, each32(0x10)), high, high)
+			high := shifted(v, -4, constant(each32(0x0f)))
+			VPAND(constant(each32(0x0f)), v, v)
+			VPOR(shifted(fifth, 4-2*c, constant(each32(0x10))), v, v)
+			VPOR(shifted(fifth, 3-2*c, constant(each32(0x10))), high, high)
 			accumulate(&sum, v, x(64*c), scales, 2*c)
 			accumulate(&sum, high, x(64*c+32), scales, 2*c+1)
 		}
@@ -154,7 +171,7 @@ func dotsQ5_K() {
 }
 
 func dotsQ6_K() {
-	dotsSuper("Q6_K", 210, 208, false, func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
+	dotsSuper("Q6_K", 210, 208, false, holding(5, 0x0f, 0x30), func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
 		bytes, scales := xmm(w(192)), YMM()
 		evenOdd(bytes)
 		VPMOVSXBW(bytes, scales)
@@ -162,10 +179,10 @@ func dotsQ6_K() {
 			top := ymm(w(128 + 32*h))
 			for k := range 2 {
 				v := ymm(w(64*h + 32*k))
-				high := shifted(v, -4, each32(0x0f))
-				VPAND(each32(0x0f), v, v)
-				VPOR(shifted(top, 4-2*k, each32(0x30)), v, v)
-				VPOR(shifted(top, -2*k, each32(0x30)), high, high)
+				high := shifted(v, -4, constant(each32(0x0f)))
+				VPAND(constant(each32(0x0f)), v, v)
+				VPOR(shifted(top, 4-2*k, constant(each32(0x30))), v, v)
+				VPOR(shifted(top, -2*k, constant(each32(0x30))), high, high)
 				i := 4*h + k
 				accumulate(&sum, v, x(32*i), scales, i)
 				accumulate(&sum, high, x(32*i+64), scales, i+2)
@@ -177,7 +194,7 @@ func dotsQ6_K() {
 }
 
 func dotsQ2_K() {
-	dotsSuper("Q2_K", 84, 80, true, func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
+	dotsSuper("Q2_K", 84, 80, true, holding(6, 3), func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
 		bytes, high, scales, least := xmm(w(0)), XMM(), YMM(), YMM()
 		evenOdd(bytes)
 		VPSRLW(Imm(4), bytes, high)
@@ -189,7 +206,7 @@ func dotsQ2_K() {
 		for h := range 2 {
 			v := ymm(w(16 + 32*h))
 			for k := range 4 {
-				accumulate(&sum, shifted(v, -2*k, each32(3)), x(128*h+32*k), scales, 4*h+k)
+				accumulate(&sum, shifted(v, -2*k, constant(each32(3))), x(128*h+32*k), scales, 4*h+k)
 			}
 		}
 		return sum, least
@@ -197,7 +214,7 @@ func dotsQ2_K() {
 }
 
 func dotsQ3_K() {
-	dotsSuper("Q3_K", 110, 108, false, func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
+	dotsSuper("Q3_K", 110, 108, false, holding(5, 3, 4), func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
 		v, low, top, scales := xmm(w(94)), XMM(), XMM(), YMM()
 		VPSHUFB(table("q3Low", []byte{2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5, 6, 7, 8, 9}), v, low)
 		VPSHUFB(table("q3Top", []byte{10, 11, 12, 13, 10, 11, 12, 13, 10, 11, 12, 13, 10, 11, 12, 13}), v, top)
@@ -215,8 +232,8 @@ func dotsQ3_K() {
 			two := ymm(w(32 + 32*h))
 			for k := range 4 {
 				i := 4*h + k
-				q := shifted(two, -2*k, each32(3))
-				VPOR(shifted(third, 2-i, each32(4)), q, q)
+				q := shifted(two, -2*k, constant(each32(3)))
+				VPOR(shifted(third, 2-i, constant(each32(4))), q, q)
 				accumulate(&sum, q, x(32*i), scales, i)
 			}
 		}
@@ -226,7 +243,7 @@ func dotsQ3_K() {
 }
 
 func dotsIQ4_XS() {
-	dotsSuper("IQ4_XS", 136, 0, false, func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
+	dotsSuper("IQ4_XS", 136, 0, false, append(holding(5, 0x0f), signedValues("nonLinear4", nonLinear4)), func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
 		v, low, top, scales := XMM(), XMM(), XMM(), YMM()
 		VMOVQ(w(0), v) // d, eight pairs of bits, eight nibbles
 		VPSHUFB(table("xsLow", []byte{4, 0x80, 4, 0x80, 5, 0x80, 5, 0x80, 6, 0x80, 6, 0x80, 7, 0x80, 7, 0x80}), v, low)
@@ -243,7 +260,7 @@ func dotsIQ4_XS() {
 		for b := range 8 {
 			p := signedProducts(lookup16(w(8+16*b), "nonLinear4", nonLinear4), x(32*b))
 			s := YMM()
-			VPSHUFB(words16(fmt.Sprintf("word%d", b), func(int) uint16 { return uint16(2*b | (2*b+1)<<8) }), scales, s)
+			VPSHUFB(constant(eachWord(b)), scales, s)
 			addScaled(&sum, p, s)
 		}
 		return sum, nil

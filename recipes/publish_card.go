@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"net/url"
+	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/moeconv/moeconv/recipes/hub"
+	"github.com/moeconv/moeconv/verify/evidence"
 )
 
 // cardName is the model card, which the Hub shows as the repository's page.
@@ -96,6 +99,26 @@ func (f *folder) findCard() string {
 		return ""
 	}
 	return made[0]
+}
+
+// audit holds a card that a release's evidence made against that evidence: no number on it may differ. The rules about
+// texts are not applied, the words are the publisher's.
+func (f *folder) audit(card string, text []byte) (problems []string) {
+	stem, made := strings.CutSuffix(card, CardFile(""))
+	bundle := filepath.Join(f.dir, BundleName(stem))
+	if _, err := os.Stat(filepath.Join(bundle, evidence.ManifestName)); !made || err != nil {
+		return nil
+	}
+	o := evidence.AuditOptions{Card: &evidence.Doc{Name: card, Data: text}}
+	for _, l := range evidence.Lints() {
+		o.Skip = append(o.Skip, l.Name)
+	}
+	for _, item := range evidence.Audit(os.DirFS(bundle), o).Items {
+		if !item.Pass {
+			problems = append(problems, fmt.Sprintf("audit, %s: %s", item.Name, strings.Join(item.Problems, "; ")))
+		}
+	}
+	return problems
 }
 
 // checkLicense holds the card's licence against that of the models, which come with the source's, and against what the

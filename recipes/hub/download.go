@@ -64,6 +64,9 @@ func (c *Client) Download(ctx context.Context, repo Repo, o Fetch) (Fetched, err
 	for _, file := range files {
 		out.Bytes += max(0, file.Size)
 	}
+	if f.local != nil && o.Out != "" {
+		return out, &OfflineError{Repo: repo, Cache: o.Out + " (nothing is copied; the cached one is " + out.Dir + ")"}
+	}
 	if f.local != nil {
 		return out, f.complete(out)
 	}

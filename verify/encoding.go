@@ -5,15 +5,17 @@ import (
 	"context"
 	"sync/atomic"
 
+	"github.com/moeconv/moeconv/convert"
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/gguf/names"
 	"github.com/moeconv/moeconv/quantize/block"
 )
 
 const (
-	// encodedExperts and encodedRows are how many experts of a tensor, and rows of each, are encoded again; of other
-	// tensors encodedExperts*encodedRows rows are.
-	encodedExperts = 6
+	// encodedExperts and encodedRows are how many experts of a tensor, and rows of each, are encoded again: fewer of types
+	// whose encoders search. Of other tensors slowExperts*encodedRows rows are.
+	encodedExperts = 64
+	slowExperts    = 6
 	encodedRows    = 2
 	// reproduced is the share of blocks from which on an encoding counts as the same: encoders that fuse products into
 	// sums differ in the last bit of some scale. Another importance matrix changes most blocks.
@@ -49,6 +51,11 @@ var weighed = map[gguf.Type]bool{
 	gguf.IQ3_XXS: true, gguf.IQ3_S: true, gguf.IQ4_NL: true, gguf.IQ4_XS: true,
 }
 
+// searched lists the types whose encoders take tens of times as long as others.
+var searched = map[gguf.Type]bool{
+	gguf.IQ1_S: true, gguf.IQ1_M: true, gguf.IQ2_XXS: true, gguf.IQ2_XS: true, gguf.IQ2_S: true, gguf.IQ3_XXS: true, gguf.IQ3_S: true,
+}
+
 // checkEncoding encodes a sample of the source's rows again. Encoders of one kind give the same bytes, so it tells with
 // which importance matrix, if any, each tensor was encoded; a file in which that changes from tensor to tensor is put
 // together from several.
@@ -82,13 +89,14 @@ func checkEncoding(ctx context.Context, s *Subject) Result {
 func (s *Subject) encodable() []again {
 	var out []again
 	smp := s.sampler(s.Source.Tensors())
+	_, ckpt := s.Reference.(interface{ Quirks() []convert.Quirk })
 	for i, t := range s.Source.Tensors() {
 		ref := gguf.Find(s.Reference.Tensors(), t.Name)
 		if ref < 0 || !t.Type.Quantized() || !readable(t.Type) || !s.Reference.Tensors()[ref].Shape.Equal(t.Shape) {
 			continue
 		}
-		if rt := s.Reference.Tensors()[ref].Type; rt.Quantized() && rt != t.Type || !readable(rt) {
-			continue
+		if rt := s.Reference.Tensors()[ref].Type; rt.Quantized() && rt != t.Type && !ckpt || !readable(rt) {
+			continue // another file is not what this one was made from
 		}
 		rows, experts := int(t.Shape.Rows()), expertsIn(t)
 		if experts == 0 {
@@ -96,7 +104,14 @@ func (s *Subject) encodable() []again {
 			continue
 		}
 		per := rows / experts
-		for _, e := range smp.some(t.Name, encodedExperts, experts) {
+		most := encodedExperts
+		switch {
+		case s.Full:
+			most = experts
+		case searched[t.Type]:
+			most = slowExperts
+		}
+		for _, e := range smp.some(t.Name, most, experts) {
 			out = append(out, again{unit: unit{i, e, e * per, per}, info: t})
 		}
 	}
@@ -114,7 +129,7 @@ type encoder struct {
 func (x *encoder) unit(ctx context.Context, a *again) {
 	rows := encodedRows
 	if a.expert < 0 {
-		rows *= encodedExperts
+		rows *= slowExperts
 	}
 	ref := gguf.Find(x.Reference.Tensors(), a.info.Name)
 	var entry []float32 // a row for each matrix of the tensor

@@ -174,14 +174,16 @@ func (e *encodings) mixtures() {
 			e.find(g.other[0], true, "encoding", fmt.Sprintf("none of the tensors %s has the bytes of encoding the source again, others have", strings.Fields(key)[0]))
 		case len(g.plain) == 0:
 		case len(g.plain) <= len(g.other):
+			// Values rounded on another way to the quantizer change a part of the blocks, a matrix most.
+			near := slices.ContainsFunc(g.other, func(a again) bool { return !a.isNot(a.plain) })
 			for _, a := range g.plain {
 				if !e.idle(a) {
-					e.find(a, e.lacking(), "imatrix-mix", "encoded without an importance matrix, others of its kind with one")
+					e.find(a, near || e.lacking(), "imatrix-mix", "encoded without an importance matrix, others of its kind with one")
 				}
 			}
 		default:
 			for _, a := range g.other {
-				e.find(a, false, "imatrix-mix", "encoded with an importance matrix or from other values, others of its kind without and from the source's")
+				e.find(a, !a.isNot(a.plain), "imatrix-mix", "encoded with an importance matrix or from other values, others of its kind without and from the source's")
 			}
 		}
 	}

@@ -26,7 +26,7 @@ var methods = map[string]Method{
 	"scan":        {"values that are NaN or infinite", "values decoded, scales validated by the type's rules, experts compared by hash; of files above 256 MiB one value in 16 is decoded, every scale validated", "all bytes"},
 	"fidelity":    {"largest relative error (NMSE) of a tensor or expert", "sum (file - source)^2 / sum source^2 after decoding both, against a bound of the type", onWeights},
 	"mixture":     {"tensors of another type than the scheme's", "types against those that the scheme's mixture gives the source's tensors", onHeader},
-	"encoding":    {"share of quantization blocks that are equal", "rows of the source encoded again, without and with the importance matrix that is given; bytes compared", "two rows of six experts of each tensor, twelve of others"},
+	"encoding":    {"share of quantization blocks that are equal", "rows of the source encoded again, without and with the importance matrix that is given; bytes compared", "two rows of up to 64 experts of each tensor (six of IQ1 to IQ3), twelve of others"},
 	"tokenizer":   {"bytes a token", "token by token and special ids against the source's; ids of fixed texts; text encoded and decoded again", onText + ", or a line of code without one"},
 	"template":    {"renderings", "chat templates of file and source render the same", "14 conversations: plain, system, turns, tools, reasoning"},
 	"stop":        {"", "an answer and what the template ends it with are fed to a generation, which must end there", "one conversation"},

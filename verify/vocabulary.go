@@ -138,7 +138,8 @@ func (v *vocabulary) ids() {
 		case err != nil:
 			v.find(false, "%v", err)
 		case id < 0 || id >= int64(len(v.tokens)) || id > math.MaxInt32:
-			v.find(v.sources(key, id), "%s is %v, the vocabulary has %d tokens", key, val, len(v.tokens))
+			kind := strings.TrimSuffix(strings.TrimPrefix(key, vocabPrefix), "_token_id")
+			v.r.Find(Problem{Expert: -1, warn: v.sources(key, id), Damage: kind, Message: fmt.Sprintf("%s is %v, the vocabulary has %d tokens", key, val, len(v.tokens))})
 		}
 	}
 }

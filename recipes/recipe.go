@@ -44,6 +44,7 @@ type Recipe struct {
 	Imatrix  Imatrix                   `yaml:"imatrix"`
 	Outputs  Outputs                   `yaml:"outputs"`
 	Verify   Verify                    `yaml:"verify"`
+	Bench    Bench                     `yaml:"bench"`
 	Card     Card                      `yaml:"card"`
 	Disk     string                    `yaml:"disk"` // what the outputs may take on the disk at any time
 	Publish  Target                    `yaml:"publish" json:",omitzero"`
@@ -120,7 +121,7 @@ type Band struct {
 }
 
 // laterKeys are keys of the format that this version does not act on yet.
-var laterKeys = []string{"files", "bench"}
+var laterKeys = []string{"files"}
 
 // Names lists the embedded recipes.
 func Names() []string {

@@ -253,7 +253,7 @@ func (j *job) restore() error {
 
 func (j *job) key() (string, error) {
 	r := *j.r
-	r.Publish, r.Card, r.Disk = Target{}, Card{}, "" // change no file
+	r.Publish, r.Bench, r.Card, r.Disk = Target{}, Bench{}, Card{}, "" // change no file
 	doc, err := json.Marshal(struct {
 		Format      int
 		Recipe      Recipe

@@ -21,7 +21,7 @@ import (
 )
 
 // Stages are the stages of a run, in order.
-var Stages = []string{"source", "convert", "tag", "quantize", "verify", "evidence", "card", "publish"}
+var Stages = []string{"source", "convert", "tag", "quantize", "verify", "bench", "evidence", "card", "publish"}
 
 // Options of Run that are not the recipe's.
 type Options struct {
@@ -114,6 +114,11 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 	}
 	if j.reaches("verify") {
 		if err := j.verify(ctx); err != nil {
+			return j.report, err
+		}
+	}
+	if j.reaches("bench") {
+		if err := j.bench(ctx); err != nil {
 			return j.report, err
 		}
 	}

@@ -125,6 +125,9 @@ func (j *job) wave(ctx context.Context, todo []planned) error {
 	if err := j.verify(ctx); err != nil {
 		return err
 	}
+	if err := j.bench(ctx); err != nil {
+		return err
+	}
 	if err := j.document(ctx); err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ var imports = map[string]string{
 	"verify/card":         "verify/evidence go.yaml.in/yaml/v3",
 	"recipes/hub":         "",
 	"recipes/hub/hubtest": "",
-	"recipes":             "recipes/hub gguf gguf/names gguf/expert convert convert/family quantize quantize/imatrix runtime runtime/chat runtime/offload runtime/sample verify verify/probe verify/evidence verify/card verify/plot testdata go.yaml.in/yaml/v3",
+	"recipes":             "recipes/hub gguf gguf/names gguf/expert convert convert/family quantize quantize/imatrix runtime runtime/server runtime/chat runtime/offload runtime/sample verify verify/probe verify/bench verify/evidence verify/card verify/plot testdata go.yaml.in/yaml/v3",
 	"testdata":            "",
 }
 

@@ -1,0 +1,183 @@
+package recipes
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/runtime"
+	"github.com/moeconv/moeconv/runtime/server"
+	"github.com/moeconv/moeconv/verify"
+	"github.com/moeconv/moeconv/verify/bench"
+	"github.com/moeconv/moeconv/verify/evidence"
+)
+
+// Bench says whether a release is measured, and how. It never holds a file back.
+type Bench struct {
+	When      string `yaml:"when"`     // never (default), endpoint or always: with this machine's CPU
+	Endpoint  string `yaml:"endpoint"` // with when: endpoint, the address of an OpenAI-compatible server
+	Repeat    int    `yaml:"repeat"`   // runs of each cell, 5 by default, 3 at least
+	MaxTokens int    `yaml:"max_tokens"`
+	Suite     string `yaml:"suite"`
+}
+
+// When a release is measured.
+const (
+	benchNever    = "never"
+	benchEndpoint = "endpoint"
+	benchAlways   = "always"
+)
+
+func (r *Recipe) checkBench() error {
+	b := &r.Bench
+	if b.When == "" {
+		b.When = benchNever
+	}
+	if b.Repeat == 0 {
+		b.Repeat = 5
+	}
+	if b.MaxTokens == 0 {
+		b.MaxTokens = 100
+	}
+	if b.Suite == "" {
+		b.Suite = bench.Suites[0].Name
+	}
+	u, err := url.Parse(b.Endpoint)
+	switch {
+	case b.When != benchNever && b.When != benchEndpoint && b.When != benchAlways:
+		return r.errorf("key bench.when: %q; want never, endpoint or always", b.When)
+	case (b.When == benchEndpoint) != (b.Endpoint != ""):
+		return r.errorf("key bench: when: endpoint and endpoint go together")
+	case b.Endpoint != "" && (err != nil || u.Host == ""):
+		return r.errorf("key bench.endpoint: %q is no address", b.Endpoint)
+	case b.Repeat < bench.LeastRuns:
+		return r.errorf("key bench.repeat: %d; want %d or more, for an interval", b.Repeat, bench.LeastRuns)
+	case b.MaxTokens < 2:
+		return r.errorf("key bench.max_tokens: %d; want 2 or more", b.MaxTokens)
+	case bench.FindSuite(b.Suite) == nil:
+		return r.errorf("key bench.suite: there is no suite %q", b.Suite)
+	}
+	return nil
+}
+
+// benchResult is a document of the stage, in the form of the bench command's.
+type benchResult struct {
+	Schema string        `json:"schema"`
+	Tool   evidence.Tool `json:"tool"`
+	SHA256 string        `json:"file_sha256,omitempty"` // of the measured file, or of its first shard
+	*bench.Report
+}
+
+// bench measures what passed, where the recipe wants it. What has a result already is not measured again.
+func (j *job) bench(ctx context.Context) error {
+	switch j.r.Bench.When {
+	case benchNever:
+		return nil
+	case benchEndpoint:
+		return j.benchEndpoint(ctx)
+	}
+	measured, kept := 0, 0
+	for i := range j.report.Outputs {
+		o := &j.report.Outputs[i]
+		if o.Verdict == string(verify.Fail) || o.Away {
+			continue
+		}
+		stem := filepath.Join(j.o.Out, j.name+"-"+o.Label)
+		if !j.o.Force && j.benched(stem, o.Files[0].SHA256) {
+			kept++
+			continue
+		}
+		if err := j.benchOutput(ctx, o, stem); err != nil {
+			return fmt.Errorf("bench %s: %w", o.Label, err)
+		}
+		measured++
+	}
+	j.report.stage("bench", fmt.Sprintf("%d measured, %d measured by an earlier run", measured, kept))
+	return nil
+}
+
+// benched reports whether a result of this very file is there.
+func (j *job) benched(stem, sha string) bool {
+	var old benchResult
+	data, err := os.ReadFile(stem + ".bench.json")
+	return err == nil && json.Unmarshal(data, &old) == nil && old.SHA256 == sha
+}
+
+func (j *job) benchOutput(ctx context.Context, o *Output, stem string) (failed error) {
+	f, err := gguf.Open(filepath.Join(j.o.Out, filepath.FromSlash(o.Name())))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	m, err := runtime.Load(f, runtime.Options{Threads: j.o.Threads, Activations: runtime.ActivationsIntegers, KV: gguf.F16})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	t, stop, err := bench.Serve(m, o.Label)
+	if err != nil {
+		return err
+	}
+	defer func() { failed = errors.Join(failed, stop()) }()
+	t.Memory = func() ([]bench.Figure, error) {
+		figures, err := bench.Ledger(f.Metadata(), f.Tensors(), m.ContextLength(), gguf.F16)
+		return append(figures, bench.Process()...), err
+	}
+	own, err := m.ChatTemplate("", false)
+	if err != nil {
+		return err
+	}
+	return j.measure(ctx, t, own.Own, stem, o.Files[0].SHA256)
+}
+
+func (j *job) benchEndpoint(ctx context.Context) error {
+	stem := filepath.Join(j.o.Out, j.name+"-endpoint")
+	if !j.o.Force && j.benched(stem, "") {
+		j.report.stage("bench", "the endpoint was measured by an earlier run")
+		return nil
+	}
+	t := bench.Target{URL: j.r.Bench.Endpoint, Key: os.Getenv("MOECONV_ENDPOINT_KEY")}
+	c, err := server.NewClient(t.URL, server.ClientOptions{Key: t.Key})
+	if err == nil {
+		t.Model, err = c.Model(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	t.Name = t.Model
+	if err := j.measure(ctx, t, true, stem, ""); err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	j.report.stage("bench", "the endpoint's "+t.Name+" measured")
+	return nil
+}
+
+// measure runs the recipe's suite and keeps the result and the trace beside the files.
+func (j *job) measure(ctx context.Context, t bench.Target, chat bool, stem, sha string) error {
+	b := j.r.Bench
+	suite := bench.FindSuite(b.Suite)
+	var trace bytes.Buffer
+	progress, done := j.o.Observer.Track("bench "+t.Name, false)
+	defer done()
+	rep, err := bench.Run(ctx, []bench.Target{t}, bench.Options{Runs: b.Repeat, MaxTokens: b.MaxTokens, Temperature: 0.3, Seed: 1, Order: 1, Chat: chat,
+		Suite: suite, Pause: suite.Pause, Trace: &trace, Progress: func(n, all int) { progress(int64(n), int64(all)) }})
+	if err != nil {
+		return err
+	}
+	for i := range rep.Models {
+		rep.Models[i].Endpoint = "in process"
+		if b.When == benchEndpoint {
+			rep.Models[i].Endpoint = "endpoint" // its address is nobody's business
+		}
+	}
+	if err := evidence.WriteFile(stem+".trace.jsonl", trace.Bytes()); err != nil {
+		return err
+	}
+	return evidence.WriteJSON(stem+".bench.json", benchResult{"moeconv/bench/1", j.o.Tool, sha, rep})
+}

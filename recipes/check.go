@@ -41,7 +41,7 @@ func (r *Recipe) check() error {
 	if r.Verify.Context == 0 {
 		r.Verify.Context = defaultContext
 	}
-	for _, step := range []func() error{r.checkName, r.checkOutputs, r.checkVerify, r.checkFixes, r.checkMetadata, r.checkBench, r.checkCard, r.checkPublish} {
+	for _, step := range []func() error{r.checkName, r.checkOutputs, r.checkVerify, r.checkFixes, r.checkMetadata, r.checkFiles, r.checkBench, r.checkCard, r.checkPublish} {
 		if err := step(); err != nil {
 			return err
 		}

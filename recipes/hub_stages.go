@@ -127,7 +127,11 @@ func (j *job) publish(ctx context.Context) error {
 		return err
 	}
 	c.Patience = time.Hour // the Hub limits commits by the hour
-	pub, err := Publish(ctx, Publishing{Dir: j.o.Out, Repo: repo, Private: j.r.Publish.Visibility == "private",
+	var also []string
+	for _, f := range j.report.Others {
+		also = append(also, f.Path)
+	}
+	pub, err := Publish(ctx, Publishing{Dir: j.o.Out, Repo: repo, Also: also, Private: j.r.Publish.Visibility == "private",
 		HoldRelease: j.r.Publish.OnFailure == "hold-release", Client: c, Observer: j.o.Observer})
 	if err != nil {
 		return err

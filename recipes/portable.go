@@ -43,6 +43,7 @@ func (r *Recipe) portable() (string, map[string][]byte, error) {
 			return "", nil, r.errorf("key card.template: %v", err)
 		}
 	}
+	c.Files = nil // made elsewhere: the report has their hashes
 	if c.Imatrix.File != "" {
 		c.Imatrix.File = filepath.Base(c.Imatrix.File)
 	}

@@ -1,9 +1,8 @@
 // Package recipes holds the recipe format, the embedded recipes and the runner
 // that carries a checkpoint through every stage: source check, convert, tag,
-// quantize, verify, and publish where that is asked for.
+// quantize, verify, bench, evidence, card, and publish where that is asked for.
 //
-// A recipe is strict YAML: an unknown key is an error, and a key of the format
-// that this version does not act on is refused by name, so that nothing a
+// A recipe is strict YAML: an unknown key is an error, so that nothing a
 // publisher wrote down is silently left undone.
 package recipes
 
@@ -22,7 +21,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/verify/probe"
 )
 
@@ -44,6 +42,7 @@ type Recipe struct {
 	Imatrix  Imatrix                   `yaml:"imatrix"`
 	Outputs  Outputs                   `yaml:"outputs"`
 	Verify   Verify                    `yaml:"verify"`
+	Files    []Other                   `yaml:"files"` // made elsewhere, published as they are
 	Bench    Bench                     `yaml:"bench"`
 	Card     Card                      `yaml:"card"`
 	Disk     string                    `yaml:"disk"` // what the outputs may take on the disk at any time
@@ -119,9 +118,6 @@ type Band struct {
 	PPLRatio float64 `yaml:"ppl_ratio"` // perplexity against the source's, at most
 	Top1     float64 `yaml:"top1"`      // share of positions whose most likely token agrees, at least
 }
-
-// laterKeys are keys of the format that this version does not act on yet.
-var laterKeys = []string{"files"}
 
 // Names lists the embedded recipes.
 func Names() []string {
@@ -226,11 +222,6 @@ func merge(under, over map[string]any) map[string]any {
 }
 
 func decode(doc map[string]any, origin string) (*Recipe, error) {
-	for _, k := range laterKeys {
-		if _, ok := doc[k]; ok {
-			return nil, &gguf.UnsupportedError{Msg: fmt.Sprintf("recipes: %s: key %q: this version does not act on it", origin, k)}
-		}
-	}
 	data, err := yaml.Marshal(doc)
 	if err != nil {
 		return nil, fmt.Errorf("recipes: %s: %w", origin, err)

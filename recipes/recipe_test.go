@@ -1,7 +1,6 @@
 package recipes
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,6 +55,12 @@ func TestRefusals(t *testing.T) {
 		"unknown mixture":  {"moeconv: 1\noutputs: {extra: [{type: Q2_K, mix: best}]}", "best"},
 		"unknown holes":    {good + "imatrix: {file: x.gguf, holes: none}", "imatrix.holes"},
 		"strange optional": {"moeconv: 1\noutputs: {types: [Q8_0], optional: [Q4_K_M]}", "no output has the label Q4_K_M"},
+		"file of no use":   {good + "files: [{path: x.gguf}]", "files[0]"},
+		"files of a name":  {good + "files: [{path: a/x, about: a}, {path: b/x, about: b}]", "two files"},
+		"bench rarely":     {good + "bench: {when: rarely}", "bench.when"},
+		"bench where":      {good + "bench: {when: endpoint}", "endpoint"},
+		"bench suite":      {good + "bench: {when: always, suite: odd}", "bench.suite"},
+		"disk":             {good + "disk: large", "key disk"},
 		"missing parent":   {good + "extends: nowhere.yaml", "nowhere.yaml"},
 	}
 	for name, c := range cases {
@@ -65,17 +70,6 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("got %v, want mention of %q", err, c.want)
 			}
 		})
-	}
-}
-
-// Keys of the format that nothing acts on yet must not be accepted silently.
-func TestLaterKeys(t *testing.T) {
-	for _, key := range laterKeys {
-		_, err := Load(writeRecipe(t, "r.yaml", "moeconv: 1\noutputs: {types: [Q8_0]}\n"+key+": {}\n"))
-		var unsupported *gguf.UnsupportedError
-		if !errors.As(err, &unsupported) || !strings.Contains(err.Error(), key) {
-			t.Errorf("%s: %v", key, err)
-		}
 	}
 }
 

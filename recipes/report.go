@@ -38,6 +38,7 @@ type Report struct {
 	Stages      []Stage         `json:"stages"`
 	Baseline    *Quality        `json:"baseline,omitempty"` // of the source checkpoint
 	Outputs     []Output        `json:"outputs"`
+	Others      []OtherRecord   `json:"files,omitempty"`     // made elsewhere
 	Measured    string          `json:"measured,omitempty"`  // what the quality figures were measured on
 	Release     *verify.Release `json:"release,omitempty"`   // the verdict on all outputs together; its files are the outputs' verify
 	Written     int64           `json:"written_bytes"`       // by the latest run
@@ -253,7 +254,7 @@ func (j *job) restore() error {
 
 func (j *job) key() (string, error) {
 	r := *j.r
-	r.Publish, r.Bench, r.Card, r.Disk = Target{}, Bench{}, Card{}, "" // change no file
+	r.Publish, r.Files, r.Bench, r.Card, r.Disk = Target{}, nil, Bench{}, Card{}, "" // change no file
 	doc, err := json.Marshal(struct {
 		Format      int
 		Recipe      Recipe

@@ -104,6 +104,9 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 	if err := j.release().keepRecipe(); err != nil { // status of an unfinished run needs it
 		return nil, err
 	}
+	if err := j.others(); err != nil {
+		return j.report, err
+	}
 	if j.o.Disk > 0 {
 		if err := j.inWaves(ctx); err != nil {
 			return j.report, err

@@ -31,6 +31,7 @@ type Data struct {
 	Outputs []Output
 	Fixes   []Fix
 	Notes   []Note
+	Others  []Other
 	Places  []Place
 	Benches []Bench
 	Plots   []Plot
@@ -56,6 +57,9 @@ type Fix struct{ Name, Key, After *Value }
 
 // Note is a warning of verify.
 type Note struct{ Label, Check, Detail *Value }
+
+// Other is a file made elsewhere.
+type Other struct{ File, Bytes, SHA256, About *Value }
 
 // Place is a placement of one file on one device.
 type Place struct{ Label, VRAM, NCPUMoE, Device, Host, Context, Command *Value }
@@ -95,6 +99,9 @@ func (p *press) data(fsys fs.FS) (*Data, error) {
 		if b, err := f.At("/changed"); err == nil && b != nil && b.raw == true {
 			d.Fixes = append(d.Fixes, Fix{f.at("/name"), f.at("/key"), f.at("/after")})
 		}
+	}
+	for _, v := range p.list(ReleaseName, "/files") {
+		d.Others = append(d.Others, Other{v.at("/path"), v.at("/bytes"), v.at("/sha256"), v.at("/about")})
 	}
 	for _, v := range p.list(PlacementName, "/places") {
 		d.Places = append(d.Places, Place{v.at("/label"), v.at("/vram_bytes"), v.at("/n_cpu_moe"), v.at("/device_bytes"), v.at("/host_bytes"),

@@ -56,5 +56,14 @@ func (r *LayerRun) Logits(i, from, to int) ([][]float32, error) {
 	return logits, nil
 }
 
+// Hidden is the hidden states of text i after the last block, [position][embedding].
+func (r *LayerRun) Hidden(i int) ([]float32, error) {
+	x, err := r.layers.Hidden(i)
+	if err != nil {
+		return nil, fmt.Errorf("runtime: %w", err)
+	}
+	return x, nil
+}
+
 // Routes counts how often each block's experts were chosen, as Output.Routes does.
 func (r *LayerRun) Routes() [][]int64 { return r.layers.Routes }

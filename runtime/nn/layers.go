@@ -3,6 +3,7 @@ package nn
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/moeconv/moeconv/gguf/names"
 	"github.com/moeconv/moeconv/runtime/kernel"
@@ -126,6 +127,12 @@ func (l *Layers) text(ctx context.Context, il, i int) error {
 		}
 	}
 	return l.hidden.put(i, x)
+}
+
+// Hidden is the hidden states of text i after the last block, before the output norm, [position][embedding]; a copy.
+func (l *Layers) Hidden(i int) ([]float32, error) {
+	x, err := l.hidden.get(i)
+	return slices.Clone(x), err
 }
 
 // Logits is those of positions from to to-1 of text i; sums may be nil.

@@ -22,6 +22,7 @@ type Suite struct {
 	probes  []Probe
 	opts    Options
 	sources map[any]map[Query]Answer // by reference
+	states  map[any][][]float64      // by reference: mean final hidden states of the prompts
 	done    map[*verify.Subject][]outcome
 }
 
@@ -35,7 +36,7 @@ func NewSuite(specs []Spec, o Options) (*Suite, error) {
 	if _, _, err := conversation(Query{Thinking: o.Thinking}); err != nil {
 		return nil, fmt.Errorf("probe: %w", err)
 	}
-	s := &Suite{opts: o, sources: map[any]map[Query]Answer{}, done: map[*verify.Subject][]outcome{}}
+	s := &Suite{opts: o, sources: map[any]map[Query]Answer{}, states: map[any][][]float64{}, done: map[*verify.Subject][]outcome{}}
 	for _, spec := range specs {
 		if o.MaxTokens > 0 && spec.Mode == ModeChat {
 			spec.MaxTokens = o.MaxTokens
@@ -61,6 +62,9 @@ func (s *Suite) Checks() []verify.Check {
 			s.done[sub] = append(s.done[sub], outcome{p.Name, r.Status})
 			return r
 		}})
+	}
+	if len(s.probes) > 0 {
+		out = append(out, s.hiddenCheck())
 	}
 	if len(s.probes) > 1 {
 		out = append(out, verify.Check{Name: "probes", Run: func(_ context.Context, sub *verify.Subject) verify.Result {

@@ -141,6 +141,9 @@ func (r *Recipe) checkVerify() error {
 	if r.Verify.Chunks < 0 || r.Verify.Context < 8 {
 		return r.errorf("key verify: chunks %d, context %d: want at least 0 and 8", r.Verify.Chunks, r.Verify.Context)
 	}
+	if d, err := r.Verify.budget(); err != nil || d < 0 || d > 0 && r.Verify.Chunks > 0 {
+		return r.errorf("key verify.budget: %q: want a time such as 10m, and no chunks beside it", r.Verify.Budget)
+	}
 	for scheme := range r.Verify.Bands {
 		if _, err := quantize.ParseScheme(scheme); err != nil {
 			return r.errorf("key verify.bands: %v", err)

@@ -99,6 +99,9 @@ type Verify struct {
 	Chunks    int             `yaml:"chunks"`    // the first N chunks of the text; 0: all
 	Context   int             `yaml:"context"`   // tokens of a chunk, 512 by default
 	Reference string          `yaml:"reference"` // source, or none
+	Baseline  string          `yaml:"baseline"`  // the source's answers to the text, recorded in a file by this program or llama-perplexity
+	Budget    string          `yaml:"budget"`    // 10m: time of each file on random chunks, instead of chunks' number
+	Seed      uint64          `yaml:"seed"`      // draws the random chunks
 	Probes    probe.Choice    `yaml:"probes"`
 	Bands     map[string]Band `yaml:"bands"` // per scheme; the default bands otherwise
 }

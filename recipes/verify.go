@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/runtime"
@@ -24,6 +25,9 @@ func (j *job) verify(ctx context.Context) error {
 	set, err := j.set()
 	if err != nil {
 		return err
+	}
+	if b := set.Subject.Baseline; b != nil {
+		defer b.Close()
 	}
 	progress, done := j.o.Observer.Track("verify", false)
 	defer done()
@@ -77,6 +81,17 @@ func (j *job) set() (*verify.Set, error) {
 			Runtime: runtime.Options{Threads: j.o.Threads}}}
 	if j.r.Verify.Reference == "source" {
 		set.Subject.Reference, set.Subject.Checkpoint = j.source, &verify.Checkpoint{Files: j.fsys}
+	}
+	v := &j.r.Verify
+	if set.Subject.Budget, err = v.budget(); err != nil {
+		return nil, err
+	}
+	set.Subject.Seed = v.Seed
+	if v.Baseline != "" {
+		o := verify.PerplexityOptions{Context: v.Context, Chunks: v.Chunks, Budget: set.Subject.Budget, Seed: v.Seed}
+		if set.Subject.Baseline, err = verify.OpenBaseline(j.r.path(v.Baseline), o); err != nil {
+			return nil, err
+		}
 	}
 	for i := range j.report.Outputs {
 		set.Members = append(set.Members, j.member(&j.report.Outputs[i]))
@@ -203,9 +218,20 @@ func (e *notRunnableError) Hint() string {
 	return "--until quantize writes them without this proof; `moeconv verify FILE --source DIR` then makes the checks that need no run"
 }
 
+// budget is the time of each file on the text; 0 for none.
+func (v *Verify) budget() (time.Duration, error) {
+	if v.Budget == "" {
+		return 0, nil
+	}
+	return time.ParseDuration(v.Budget)
+}
+
 // describe says on what the figures were measured.
 func (v *Verify) describe() string {
 	what := strings.TrimPrefix(v.Text, "embedded:")
+	if v.Budget != "" {
+		return fmt.Sprintf("chunks of %d tokens of %s, drawn by seed %d for %s a file", v.Context, filepath.Base(what), v.Seed, v.Budget)
+	}
 	if v.Chunks == 0 {
 		return fmt.Sprintf("all of %s in chunks of %d tokens", filepath.Base(what), v.Context)
 	}

@@ -26,11 +26,12 @@ type Subject struct {
 	Source    gguf.Source // the file
 	Reference gguf.Source // the checkpoint's plan, or another file of the same model; nil: checks against it are not applicable
 
-	Text       string     // measured on this text; empty: such checks are not applicable
-	Context    int        // tokens of a chunk; 0: 512
-	Chunks     int        // the first N chunks; 0: all
-	Baseline   *Baseline  // the reference's answers over its text, shared between the files of a release; nil: made when needed
-	Thresholds Thresholds // laid over the scheme's defaults
+	Text       string        // measured on this text; empty: such checks are not applicable
+	Context    int           // tokens of a chunk; 0: 512
+	Chunks     int           // the first N chunks; 0: all
+	Baseline   *Baseline     // the reference's answers over its text, shared between the files of a release; nil: made when needed
+	Budget     time.Duration // for the figures on the text: as many chunks as it is enough for, drawn by Seed; 0: Chunks alone
+	Thresholds Thresholds    // laid over the scheme's defaults
 
 	Checkpoint *Checkpoint     // the source's own files, shared between the files of a release; nil: the checks on them are not applicable
 	Imatrix    *imatrix.Matrix // the file is said to be made with; nil: not known
@@ -192,7 +193,7 @@ func (s *Subject) ReferenceModel() (*runtime.Model, error) {
 
 func (s *Subject) load(src gguf.Source, a runtime.Activations, log func(string)) (*runtime.Model, error) {
 	o := s.Runtime
-	o.Activations, o.KV, o.Log = a, gguf.F32, log
+	o.Activations, o.KV, o.Log = a, gguf.F16, log // as llama-perplexity, whose figures ours are held against
 	o.Context = 0
 	m, err := runtime.Load(src, o)
 	if err != nil {

@@ -3,17 +3,29 @@ package verify
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/moeconv/moeconv/runtime"
 	"github.com/moeconv/moeconv/runtime/token"
 )
 
-// PerplexityOptions choose what is scored. They are llama-perplexity's.
+// PerplexityOptions choose what is scored.
 type PerplexityOptions struct {
 	Context  int                     // tokens of a chunk; 0: 512
-	Chunks   int                     // the first N chunks; 0: all
+	Chunks   int                     // the first N chunks, as llama-perplexity's; 0: all
+	Random   bool                    // not the first N but N that Seed draws
+	Seed     uint64                  // the same seed draws the same chunks
+	Budget   time.Duration           // as many random chunks as this time is enough for; 0: no limit
 	Progress func(done, total int64) // chunks; may be nil
+}
+
+func (o PerplexityOptions) report(done, total int) {
+	if o.Progress != nil {
+		o.Progress(int64(done), int64(total))
+	}
 }
 
 // DefaultContext is the length of a chunk in tokens.
@@ -24,7 +36,8 @@ type text struct {
 	source  string
 	tokens  []int32
 	context int
-	chunks  int
+	chunks  int   // whole ones that may be scored
+	picks   []int // those that are, in the order they are run in
 	bos     int32
 	addBOS  bool
 }
@@ -55,10 +68,34 @@ func cut(tk *token.Tokenizer, s string, o PerplexityOptions) (*text, error) {
 		return nil, fmt.Errorf("verify: perplexity: the text has %d tokens, two chunks of %d are needed", len(t.tokens), t.context)
 	}
 	t.chunks = len(t.tokens) / t.context
-	if o.Chunks > 0 {
-		t.chunks = min(t.chunks, o.Chunks)
-	}
+	t.pick(o)
 	return t, nil
+}
+
+// pick chooses the chunks that are scored.
+func (t *text) pick(o PerplexityOptions) {
+	n := t.chunks
+	if o.Chunks > 0 {
+		n = min(n, o.Chunks)
+	}
+	if o.Random || o.Budget > 0 {
+		t.picks = rand.New(rand.NewPCG(o.Seed, 0)).Perm(t.chunks)[:n]
+		return
+	}
+	t.picks = make([]int, n)
+	for i := range t.picks {
+		t.picks[i] = i
+	}
+}
+
+// inRange fails on tokens that a vocabulary does not have.
+func (t *text) inRange(vocab int) error {
+	for i, id := range t.tokens {
+		if id < 0 || int(id) >= vocab {
+			return fmt.Errorf("token %d is %d, the vocabulary has %d", i, id, vocab)
+		}
+	}
+	return nil
 }
 
 // plain is the text's tokens without the BOS that stands in front of them where the model adds one.
@@ -89,23 +126,37 @@ const logitBytes = 64 << 20
 
 // evaluator runs chunks through one model.
 type evaluator struct {
-	model  *runtime.Model
-	s      *runtime.Session
-	layers *runtime.LayerRun // all chunks, where the model is run by layers
-	routes [][]int64         // summed over everything evaluated
+	model    *runtime.Model
+	text     *text
+	s        *runtime.Session
+	layers   *runtime.LayerRun // all chunks that are scored, where the model is run by layers
+	routes   [][]int64         // summed over everything evaluated
+	progress func(done, total int64)
 }
 
-func newEvaluator(m *runtime.Model) *evaluator {
-	e := &evaluator{model: m, s: m.NewSession()}
+// newEvaluator is for the text's picks. Where the model is run by layers progress is told of its blocks; it may be nil.
+func newEvaluator(m *runtime.Model, t *text, progress func(done, total int64)) *evaluator {
+	e := &evaluator{model: m, text: t, s: m.NewSession(), progress: progress}
 	e.s.CountRoutes(true)
 	return e
 }
 
-// run evaluates a chunk and calls fn with the logits of scored positions, in order: logits[j] is the answer at position at+j.
-func (e *evaluator) run(ctx context.Context, t *text, chunk int, fn func(at int, logits [][]float32) error) error {
+// run evaluates a chunk and calls fn with the logits of each scored position, from all CPUs.
+func (e *evaluator) run(ctx context.Context, chunk int, fn func(j int, logits []float32)) error {
+	eval := e.evalChunk
 	if e.model.Layered() {
-		return e.runLayers(ctx, t, chunk, fn)
+		eval = e.runLayers
 	}
+	first := e.text.first()
+	return eval(ctx, chunk, func(at int, logits [][]float32) error {
+		parallel(len(logits), func(k int) { fn(at-first+k, logits[k]) })
+		return nil
+	})
+}
+
+// evalChunk calls fn with the logits of scored positions, in order: logits[j] is the answer at position at+j.
+func (e *evaluator) evalChunk(ctx context.Context, chunk int, fn func(at int, logits [][]float32) error) error {
+	t := e.text
 	tokens := t.chunk(chunk)
 	if err := e.s.Truncate(0); err != nil {
 		return fmt.Errorf("verify: %w", err)
@@ -126,9 +177,10 @@ func (e *evaluator) run(ctx context.Context, t *text, chunk int, fn func(at int,
 // step is how many logits are held at a time.
 func (e *evaluator) step() int { return max(1, logitBytes/(4*max(1, e.model.VocabSize()))) }
 
-// runLayers is run for a model that all chunks are carried through together, when the first is asked for.
-func (e *evaluator) runLayers(ctx context.Context, t *text, chunk int, fn func(at int, logits [][]float32) error) error {
-	var runs []int // those of run
+// runLayers is evalChunk for a model that all picks are carried through together, when the first is asked for.
+func (e *evaluator) runLayers(ctx context.Context, chunk int, fn func(at int, logits [][]float32) error) error {
+	t := e.text
+	var runs []int // those of evalChunk
 	end := t.context - 1
 	for at := t.first(); at < end; at += e.step() {
 		runs = append(runs, at)
@@ -136,11 +188,11 @@ func (e *evaluator) runLayers(ctx context.Context, t *text, chunk int, fn func(a
 	runs = append(runs, end)
 	if e.layers == nil {
 		var texts []runtime.LayerText
-		for i := range t.chunks {
+		for _, i := range t.picks {
 			texts = append(texts, runtime.LayerText{Tokens: t.chunk(i), Ends: runs})
 		}
 		var err error
-		if e.layers, err = e.model.RunLayers(ctx, texts, nil); err != nil {
+		if e.layers, err = e.model.RunLayers(ctx, texts, e.progress); err != nil {
 			return fmt.Errorf("verify: %w", err)
 		}
 		e.count(e.layers.Routes())
@@ -149,7 +201,7 @@ func (e *evaluator) runLayers(ctx context.Context, t *text, chunk int, fn func(a
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		logits, err := e.layers.Logits(chunk, at, runs[i+1])
+		logits, err := e.layers.Logits(slices.Index(t.picks, chunk), at, runs[i+1])
 		if err != nil {
 			return fmt.Errorf("verify: %w", err)
 		}

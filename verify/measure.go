@@ -40,7 +40,12 @@ func (s *Subject) measure(ctx context.Context) (*Measurement, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := b.divergence(ctx, m, s.options("kld").Progress)
+	if s.Text != "" {
+		if err := b.Match(m, s.Text); err != nil {
+			return nil, err
+		}
+	}
+	d, err := b.divergence(ctx, m, s.options("kld"))
 	if err != nil {
 		return nil, err
 	}
@@ -48,9 +53,12 @@ func (s *Subject) measure(ctx context.Context) (*Measurement, error) {
 	return s.measured, nil
 }
 
-// baseline is the caller's, or one made of the reference by the first of a set's files that asks.
+// baseline is the caller's, which must be of the reference where there is one, or one made of the reference by the first of a set's files that asks.
 func (s *Subject) baseline(ctx context.Context) (*Baseline, error) {
 	if s.Baseline != nil {
+		if s.Reference != nil {
+			return s.Baseline, s.Baseline.MatchSource(ctx, s.Reference)
+		}
 		return s.Baseline, nil
 	}
 	c := s.common()
@@ -65,7 +73,7 @@ func (s *Subject) baseline(ctx context.Context) (*Baseline, error) {
 }
 
 func (s *Subject) options(check string) PerplexityOptions {
-	return PerplexityOptions{Context: s.Context, Chunks: s.Chunks, Progress: s.progress(check)}
+	return PerplexityOptions{Context: s.Context, Chunks: s.Chunks, Budget: s.Budget, Seed: s.Seed, Progress: s.progress(check)}
 }
 
 func (s *Subject) thresholds() Thresholds { return s.Thresholds.over(DefaultThresholds(s.Scheme)) }
@@ -79,9 +87,6 @@ func cannot(err error) Result {
 	return failure(err)
 }
 
-// sure is by how many standard errors a figure must lie beyond its bound to count: a short text tells little.
-const sure = 2
-
 // checkDivergence holds the file's answers against the source model's over the text.
 func checkDivergence(ctx context.Context, s *Subject) Result {
 	if s.Reference == nil && s.Baseline == nil {
@@ -93,16 +98,17 @@ func checkDivergence(ctx context.Context, s *Subject) Result {
 	}
 	d, th := m.Divergence, s.thresholds()
 	var r Result
-	r.Status, r.Threshold = atMost(d.Mean-sure*d.Error, th.KLDWarn, th.KLDFail)
+	r.Status, r.Threshold = atMost(d.Mean-sure*clusters(d.ChunkMeans).err(d.Error), th.KLDWarn, th.KLDFail)
 	r.Figure = Number(d.Mean)
 	for name, v := range map[string]float64{
 		"mean": d.Mean, "error": d.Error, "median": d.Median, "p99": d.P99, "p999": d.P999, "max": d.Max,
-		"same_top_p": d.SameTop, "rms_dp": d.RMSDeltaP,
+		"same_top_p": d.SameTop, "rms_dp": d.RMSDeltaP, "tokens": float64(d.PPL.Scored), "chunks": float64(d.PPL.Chunks),
+		"mean_low": d.MeanInterval.Low, "mean_high": d.MeanInterval.High, "same_top_low": d.SameTopInterval.Low, "same_top_high": d.SameTopInterval.High,
 	} {
 		r.figure(name, v)
 	}
-	r.Detail = fmt.Sprintf("mean %.6f ± %.6f, median %.6f, 99%% %.6f, 99.9%% %.6f, max %.6f; same top token %.2f%%",
-		d.Mean, d.Error, d.Median, d.P99, d.P999, d.Max, 100*d.SameTop)
+	r.Detail = fmt.Sprintf("mean %.6f (%.6f to %.6f), median %.6f, 99%% %.6f, 99.9%% %.6f, max %.6f; same top token %.2f%% (%.2f to %.2f)%s",
+		d.Mean, d.MeanInterval.Low, d.MeanInterval.High, d.Median, d.P99, d.P999, d.Max, 100*d.SameTop, 100*d.SameTopInterval.Low, 100*d.SameTopInterval.High, s.sampled(d.PPL))
 	if r.Status != Pass {
 		r.Detail += fmt.Sprintf("; the mean may be %.4g", float64(r.Threshold))
 	}
@@ -114,6 +120,15 @@ func checkDivergence(ctx context.Context, s *Subject) Result {
 	return r
 }
 
+// sampled says of what the figures are, and how it was chosen.
+func (s *Subject) sampled(p PerplexityResult) string {
+	out := fmt.Sprintf("; %d tokens in %d of %d chunks", p.Scored, p.Chunks, p.Of)
+	if s.Budget > 0 && p.Chunks < p.Of {
+		out += fmt.Sprintf(" drawn by seed %d", s.Seed)
+	}
+	return out
+}
+
 // checkPerplexity reports the perplexity, and judges its ratio to the source's. Without a source there is nothing to judge.
 func checkPerplexity(ctx context.Context, s *Subject) Result {
 	m, err := s.measure(ctx)
@@ -121,10 +136,12 @@ func checkPerplexity(ctx context.Context, s *Subject) Result {
 		return cannot(err)
 	}
 	p := m.Perplexity
-	r := Resultf(NotApplicable, "%.4f ± %.4f over %d tokens in %d chunks; nothing to hold it against", p.PPL, p.Error, p.Scored, p.Chunks)
+	r := Resultf(NotApplicable, "%.4f (%.4f to %.4f)%s; nothing to hold it against", p.PPL, p.Interval.Low, p.Interval.High, s.sampled(p))
 	r.Figure = Number(p.PPL)
 	r.figure("ppl", p.PPL)
 	r.figure("ppl_error", p.Error)
+	r.figure("ppl_low", p.Interval.Low)
+	r.figure("ppl_high", p.Interval.High)
 	r.figure("tokens", float64(p.Tokens))
 	r.figure("chunks", float64(p.Chunks))
 	r.figure("scored", float64(p.Scored))
@@ -137,9 +154,11 @@ func checkPerplexity(ctx context.Context, s *Subject) Result {
 	r.Status, r.Threshold = atMost(apart-sure*d.RatioErr, th.PPLRatioWarn, th.PPLRatioFail)
 	r.figure("ratio", d.Ratio)
 	r.figure("ratio_error", d.RatioErr)
+	r.figure("ratio_low", d.RatioInterval.Low)
+	r.figure("ratio_high", d.RatioInterval.High)
 	r.figure("source", d.BasePPL.PPL)
-	r.Detail = fmt.Sprintf("%.4f ± %.4f, source %.4f, ratio %.5f ± %.5f; %d tokens in %d chunks scored",
-		p.PPL, p.Error, d.BasePPL.PPL, d.Ratio, d.RatioErr, p.Scored, p.Chunks)
+	r.Detail = fmt.Sprintf("%.4f (%.4f to %.4f), source %.4f, ratio %.5f (%.5f to %.5f)%s",
+		p.PPL, p.Interval.Low, p.Interval.High, d.BasePPL.PPL, d.Ratio, d.RatioInterval.Low, d.RatioInterval.High, s.sampled(p))
 	if r.Status != Pass {
 		r.Detail += fmt.Sprintf("; the ratio may be %.5g", float64(r.Threshold))
 		if d.Ratio < 1 {
@@ -165,7 +184,11 @@ func checkCoverage(ctx context.Context, s *Subject) Result {
 	if limit >= 0 && share < limit {
 		r.Status = Fail
 		if d := m.Divergence; d != nil {
-			if u, n, _ := coverage(d.BasePPL.Routes); n == total && float64(u) < limit*float64(n) {
+			switch u, n, _ := coverage(d.BasePPL.Routes); {
+			case n == 0:
+				r.Status = Warn
+				r.Detail += ", how many the source uses was not recorded"
+			case n == total && float64(u) < limit*float64(n):
 				r.Status = Warn
 				r.Detail += fmt.Sprintf(", the source uses %d", u)
 			}

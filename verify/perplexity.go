@@ -10,11 +10,13 @@ import (
 
 // PerplexityResult is llama-perplexity's answer.
 type PerplexityResult struct {
-	PPL    float64 `json:"ppl"`
-	Error  float64 `json:"ppl_error"` // standard error of PPL
-	Tokens int     `json:"tokens"`    // of the text, those of the unscored rest included
-	Chunks int     `json:"chunks"`
-	Scored int     `json:"scored"` // positions
+	PPL      float64  `json:"ppl"`
+	Error    float64  `json:"ppl_error"` // standard error of PPL
+	Interval Interval `json:"interval"`  // of PPL, by chunks
+	Tokens   int      `json:"tokens"`    // of the text, those of the unscored rest included
+	Chunks   int      `json:"chunks"`    // scored
+	Of       int      `json:"of_chunks"` // of the text
+	Scored   int      `json:"scored"`    // positions
 	// Routes counts how often each block's experts were chosen, [block][expert]; rows of dense blocks are empty.
 	Routes [][]int64 `json:"-"`
 }
@@ -23,34 +25,31 @@ type PerplexityResult struct {
 // tokens not parsed), cut into chunks whose first token becomes BOS where the model wants one, the second half of each
 // chunk scored but for the last position; the rest of the text is dropped. A text shorter than two chunks is refused.
 func Perplexity(ctx context.Context, model *runtime.Model, s string, o PerplexityOptions) (PerplexityResult, error) {
-	tk, err := model.Tokenizer()
-	if err != nil {
-		return PerplexityResult{}, fmt.Errorf("verify: perplexity: %w", err)
-	}
-	t, err := cut(tk, s, o)
+	t, err := cutFor(model, s, o)
 	if err != nil {
 		return PerplexityResult{}, err
 	}
-	e := newEvaluator(model)
+	e, clock := newEvaluator(model, t, nil), startClock(o.Budget)
 	var sum moments
-	for i := range t.chunks {
-		tokens := t.chunk(i)
-		err := e.run(ctx, t, i, func(at int, logits [][]float32) error {
-			nll := make([]float64, len(logits))
-			parallel(len(logits), func(j int) { nll[j] = negLogProb(logits[j], tokens[at+j+1]) })
-			for _, v := range nll {
-				sum.add(v)
-			}
-			return nil
-		})
+	var means clusters
+	nll := make([]float64, t.scored())
+	for n, i := range t.picks {
+		if clock.over(n) {
+			break
+		}
+		err := e.run(ctx, i, func(j int, logits []float32) { nll[j] = negLogProb(logits, t.next(i, j)) })
 		if err != nil {
 			return PerplexityResult{}, err
 		}
-		if o.Progress != nil {
-			o.Progress(int64(i+1), int64(t.chunks))
+		var chunk moments
+		for _, v := range nll {
+			chunk.add(v)
 		}
+		sum.join(chunk)
+		means = append(means, chunk.sum/float64(chunk.n))
+		o.report(n+1, len(t.picks))
 	}
-	r := t.result(sum)
+	r := t.result(sum, means)
 	r.Routes = e.routes
 	if math.IsNaN(r.PPL) {
 		return r, fmt.Errorf("verify: perplexity is not a number")
@@ -58,11 +57,12 @@ func Perplexity(ctx context.Context, model *runtime.Model, s string, o Perplexit
 	return r, nil
 }
 
-// result turns the sums of negative log-likelihoods into a perplexity.
-func (t *text) result(sum moments) PerplexityResult {
+// result turns sums of negative log-likelihoods, and their means over chunks, into a perplexity.
+func (t *text) result(sum moments, means clusters) PerplexityResult {
 	mean, dev := sum.mean()
-	ppl := math.Exp(mean)
-	return PerplexityResult{PPL: ppl, Error: dev * ppl, Tokens: len(t.tokens), Chunks: t.chunks, Scored: sum.n}
+	ppl, half := math.Exp(mean), means.half(dev)
+	return PerplexityResult{PPL: ppl, Error: dev * ppl, Interval: Interval{math.Exp(mean - half), math.Exp(mean + half)},
+		Tokens: len(t.tokens), Chunks: len(means), Of: t.chunks, Scored: sum.n}
 }
 
 // moments sums values and their squares.
@@ -75,6 +75,13 @@ func (m *moments) add(v float64) {
 	m.n++
 	m.sum += v
 	m.sum2 += float64(v * v)
+}
+
+// join adds what o has.
+func (m *moments) join(o moments) {
+	m.n += o.n
+	m.sum += o.sum
+	m.sum2 += o.sum2
 }
 
 // mean is the mean and its standard error, sqrt((E[v^2]-E[v]^2)/(n-1)), 0 for less than two values.

@@ -201,9 +201,6 @@ type Quality struct {
 	ChunkMeans []Number `json:"chunk_means,omitempty"` // mean KL divergence of each chunk
 }
 
-// interval95 is how many standard errors lie on either side of a mean in a 95% interval.
-const interval95 = 1.96
-
 // qualityOf takes a row's figures out of a report whose model was run.
 func qualityOf(r *Report) *Quality {
 	p := r.Measured.Perplexity
@@ -211,7 +208,7 @@ func qualityOf(r *Report) *Quality {
 	q := &Quality{none, none, none, none, none, Number(p.PPL), none, none, p.Scored, p.Chunks, nil}
 	if d := r.Measured.Divergence; d != nil {
 		q.MeanKLD, q.KLDError, q.SameTop, q.PPLRatio = Number(d.Mean), Number(d.Error), Number(d.SameTop), Number(d.Ratio)
-		q.KLDLow, q.KLDHigh = Number(d.Mean-interval95*d.Error), Number(d.Mean+interval95*d.Error)
+		q.KLDLow, q.KLDHigh = Number(d.MeanInterval.Low), Number(d.MeanInterval.High)
 		for _, m := range d.ChunkMeans {
 			q.ChunkMeans = append(q.ChunkMeans, Number(significant(m, 7)))
 		}

@@ -39,6 +39,9 @@ var bands = []band{
 	{"", 1, 2.2, 0.1},
 }
 
+// sure is by how many standard errors a figure must lie beyond its bound, or another file's, to count.
+const sure = 2
+
 // DefaultThresholds are the bounds of a scheme (Q4_K_M). They only warn: in the tiny model an expert out of order costs
 // 0.05 to 0.15 nats whatever the scheme, below six bits a sound file may hide it, and untrained models lose far more in
 // every scheme. What fails a file is its weights (fidelity), and a smaller file of the release that does better (dominance).

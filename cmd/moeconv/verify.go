@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -35,6 +36,8 @@ func (a *app) verifyDoc(rel *verify.Release) verifyDoc {
 // verifyFlags are what verify is told.
 type verifyFlags struct {
 	source, text, scheme, pre string
+	baseline                  string
+	budget                    time.Duration
 	report, onFailure         string
 	optional                  []string
 	chunks, threads           int
@@ -64,6 +67,8 @@ and the verdict is at best a warning. --report writes JSON, Markdown and one HTM
 	f.StringVar(&v.source, "source", "", "the checkpoint `DIR`, or another file of the same model")
 	f.StringVarP(&v.text, "text", "f", "", "`FILE` to measure perplexity and KL divergence on")
 	f.IntVar(&v.chunks, "chunks", 8, "measure on the first `N` chunks; 0: all")
+	f.DurationVar(&v.budget, "budget", 0, "measure each file on random chunks for this `TIME` (10m) instead of on the first ones")
+	f.StringVar(&v.baseline, "baseline", "", "the source's answers, recorded in `FILE` by perplexity --save-base or llama-perplexity")
 	f.StringVar(&v.scheme, "type", "", "`SCHEME` whose bounds apply (default: each file's own)")
 	f.StringVar(&v.pre, "pre", "", "`NAME` of the source's pre-tokenizer if it cannot be told")
 	f.IntVar(&v.threads, "threads", 0, "number of threads (default: all cores)")
@@ -103,6 +108,9 @@ func (v *verifyFlags) run(cmd *cobra.Command, a *app, args []string) error {
 	source, err := v.subject(a, &set.Subject)
 	if err != nil {
 		return err
+	}
+	if set.Subject.Baseline != nil {
+		defer set.Subject.Baseline.Close()
 	}
 	set.Source = verify.Provenance{Text: baseName(v.text), Tool: toolName(), Reference: referenceCommit}
 	if source != nil {
@@ -184,9 +192,18 @@ func (v *verifyFlags) subject(a *app, s *verify.Subject) (*model, error) {
 	if s.Text, err = readOptional(v.text); err != nil {
 		return nil, err
 	}
-	s.Chunks, s.Runtime.Threads = v.chunks, v.threads
+	s.Chunks, s.Budget, s.Runtime.Threads = v.chunks, v.budget, v.threads
+	if v.budget > 0 {
+		s.Chunks = 0
+	}
 	if err := v.weights.apply(s); err != nil {
 		return nil, err
+	}
+	if v.baseline != "" {
+		opts := verify.PerplexityOptions{Chunks: s.Chunks, Budget: s.Budget, Seed: s.Seed}
+		if s.Baseline, err = verify.OpenBaseline(v.baseline, opts); err != nil {
+			return nil, err
+		}
 	}
 	if v.source == "" {
 		return nil, nil

@@ -23,7 +23,7 @@ func (w *weightFlags) register(f *pflag.FlagSet) {
 	f.BoolVar(&w.full, "full", false, "compare and hash all of the weights, not a sample")
 	f.StringVar(&w.memory, "memory", defaultMemory, "bound of the memory of the checks that read weights")
 	f.StringVar(&w.imatrix, "imatrix", "", "importance matrix `FILE` that the file is said to be made with")
-	f.Uint64Var(&w.seed, "seed", 0, "seed of the samples")
+	f.Uint64Var(&w.seed, "seed", 0, "seed of the samples, of weights and with --budget of chunks")
 }
 
 func (w *weightFlags) apply(s *verify.Subject) error {

@@ -56,7 +56,7 @@ func Load(src gguf.Source, opts Options) (*Model, error) {
 	opts.log(place.ledger, m.context, params.Context)
 	m.decoder, err = nn.Load(context.Background(), src, nn.Options{
 		Workers: opts.threads(), Context: m.context, Rounded: opts.Activations != ActivationsF32, Integers: opts.Activations == ActivationsIntegers,
-		KV: opts.KV, WeightCache: place.weightCache, Compat: opts.Compat, Layers: opts.Layers, Ledger: place.ledger, ExpertRAM: place.experts,
+		KV: opts.KV, WeightCache: place.weightCache, FullWindows: opts.FullWindows, Compat: opts.Compat, Layers: opts.Layers, Ledger: place.ledger, ExpertRAM: place.experts,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)

@@ -43,6 +43,7 @@ type Options struct {
 	Context     int         // positions that a session holds; 0: the model's context length
 	Activations Activations // precision of layer inputs
 	KV          gguf.Type   // of the KV cache: F32, F16 or Q8_0
+	FullWindows bool        // blocks that see a window keep all positions, too: texts can be cut anywhere without being evaluated again
 	Compat      nn.Compat   // llama.cpp's formulas, or the published model's where they differ
 	// WeightCache is the largest size in bytes of a decoded copy of the weights. A model whose matrices fit in it
 	// as float32 is decoded once, by Load; any other is kept encoded and decoded tile by tile, once a batch. Matrices
@@ -54,6 +55,7 @@ type Options struct {
 	Placement offload.Options
 	RAM       int64             // bytes that weights, KV cache and computing may take; 0: no bound. Experts are streamed where all does not fit
 	ExpertRAM int64             // bytes of the cache of experts, which are streamed then; 0: what RAM leaves, where they are
+	Sessions  int               // texts whose KV caches RAM is to hold; 0: one
 	Fit       bool              // RAM is what was found, not what was asked for: what does not fit is mapped, or tried
 	Log       func(line string) // receives the lines that llama.cpp logs about the placement; may be nil
 }

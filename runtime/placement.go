@@ -123,5 +123,5 @@ func (o Options) needs(l *offload.Ledger, src gguf.Source, p nn.Params) (Needs, 
 	if i := gguf.Find(src.Tensors(), "token_embd.weight"); i >= 0 {
 		vocabulary = int(src.Tensors()[i].Shape.NE(1))
 	}
-	return Needs{Weights: sizes.Resident, Cache: p.CacheBytes(o.KV, context), Compute: p.ComputeBytes(vocabulary), Experts: sizes.Expert * int64(p.Used)}, sizes
+	return Needs{Weights: sizes.Resident, Cache: p.CacheBytes(o.KV, context, o.FullWindows) * int64(max(1, o.Sessions)), Compute: p.ComputeBytes(vocabulary), Experts: sizes.Expert * int64(p.Used)}, sizes
 }

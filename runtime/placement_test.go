@@ -118,7 +118,7 @@ func TestPlacement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base := params.CacheBytes(gguf.F32, 64) + params.ComputeBytes(int(src.Tensors()[gguf.Find(src.Tensors(), "token_embd.weight")].Shape.NE(1)))
+	base := params.CacheBytes(gguf.F32, 64, false) + params.ComputeBytes(int(src.Tensors()[gguf.Find(src.Tensors(), "token_embd.weight")].Shape.NE(1)))
 	for _, c := range []struct {
 		name                       string
 		ram, experts               int64
@@ -128,12 +128,16 @@ func TestPlacement(t *testing.T) {
 		{"no bound", 0, 0, false, true, false, false},
 		{"room", base + all, 0, false, true, false, false},
 		{"a byte too little", base + all - 1, 0, false, true, false, true},
+		{"room for one text of two", base + all, 0, false, true, false, true},
 		{"experts as asked for", 0, experts(src, 3), false, true, false, true},
 		{"nothing fits, nobody asked", base + experts(src, 6), 0, true, false, true, true},
 		{"too small, nobody asked", 1000, 0, true, false, true, true},
 	} {
 		o := opts
 		o.RAM, o.ExpertRAM, o.Fit = c.ram, c.experts, c.fit
+		if strings.Contains(c.name, "of two") {
+			o.Sessions = 2
+		}
 		m := load(t, file, o)
 		s := m.Ledger().Storage()
 		if (s[0].Tensors > 0) != c.resident || (s[1].Tensors > 0) != c.mapped || (s[2].Tensors > 0) != c.streamed {

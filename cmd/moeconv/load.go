@@ -45,6 +45,8 @@ type runFlags struct {
 	offloadShared  bool
 	placementLines bool
 	mapped         bool
+	fullWindows    bool
+	sessions       int // texts at the same time
 	ram, expertRAM string
 	layers         layerFlag // of verbs that score whole texts
 }
@@ -54,6 +56,7 @@ func (r *runFlags) register(f *pflag.FlagSet, activations, kv string) {
 	f.IntVarP(&r.context, "ctx", "c", 0, "positions of the context (default: the model's)")
 	f.StringVar(&r.activations, "activations", activations, "layer inputs: f32, rounded as llama.cpp rounds them, or integers: the same, multiplied in integers, which is faster")
 	f.StringVar(&r.kv, "kv", kv, "type of the KV cache: f32, f16 or q8_0")
+	f.BoolVar(&r.fullWindows, "swa-full", false, "cache all positions in layers that see a window, too: texts that are cut (chats, servers) need not be evaluated again")
 	f.StringVar(&r.compat, "compat", "llama.cpp", "formulas where the published model's differ from llama.cpp's (Phi-3.5-MoE, GPT-OSS): llama.cpp, or hf")
 	f.BoolVar(&r.cpuMoE, "cpu-moe", false, "place all routed experts in host memory")
 	f.IntVar(&r.nCPUMoE, "n-cpu-moe", -1, "place the routed experts of the first `N` layers in host memory")
@@ -66,7 +69,7 @@ func (r *runFlags) register(f *pflag.FlagSet, activations, kv string) {
 }
 
 func (r *runFlags) options(cmd *cobra.Command) (runtime.Options, error) {
-	opts := runtime.Options{Threads: r.threads, Context: r.context}
+	opts := runtime.Options{Threads: r.threads, Context: r.context, FullWindows: r.fullWindows, Sessions: r.sessions}
 	switch r.activations {
 	case "f32":
 		opts.Activations = runtime.ActivationsF32

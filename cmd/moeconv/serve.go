@@ -48,6 +48,7 @@ status 429.`,
 				return err
 			}
 			defer l.Close()
+			run.sessions = opts.Slots
 			m, done, err := a.load(args[0], src, run, cmd)
 			if err != nil {
 				return err

@@ -110,21 +110,19 @@ func (s *State) tune(l *layer, q kernel.Mat, lo, hi int) {
 func (s *State) attention(il int, l *layer, n int) error {
 	p := s.d.Params
 	for _, t := range s.parts {
-		t.caches[il].reserve(t.position(t.hi), t.n, s.d.opts.Context)
+		keep, limit := 0, s.d.opts.Context
+		if l.windowed && !s.d.opts.FullWindows {
+			keep, limit = p.seenFrom(l, t.n), min(limit, windowCells(p.Window))
+		}
+		t.caches[il].reserve(t.position(t.hi), t.n, keep, limit)
 	}
 	if err := s.store(il, l, n); err != nil {
 		return err
 	}
 	mat(&s.attn, n, p.Heads*l.valueDim)
 	group := p.Heads / l.kvHeads
-	if s.d.opts.KV.BlockLen() > 1 { // a head's keys and values are decoded once for all that use them
-		s.d.workers.run(len(s.parts)*l.kvHeads, func(worker, i int) {
-			t, h := &s.parts[i/l.kvHeads], i%l.kvHeads
-			k, v := t.caches[il].head(h, t.position(t.hi), &s.kv[worker])
-			for i := range group {
-				s.attend(worker, l, t, h*group+i, t.lo, t.hi, k, v)
-			}
-		})
+	if l.latent != nil || s.d.opts.KV.BlockLen() > 1 { // a head's keys and values are made once for all that use them
+		s.attendMade(il, l, group)
 		return nil
 	}
 	type task struct {
@@ -144,10 +142,37 @@ func (s *State) attention(il int, l *layer, n int) error {
 	tasks := workers{min(s.d.workers.n, 1+cost/grain)}
 	tasks.run(p.Heads*len(blocks), func(worker, i int) {
 		h, b := i/len(blocks), blocks[i%len(blocks)]
-		k, v := b.t.caches[il].head(h/group, b.t.position(b.t.hi), nil)
-		s.attend(worker, l, b.t, h, b.lo, b.hi, k, v)
+		c := &b.t.caches[il]
+		k, v := c.head(h/group, b.t.position(b.t.hi), nil, workers{1})
+		s.attend(worker, l, b.t, h, b.lo, b.hi, c.first, k, v)
 	})
 	return nil
+}
+
+// attendMade is attention where keys and values are first made from what the caches have: by a worker that then computes all
+// heads that use them, or, where there are fewer of them than workers, by all workers together.
+func (s *State) attendMade(il int, l *layer, group int) {
+	if len(s.parts)*l.kvHeads >= s.d.workers.n {
+		s.d.workers.run(len(s.parts)*l.kvHeads, func(worker, i int) {
+			t, h := &s.parts[i/l.kvHeads], i%l.kvHeads
+			c := &t.caches[il]
+			k, v := c.head(h, t.position(t.hi), &s.kv[worker], workers{1})
+			for i := range group {
+				s.attend(worker, l, t, h*group+i, t.lo, t.hi, c.first, k, v)
+			}
+		})
+		return
+	}
+	for i := range s.parts {
+		t := &s.parts[i]
+		c := &t.caches[il]
+		for h := range l.kvHeads {
+			k, v := c.head(h, t.position(t.hi), &s.kv[0], s.d.workers)
+			s.d.workers.run(group, func(worker, i int) {
+				s.attend(worker, l, t, h*group+i, t.lo, t.hi, c.first, k, v)
+			})
+		}
+	}
 }
 
 // store puts s.k and s.v into the caches.
@@ -172,8 +197,9 @@ func (s *State) store(il int, l *layer, n int) error {
 // scoreElements bounds the attention weights computed together.
 const scoreElements = 1 << 17
 
-// attend computes head h of rows lo to hi of a text: softmax(scale*q*k) * v over the positions that each token sees.
-func (s *State) attend(worker int, l *layer, t *part, h, lo, hi int, k, v rows) {
+// attend computes head h of rows lo to hi of a text: softmax(scale*q*k) * v over the positions that each token sees. k and v
+// begin with position base.
+func (s *State) attend(worker int, l *layer, t *part, h, lo, hi, base int, k, v rows) {
 	p := s.d.Params
 	q := kernel.Mat{Data: s.q[h*l.keyDim:], Stride: p.Heads * l.keyDim}
 	out := kernel.Mat{Data: s.attn[h*l.valueDim:], Stride: p.Heads * l.valueDim}
@@ -183,7 +209,7 @@ func (s *State) attend(worker int, l *layer, t *part, h, lo, hi int, k, v rows) 
 		first := p.seenFrom(l, t.position(lo)) &^ 7
 		positions := t.position(lo) + step - first
 		scores := mat(&s.scores[worker], step, positions+1) // one more for a sink
-		k.from(first, 0).multiply(scores, q.From(lo), positions, step, l.keyDim)
+		k.from(first-base, 0).multiply(scores, q.From(lo), positions, step, l.keyDim)
 		for r := range step {
 			pos := t.position(lo + r)
 			from, to := p.seenFrom(l, pos)-first, pos+1-first
@@ -197,7 +223,7 @@ func (s *State) attend(worker int, l *layer, t *part, h, lo, hi int, k, v rows) 
 			clear(row[:from])
 			clear(row[to:])
 		}
-		v.from(0, first).multiply(out.From(lo), scores, l.valueDim, step, positions)
+		v.from(0, first-base).multiply(out.From(lo), scores, l.valueDim, step, positions)
 		lo += step
 	}
 }

@@ -5,12 +5,15 @@ import (
 	"github.com/moeconv/moeconv/runtime/kernel"
 )
 
-// cache is the keys and values of one block. Keys lie by head and position, values by head and element, so that
-// attention is two matrix products. In types of blocks values lie by head and position, too, a row each.
+// cache is the keys and values of one block: of all positions, or of the newest ones in a block with a window. Keys lie by
+// head and position, values by head and element, so that attention is two matrix products. In types of blocks values lie by
+// head and position, too, a row each. Values of latent attention are the beginnings of the keys, and not kept.
 type cache struct {
 	kind             gguf.Type
 	heads            int
 	keyDim, valueDim int
+	latent           bool
+	first            int       // position of what lies first; a multiple of eight
 	cap              int       // positions
 	k                []float32 // [head][cap][keyDim]
 	v                []float32 // [head][valueDim][cap]
@@ -18,38 +21,67 @@ type cache struct {
 	vEnc             []byte    // F16: [head][valueDim][cap] halves, else [head][cap] rows
 }
 
-// reserve makes room for n positions, at most limit, keeping the first used.
-func (c *cache) reserve(n, used, limit int) {
-	if n <= c.cap {
+// newCache is an empty cache for layer l.
+func (d *Decoder) newCache(l *layer) cache {
+	return cache{kind: d.opts.KV, heads: l.kvHeads, keyDim: l.keyDim, valueDim: l.valueDim, latent: l.latent != nil}
+}
+
+// reserve makes room for positions up to end, keeping those from keep to used-1. There is room for limit positions at
+// most, if that is enough.
+func (c *cache) reserve(end, used, keep, limit int) {
+	if used == 0 {
+		c.first = 0
+	}
+	if end-c.first <= c.cap {
 		return
 	}
 	old := *c
-	c.cap = min(max(n, 2*c.cap, 256), max(n, limit))
-	if c.kind == gguf.F32 {
-		c.k = grown(old.k, c.heads, old.cap, c.cap, used, c.keyDim)
-		c.v = grown(old.v, c.heads*c.valueDim, old.cap, c.cap, used, 1)
+	if c.cap < limit {
+		c.cap = min(max(end-c.first, 2*c.cap, 256), limit)
+	}
+	if end-c.first > c.cap { // some are let go of at a time, so that they need not be moved for every token
+		c.first = max(c.first, min(keep, end-c.cap+keptBack)&^7)
+		c.cap = max(c.cap, end-c.first)
+	}
+	by, n := c.first-old.first, max(0, used-c.first)
+	move := func(old []byte, rows, size int) []byte { return moved(old, rows, c, by, n, size) }
+	switch values := c.heads * c.valueDim; {
+	case c.kind == gguf.F32:
+		c.k = moved(old.k, c.heads, c, by, n, c.keyDim)
+		if !c.latent {
+			c.v = moved(old.v, values, c, by, n, 1)
+		}
 		return
+	case c.latent:
+	case c.kind == gguf.F16:
+		c.vEnc = move(old.vEnc, values, 2)
+	default:
+		c.vEnc = move(old.vEnc, c.heads, c.rowBytes(c.valueDim))
 	}
-	c.kEnc = grown(old.kEnc, c.heads, old.cap, c.cap, used, c.rowBytes(c.keyDim))
-	if c.kind == gguf.F16 {
-		c.vEnc = grown(old.vEnc, c.heads*c.valueDim, old.cap, c.cap, used, 2)
-	} else {
-		c.vEnc = grown(old.vEnc, c.heads, old.cap, c.cap, used, c.rowBytes(c.valueDim))
-	}
+	c.kEnc = move(old.kEnc, c.heads, c.rowBytes(c.keyDim))
 }
 
-// grown is [heads][to] rows of size elements with the first used of [heads][from].
-func grown[T any](old []T, heads, from, to, used, size int) []T {
-	out := make([]T, heads*to*size)
-	for h := range heads {
-		copy(out[h*to*size:], old[h*from*size:][:used*size])
+// keptBack is how many positions a full cache keeps at most beyond those in sight: texts can be cut by so many.
+const keptBack = 256
+
+// windowCells is the room of a cache of a block with a window.
+func windowCells(window int) int { return (window + batchTokens + 255) / 256 * 256 }
+
+// moved is [rows][c.cap] elements of a size with n of each row of old from number by on; in place where it can be.
+func moved[T any](old []T, rows int, c *cache, by, n, size int) []T {
+	out, from := old, len(old)/rows/size
+	if from != c.cap {
+		out = make([]T, rows*c.cap*size)
+	}
+	for r := range rows {
+		copy(out[r*c.cap*size:][:n*size], old[(r*from+by)*size:])
 	}
 	return out
 }
 
 // copyFrom makes the cache hold what another of the same kind does.
 func (c *cache) copyFrom(o *cache) {
-	c.cap = o.cap
+	c.first, c.cap = o.first, o.cap
 	c.k, c.v = append(c.k[:0], o.k...), append(c.v[:0], o.v...)
 	c.kEnc, c.vEnc = append(c.kEnc[:0], o.kEnc...), append(c.vEnc[:0], o.vEnc...)
 }
@@ -61,33 +93,40 @@ func (c *cache) rowBytes(dim int) int {
 
 // put stores row r of k, [head][keyDim], and v, [head][valueDim], at position pos.
 func (c *cache) put(enc *kernel.Rounder, k, v []float32, pos int) error {
+	at := pos - c.first
 	if c.kind != gguf.F32 {
 		for h := range c.heads {
-			if err := c.encode(enc, c.kEnc, k, h, c.keyDim, pos); err != nil {
+			if err := c.encode(enc, c.kEnc, k, h, c.keyDim, at); err != nil {
 				return err
 			}
-			if err := c.putValue(enc, v, h, pos); err != nil {
+			if err := c.putValue(enc, v, h, at); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	for h := range c.heads {
-		copy(c.k[(h*c.cap+pos)*c.keyDim:], k[h*c.keyDim:][:c.keyDim])
+		copy(c.k[(h*c.cap+at)*c.keyDim:], k[h*c.keyDim:][:c.keyDim])
+		if c.latent {
+			continue
+		}
 		for e, x := range v[h*c.valueDim:][:c.valueDim] {
-			c.v[(h*c.valueDim+e)*c.cap+pos] = x
+			c.v[(h*c.valueDim+e)*c.cap+at] = x
 		}
 	}
 	return nil
 }
 
-func (c *cache) encode(enc *kernel.Rounder, dst []byte, src []float32, h, dim, pos int) error {
+func (c *cache) encode(enc *kernel.Rounder, dst []byte, src []float32, h, dim, at int) error {
 	size := c.rowBytes(dim)
-	return enc.Encode(c.kind, dst[(h*c.cap+pos)*size:][:size], src[h*dim:][:dim])
+	return enc.Encode(c.kind, dst[(h*c.cap+at)*size:][:size], src[h*dim:][:dim])
 }
 
 func (c *cache) putValue(enc *kernel.Rounder, v []float32, h, pos int) error {
-	if c.kind != gguf.F16 {
+	switch {
+	case c.latent:
+		return nil
+	case c.kind != gguf.F16:
 		return c.encode(enc, c.vEnc, v, h, c.valueDim, pos)
 	}
 	halves, err := enc.Encoded(gguf.F16, v[h*c.valueDim:][:c.valueDim])
@@ -119,31 +158,71 @@ func (r rows) multiply(dst, x kernel.Mat, n, tokens, k int) {
 	kernel.MatMul(dst, r.floats, x, n, tokens, k)
 }
 
-// head is keys [position][keyDim] and values [valueDim][position] of a head's first n positions, decoded to buf where
-// they lie in blocks.
-func (c *cache) head(h, n int, buf *[2][]float32) (k, v rows) {
+// stored reports whether keys and values lie in the cache as they are multiplied.
+func (c *cache) stored() bool { return c.kind.BlockLen() == 1 && !c.latent }
+
+// head is keys [position][keyDim] and values [valueDim][position] of a head's positions from c.first to end-1. What the cache
+// does not have like this is made in buf, by workers.
+func (c *cache) head(h, end int, buf *[3][]float32, by workers) (k, v rows) {
+	n := end - c.first
 	switch c.kind {
 	case gguf.F32:
 		k.floats = kernel.Mat{Data: c.k[h*c.cap*c.keyDim:][:n*c.keyDim], Stride: c.keyDim}
-		v.floats = kernel.Mat{Data: c.v[h*c.valueDim*c.cap:][:c.valueDim*c.cap], Stride: c.cap}
-		return k, v
+		if !c.latent {
+			v.floats = kernel.Mat{Data: c.v[h*c.valueDim*c.cap:][:c.valueDim*c.cap], Stride: c.cap}
+		}
 	case gguf.F16:
 		k.halves = kernel.Halves{Data: c.kEnc[2*h*c.cap*c.keyDim:][:2*n*c.keyDim], Stride: c.keyDim, Type: c.kind}
-		v.halves = kernel.Halves{Data: c.vEnc[2*h*c.valueDim*c.cap:][:2*c.valueDim*c.cap], Stride: c.cap, Type: c.kind}
-		return k, v
-	}
-	decode, _ := kernel.DecoderOf(c.kind)
-	values := mat(&buf[0], n, c.valueDim)
-	size := c.rowBytes(c.valueDim)
-	decode(values.Data, c.vEnc[h*c.cap*size:][:n*size])
-	v.floats = mat(&buf[1], c.valueDim, n)
-	for i := range n {
-		for e, x := range values.Row(i, c.valueDim) {
-			v.floats.Data[e*n+i] = x
+		if !c.latent {
+			v.halves = kernel.Halves{Data: c.vEnc[2*h*c.valueDim*c.cap:][:2*c.valueDim*c.cap], Stride: c.cap, Type: c.kind}
 		}
 	}
-	k.floats = mat(&buf[0], n, c.keyDim)
-	size = c.rowBytes(c.keyDim)
-	decode(k.floats.Data, c.kEnc[h*c.cap*size:][:n*size])
+	if c.stored() {
+		return k, v
+	}
+	keys, values := k.floats, mat(&buf[1], c.valueDim, n)
+	if c.kind != gguf.F32 {
+		keys = mat(&buf[0], n, c.keyDim)
+	}
+	if !c.latent {
+		mat(&buf[2], n, c.valueDim)
+	}
+	by.rows(n, c.keyDim+c.valueDim, func(_, lo, hi int) {
+		part := keys.From(lo)
+		if c.kind != gguf.F32 {
+			c.decode(part.Data, c.kEnc, h, lo, hi, c.keyDim)
+		}
+		if !c.latent {
+			part = kernel.Mat{Data: buf[2][lo*c.valueDim:], Stride: c.valueDim}
+			c.decode(part.Data, c.vEnc, h, lo, hi, c.valueDim)
+		}
+		turn(values, part, lo, hi)
+	})
+	if k.halves.Data == nil {
+		k.floats = keys
+	}
+	v.floats = values
 	return k, v
+}
+
+// decode decodes a head's rows lo to hi.
+func (c *cache) decode(dst []float32, enc []byte, h, lo, hi, dim int) {
+	decode, _ := kernel.DecoderOf(c.kind)
+	size := c.rowBytes(dim)
+	decode(dst[:(hi-lo)*dim], enc[(h*c.cap+lo)*size:][:(hi-lo)*size])
+}
+
+// turn makes the first elements of rows of x the columns lo to hi of dst, some at a time so that lines of memory are filled.
+func turn(dst, x kernel.Mat, lo, hi int) {
+	const step = 16
+	dim := len(dst.Data) / max(1, dst.Stride)
+	for from := lo; from < hi; from += step {
+		to := min(hi, from+step)
+		for e := range dim {
+			row := dst.Data[e*dst.Stride:][from:to]
+			for i := range row {
+				row[i] = x.Data[(from-lo+i)*x.Stride+e]
+			}
+		}
+	}
 }

@@ -42,7 +42,7 @@ func (s *State) forward(ctx context.Context, tokens []int32, wanted []int) ([][]
 		return nil, err
 	}
 	for _, t := range s.parts {
-		if s.d.recurrent {
+		if s.d.forgets {
 			t.text = append(t.text[:t.n], tokens[t.lo:t.hi]...)
 		}
 		t.n += t.hi - t.lo

@@ -89,8 +89,7 @@ func (l *Layers) block(ctx context.Context, il int, matrices []*matrix) error {
 	for _, m := range matrices {
 		m.release()
 	}
-	c := &s.caches[il]
-	*c = cache{kind: c.kind, heads: c.heads, keyDim: c.keyDim, valueDim: c.valueDim}
+	s.caches[il] = s.d.newCache(&s.d.w.layers[il])
 	s.past[il] = recurrent{}
 	return nil
 }

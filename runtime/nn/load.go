@@ -19,6 +19,7 @@ type Options struct {
 	Integers    bool            // and multiplied in integers where kernels can
 	KV          gguf.Type       // of the KV cache: F32, F16 or Q8_0
 	WeightCache int64           // bytes of decoded weights
+	FullWindows bool            // blocks with a window keep all positions, too: texts can be cut anywhere without being evaluated again
 	Compat      Compat          // whose formulas
 	Layers      bool            // matrices are read by RunLayers, a block's at a time
 	Ledger      *offload.Ledger // how tensors are kept; nil: all in memory
@@ -41,6 +42,7 @@ type Decoder struct {
 	workers   workers
 	w         *weights
 	recurrent bool // a block keeps more than keys and values
+	forgets   bool // or not those of all positions
 	matrices  []*matrix
 	src       gguf.Source      // with Options.Layers
 	experts   *offload.Experts // nil: all are in memory
@@ -93,6 +95,7 @@ func Load(ctx context.Context, src gguf.Source, opts Options) (*Decoder, error) 
 	}
 	d.setFrequencies()
 	d.recurrent = slices.ContainsFunc(w.layers, func(l layer) bool { return l.conv != nil || l.delta != nil || l.mamba != nil })
+	d.forgets = d.recurrent || slices.ContainsFunc(w.layers, func(l layer) bool { return l.windowed && !opts.FullWindows })
 	return d, nil
 }
 

@@ -2,16 +2,24 @@ package nn
 
 import "github.com/moeconv/moeconv/gguf"
 
-// CacheBytes is the size of the KV cache of a text of n positions, states of recurrent blocks not included.
-func (p *Params) CacheBytes(kv gguf.Type, n int) int64 {
+// CacheBytes is the size of the KV cache of a text of n positions, states of recurrent blocks not included; full is
+// Options.FullWindows.
+func (p *Params) CacheBytes(kv gguf.Type, n int, full bool) int64 {
 	var total int64
 	for b := range p.Blocks {
-		for _, dim := range []int{p.keyDim(b), p.valueDim(b)} {
+		cells, dims := n, []int{p.keyDim(b), p.valueDim(b)}
+		if p.windowed(b) && !full {
+			cells = min(n, windowCells(p.Window))
+		}
+		if p.Latent.Rank > 0 {
+			dims = dims[:1]
+		}
+		for _, dim := range dims {
 			row, err := kv.RowBytes(int64(dim))
 			if err != nil {
 				continue // Load refuses such heads
 			}
-			total += row * int64(p.kvHeads(b)) * int64(n)
+			total += row * int64(p.kvHeads(b)) * int64(cells)
 		}
 	}
 	return total

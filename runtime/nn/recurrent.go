@@ -13,10 +13,10 @@ type recurrent struct {
 	net  []float32 // [head][value dim][key dim] of a gated delta net
 }
 
-// replay brings what blocks keep of a text into line with its length: if that has been cut, or an evaluation failed,
-// the text is evaluated again.
+// replay brings what blocks keep of a text into line with its length: if that has been cut so far that it cannot be had
+// from what is kept, or an evaluation failed, the text is evaluated again.
 func (s *State) replay(ctx context.Context, q *sequence) error {
-	if !s.d.recurrent || q.kept == q.n {
+	if !s.d.forgets || q.whole() {
 		return nil
 	}
 	text, routes := slices.Clone(q.text[:q.n]), s.routes
@@ -34,6 +34,19 @@ func (s *State) replay(ctx context.Context, q *sequence) error {
 	}
 	s.routes = routes
 	return nil
+}
+
+// whole reports whether blocks keep what they need of the text.
+func (q *sequence) whole() bool {
+	if q.d.recurrent && q.kept != q.n {
+		return false
+	}
+	for i := range q.caches {
+		if q.caches[i].first > q.d.Params.seenFrom(&q.d.w.layers[i], q.n) {
+			return q.n == 0
+		}
+	}
+	return true
 }
 
 // reserveNets makes room for what block il keeps of each text in the net.

@@ -12,7 +12,7 @@ type sequence struct {
 	n      int // tokens in the text
 	caches []cache
 	past   []recurrent // by block, of text[:kept]
-	text   []int32     // of models that are recurrent
+	text   []int32     // of models that forget
 	kept   int
 	ropes  []ropeTable // of Decoder.freqs
 	long   bool        // the text is longer than those of training (Graph.Original)

@@ -167,7 +167,7 @@ func TestFetch(t *testing.T) {
 		for _, room := range []int64{1, 3, 40, 1000} {
 			c := newExperts(t, src, room*largestExpert(newExperts(t, src, 1<<30)))
 			r := rand.New(rand.NewPCG(1, 2))
-			for range 60 {
+			for range 20 {
 				g, list := r.IntN(blocks), r.Perm(experts)[:1+r.IntN(experts)]
 				mustTake(t, s, c.Fetch(t.Context(), g, 1, needs(list...)), len(list))
 				if c.used > c.budget {
@@ -269,7 +269,7 @@ func TestFetchTogether(t *testing.T) {
 		for i := range 8 {
 			wg.Go(func() {
 				r := rand.New(rand.NewPCG(uint64(i), 3))
-				for range 20 {
+				for range 10 {
 					list := r.Perm(experts)[:6]
 					g := r.IntN(blocks)
 					if i%2 == 0 {

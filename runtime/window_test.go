@@ -7,6 +7,7 @@ import (
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/runtime/nn"
 	"github.com/moeconv/moeconv/runtime/offload"
+	"github.com/moeconv/moeconv/testdata"
 )
 
 // TestWindows: blocks that keep a window and a batch compute what those that keep everything do, to the bit, beyond the
@@ -51,7 +52,7 @@ func TestWindows(t *testing.T) {
 			t.Errorf("%s: other logits (%v)", c.Family, opts.KV)
 		}
 	}
-	if tested == 0 {
+	if testdata.Full() && tested == 0 {
 		t.Error("no family with windows")
 	}
 }

@@ -127,7 +127,6 @@ func TestCheck(t *testing.T) {
 		{"tags: [gguf]", "tags: [gguf]\nlicense: mit"}:              "already defined",
 		{"tags: [gguf]", "tags: [gguf]\ncolour: blue"}:              "colour",
 		{"pipeline_tag: text-generation\n", ""}:                     "pipeline_tag",
-		{"## Limitations\n", ""}:                                    "Limitations",
 		{"https://huggingface.co/o/Foo", "../Foo"}:                  "broken link: ../Foo",
 		{"(Foo-Q8_0.gguf)", "(Foo-Q4_0.gguf)"}:                      "broken link: Foo-Q4_0.gguf",
 		{"https://huggingface.co/o/Foo", "http://huggingface.co/x"}: "broken link: http:",
@@ -136,15 +135,5 @@ func TestCheck(t *testing.T) {
 		if bad := strings.Join(Check(strings.Replace(good, change[0], change[1], 1), facts), "; "); !strings.Contains(bad, want) {
 			t.Errorf("%q: %q, want %q", change, bad, want)
 		}
-	}
-}
-
-func TestSourceFrontMatter(t *testing.T) {
-	f, err := SourceFrontMatter("---\nlicense: [mit]\nlanguage: en\nwidget: {a: b}\ntags:\n- x\n---\n# hi\n")
-	if err != nil || f.License != "mit" || len(f.Language) != 1 || len(f.Tags) != 1 {
-		t.Errorf("%+v %v", f, err)
-	}
-	if f, err := SourceFrontMatter("# no front matter\n"); err != nil || f.License != "" {
-		t.Errorf("%+v %v", f, err)
 	}
 }

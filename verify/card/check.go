@@ -7,13 +7,7 @@ import (
 	"strings"
 )
 
-// required are the sections that a card must have, whatever template wrote it.
-var required = []string{"Files", "Limitations", "Attribution"}
-
-var (
-	heading = regexp.MustCompile(`(?m)^#{1,4} +(.+?) *$`)
-	link    = regexp.MustCompile(`\]\(([^)\s]+)[^)]*\)`)
-)
+var link = regexp.MustCompile(`\]\(([^)\s]+)[^)]*\)`)
 
 // Facts are what provenance says of a release; a card must agree.
 type Facts struct {
@@ -22,7 +16,7 @@ type Facts struct {
 	Files     []string // below the release: what the card may link to by its path
 }
 
-// Check says what is wrong with a card: its YAML, its agreement with provenance, its sections and links.
+// Check says what is wrong with a card: its YAML, read strictly, its agreement with provenance, its links.
 func Check(text string, facts Facts) []string {
 	var out []string
 	f, err := ParseFrontMatter(text)
@@ -35,15 +29,6 @@ func Check(text string, facts Facts) []string {
 	}
 	if facts.BaseModel != "" && !slices.Contains(f.BaseModel, facts.BaseModel) {
 		out = append(out, fmt.Sprintf("base_model: the card says %s, the source is %s", strings.Join(f.BaseModel, ", "), facts.BaseModel))
-	}
-	var titles []string
-	for _, m := range heading.FindAllStringSubmatch(text, -1) {
-		titles = append(titles, strings.ToLower(m[1]))
-	}
-	for _, want := range required {
-		if !slices.ContainsFunc(titles, func(t string) bool { return strings.Contains(t, strings.ToLower(want)) }) {
-			out = append(out, "no section "+want)
-		}
 	}
 	for _, m := range link.FindAllStringSubmatch(text, -1) {
 		to := m[1]

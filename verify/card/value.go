@@ -20,8 +20,11 @@ type Value struct {
 // String writes the value as it is.
 func (v Value) String() string { return v.press.mark(v, "") }
 
-// Text is the value without its origin, for comparisons in a template: {{if eq .Verdict.Text "pass"}}.
-func (v Value) Text() string {
+// Text is the value without its origin, "" of a nil one, for comparisons in a template: {{if eq .Verdict.Text "pass"}}.
+func (v *Value) Text() string {
+	if v == nil {
+		return ""
+	}
 	s, err := evidence.Render("", v.raw)
 	if err != nil {
 		return ""

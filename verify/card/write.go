@@ -53,6 +53,13 @@ func Render(fsys fs.FS, name, tmpl string, plots []Plot) ([]byte, *evidence.Card
 	if err := complete(text, figures); err != nil {
 		return nil, nil, err
 	}
+	facts := Facts{License: d.License.Text(), BaseModel: d.Source.Text()}
+	for _, p := range plots {
+		facts.Files = append(facts.Files, p.File)
+	}
+	if problems := Check(text, facts); len(problems) > 0 {
+		return nil, nil, fmt.Errorf("card: %s", strings.Join(problems, "; "))
+	}
 	sum := sha256.Sum256([]byte(text))
 	return []byte(text), evidence.NewCard(name, hex.EncodeToString(sum[:]), figures, text), nil
 }

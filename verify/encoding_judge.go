@@ -142,7 +142,7 @@ func (e *encodings) without() {
 			file, _ := gguf.Value[string](e.Source.Metadata(), "quantize.imatrix.file")
 			e.r.Detail = fmt.Sprintf("made with the importance matrix %s, without which bytes cannot be compared", file)
 		}
-	case e.claims && e.count[plainly] > 0 && e.count[withAnother]+e.count[unknown] == 0:
+	case e.claims && e.count[withAnother]+e.count[unknown] == 0 && slices.ContainsFunc(e.units, e.wantsEntry):
 		e.r.Find(Problem{Expert: -1, Damage: "imatrix-mix", Message: "the metadata name an importance matrix, but every tensor is encoded without one"})
 	}
 }
@@ -187,6 +187,12 @@ func (e *encodings) mixtures() {
 			}
 		}
 	}
+}
+
+// wantsEntry reports whether a unit is encoded without a matrix that would have an entry for it: embedding and output have
+// none.
+func (e *encodings) wantsEntry(a again) bool {
+	return a.made() == plainly && names.Parse(a.info.Name).Block >= 0 && !e.idle(a)
 }
 
 // idle reports whether a tensor lies in a block that does not run (of multi-token prediction), of which no matrix has entries.

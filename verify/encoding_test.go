@@ -8,6 +8,7 @@ import (
 
 	"github.com/moeconv/moeconv/gguf/names"
 	"github.com/moeconv/moeconv/quantize/imatrix"
+	"github.com/moeconv/moeconv/testdata"
 )
 
 // Files put together from encodings with different importance matrices, or made with one that is not the one named.
@@ -39,6 +40,23 @@ func TestStaleImportanceMatrices(t *testing.T) {
 			named := slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Damage == "imatrix-mix" })
 			if r.Status != k.want || k.want == Fail && !named {
 				t.Errorf("%s %s: %s: %s: %s", c.Family, d.scheme, k.what, r.Status, r.Detail)
+			}
+		}
+	}
+}
+
+// Types that use no importance matrix are sound in a file that names one, beside an embedding and an output that have no entry.
+func TestTypesWithoutUseForAMatrix(t *testing.T) {
+	im, err := imatrix.Open(testdata.Path("tiny", "golden", "imatrix.gguf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &damaged{t: t, plan: tinyPlan(t)}
+	for _, d.scheme = range []string{"TQ1_0", "TQ2_0", "Q1_0", "Q2_0", "Q8_0", "MXFP4_MOE"} {
+		for _, given := range []*imatrix.Matrix{nil, im} {
+			r := check(t, checkEncoding, &Subject{Source: d.encode(d.plan, im), Reference: d.plan, Imatrix: given})
+			if r.Status != Pass {
+				t.Errorf("%s: %s: %s", d.scheme, r.Status, r.Detail)
 			}
 		}
 	}

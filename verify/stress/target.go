@@ -78,17 +78,8 @@ type answer struct {
 	tokens int
 	reason string
 	start  time.Time
-	first  time.Duration // until the first piece of text
 	total  time.Duration
 	pieces []time.Duration
-}
-
-// rate is tokens a second after the first; 0 where there are too few.
-func (a *answer) rate() float64 {
-	if d := (a.total - a.first).Seconds(); a.tokens > 1 && d > 0 {
-		return float64(a.tokens-1) / d
-	}
-	return 0
 }
 
 // ask sends one request. A model without a chat template continues the prompt.
@@ -110,9 +101,6 @@ func (t *target) ask(ctx context.Context, p *Protocol, prompt string, tokens int
 		return nil, err
 	}
 	a.text, a.reason, a.tokens = got.Text, got.Reason, got.Usage.CompletionTokens
-	if len(a.pieces) > 0 {
-		a.first = a.pieces[0]
-	}
 	if a.tokens == 0 {
 		a.tokens = len(a.pieces)
 	}

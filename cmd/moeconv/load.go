@@ -173,7 +173,8 @@ func (a *app) load(name string, flags sourceFlags, run runFlags, cmd *cobra.Comm
 // memory that is meant for weights.
 func (a *app) tellStorage(name string, m *runtime.Model, opts runtime.Options) {
 	l := m.Ledger()
-	if opts.Fit && !opts.Placement.Map && opts.ExpertRAM == 0 {
+	asked := opts.Placement.Map || opts.ExpertRAM > 0 || slices.ContainsFunc(opts.Placement.Overrides, func(o offload.Override) bool { return o.Storage != "" })
+	if opts.Fit && !asked {
 		for _, s := range l.Storage() {
 			if s.Storage != offload.Resident && s.Tensors > 0 {
 				a.diag("note: %s is larger than the memory that is free: %d tensors, %.2f GiB, are %s (--placement tells more)",

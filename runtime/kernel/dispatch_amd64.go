@@ -35,7 +35,7 @@ func Implementation() string {
 
 // tiles are the products of four rows and three, four rows and one, and one row and one.
 type tiles[E any] struct {
-	of4x3, of4x1, of1x1 func(dst *float32, w *E, x *float32, ldd, ldw, ldx, k int)
+	of4x3, of4x1, of1x1 func(dst *float32, w *E, x *float32, ldd, ldw, ldx, k, step int)
 }
 
 func matMul(dst, w, x Mat, rows, tokens, k int) {
@@ -43,24 +43,24 @@ func matMul(dst, w, x Mat, rows, tokens, k int) {
 		matMulGeneric(dst, w, x, rows, tokens, k)
 		return
 	}
-	tiles[float32]{tile4x3AVX2, tile4x1AVX2, tile1x1AVX2}.multiply(dst, w.Data, w.Stride, w.Stride, x, rows, tokens, k)
+	tiles[float32]{tile4x3AVX2, tile4x1AVX2, tile1x1AVX2}.multiply(dst, w.Data, w.Stride, w.Stride, 32, x, rows, tokens, k)
 }
 
 func matMulHalves(dst Mat, w Halves, x Mat, rows, tokens, k int) {
 	switch {
-	case !useAVX2 || k < 8:
+	case !useAVX2 || k < 8 || k%8 > 0 && w.step() != 8:
 		matMulHalvesGeneric(dst, w, x, rows, tokens, k)
 	case w.Type == gguf.BF16:
-		tiles[byte]{tileBF164x3AVX2, tileBF164x1AVX2, tileBF161x1AVX2}.multiply(dst, w.Data, 2*w.Stride, w.Stride, x, rows, tokens, k)
+		tiles[byte]{tileBF164x3AVX2, tileBF164x1AVX2, tileBF161x1AVX2}.multiply(dst, w.Data, 2*w.Stride, w.Stride, 2*w.step(), x, rows, tokens, k)
 	default:
-		tiles[byte]{tileF164x3AVX2, tileF164x1AVX2, tileF161x1AVX2}.multiply(dst, w.Data, 2*w.Stride, w.Stride, x, rows, tokens, k)
+		tiles[byte]{tileF164x3AVX2, tileF164x1AVX2, tileF161x1AVX2}.multiply(dst, w.Data, 2*w.Stride, w.Stride, 2*w.step(), x, rows, tokens, k)
 	}
 }
 
-// multiply is MatMul with rows of ldw elements, which are step places apart in w.
-func (f tiles[E]) multiply(dst Mat, w []E, step, ldw int, x Mat, rows, tokens, k int) {
+// multiply is MatMul with rows that are ldw elements and places places of w apart, and eights of elements that are step bytes.
+func (f tiles[E]) multiply(dst Mat, w []E, places, ldw, step int, x Mat, rows, tokens, k int) {
 	if tokens == 1 {
-		f.one(dst.Data, w, step, ldw, x.Data, rows, k)
+		f.one(dst.Data, w, places, ldw, step, x.Data, rows, k)
 		return
 	}
 	block := max(3, blockElements/k/3*3)
@@ -71,33 +71,40 @@ func (f tiles[E]) multiply(dst Mat, w []E, step, ldw int, x Mat, rows, tokens, k
 		for ; r+4 <= rows; r += 4 {
 			t := 0
 			for ; t+3 <= n; t += 3 {
-				f.of4x3(&d.Data[t*d.Stride+r], &w[r*step], &xs.Data[t*xs.Stride], d.Stride, ldw, xs.Stride, k)
+				f.of4x3(&d.Data[t*d.Stride+r], &w[r*places], &xs.Data[t*xs.Stride], d.Stride, ldw, xs.Stride, k, step)
 			}
 			for ; t < n; t++ {
-				f.of4x1(&d.Data[t*d.Stride+r], &w[r*step], &xs.Data[t*xs.Stride], d.Stride, ldw, xs.Stride, k)
+				f.of4x1(&d.Data[t*d.Stride+r], &w[r*places], &xs.Data[t*xs.Stride], d.Stride, ldw, xs.Stride, k, step)
 			}
 		}
 		for ; r < rows; r++ {
 			for t := range n {
-				f.of1x1(&d.Data[t*d.Stride+r], &w[r*step], &xs.Data[t*xs.Stride], d.Stride, ldw, xs.Stride, k)
+				f.of1x1(&d.Data[t*d.Stride+r], &w[r*places], &xs.Data[t*xs.Stride], d.Stride, ldw, xs.Stride, k, step)
 			}
 		}
 	}
 }
 
 // one is multiply for one token. Memory is read fastest in long runs, so the four rows that are multiplied together
-// come from the four quarters of w.
-func (f tiles[E]) one(dst []float32, w []E, step, ldw int, x []float32, rows, k int) {
+// come from the four quarters of w, where rows are such runs.
+func (f tiles[E]) one(dst []float32, w []E, places, ldw, step int, x []float32, rows, k int) {
 	n := rows / 4
+	if ldw < k {
+		for r := range n {
+			f.of4x1(&dst[4*r], &w[4*r*places], &x[0], 0, ldw, 0, k, step)
+		}
+		n = 0
+		dst, w, rows = dst[rows&^3:], w[rows&^3*places:], rows&3
+	}
 	sums := make([]float32, 4)
 	for r := range n {
-		f.of4x1(&sums[0], &w[r*step], &x[0], 0, n*ldw, 0, k)
+		f.of4x1(&sums[0], &w[r*places], &x[0], 0, n*ldw, 0, k, step)
 		for i, v := range sums {
 			dst[i*n+r] = v
 		}
 	}
 	for r := 4 * n; r < rows; r++ {
-		f.of1x1(&dst[r], &w[r*step], &x[0], 0, ldw, 0, k)
+		f.of1x1(&dst[r], &w[r*places], &x[0], 0, ldw, 0, k, step)
 	}
 }
 

@@ -25,7 +25,7 @@ func halvesOf(r *rand.Rand, typ gguf.Type, n int) ([]byte, []float32) {
 		binary.LittleEndian.PutUint16(data[2*i:], bits)
 	}
 	for i := range values {
-		values[i] = Halves{data, n, typ}.at(i)
+		values[i] = Halves{Data: data, Type: typ}.at(i)
 	}
 	return data, values
 }
@@ -39,7 +39,7 @@ func checkHalves(t *testing.T, r *rand.Rand, typ gguf.Type, rows, tokens, k int)
 	want := make([]float32, rows*tokens)
 	got, check := guarded(rows * tokens)
 	MatMul(Mat{want, rows}, Mat{values, stride}, x, rows, tokens, k)
-	MatMulHalves(Mat{got, rows}, Halves{data, stride, typ}, x, rows, tokens, k)
+	MatMulHalves(Mat{got, rows}, Halves{Data: data, Stride: stride, Type: typ}, x, rows, tokens, k)
 	check(t)
 	for i := range want {
 		if got[i] != want[i] && !(k < 8 && math.Abs(float64(got[i]-want[i])) < 1e-5) { // short rows are computed without FMA
@@ -56,6 +56,35 @@ func TestMatMulHalves(t *testing.T) {
 				checkHalves(t, r, typ, 1+r.IntN(9), 1+r.IntN(8), k)
 			}
 			checkHalves(t, r, typ, 11, 13, 1003)
+		}
+	})
+}
+
+// TestMatMulHalvesSteps: rows whose eights lie side by side have the products of rows without gaps.
+func TestMatMulHalvesSteps(t *testing.T) {
+	eachImpl(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(3, 4))
+		for _, typ := range halfTypes {
+			for _, size := range [][3]int{{1, 1, 8}, {7, 1, 24}, {16, 5, 64}, {9, 4, 40}, {6, 2, 13}} {
+				rows, tokens, k := size[0], size[1], size[2]
+				data, _ := halvesOf(r, typ, rows*k)
+				w := Halves{Data: data, Stride: k, Type: typ}
+				side := Halves{Data: make([]byte, 2*rows*(k+7)), Stride: 8, Type: typ, Step: 8 * rows}
+				for i := range rows * k {
+					copy(side.Data[2*side.place(i/k, i%k):][:2], data[2*i:])
+				}
+				x := Mat{normal(r, tokens*k), k}
+				want := make([]float32, rows*tokens)
+				got, check := guarded(rows * tokens)
+				MatMulHalves(Mat{want, rows}, w, x, rows, tokens, k)
+				MatMulHalves(Mat{got, rows}, side, x, rows, tokens, k)
+				check(t)
+				for i := range want {
+					if got[i] != want[i] && !(k%8 > 0 && math.Abs(float64(got[i]-want[i])) < 1e-5) { // without FMA
+						t.Fatalf("%v, %v: element %d is %v, want %v", typ, size, i, got[i], want[i])
+					}
+				}
+			}
 		}
 	})
 }
@@ -81,7 +110,7 @@ func BenchmarkMatMulHalves(b *testing.B) {
 					data, _ := halvesOf(rand.New(rand.NewPCG(1, 1)), typ, rows*k)
 					x, dst := make([]float32, tokens*k), make([]float32, rows*tokens)
 					for b.Loop() {
-						MatMulHalves(Mat{dst, rows}, Halves{data, k, typ}, Mat{x, k}, rows, tokens, k)
+						MatMulHalves(Mat{dst, rows}, Halves{Data: data, Stride: k, Type: typ}, Mat{x, k}, rows, tokens, k)
 					}
 					b.SetBytes(int64(len(data)))
 				})

@@ -7,47 +7,47 @@ package kernel
 // tile4x3AVX2 is the AVX2 form of matMulGeneric for a tile of fixed size.
 //
 //go:noescape
-func tile4x3AVX2(dst *float32, w *float32, x *float32, ldd int, ldw int, ldx int, k int)
+func tile4x3AVX2(dst *float32, w *float32, x *float32, ldd int, ldw int, ldx int, k int, step int)
 
 // tile4x1AVX2 is the AVX2 form of matMulGeneric for a tile of fixed size.
 //
 //go:noescape
-func tile4x1AVX2(dst *float32, w *float32, x *float32, ldd int, ldw int, ldx int, k int)
+func tile4x1AVX2(dst *float32, w *float32, x *float32, ldd int, ldw int, ldx int, k int, step int)
 
 // tile1x1AVX2 is the AVX2 form of matMulGeneric for a tile of fixed size.
 //
 //go:noescape
-func tile1x1AVX2(dst *float32, w *float32, x *float32, ldd int, ldw int, ldx int, k int)
+func tile1x1AVX2(dst *float32, w *float32, x *float32, ldd int, ldw int, ldx int, k int, step int)
 
 // tileF164x3AVX2 is the AVX2 form of matMulGeneric for a tile of fixed size.
 //
 //go:noescape
-func tileF164x3AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+func tileF164x3AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int, step int)
 
 // tileF164x1AVX2 is the AVX2 form of matMulGeneric for a tile of fixed size.
 //
 //go:noescape
-func tileF164x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+func tileF164x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int, step int)
 
 // tileF161x1AVX2 is the AVX2 form of matMulGeneric for a tile of fixed size.
 //
 //go:noescape
-func tileF161x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+func tileF161x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int, step int)
 
 // tileBF164x3AVX2 is the AVX2 form of matMulGeneric for a tile of fixed size.
 //
 //go:noescape
-func tileBF164x3AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+func tileBF164x3AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int, step int)
 
 // tileBF164x1AVX2 is the AVX2 form of matMulGeneric for a tile of fixed size.
 //
 //go:noescape
-func tileBF164x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+func tileBF164x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int, step int)
 
 // tileBF161x1AVX2 is the AVX2 form of matMulGeneric for a tile of fixed size.
 //
 //go:noescape
-func tileBF161x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+func tileBF161x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int, step int)
 
 // expSumAVX2 is the AVX2 form of expSumGeneric.
 //

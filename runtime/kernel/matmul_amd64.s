@@ -22,9 +22,9 @@ DATA tailMask<>+56(SB)/4, $0x00000000
 DATA tailMask<>+60(SB)/4, $0x00000000
 GLOBL tailMask<>(SB), RODATA|NOPTR, $64
 
-// func tile4x3AVX2(dst *float32, w *float32, x *float32, ldd int, ldw int, ldx int, k int)
+// func tile4x3AVX2(dst *float32, w *float32, x *float32, ldd int, ldw int, ldx int, k int, step int)
 // Requires: AVX, FMA3
-TEXT ·tile4x3AVX2(SB), NOSPLIT, $0-56
+TEXT ·tile4x3AVX2(SB), NOSPLIT, $0-64
 	MOVQ   w+8(FP), AX
 	MOVQ   ldw+32(FP), CX
 	SHLQ   $0x02, CX
@@ -33,6 +33,7 @@ TEXT ·tile4x3AVX2(SB), NOSPLIT, $0-56
 	MOVQ   ldx+40(FP), SI
 	SHLQ   $0x02, SI
 	MOVQ   k+48(FP), DI
+	MOVQ   step+56(FP), R8
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -45,8 +46,8 @@ TEXT ·tile4x3AVX2(SB), NOSPLIT, $0-56
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	MOVQ   DI, R8
-	SHRQ   $0x03, R8
+	MOVQ   DI, R9
+	SHRQ   $0x03, R9
 	JZ     tail
 
 loop:
@@ -69,9 +70,9 @@ loop:
 	VFMADD231PS Y12, Y15, Y9
 	VFMADD231PS Y13, Y15, Y10
 	VFMADD231PS Y14, Y15, Y11
-	ADDQ        $0x20, AX
+	ADDQ        R8, AX
 	ADDQ        $0x20, BX
-	DECQ        R8
+	DECQ        R9
 	JNZ         loop
 
 tail:
@@ -136,9 +137,9 @@ reduce:
 	VZEROUPPER
 	RET
 
-// func tile4x1AVX2(dst *float32, w *float32, x *float32, ldd int, ldw int, ldx int, k int)
+// func tile4x1AVX2(dst *float32, w *float32, x *float32, ldd int, ldw int, ldx int, k int, step int)
 // Requires: AVX, FMA3
-TEXT ·tile4x1AVX2(SB), NOSPLIT, $0-56
+TEXT ·tile4x1AVX2(SB), NOSPLIT, $0-64
 	MOVQ   w+8(FP), AX
 	MOVQ   ldw+32(FP), CX
 	SHLQ   $0x02, CX
@@ -147,12 +148,13 @@ TEXT ·tile4x1AVX2(SB), NOSPLIT, $0-56
 	MOVQ   ldx+40(FP), SI
 	SHLQ   $0x02, SI
 	MOVQ   k+48(FP), SI
+	MOVQ   step+56(FP), DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	MOVQ   SI, DI
-	SHRQ   $0x03, DI
+	MOVQ   SI, R8
+	SHRQ   $0x03, R8
 	JZ     tail
 
 loop:
@@ -161,9 +163,9 @@ loop:
 	VFMADD231PS (AX)(CX*1), Y4, Y1
 	VFMADD231PS (AX)(CX*2), Y4, Y2
 	VFMADD231PS (AX)(DX*1), Y4, Y3
-	ADDQ        $0x20, AX
+	ADDQ        DI, AX
 	ADDQ        $0x20, BX
-	DECQ        DI
+	DECQ        R8
 	JNZ         loop
 
 tail:
@@ -198,9 +200,9 @@ reduce:
 	VZEROUPPER
 	RET
 
-// func tile1x1AVX2(dst *float32, w *float32, x *float32, ldd int, ldw int, ldx int, k int)
+// func tile1x1AVX2(dst *float32, w *float32, x *float32, ldd int, ldw int, ldx int, k int, step int)
 // Requires: AVX, FMA3
-TEXT ·tile1x1AVX2(SB), NOSPLIT, $0-56
+TEXT ·tile1x1AVX2(SB), NOSPLIT, $0-64
 	MOVQ   w+8(FP), AX
 	MOVQ   ldw+32(FP), CX
 	SHLQ   $0x02, CX
@@ -208,17 +210,18 @@ TEXT ·tile1x1AVX2(SB), NOSPLIT, $0-56
 	MOVQ   ldx+40(FP), DX
 	SHLQ   $0x02, DX
 	MOVQ   k+48(FP), DX
+	MOVQ   step+56(FP), BX
 	VXORPS Y0, Y0, Y0
-	MOVQ   DX, BX
-	SHRQ   $0x03, BX
+	MOVQ   DX, SI
+	SHRQ   $0x03, SI
 	JZ     tail
 
 loop:
 	VMOVUPS     (CX), Y1
 	VFMADD231PS (AX), Y1, Y0
-	ADDQ        $0x20, AX
+	ADDQ        BX, AX
 	ADDQ        $0x20, CX
-	DECQ        BX
+	DECQ        SI
 	JNZ         loop
 
 tail:
@@ -243,9 +246,9 @@ reduce:
 	VZEROUPPER
 	RET
 
-// func tileF164x3AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+// func tileF164x3AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int, step int)
 // Requires: AVX, F16C, FMA3
-TEXT ·tileF164x3AVX2(SB), NOSPLIT, $0-56
+TEXT ·tileF164x3AVX2(SB), NOSPLIT, $0-64
 	MOVQ   w+8(FP), AX
 	MOVQ   ldw+32(FP), CX
 	SHLQ   $0x01, CX
@@ -254,6 +257,7 @@ TEXT ·tileF164x3AVX2(SB), NOSPLIT, $0-56
 	MOVQ   ldx+40(FP), SI
 	SHLQ   $0x02, SI
 	MOVQ   k+48(FP), DI
+	MOVQ   step+56(FP), R8
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -266,8 +270,8 @@ TEXT ·tileF164x3AVX2(SB), NOSPLIT, $0-56
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	MOVQ   DI, R8
-	SHRQ   $0x03, R8
+	MOVQ   DI, R9
+	SHRQ   $0x03, R9
 	JZ     tail
 
 loop:
@@ -290,9 +294,9 @@ loop:
 	VFMADD231PS Y12, Y15, Y9
 	VFMADD231PS Y13, Y15, Y10
 	VFMADD231PS Y14, Y15, Y11
-	ADDQ        $0x10, AX
+	ADDQ        R8, AX
 	ADDQ        $0x20, BX
-	DECQ        R8
+	DECQ        R9
 	JNZ         loop
 
 tail:
@@ -396,9 +400,9 @@ DATA tailPlaces<>+24(SB)/4, $0x80808080
 DATA tailPlaces<>+28(SB)/4, $0x80808080
 GLOBL tailPlaces<>(SB), RODATA|NOPTR, $32
 
-// func tileF164x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+// func tileF164x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int, step int)
 // Requires: AVX, F16C, FMA3
-TEXT ·tileF164x1AVX2(SB), NOSPLIT, $0-56
+TEXT ·tileF164x1AVX2(SB), NOSPLIT, $0-64
 	MOVQ   w+8(FP), AX
 	MOVQ   ldw+32(FP), CX
 	SHLQ   $0x01, CX
@@ -407,12 +411,13 @@ TEXT ·tileF164x1AVX2(SB), NOSPLIT, $0-56
 	MOVQ   ldx+40(FP), SI
 	SHLQ   $0x02, SI
 	MOVQ   k+48(FP), SI
+	MOVQ   step+56(FP), DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	MOVQ   SI, DI
-	SHRQ   $0x03, DI
+	MOVQ   SI, R8
+	SHRQ   $0x03, R8
 	JZ     tail
 
 loop:
@@ -425,9 +430,9 @@ loop:
 	VFMADD231PS Y4, Y5, Y2
 	VCVTPH2PS   (AX)(DX*1), Y5
 	VFMADD231PS Y4, Y5, Y3
-	ADDQ        $0x10, AX
+	ADDQ        DI, AX
 	ADDQ        $0x20, BX
-	DECQ        DI
+	DECQ        R8
 	JNZ         loop
 
 tail:
@@ -491,9 +496,9 @@ reduce:
 	VZEROUPPER
 	RET
 
-// func tileF161x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+// func tileF161x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int, step int)
 // Requires: AVX, F16C, FMA3
-TEXT ·tileF161x1AVX2(SB), NOSPLIT, $0-56
+TEXT ·tileF161x1AVX2(SB), NOSPLIT, $0-64
 	MOVQ   w+8(FP), AX
 	MOVQ   ldw+32(FP), CX
 	SHLQ   $0x01, CX
@@ -501,18 +506,19 @@ TEXT ·tileF161x1AVX2(SB), NOSPLIT, $0-56
 	MOVQ   ldx+40(FP), DX
 	SHLQ   $0x02, DX
 	MOVQ   k+48(FP), DX
+	MOVQ   step+56(FP), BX
 	VXORPS Y0, Y0, Y0
-	MOVQ   DX, BX
-	SHRQ   $0x03, BX
+	MOVQ   DX, SI
+	SHRQ   $0x03, SI
 	JZ     tail
 
 loop:
 	VMOVUPS     (CX), Y1
 	VCVTPH2PS   (AX), Y2
 	VFMADD231PS Y1, Y2, Y0
-	ADDQ        $0x10, AX
+	ADDQ        BX, AX
 	ADDQ        $0x20, CX
-	DECQ        BX
+	DECQ        SI
 	JNZ         loop
 
 tail:
@@ -545,9 +551,9 @@ reduce:
 	VZEROUPPER
 	RET
 
-// func tileBF164x3AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+// func tileBF164x3AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int, step int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·tileBF164x3AVX2(SB), NOSPLIT, $0-56
+TEXT ·tileBF164x3AVX2(SB), NOSPLIT, $0-64
 	MOVQ   w+8(FP), AX
 	MOVQ   ldw+32(FP), CX
 	SHLQ   $0x01, CX
@@ -556,6 +562,7 @@ TEXT ·tileBF164x3AVX2(SB), NOSPLIT, $0-56
 	MOVQ   ldx+40(FP), SI
 	SHLQ   $0x02, SI
 	MOVQ   k+48(FP), DI
+	MOVQ   step+56(FP), R8
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -568,8 +575,8 @@ TEXT ·tileBF164x3AVX2(SB), NOSPLIT, $0-56
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	MOVQ   DI, R8
-	SHRQ   $0x03, R8
+	MOVQ   DI, R9
+	SHRQ   $0x03, R9
 	JZ     tail
 
 loop:
@@ -596,9 +603,9 @@ loop:
 	VFMADD231PS Y12, Y15, Y9
 	VFMADD231PS Y13, Y15, Y10
 	VFMADD231PS Y14, Y15, Y11
-	ADDQ        $0x10, AX
+	ADDQ        R8, AX
 	ADDQ        $0x20, BX
-	DECQ        R8
+	DECQ        R9
 	JNZ         loop
 
 tail:
@@ -696,9 +703,9 @@ reduce:
 	VZEROUPPER
 	RET
 
-// func tileBF164x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+// func tileBF164x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int, step int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·tileBF164x1AVX2(SB), NOSPLIT, $0-56
+TEXT ·tileBF164x1AVX2(SB), NOSPLIT, $0-64
 	MOVQ   w+8(FP), AX
 	MOVQ   ldw+32(FP), CX
 	SHLQ   $0x01, CX
@@ -707,12 +714,13 @@ TEXT ·tileBF164x1AVX2(SB), NOSPLIT, $0-56
 	MOVQ   ldx+40(FP), SI
 	SHLQ   $0x02, SI
 	MOVQ   k+48(FP), SI
+	MOVQ   step+56(FP), DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	MOVQ   SI, DI
-	SHRQ   $0x03, DI
+	MOVQ   SI, R8
+	SHRQ   $0x03, R8
 	JZ     tail
 
 loop:
@@ -729,9 +737,9 @@ loop:
 	VPMOVZXWD   (AX)(DX*1), Y5
 	VPSLLD      $0x10, Y5, Y5
 	VFMADD231PS Y4, Y5, Y3
-	ADDQ        $0x10, AX
+	ADDQ        DI, AX
 	ADDQ        $0x20, BX
-	DECQ        DI
+	DECQ        R8
 	JNZ         loop
 
 tail:
@@ -799,9 +807,9 @@ reduce:
 	VZEROUPPER
 	RET
 
-// func tileBF161x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int)
+// func tileBF161x1AVX2(dst *float32, w *byte, x *float32, ldd int, ldw int, ldx int, k int, step int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·tileBF161x1AVX2(SB), NOSPLIT, $0-56
+TEXT ·tileBF161x1AVX2(SB), NOSPLIT, $0-64
 	MOVQ   w+8(FP), AX
 	MOVQ   ldw+32(FP), CX
 	SHLQ   $0x01, CX
@@ -809,9 +817,10 @@ TEXT ·tileBF161x1AVX2(SB), NOSPLIT, $0-56
 	MOVQ   ldx+40(FP), DX
 	SHLQ   $0x02, DX
 	MOVQ   k+48(FP), DX
+	MOVQ   step+56(FP), BX
 	VXORPS Y0, Y0, Y0
-	MOVQ   DX, BX
-	SHRQ   $0x03, BX
+	MOVQ   DX, SI
+	SHRQ   $0x03, SI
 	JZ     tail
 
 loop:
@@ -819,9 +828,9 @@ loop:
 	VPMOVZXWD   (AX), Y2
 	VPSLLD      $0x10, Y2, Y2
 	VFMADD231PS Y1, Y2, Y0
-	ADDQ        $0x10, AX
+	ADDQ        BX, AX
 	ADDQ        $0x20, CX
-	DECQ        BX
+	DECQ        SI
 	JNZ         loop
 
 tail:

@@ -205,15 +205,16 @@ func (s *State) attend(worker int, l *layer, t *part, h, lo, hi, base int, k, v 
 	out := kernel.Mat{Data: s.attn[h*l.valueDim:], Stride: p.Heads * l.valueDim}
 	for lo < hi {
 		step := min(hi-lo, max(1, scoreElements/t.position(hi)))
-		// Sums run in eight lanes, so a first position that is a multiple of eight leaves them as they are.
+		// Sums run in eight lanes: a first position that is a multiple of eight, and zeros behind the last, leave them as
+		// they are.
 		first := p.seenFrom(l, t.position(lo)) &^ 7
 		positions := t.position(lo) + step - first
-		scores := mat(&s.scores[worker], step, positions+1) // one more for a sink
+		scores := mat(&s.scores[worker], step, positions+8) // with room for a sink
 		k.from(first-base, 0).multiply(scores, q.From(lo), positions, step, l.keyDim)
 		for r := range step {
 			pos := t.position(lo + r)
 			from, to := p.seenFrom(l, pos)-first, pos+1-first
-			row := scores.Row(r, positions+1)
+			row := scores.Row(r, scores.Stride)
 			if l.sinks != nil {
 				row[to] = l.sinks[h] / p.Scale
 				kernel.Softmax(row[from:to+1], p.Scale)
@@ -223,7 +224,7 @@ func (s *State) attend(worker int, l *layer, t *part, h, lo, hi, base int, k, v 
 			clear(row[:from])
 			clear(row[to:])
 		}
-		v.from(0, first-base).multiply(out.From(lo), scores, l.valueDim, step, positions)
+		v.from(0, first-base).multiply(out.From(lo), scores, l.valueDim, step, v.columns(positions))
 		lo += step
 	}
 }

@@ -18,7 +18,7 @@ type cache struct {
 	k                []float32 // [head][cap][keyDim]
 	v                []float32 // [head][valueDim][cap]
 	kEnc             []byte    // [head][cap] rows
-	vEnc             []byte    // F16: [head][valueDim][cap] halves, else [head][cap] rows
+	vEnc             []byte    // F16: [head][cap/8, rounded up][valueDim][8] halves, else [head][cap] rows
 }
 
 // newCache is an empty cache for layer l.
@@ -44,17 +44,17 @@ func (c *cache) reserve(end, used, keep, limit int) {
 		c.cap = max(c.cap, end-c.first)
 	}
 	by, n := c.first-old.first, max(0, used-c.first)
-	move := func(old []byte, rows, size int) []byte { return moved(old, rows, c, by, n, size) }
-	switch values := c.heads * c.valueDim; {
+	move := func(old []byte, rows, size int) []byte { return moved(old, rows, c.cap, by, n, size) }
+	switch {
 	case c.kind == gguf.F32:
-		c.k = moved(old.k, c.heads, c, by, n, c.keyDim)
+		c.k = moved(old.k, c.heads, c.cap, by, n, c.keyDim)
 		if !c.latent {
-			c.v = moved(old.v, values, c, by, n, 1)
+			c.v = moved(old.v, c.heads*c.valueDim, c.cap, by, n, 1)
 		}
 		return
 	case c.latent:
 	case c.kind == gguf.F16:
-		c.vEnc = move(old.vEnc, values, 2)
+		c.vEnc = moved(old.vEnc, c.heads, eights(c.cap), by/8, eights(n), 16*c.valueDim)
 	default:
 		c.vEnc = move(old.vEnc, c.heads, c.rowBytes(c.valueDim))
 	}
@@ -67,14 +67,17 @@ const keptBack = 256
 // windowCells is the room of a cache of a block with a window.
 func windowCells(window int) int { return (window + batchTokens + 255) / 256 * 256 }
 
-// moved is [rows][c.cap] elements of a size with n of each row of old from number by on; in place where it can be.
-func moved[T any](old []T, rows int, c *cache, by, n, size int) []T {
+// eights is how many eights hold n positions.
+func eights(n int) int { return (n + 7) / 8 }
+
+// moved is [rows][room] elements of a size with n of each row of old from number by on; in place where it can be.
+func moved[T any](old []T, rows, room, by, n, size int) []T {
 	out, from := old, len(old)/rows/size
-	if from != c.cap {
-		out = make([]T, rows*c.cap*size)
+	if from != room {
+		out = make([]T, rows*room*size)
 	}
 	for r := range rows {
-		copy(out[r*c.cap*size:][:n*size], old[(r*from+by)*size:])
+		copy(out[r*room*size:][:n*size], old[(r*from+by)*size:])
 	}
 	return out
 }
@@ -122,18 +125,22 @@ func (c *cache) encode(enc *kernel.Rounder, dst []byte, src []float32, h, dim, a
 	return enc.Encode(c.kind, dst[(h*c.cap+at)*size:][:size], src[h*dim:][:dim])
 }
 
-func (c *cache) putValue(enc *kernel.Rounder, v []float32, h, pos int) error {
+func (c *cache) putValue(enc *kernel.Rounder, v []float32, h, at int) error {
 	switch {
 	case c.latent:
 		return nil
 	case c.kind != gguf.F16:
-		return c.encode(enc, c.vEnc, v, h, c.valueDim, pos)
+		return c.encode(enc, c.vEnc, v, h, c.valueDim, at)
 	}
 	halves, err := enc.Encoded(gguf.F16, v[h*c.valueDim:][:c.valueDim])
-	for at := 2 * (h*c.valueDim*c.cap + pos); len(halves) > 0; halves, at = halves[2:], at+2*c.cap {
-		copy(c.vEnc[at:at+2], halves)
+	if err != nil {
+		return err // what is not finite must not lie behind a text's end
 	}
-	return err
+	to := c.vEnc[16*(h*eights(c.cap)+at/8)*c.valueDim+2*(at%8):]
+	for i := 0; i+1 < len(halves); i += 2 {
+		to[8*i], to[8*i+1] = halves[i], halves[i+1]
+	}
+	return nil
 }
 
 // rows is a matrix as the cache has it: of halves if there are some.
@@ -142,11 +149,22 @@ type rows struct {
 	halves kernel.Halves
 }
 
-// from is r from its row and column on.
+// from is r from its row and column on, the latter a multiple of eight.
 func (r rows) from(row, col int) rows {
-	r.floats.Data = r.floats.Data[min(len(r.floats.Data), row*r.floats.Stride+col):]
-	r.halves.Data = r.halves.Data[min(len(r.halves.Data), 2*(row*r.halves.Stride+col)):]
+	if r.halves.Data != nil {
+		r.halves = r.halves.From(row, col)
+	} else {
+		r.floats.Data = r.floats.Data[row*r.floats.Stride+col:]
+	}
 	return r
+}
+
+// columns is n, with those behind it whose eights are whole in halves.
+func (r rows) columns(n int) int {
+	if r.halves.Data != nil {
+		return (n + 7) &^ 7
+	}
+	return n
 }
 
 // multiply is kernel.MatMul.
@@ -174,7 +192,8 @@ func (c *cache) head(h, end int, buf *[3][]float32, by workers) (k, v rows) {
 	case gguf.F16:
 		k.halves = kernel.Halves{Data: c.kEnc[2*h*c.cap*c.keyDim:][:2*n*c.keyDim], Stride: c.keyDim, Type: c.kind}
 		if !c.latent {
-			v.halves = kernel.Halves{Data: c.vEnc[2*h*c.valueDim*c.cap:][:2*c.valueDim*c.cap], Stride: c.cap, Type: c.kind}
+			size := 16 * eights(c.cap) * c.valueDim
+			v.halves = kernel.Halves{Data: c.vEnc[h*size:][:size], Stride: 8, Type: c.kind, Step: 8 * c.valueDim}
 		}
 	}
 	if c.stored() {

@@ -16,7 +16,7 @@ func (r rows) at(row, col int) float32 {
 	}
 	var f [1]float32
 	decode, _ := kernel.DecoderOf(r.halves.Type)
-	decode(f[:], r.halves.Data[2*(row*r.halves.Stride+col):][:2])
+	decode(f[:], r.halves.From(row, col&^7).Data[2*(col%8):][:2])
 	return f[0]
 }
 

@@ -125,17 +125,17 @@ func (c cursor) row(r int) Mem {
 }
 
 // tile writes a function that multiplies rows rows of w with cols tokens of x, k elements each, and stores the sums
-// at dst[token*ldd+row]. Lane l of an accumulator sums the elements of index l modulo 8.
+// at dst[token*ldd+row]. Each eight elements of w lie step bytes behind the last. Lane l of an accumulator sums the elements of index l modulo 8.
 func tile(e element, rows, cols int, mask Mem) {
 	name, kind := fmt.Sprintf("tile%s%dx%dAVX2", e.name, rows, cols), "float32"
 	if e.log == 1 {
 		kind = "byte"
 	}
-	TEXT(name, NOSPLIT, "func(dst *float32, w *"+kind+", x *float32, ldd, ldw, ldx, k int)")
+	TEXT(name, NOSPLIT, "func(dst *float32, w *"+kind+", x *float32, ldd, ldw, ldx, k, step int)")
 	Pragma("noescape")
 	Doc(name + " is the AVX2 form of matMulGeneric for a tile of fixed size.")
 	w, x := newCursor("w", "ldw", rows, e.log), newCursor("x", "ldx", cols, 2)
-	k := Load(Param("k"), GP64())
+	k, step := Load(Param("k"), GP64()), Load(Param("step"), GP64())
 
 	acc := make([][]reg.VecVirtual, rows)
 	for r := range acc {
@@ -167,7 +167,7 @@ func tile(e element, rows, cols int, mask Mem) {
 			VFMADD231PS(xs[c], wr, acc[r][c])
 		}
 	}
-	ADDQ(Imm(8<<e.log), w.base)
+	ADDQ(step, w.base)
 	ADDQ(Imm(32), x.base)
 	DECQ(blocks)
 	JNZ(LabelRef("loop"))

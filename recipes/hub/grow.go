@@ -238,6 +238,7 @@ func (g *growing) write(n int, p []byte) error {
 	if _, err := g.f.WriteAt(p, int64(n)*g.block); err != nil {
 		return err
 	}
+	writeBack(g.f, int64(n)*g.block, int64(len(p)))
 	g.mu.Lock()
 	_, err := g.journal.WriteString(strconv.Itoa(n) + "\n")
 	g.have[n] = err == nil

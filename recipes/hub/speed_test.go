@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/moeconv/moeconv/recipes/hub/hubtest"
 )
@@ -19,6 +20,12 @@ func BenchmarkDownload(b *testing.B) {
 	h := hubtest.New()
 	defer h.Close()
 	h.AddRepo("me/moe", false, map[string][]byte{"config.json": []byte("{}"), "model.safetensors": weights})
+	b.Run("server=loopback", func(b *testing.B) { benchmarkDownload(b, h, weights) })
+	h.Pace = func() { time.Sleep(2 * time.Millisecond) } // 16 MB/s a connection, as a network would
+	b.Run("server=slow", func(b *testing.B) { benchmarkDownload(b, h, weights) })
+}
+
+func benchmarkDownload(b *testing.B, h *hubtest.Hub, weights []byte) {
 	b.Run("of=moeconv", func(b *testing.B) {
 		b.SetBytes(int64(len(weights)))
 		for b.Loop() {

@@ -1,6 +1,7 @@
 package recipes
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/recipes/hub"
 	"github.com/moeconv/moeconv/runtime"
 	"github.com/moeconv/moeconv/testdata"
 	"github.com/moeconv/moeconv/verify"
@@ -126,6 +128,10 @@ func (j *job) provenance() verify.Provenance {
 	r := j.report
 	p := verify.Provenance{Repo: r.Source.Repo, Revision: r.Source.Revision, Arch: r.Arch, Coverage: verify.None(),
 		Reference: j.o.Tool.Reference, Tool: strings.TrimSpace("moeconv " + j.o.Tool.Version + " " + j.o.Tool.Commit)}
+	if j.o.Model != "" && p.Revision == "" {
+		repo, commit := hub.Origin(j.o.Model)
+		p.Repo, p.Revision = cmp.Or(p.Repo, repo), commit
+	}
 	p.Licence, _ = gguf.Value[string](j.source.Metadata(), "general.license")
 	if j.r.Verify.Text != "" {
 		p.Text = j.r.Verify.describe()

@@ -16,6 +16,7 @@ import (
 
 // Found is what a folder holds of a release.
 type Found struct {
+	Dir     string // that all names are below
 	Name    string // what the names of its files begin with; empty where they have nothing in common
 	Members []Member
 	Aside   []Aside
@@ -115,7 +116,7 @@ func withShards(dir string, list []string) ([]string, error) {
 
 // group makes members of names below dir: shards of one file are one member, named by the first that is there.
 func group(dir string, list []string) (*Found, error) {
-	f := &Found{}
+	f := &Found{Dir: dir}
 	sums := map[string]map[string]gguf.Sum{}
 	byKey := map[string]int{}
 	for _, name := range list {

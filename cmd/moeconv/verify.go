@@ -14,6 +14,7 @@ import (
 
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/recipes"
+	"github.com/moeconv/moeconv/recipes/hub"
 	"github.com/moeconv/moeconv/verify"
 )
 
@@ -75,7 +76,7 @@ and the verdict is at best a warning. --report writes JSON, Markdown and one HTM
 	f.BoolVar(&v.hash, "hash", false, "read every file whole for its SHA-256, and hold it against SHA256SUMS; without, --json and --report do so where none is on record")
 	f.StringVar(&v.report, "report", "", "write NAME.verify.json, .md and .html to this `DIR`")
 	f.StringVar(&v.onFailure, "on-failure", verify.HoldFile, "what a failing file holds: hold-file or hold-release")
-	f.StringSliceVar(&v.optional, "optional", nil, "`LABELS` or schemes of files that may fail without failing the release")
+	f.StringSliceVar(&v.optional, "optional", nil, "`LABELS` of files that may fail without failing the release")
 	v.weights.register(f)
 	v.probes.register(f)
 	return cmd
@@ -116,6 +117,7 @@ func (v *verifyFlags) run(cmd *cobra.Command, a *app, args []string) error {
 	if source != nil {
 		defer source.Close()
 		set.Name = cmp.Or(set.Name, sourceName(source))
+		set.Source.Repo, set.Source.Revision = hub.Origin(v.source)
 		set.Source.Arch, _ = source.Metadata().Architecture()
 		set.Source.Licence, _ = gguf.Value[string](source.Metadata(), "general.license")
 	}
@@ -125,9 +127,7 @@ func (v *verifyFlags) run(cmd *cobra.Command, a *app, args []string) error {
 	case v.report != "" || a.json: // the verdict may be kept, then it must say of which bytes
 		set.Hash = verify.HashUnknown
 	}
-	if err := matrixOf(args[0], found.Aside, &set.Source); err != nil {
-		return err
-	}
+	matrixOf(found, &set.Source)
 	progress, done := a.track("verify", false)
 	defer done()
 	set.Progress = func(_, _ string, n, total int64) { progress(n, total) }
@@ -141,19 +141,18 @@ func (v *verifyFlags) run(cmd *cobra.Command, a *app, args []string) error {
 }
 
 // matrixOf says how much of the experts the importance matrix beside the files has seen.
-func matrixOf(dir string, aside []verify.Aside, p *verify.Provenance) error {
+func matrixOf(found *verify.Found, p *verify.Provenance) {
 	p.Coverage = verify.None()
-	for _, f := range aside {
+	for _, f := range found.Aside {
 		if !strings.Contains(f.Why, "importance matrix") {
 			continue
 		}
 		var err error
 		p.Imatrix = f.Name
-		if p.Coverage, p.Holes, err = recipes.ImatrixCoverage(filepath.Join(dir, f.Name)); err != nil {
-			return err
+		if p.Coverage, p.Holes, err = recipes.ImatrixCoverage(filepath.Join(found.Dir, f.Name)); err != nil {
+			p.Holes = []string{f.Name + " cannot be read"}
 		}
 	}
-	return nil
 }
 
 // findRelease is the files of a folder, or those that are named.

@@ -19,6 +19,7 @@ type Model struct {
 	hidden  int64 // bytes of hidden states that RunLayers keeps in memory
 	decoder *nn.Decoder
 	ledger  *offload.Ledger
+	needs   Needs
 
 	tokenBytes int64
 	tokenizer  func() (*token.Tokenizer, error)
@@ -49,7 +50,7 @@ func Load(src gguf.Source, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{md: md, ledger: place.ledger, context: opts.Context, layered: opts.Layers, hidden: hiddenBytes, tokenBytes: tokenBytes(src.Tensors(), params)}
+	m := &Model{md: md, ledger: place.ledger, needs: place.needs, context: opts.Context, layered: opts.Layers, hidden: hiddenBytes, tokenBytes: tokenBytes(src.Tensors(), params)}
 	if m.context == 0 {
 		m.context = params.Context
 	}
@@ -109,6 +110,9 @@ func (m *Model) Tokenizer() (*token.Tokenizer, error) { return m.tokenizer() }
 
 // Ledger says where each tensor lives under Options.Placement.
 func (m *Model) Ledger() *offload.Ledger { return m.ledger }
+
+// Needs is what the model was counted to take of memory when it was loaded; nothing with Options.Layers.
+func (m *Model) Needs() Needs { return m.needs }
 
 // NewSession starts an empty text.
 func (m *Model) NewSession() *Session { return &Session{m: m, state: m.decoder.NewState()} }

@@ -47,6 +47,7 @@ type placement struct {
 	ledger      *offload.Ledger
 	experts     int64 // bytes of the cache of streamed experts
 	weightCache int64
+	needs       Needs
 }
 
 // place decides what is resident, mapped and streamed: all is resident where it fits in the memory; else routed experts are
@@ -82,6 +83,7 @@ func (o Options) try(rules offload.Options, src gguf.Source, p nn.Params, must b
 		return r, nil
 	}
 	needs, sizes := o.needs(r.ledger, src, p)
+	r.needs = needs
 	if sizes.Streamed == 0 && o.ExpertRAM > 0 {
 		return r, errors.New("runtime: --expert-ram: the model has no routed experts to stream")
 	}

@@ -146,6 +146,9 @@ func TestPlacement(t *testing.T) {
 		if _, ok := m.Streamed(); ok != c.streamed || m.NeedsSource() != (c.streamed || c.mapped) {
 			t.Errorf("%s: streamed %v, needs its source %v", c.name, ok, m.NeedsSource())
 		}
+		if n := m.Needs(); n.Cache == 0 || (n.Weights > 0) != c.resident || (n.Experts > 0) != c.streamed {
+			t.Errorf("%s: needs %+v", c.name, n)
+		}
 		m.Close()
 	}
 	var small *MemoryError

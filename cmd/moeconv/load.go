@@ -182,6 +182,9 @@ func (a *app) tellStorage(name string, m *runtime.Model, opts runtime.Options) {
 			}
 		}
 	}
+	if kept := m.Needs().Cache; opts.Fit && l.ExpertRAM > 0 && kept > l.ExpertRAM {
+		a.diag("note: %d MiB are kept for KV caches, and %d for experts; a smaller context (--ctx) leaves them more", kept>>20, l.ExpertRAM>>20)
+	}
 	if opts.RAM > l.ExpertRAM {
 		debug.SetMemoryLimit(opts.RAM - l.ExpertRAM)
 	}

@@ -55,6 +55,9 @@ type placement struct {
 func (o Options) place(src gguf.Source, p nn.Params) (r placement, err error) {
 	rules := o.Placement
 	rules.Stream = rules.Stream || o.ExpertRAM > 0
+	if o.Layers { // blocks are read whole, one after the other
+		rules.Stream, rules.Map = false, false
+	}
 	choices := []offload.Options{rules}
 	if o.RAM > 0 && !o.Layers {
 		rules.Stream = true

@@ -158,6 +158,10 @@ func TestPlacement(t *testing.T) {
 			t.Errorf("%+v: %v", o, err)
 		}
 	}
+	m := load(t, file, Options{Context: 64, Layers: true, RAM: 1000, ExpertRAM: 1 << 20})
+	if s := m.Ledger().Storage(); s[2].Tensors > 0 || !m.NeedsSource() {
+		t.Errorf("read by layers: %+v", s)
+	}
 	var unmapped *offload.MapError
 	if _, err := Load(src, Options{Context: 64, Placement: offload.Options{Map: true}}); !errors.As(err, &unmapped) {
 		t.Errorf("a mapped checkpoint: %v", err)

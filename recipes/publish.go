@@ -131,7 +131,7 @@ func Publish(ctx context.Context, o Publishing) (*Publication, error) {
 // plan reads folder and repository, and refuses what may not go.
 func (p *publisher) plan(ctx context.Context) error {
 	var err error
-	if p.f, err = readFolder(p.Dir); err != nil {
+	if p.f, err = readFolder(p.Dir, p.Also); err != nil {
 		return err
 	}
 	if err := p.gate(); err != nil {

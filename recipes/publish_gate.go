@@ -174,14 +174,16 @@ func (m *modelSet) name() string { return m.files[0].Path }
 // folder is what lies in the folder to publish.
 type folder struct {
 	dir     string
+	also    []string
 	records *records
 	sets    []*modelSet
 	others  []string // paths of files that are no GGUF
 }
 
-// readFolder lists a folder and judges its models.
-func readFolder(dir string) (*folder, error) {
-	f := &folder{dir: dir}
+// readFolder lists a folder and judges its models. also are files that go as they are, if llama.cpp takes them for no
+// model: projectors, drafts.
+func readFolder(dir string, also []string) (*folder, error) {
+	f := &folder{dir: dir, also: also}
 	var err error
 	if f.records, err = readRecords(dir); err != nil {
 		return nil, err
@@ -248,7 +250,8 @@ func (f *folder) judge(m *modelSet) error {
 	m.licenseName, _ = gguf.Value[string](md, "general.license.name")
 	kind, _ := gguf.Value[string](md, "general.type")
 	arch, _ := gguf.Value[string](md, "general.architecture")
-	m.side = kind == "imatrix" || kind == "mmproj" || kind == "adapter" || arch == "clip" || arch == ""
+	m.side = kind == "imatrix" || kind == "mmproj" || kind == "adapter" || arch == "clip" || arch == "" ||
+		slices.Contains(f.also, m.name()) && hub.SideWord(m.name()) != ""
 	for i := range m.files {
 		if m.files[i].SHA256, err = f.hash(m.files[i]); err != nil {
 			return err

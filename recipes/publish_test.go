@@ -283,6 +283,20 @@ func TestPublishHolds(t *testing.T) {
 	}
 }
 
+// TestPublishAlso: a draft made elsewhere goes where it is named; a model goes by its verify alone.
+func TestPublishAlso(t *testing.T) {
+	s := newShelf(t)
+	for _, name := range []string{"mtp-m-F16.gguf", "other-F16.gguf"} {
+		if _, err := gguf.WriteFile(t.Context(), filepath.Join(s.dir, name), stub{"mit", 7}, gguf.FileOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pub, err := s.publish(func(o *Publishing) { o.Also = []string{"mtp-m-F16.gguf", "other-F16.gguf", "notes.txt"} })
+	if err != nil || len(pub.Held) != 1 || pub.Held[0].Path != "other-F16.gguf" || s.hub.Read("me/m-GGUF", "mtp-m-F16.gguf") == nil || s.hub.Read("me/m-GGUF", "notes.txt") == nil {
+		t.Errorf("%+v, %v", pub, err)
+	}
+}
+
 // TestPublishVerifyDocument: what `moeconv verify --json` says counts as well, bound to the file by its hash.
 func TestPublishVerifyDocument(t *testing.T) {
 	s := newShelf(t)

@@ -74,8 +74,8 @@ func shard(name string) (prefix string, index, count int) {
 // sideWords mark files that are no models to llama.cpp (common/download.cpp).
 var sideWords = []string{"mmproj", "imatrix", "mtp-", "eagle3-", "dflash-", "dspark-"}
 
-// sideWord is the word in a file's name by which llama.cpp passes over it; empty where there is none.
-func sideWord(name string) string {
+// SideWord is the word in a file's name by which llama.cpp passes over it; empty where there is none.
+func SideWord(name string) string {
 	for _, w := range sideWords {
 		if strings.Contains(path.Base(name), w) {
 			return w
@@ -92,7 +92,7 @@ func Resolve(files []string, tag string) string {
 		return ""
 	}
 	for _, name := range files {
-		if _, index, _ := shard(name); index == 1 && strings.HasSuffix(name, ".gguf") && sideWord(name) == "" && pattern.MatchString(name) {
+		if _, index, _ := shard(name); index == 1 && strings.HasSuffix(name, ".gguf") && SideWord(name) == "" && pattern.MatchString(name) {
 			return name
 		}
 	}
@@ -118,7 +118,7 @@ func CheckNames(files []string, models map[string]string) (problems []string) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(models)) {
 		tag := models[name]
-		if w := sideWord(name); w != "" {
+		if w := SideWord(name); w != "" {
 			problems = append(problems, fmt.Sprintf("%s: llama.cpp takes no file with %q in its name for a model", name, w))
 			continue
 		}

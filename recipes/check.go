@@ -41,7 +41,7 @@ func (r *Recipe) check() error {
 	if r.Verify.Context == 0 {
 		r.Verify.Context = defaultContext
 	}
-	for _, step := range []func() error{r.checkName, r.checkOutputs, r.checkVerify, r.checkFixes, r.checkMetadata, r.checkFiles, r.checkBench, r.checkCard, r.checkPublish} {
+	for _, step := range []func() error{r.checkName, r.checkImatrix, r.checkOutputs, r.checkVerify, r.checkFixes, r.checkMetadata, r.checkFiles, r.checkBench, r.checkCard, r.checkPublish} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -65,11 +65,6 @@ func (r *Recipe) checkOutputs() error {
 		return r.errorf("key outputs.types: no types, nothing would be written")
 	}
 	labels := map[string]bool{}
-	if r.Imatrix.Holes != "" {
-		if _, err := quantize.ParseHoles(r.Imatrix.Holes); err != nil {
-			return r.errorf("key imatrix.holes: %v", err)
-		}
-	}
 	for _, o := range r.Wanted() {
 		if _, err := quantize.ParseMix(o.Mix); err != nil {
 			return r.errorf("key outputs: %v", err)

@@ -156,8 +156,7 @@ func (j *job) inputLines() ([]string, error) {
 	for _, in := range j.report.Inputs {
 		lines = append(lines, fmt.Sprintf("%s %d bytes %.16s %s", in.Name, in.Bytes, in.SHA256, in.Time))
 	}
-	if j.r.Imatrix.File != "" {
-		name := j.r.path(j.r.Imatrix.File)
+	if name := j.imatrixName(); name != "" {
 		sum, err := hashFile(os.DirFS(filepath.Dir(name)), filepath.Base(name))
 		if err != nil {
 			return nil, err
@@ -171,7 +170,7 @@ func (j *job) inputLines() ([]string, error) {
 func (j *job) options(w Extra) (quantize.Options, error) {
 	o := quantize.Options{Imatrix: j.im, KeepNative: j.r.Outputs.KeepNative}
 	if j.im != nil {
-		o.ImatrixName = filepath.Base(j.r.Imatrix.File)
+		o.ImatrixName = filepath.Base(j.imatrixName())
 	}
 	var err error
 	if o.Mix, err = quantize.ParseMix(w.Mix); err != nil {

@@ -38,6 +38,11 @@ func (r *Recipe) portable() (string, map[string][]byte, error) {
 			return "", nil, r.errorf("key verify.text: %v", err)
 		}
 	}
+	if c.Imatrix.Text != "" {
+		if c.Imatrix.Text, err = keep(c.Imatrix.Text); err != nil {
+			return "", nil, r.errorf("key imatrix.text: %v", err)
+		}
+	}
 	if c.Card.Template != "" {
 		if c.Card.Template, err = keep(c.Card.Template); err != nil {
 			return "", nil, r.errorf("key card.template: %v", err)

@@ -58,12 +58,6 @@ type Source struct {
 	Embedded string `yaml:"embedded"` // a checkpoint inside of the binary
 }
 
-// Imatrix names the importance matrix.
-type Imatrix struct {
-	File  string `yaml:"file"`
-	Holes string `yaml:"holes"` // what stands in for what it lacks: reference (default), mean, neighbour or refuse
-}
-
 // Outputs says which files are written and how they are named.
 type Outputs struct {
 	Split   Split    `yaml:"split"`

@@ -38,6 +38,7 @@ type Report struct {
 	Stages      []Stage         `json:"stages"`
 	Baseline    *Quality        `json:"baseline,omitempty"` // of the source checkpoint
 	Outputs     []Output        `json:"outputs"`
+	Matrix      *MatrixRecord   `json:"imatrix,omitempty"`   // that this release's own text gave
 	Others      []OtherRecord   `json:"files,omitempty"`     // made elsewhere
 	Measured    string          `json:"measured,omitempty"`  // what the quality figures were measured on
 	Release     *verify.Release `json:"release,omitempty"`   // the verdict on all outputs together; its files are the outputs' verify
@@ -255,13 +256,18 @@ func (j *job) restore() error {
 func (j *job) key() (string, error) {
 	r := *j.r
 	r.Publish, r.Files, r.Bench, r.Card, r.Disk = Target{}, nil, Bench{}, Card{}, "" // change no file
+	matrix, err := j.matrixSum()
+	if err != nil {
+		return "", err
+	}
 	doc, err := json.Marshal(struct {
 		Format      int
 		Recipe      Recipe
 		Inputs      []Input
 		AsReference bool
 		Pre         string
-	}{runFormat, r, j.report.Inputs, j.o.AsReference, j.o.Pre})
+		Imatrix     string // its hash, or that of what it is gathered from
+	}{runFormat, r, j.report.Inputs, j.o.AsReference, j.o.Pre, matrix})
 	if err != nil {
 		return "", err
 	}
@@ -279,7 +285,13 @@ func (j *job) save() error {
 	if err := os.WriteFile(part, append(data, '\n'), 0o666); err != nil {
 		return err
 	}
-	return os.Rename(part, j.reportName())
+	if err := os.Rename(part, j.reportName()); err != nil {
+		return err
+	}
+	if j.report.Matrix != nil {
+		os.Remove(j.matrixState()) // the report has it now
+	}
+	return nil
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -21,7 +21,7 @@ import (
 )
 
 // Stages are the stages of a run, in order.
-var Stages = []string{"source", "convert", "tag", "quantize", "verify", "bench", "evidence", "card", "publish"}
+var Stages = []string{"source", "convert", "tag", "imatrix", "quantize", "verify", "bench", "evidence", "card", "publish"}
 
 // Options of Run that are not the recipe's.
 type Options struct {
@@ -84,11 +84,17 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 	if err := j.prepare(); err != nil {
 		return nil, err
 	}
-	if !j.reaches("quantize") {
+	if !j.reaches("imatrix") {
 		return j.report, nil
 	}
 	if err := j.provable(); err != nil { // before hours of quantizing
 		return nil, err
+	}
+	if err := j.matrix(ctx); err != nil {
+		return nil, err
+	}
+	if !j.reaches("quantize") {
+		return j.report, nil
 	}
 	if err := j.restore(); err != nil {
 		return nil, err

@@ -149,9 +149,9 @@ func (j *job) provenance() verify.Provenance {
 			p.Defects = append(p.Defects, d.Key+": "+d.What)
 		}
 	}
-	if name := j.r.Imatrix.File; name != "" {
+	if name := j.imatrixName(); name != "" {
 		p.Imatrix = filepath.Base(name)
-		if share, holes, err := ImatrixCoverage(j.r.path(name)); err == nil { // it was opened before: the older form has no counts
+		if share, holes, err := ImatrixCoverage(name); err == nil { // it was opened before: the older form has no counts
 			p.Coverage, p.Holes = share, holes
 		}
 	}

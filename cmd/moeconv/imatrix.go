@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -141,24 +140,14 @@ func (a *app) imatrix(cmd *cobra.Command, args []string, f imatrixFlags) error {
 		defer done()
 		m = model
 	}
-	g := gathering{app: a, flags: &f, model: m, sums: sums}
+	g := a.newGathering(&f, m, sums)
 	if f.file != "" {
 		if err := g.run(cmd, args); err != nil {
 			return err
 		}
 	}
-	return g.conclude(cmd.Context())
-}
-
-// conclude writes the matrix and prints the report; the state is not needed any more then.
-func (g *gathering) conclude(ctx context.Context) error {
-	if err := g.sums.WriteFile(ctx, g.flags.output, nil); err != nil {
+	if err := g.Conclude(cmd.Context()); err != nil {
 		return err
-	}
-	if g.job != "" {
-		if err := g.forget(); err != nil {
-			return err
-		}
 	}
 	return g.report()
 }

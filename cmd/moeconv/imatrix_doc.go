@@ -27,11 +27,11 @@ type gatheredDoc struct {
 
 // report prints what was gathered, and fails if it reaches too few experts.
 func (g *gathering) report() error {
-	cs := g.sums.Coverage()
-	doc := gatheredDoc{envelope: g.envelope(), Path: g.flags.output, Tensors: g.sums.Len(), Ran: g.done, Chunks: g.sums.Chunks(), ChunkSize: g.sums.ChunkSize,
-		Datasets: g.sums.Datasets, Seen: imatrix.Seen(cs), Coverage: cs}
-	if g.score.Scored > 0 {
-		ppl, dev := g.score.Perplexity()
+	cs := g.Sums.Coverage()
+	doc := gatheredDoc{envelope: g.envelope(), Path: g.flags.output, Tensors: g.Sums.Len(), Ran: g.Done(), Chunks: g.Sums.Chunks(), ChunkSize: g.Sums.ChunkSize,
+		Datasets: g.Sums.Datasets, Seen: imatrix.Seen(cs), Coverage: cs}
+	if g.Score.Scored > 0 {
+		ppl, dev := g.Score.Perplexity()
 		doc.PPL, doc.PPLError = &ppl, &dev
 	}
 	if err := g.emit(doc, doc.print); err != nil {

@@ -126,6 +126,11 @@ func cellOf(c Result) pageCell {
 // Badge is the class of the verdict's line.
 func (v pageView) Badge() string { return string(v.Status) }
 
+// Calm reports whether there is nothing for a person to judge.
+func (v pageView) Calm() bool {
+	return len(v.Remarks) == 0 && len(v.Templates) == 0 && !slices.ContainsFunc(v.Rows, func(r pageRow) bool { return len(r.Person()) > 0 })
+}
+
 // Person are the things that a person has to judge: failures and warnings of each file.
 func (r pageRow) Person() []pageCell {
 	return slices.DeleteFunc(slices.Clone(r.Details), func(c pageCell) bool { return c.Class != "fail" && c.Class != "warn" })

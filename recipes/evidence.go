@@ -41,7 +41,7 @@ func (l *Release) bundle() string { return filepath.Join(l.Dir, BundleName(l.Rep
 
 // OpenRelease reads the release that lies in a folder, by its report and its bundle.
 func OpenRelease(dir string) (*Release, error) {
-	names, err := filepath.Glob(filepath.Join(dir, "*.report.json"))
+	names, err := inDir(dir, "*.report.json")
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +62,35 @@ func OpenRelease(dir string) (*Release, error) {
 	}
 	l.Recipe, err = Load(file)
 	return l, err
+}
+
+// OpenUnfinished is OpenRelease, also of a run that has not come to a report yet.
+func OpenUnfinished(dir string) (*Release, error) {
+	l, err := OpenRelease(dir)
+	var none *noReleaseError
+	if err == nil || !errors.As(err, &none) || none.n > 0 {
+		return l, err
+	}
+	names, globErr := inDir(dir, BundleName("*"))
+	if globErr != nil || len(names) != 1 {
+		return nil, err
+	}
+	file := filepath.Join(names[0], RecipeName)
+	if _, statErr := os.Stat(file); statErr != nil {
+		return nil, err
+	}
+	l = &Release{Dir: dir, Report: &Report{Name: strings.TrimSuffix(filepath.Base(names[0]), BundleName(""))}}
+	l.Recipe, err = Load(file)
+	return l, err
+}
+
+// inDir lists what in a folder, whatever its name, matches a pattern.
+func inDir(dir, pattern string) ([]string, error) {
+	names, err := fs.Glob(os.DirFS(dir), pattern)
+	for i := range names {
+		names[i] = filepath.Join(dir, names[i])
+	}
+	return names, err
 }
 
 // noReleaseError says that a folder is not what hf2gguf leaves.
@@ -191,7 +220,7 @@ func (l *Release) keepRecipe() error {
 func (l *Release) extra() (map[string]string, error) {
 	out := map[string]string{}
 	for pattern, folder := range map[string]string{"*.bench.json": card.BenchDir, "*.trace.jsonl": card.BenchDir, "*.verify.json": "verify"} {
-		names, err := filepath.Glob(filepath.Join(l.Dir, pattern))
+		names, err := inDir(l.Dir, pattern)
 		if err != nil {
 			return nil, err
 		}

@@ -238,7 +238,7 @@ func (j *job) join(all []unit, written map[string][]gguf.Written) error {
 
 // records are the files of all jobs of this release, by their paths.
 func (j *job) records() (map[string]FileRecord, error) {
-	names, err := filepath.Glob(filepath.Join(j.o.Out, j.name+".job-*-of-*.json"))
+	names, err := inDir(j.o.Out, j.name+".job-*-of-*.json")
 	if err != nil {
 		return nil, err
 	}

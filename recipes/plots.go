@@ -175,7 +175,7 @@ type benchStat struct {
 // benchPlot is a figure of bench against the number of the prompt's tokens, a line for each model; bars are 95%
 // intervals.
 func (l *Release) benchPlot(title, unit string, figure func(benchCell) (benchStat, float64)) []byte {
-	names, _ := filepath.Glob(filepath.Join(l.Dir, "*.bench.json"))
+	names, _ := inDir(l.Dir, "*.bench.json")
 	c := plot.Chart{Title: title, X: plot.Axis{Name: "prompt, tokens"}, Y: plot.Axis{Name: unit}}
 	for _, name := range names {
 		var rep benchReport

@@ -12,9 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -131,11 +129,15 @@ func Names() []string {
 
 // Load finds a recipe: an embedded one by name, or a file.
 func Load(name string) (*Recipe, error) {
+	origin := name
 	if slices.Contains(Names(), name) {
-		return load(embedded, name+".yaml", "recipe "+name, "")
+		origin = "recipe " + name
 	}
-	dir, base := filepath.Split(name)
-	return load(os.DirFS(filepath.Clean("./"+dir)), base, name, dir)
+	doc, err := resolve(name, origin, nil)
+	if err != nil {
+		return nil, err
+	}
+	return decode(doc, origin)
 }
 
 // Default is the recipe of a checkpoint that has none of its own.
@@ -165,27 +167,22 @@ func Parse(data []byte, origin string) (*Recipe, error) {
 	return decode(doc, origin)
 }
 
-func load(fsys fs.FS, name, origin, dir string) (*Recipe, error) {
-	if filepath.IsAbs(dir) {
-		fsys = os.DirFS(dir)
-	}
-	doc, err := resolve(fsys, name, origin, nil)
-	if err != nil {
-		return nil, err
-	}
-	return decode(doc, origin)
-}
-
-// resolve reads a recipe and merges it over the one it extends: maps merge, lists and scalars replace.
-func resolve(fsys fs.FS, name, origin string, seen []string) (map[string]any, error) {
+// resolve reads a recipe, an embedded one by name or a file, and merges it over the one it extends, which is a file
+// beside it or an embedded one: maps merge, lists and scalars replace.
+func resolve(name, origin string, seen []string) (map[string]any, error) {
 	if slices.Contains(seen, name) {
 		return nil, fmt.Errorf("recipes: %s: extends itself by way of %s", origin, strings.Join(seen, ", "))
 	}
-	data, err := fs.ReadFile(fsys, name)
+	read := os.ReadFile
+	file := filepath.Clean(name)
+	if slices.Contains(Names(), name) {
+		read, file = embedded.ReadFile, name+".yaml"
+	}
+	data, err := read(file)
 	if err != nil {
 		return nil, fmt.Errorf("recipes: %s: %w", origin, err)
 	}
-	var doc map[string]any
+	doc := map[string]any{}
 	if err := yaml.Unmarshal(data, &doc); err != nil {
 		return nil, fmt.Errorf("recipes: %s: %w", origin, err)
 	}
@@ -196,11 +193,15 @@ func resolve(fsys fs.FS, name, origin string, seen []string) (map[string]any, er
 	delete(doc, "extends")
 	parent, ok := base.(string)
 	if !ok {
-		return nil, fmt.Errorf("recipes: %s: extends: want a file name", origin)
+		return nil, fmt.Errorf("recipes: %s: extends: want a file or an embedded recipe", origin)
 	}
-	under, err := resolve(fsys, path.Join(path.Dir(name), parent), parent, append(seen, name))
+	next := parent
+	if beside := filepath.Join(filepath.Dir(file), parent); !filepath.IsAbs(parent) && (exists(beside) || !slices.Contains(Names(), parent)) {
+		next = beside
+	}
+	under, err := resolve(next, parent, append(seen, name))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w (%s extends it)", err, origin)
 	}
 	return merge(under, doc), nil
 }

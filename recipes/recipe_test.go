@@ -98,6 +98,23 @@ func TestExtends(t *testing.T) {
 	if v, _ := gguf.Value[string](md, "general.quantized_by"); v != "me" {
 		t.Errorf("general.quantized_by = %q", v)
 	}
+	for name, text := range map[string]string{
+		"house/h.yaml": "", "a/up.yaml": "extends: ../base.yaml\n", "a/empty.yaml": "moeconv: 1\nextends: ../house/h.yaml\noutputs: {types: [Q8_0]}\n",
+		"a/embedded.yaml": "extends: deepseek\nname: mine\n",
+	} {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{"up": "base", "empty": "", "embedded": "mine"} {
+		if r, err := Load(filepath.Join(dir, "a", name+".yaml")); err != nil || r.Name != want {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
 	if _, err := Load(filepath.Join(dir, "loop.yaml")); err == nil || !strings.Contains(err.Error(), "extends itself") {
 		t.Errorf("loop: %v", err)
 	}

@@ -1,7 +1,9 @@
 package recipes
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -34,7 +36,7 @@ func (l *Release) Status() ([]Part, error) {
 		wanted[w.Label] = true
 		o := l.Report.output(w.Label)
 		if o == nil {
-			out = append(out, Part{"quantize", w.Label, Missing, "not written yet"}, Part{"verify", w.Label, Missing, ""})
+			out = append(out, Part{"quantize", w.Label, Missing, "not written to its end yet"}, Part{"verify", w.Label, Missing, ""})
 			continue
 		}
 		out = append(out, fileState(l.Dir, o), verdictState(l.Dir, o))
@@ -83,6 +85,10 @@ func verdictState(dir string, o *Output) Part {
 func (l *Release) bundleState() (Part, error) {
 	p := Part{Stage: "evidence", Name: BundleName(l.Report.Name), State: Done}
 	report, err := os.ReadFile(filepath.Join(l.Dir, l.Report.Name+".report.json"))
+	if errors.Is(err, fs.ErrNotExist) { // the run was interrupted before it wrote one
+		p.State = Missing
+		return p, nil
+	}
 	if err != nil {
 		return p, err
 	}

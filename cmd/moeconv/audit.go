@@ -127,7 +127,7 @@ func (a *app) audit(args []string, claims, cardName string, skip []string) (*evi
 // findBundle is the bundle in a folder, or the folder itself, and where its card should be.
 func findBundle(dir string) (bundle, card string, err error) {
 	const suffix = ".evidence"
-	found, err := filepath.Glob(filepath.Join(dir, "*"+suffix))
+	found, err := fs.Glob(os.DirFS(dir), "*"+suffix)
 	if err != nil {
 		return "", "", err
 	}
@@ -137,7 +137,7 @@ func findBundle(dir string) (bundle, card string, err error) {
 		case 0:
 			return "", "", withHint(fmt.Errorf("%s: no bundle here", dir), "moeconv evidence DIR makes one of what hf2gguf left")
 		case 1:
-			bundle = found[0]
+			bundle = filepath.Join(dir, found[0])
 		default:
 			return "", "", withHint(fmt.Errorf("%s: %d bundles here", dir, len(found)), "name one of them")
 		}

@@ -19,23 +19,20 @@ type recipesDoc struct {
 }
 
 func recipesCmd(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "recipes",
-		Short: "List the embedded recipes, or show one",
-		Args:  exactArgs(0),
-		RunE: func(*cobra.Command, []string) error {
-			doc := recipesDoc{a.envelope(), recipes.Names()}
-			return a.emit(doc, func(w io.Writer) error {
-				for _, n := range doc.Recipes {
-					if _, err := fmt.Fprintln(w, n); err != nil {
-						return err
-					}
+	list := func(*cobra.Command, []string) error {
+		doc := recipesDoc{a.envelope(), recipes.Names()}
+		return a.emit(doc, func(w io.Writer) error {
+			for _, n := range doc.Recipes {
+				if _, err := fmt.Fprintln(w, n); err != nil {
+					return err
 				}
-				return nil
-			})
-		},
+			}
+			return nil
+		})
 	}
-	cmd.AddCommand(recipesShowCmd(a), recipesCheckCmd(a), recipesNewCmd(a))
+	cmd := &cobra.Command{Use: "recipes", Short: "List the embedded recipes, show, check or write one", Args: exactArgs(0), RunE: list}
+	cmd.AddCommand(&cobra.Command{Use: "list", Short: "List the embedded recipes", Args: exactArgs(0), RunE: list},
+		recipesShowCmd(a), recipesCheckCmd(a), recipesNewCmd(a))
 	return cmd
 }
 

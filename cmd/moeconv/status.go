@@ -24,7 +24,7 @@ func statusCmd(a *app) *cobra.Command {
 card. It changes nothing. What is stale or missing the same hf2gguf command makes.`,
 		Args: exactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			l, err := a.openRelease(args[0])
+			l, err := recipes.OpenUnfinished(args[0])
 			if err != nil {
 				return err
 			}

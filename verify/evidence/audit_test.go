@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 // bundle is a sealed bundle with one measurement, one log, claims and a card.
@@ -176,10 +177,61 @@ func TestAuditClaims(t *testing.T) {
 			t.Errorf("%+v passes", changed[0])
 		}
 	}
+	list[0].Text = "the file has 2.89 MB"
+	if r := Audit(os.DirFS(root), AuditOptions{Claims: list[:1]}); !strings.Contains(strings.Join(r.Lines(), "\n"), "its text says 2.89 MB") {
+		t.Errorf("another figure in the text: %v", r.Lines())
+	}
 	two := append([]Claim(nil), list[:2]...)
 	two[1].Value = json.RawMessage("3788448")
 	if r := Audit(os.DirFS(root), AuditOptions{Claims: two}); !strings.Contains(strings.Join(r.Failed(), " "), "claims agree") {
 		t.Errorf("two sizes: %v", r.Lines())
+	}
+}
+
+// TestClaimUnits: a claim holds in the units of its evidence and in no other.
+func TestClaimUnits(t *testing.T) {
+	fsys := fstest.MapFS{
+		"m.json": {Data: []byte(`{"total_bytes": 2788448, "vram_mib": 1899.75, "ttft_s": {"mean": 0.73}, "decode_tok_s": {"mean": 6.5}, "same_top": 0.9353,
+			"saving_percent": 71.5, "ttft": 0.73, "size": 13800000000, "reduction": 80.7}`)},
+		"log.txt": {Data: []byte("CPU model buffer size = 13090.25 MiB\n")},
+	}
+	docs := cached(fsys)
+	for _, c := range []struct {
+		text, value, unit, file, pointer string
+		tolerance                        float64
+		ok                               bool
+	}{
+		{"", "2.79", "MB", "m.json", "/total_bytes", 0.005, true},
+		{"", "2.79", "MiB", "m.json", "/total_bytes", 0.005, false},
+		{"", "2788448", "s", "m.json", "/total_bytes", 0, false},
+		{"", "1.855", "GiB", "m.json", "/vram_mib", 0.001, true},
+		{"", "1.855", "GB", "m.json", "/vram_mib", 0.001, false},
+		{"", "730", "ms", "m.json", "/ttft_s/mean", 0, true},
+		{"", "730", "s", "m.json", "/ttft_s/mean", 0, false},
+		{"", "0.73", "", "m.json", "/ttft_s/mean", 0, true},
+		{"", "6.5", "tok/s", "m.json", "/decode_tok_s/mean", 0, true},
+		{"", "6.5", "TPS", "m.json", "/decode_tok_s/mean", 0, true},
+		{"", "6.5", "s", "m.json", "/decode_tok_s/mean", 0, false},
+		{"", "93.53", "%", "m.json", "/same_top", 0.005, true},
+		{"", "0.9353", "%", "m.json", "/same_top", 0.005, false},
+		{"", "71.5", "%", "m.json", "/saving_percent", 0, true},
+		{"", "80.7", "%", "m.json", "/reduction", 0, true},
+		{"", "730", "ms", "m.json", "/ttft", 0, true},
+		{"", "13.8", "GB", "m.json", "/size", 0, true},
+		{"", "13090.25", "MiB", "log.txt", "/1", 0, true},
+		{"", "12.78", "GiB", "log.txt", "/1", 0.01, true},
+		{"", "13090.25", "GB", "log.txt", "/1", 0, false},
+		{"it saves 71.5% of VRAM", "71.5", "%", "m.json", "/saving_percent", 0, true},
+		{"it saves 99.9% of VRAM", "71.5", "%", "m.json", "/saving_percent", 0, false},
+		{"13.8 billion bytes in 2 files", "13800000000", "", "m.json", "/size", 0, true},
+		{"the file has 2.79 MB", "2788448", "bytes", "m.json", "/total_bytes", 0, true},
+		{"the file has 2.97 MB", "2788448", "bytes", "m.json", "/total_bytes", 0, false},
+		{"the file has less than 3 MB", "2788448", "bytes", "m.json", "/total_bytes", 0, true},
+	} {
+		claim := Claim{Text: c.text, Value: json.RawMessage(c.value), Unit: c.unit, Evidence: c.file, Pointer: c.pointer, Tolerance: c.tolerance}
+		if got := claim.check(docs); (got == "") != c.ok {
+			t.Errorf("%q %s %s at %s: %q", c.text, c.value, c.unit, c.pointer, got)
+		}
 	}
 }
 
@@ -218,15 +270,18 @@ func TestAuditBench(t *testing.T) {
 		"rows": [{"prompt": "short", "mode": "streaming", "completion_tokens": 100, "ttft_s": 0.25, "total_s": 1.5, "decode_tok_s": 80},
 			{"prompt": "short", "mode": "streaming", "completion_tokens": 100, "ttft_s": 0.5, "total_s": 2.5, "decode_tok_s": 40},
 			{"prompt": "short", "mode": "streaming", "completion_tokens": 97, "ttft_s": 0.75, "total_s": 2, "decode_tok_s": 60}],
-		"cells": [{"prompt": "short", "mode": "streaming", "ttft_s": {"mean": 0.5, "n": 3}, "total_s": {"mean": 2, "n": 3}, "decode_tok_s": {"mean": 60, "n": 3}, "completion_tokens": {"mean": 99, "n": 3}}],
+		"cells": [{"prompt": "short", "mode": "streaming", "ttft_s": {"mean": 0.5, "n": 3}, "total_s": {"mean": 2, "min": 1.5, "n": 3}, "decode_tok_s": {"mean": 60, "stddev": 20, "ci95": 49.68, "n": 3}, "completion_tokens": {"mean": 99, "n": 3}}],
 		"memory": [{"name": "rss", "bytes": 1000, "method": "VmHWM", "scope": "process"}]}]}`
 	for change, want := range map[[2]string]string{
-		{"", ""}:                             "",
-		{`"mean": 60`, `"mean": 61`}:         "decode_tok_s has the mean 61, the rows have 60",
-		{`"ttft_s": 0.25`, `"ttft_s": 0.26`}: "ttft_s has the mean",
+		{"", ""}:                                                      "",
+		{`"stddev": 20`, `"stddev": 2`}:                               "decode_tok_s has the stddev 2, the rows have 20",
+		{`"ci95": 49.68`, `"ci95": 4.968`}:                            "95% interval",
+		{`"min": 1.5`, `"min": 1.4`}:                                  "has the min 1.4",
+		{`"mean": 60`, `"mean": 61`}:                                  "decode_tok_s has the mean 61, the rows have 60",
+		{`"ttft_s": 0.25`, `"ttft_s": 0.26`}:                          "ttft_s has the mean",
 		{`"completion_tokens": 97`, `"completion_tokens": 104`}:       "104 tokens of at most 100",
-		{`"mean": 2, "n": 3`, `"mean": 2, "n": 4`}:                    "is the mean of 4 runs, there are 3",
-		{`"mean": 2, "n": 3`, `"mean": 1.5, "n": 1`}:                  "not publishable",
+		{`"mean": 2, "min": 1.5, "n": 3`, `"mean": 2, "n": 4`}:        "is the mean of 4 runs, there are 3",
+		{`"mean": 2, "min": 1.5, "n": 3`, `"mean": 1.5, "n": 1`}:      "not publishable",
 		{`"bytes": 1000`, `"bytes": 0`}:                               "memory rss: 0 bytes",
 		{`"method": "VmHWM"`, `"method": ""`}:                         "memory rss",
 		{`"ttft_s": 0.5, "total_s": 2.5`, `"ttft_s": 0.5, "total_s"`}: "invalid character",

@@ -3,7 +3,9 @@ package evidence
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -18,16 +20,9 @@ type benchDoc struct {
 		MaxTokens int    `json:"max_tokens"`
 	} `json:"prompts"`
 	Models []struct {
-		Name  string           `json:"name"`
-		Rows  []map[string]any `json:"rows"`
-		Cells []struct {
-			Prompt string     `json:"prompt"`
-			Mode   string     `json:"mode"`
-			TTFT   *benchStat `json:"ttft_s"`
-			Total  *benchStat `json:"total_s"`
-			Decode *benchStat `json:"decode_tok_s"`
-			Tokens *benchStat `json:"completion_tokens"`
-		} `json:"cells"`
+		Name   string           `json:"name"`
+		Rows   []map[string]any `json:"rows"`
+		Cells  []map[string]any `json:"cells"`
 		Memory []struct {
 			Name   string `json:"name"`
 			Bytes  int64  `json:"bytes"`
@@ -35,11 +30,6 @@ type benchDoc struct {
 			Scope  string `json:"scope"`
 		} `json:"memory"`
 	} `json:"models"`
-}
-
-type benchStat struct {
-	Mean float64 `json:"mean"`
-	N    int     `json:"n"`
 }
 
 // leastRuns is how many runs a mean needs to be published.
@@ -83,8 +73,8 @@ func (d *benchDoc) problems() []string {
 			if values[cell] == nil {
 				values[cell] = map[string][]float64{}
 			}
-			for _, key := range []string{"ttft_s", "total_s", "decode_tok_s", "completion_tokens"} {
-				if v, ok := r[key].(float64); ok {
+			for key, v := range r {
+				if v, ok := v.(float64); ok {
 					values[cell][key] = append(values[cell][key], v)
 				}
 			}
@@ -101,9 +91,15 @@ func (d *benchDoc) problems() []string {
 			say("%s: the first token came after the same share of the time, %.4f, in all of %d runs", model.Name, shares[0], len(shares))
 		}
 		for _, c := range model.Cells {
-			cell := c.Prompt + ", " + c.Mode
-			for key, s := range map[string]*benchStat{"ttft_s": c.TTFT, "total_s": c.Total, "decode_tok_s": c.Decode, "completion_tokens": c.Tokens} {
-				if p := s.against(values[cell][key]); p != "" {
+			prompt, _ := c["prompt"].(string)
+			mode, _ := c["mode"].(string)
+			cell := prompt + ", " + mode
+			for _, key := range slices.Sorted(maps.Keys(c)) {
+				stat, ok := c[key].(map[string]any)
+				if !ok {
+					continue
+				}
+				if p := against(stat, values[cell][key]); p != "" {
 					say("%s, %s: %s %s", model.Name, cell, key, p)
 				}
 			}
@@ -117,22 +113,39 @@ func (d *benchDoc) problems() []string {
 	return out
 }
 
-// against says in what a mean differs from that of the rows.
-func (s *benchStat) against(rows []float64) string {
-	if s == nil {
-		return ""
+// against says in what the summary of a figure differs from its rows.
+func against(stat map[string]any, rows []float64) string {
+	n, _ := stat["n"].(float64)
+	switch {
+	case n < leastRuns:
+		return fmt.Sprintf("is the mean of %v runs: not publishable below %d", n, leastRuns)
+	case int(n) != len(rows):
+		return fmt.Sprintf("is the mean of %v runs, there are %d", n, len(rows))
 	}
 	sum := 0.0
 	for _, v := range rows {
 		sum += v
 	}
-	switch {
-	case s.N < leastRuns:
-		return fmt.Sprintf("is the mean of %d runs: not publishable below %d", s.N, leastRuns)
-	case s.N != len(rows):
-		return fmt.Sprintf("is the mean of %d runs, there are %d", s.N, len(rows))
-	case math.Abs(sum/float64(len(rows))-s.Mean) > 1e-9*math.Abs(s.Mean):
-		return fmt.Sprintf("has the mean %v, the rows have %v", s.Mean, sum/float64(len(rows)))
+	mean, squares := sum/n, 0.0
+	for _, v := range rows {
+		squares += (v - mean) * (v - mean)
+	}
+	stddev := math.Sqrt(squares / (n - 1))
+	for _, want := range []struct {
+		key   string
+		value float64
+	}{{"mean", mean}, {"stddev", stddev}, {"min", slices.Min(rows)}, {"max", slices.Max(rows)}} {
+		got, ok := stat[want.key].(float64)
+		if !ok && want.key != "mean" {
+			continue
+		}
+		if !ok || math.Abs(got-want.value) > 1e-9*math.Max(math.Abs(mean), math.Abs(want.value)) {
+			return fmt.Sprintf("has the %s %v, the rows have %v", want.key, stat[want.key], want.value)
+		}
+	}
+	// Between Student's t of infinitely many runs and of three.
+	if ci, ok := stat["ci95"].(float64); ok && (ci < 1.95*stddev/math.Sqrt(n)-1e-9*math.Abs(mean) || ci > 4.31*stddev/math.Sqrt(n)+1e-9*math.Abs(mean)) {
+		return fmt.Sprintf("has the 95%% interval %v, the rows' standard deviation is %v", ci, stddev)
 	}
 	return ""
 }

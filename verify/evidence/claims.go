@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"path"
 	"strconv"
 	"strings"
 )
@@ -68,37 +67,6 @@ func NewClaim(text string, v any, unit, evidence, pointer string, tolerance floa
 	return Claim{Text: text, Value: raw, Unit: unit, Evidence: evidence, Pointer: pointer, Tolerance: tolerance}, nil
 }
 
-// byteUnits are the units of sizes, in bytes.
-var byteUnits = map[string]float64{"B": 1, "bytes": 1, "byte": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
-	"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-
-// timeUnits are the units of times, in seconds.
-var timeUnits = map[string]float64{"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600}
-
-// factors lists by what the claim's value may be multiplied to be in the unit of the evidence, which the last key of
-// the pointer tells: total_bytes, vram_mib, load_s. A percentage may stand for a share.
-func (c *Claim) factors() []float64 {
-	key := strings.ToLower(path.Base(c.Pointer))
-	if b, ok := byteUnits[c.Unit]; ok {
-		for suffix, unit := range map[string]float64{"bytes": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 1e3, "mb": 1e6, "gb": 1e9} {
-			if key == suffix || strings.HasSuffix(key, "_"+suffix) {
-				return []float64{b / unit}
-			}
-		}
-	}
-	if s, ok := timeUnits[c.Unit]; ok {
-		for suffix, unit := range map[string]float64{"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1, "seconds": 1} {
-			if key == suffix || strings.HasSuffix(key, "_"+suffix) {
-				return []float64{s / unit}
-			}
-		}
-	}
-	if c.Unit == "%" {
-		return []float64{1, 0.01}
-	}
-	return []float64{1}
-}
-
 // check says what is wrong with a claim; "" if the evidence bears it out.
 func (c *Claim) check(open func(string) (*document, error)) string {
 	if c.Tolerance < 0 || math.IsNaN(c.Tolerance) || math.IsInf(c.Tolerance, 0) {
@@ -140,34 +108,18 @@ func (c *Claim) checkNumber(claimed json.Number, found any) string {
 	if err != nil {
 		return err.Error()
 	}
-	for _, got := range numbersIn(found) {
-		for _, f := range c.factors() {
+	if p := c.misstated(want); p != "" {
+		return p
+	}
+	for _, q := range c.quantities(found) {
+		for _, f := range factors(c.Unit, q) {
 			// The last term is the error of the multiplication, for claims of a tolerance of 0.
-			if math.Abs(want*f-got) <= c.Tolerance*f+1e-12*math.Abs(got) {
+			if math.Abs(want*f-q.value) <= c.Tolerance*f+1e-12*math.Abs(q.value) {
 				return ""
 			}
 		}
 	}
 	return fmt.Sprintf("claimed %s %s, %s says %s", claimed, c.Unit, c.place(), show(found))
-}
-
-// numbersIn is the number that a value is, or all that stand in a line of text.
-func numbersIn(v any) []float64 {
-	switch v := v.(type) {
-	case json.Number:
-		if f, err := v.Float64(); err == nil {
-			return []float64{f}
-		}
-	case string:
-		var out []float64
-		for _, w := range Words(v) {
-			if w.Number {
-				out = append(out, w.Value)
-			}
-		}
-		return out
-	}
-	return nil
 }
 
 // show is a value of the evidence, cut to what fits a line.
@@ -215,15 +167,4 @@ func (c *Claim) agrees(o *Claim) bool {
 	fa, da := base(c.Unit)
 	fb, db := base(o.Unit)
 	return da == db && math.Abs(a*fa-b*fb) <= c.Tolerance*fa+o.Tolerance*fb+1e-12*math.Abs(a*fa)
-}
-
-// base is a unit's factor and dimension.
-func base(unit string) (float64, string) {
-	if f, ok := byteUnits[unit]; ok {
-		return f, "bytes"
-	}
-	if f, ok := timeUnits[unit]; ok {
-		return f, "time"
-	}
-	return 1, unit
 }

@@ -133,10 +133,6 @@ func state(line, subject string) (string, statement, bool) {
 }
 
 func dimension(unit string) string {
-	switch unit {
-	case "TPS", "tok/s", "tokens/s":
-		return "speed"
-	}
 	_, dim := base(unit)
 	return dim
 }

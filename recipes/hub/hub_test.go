@@ -177,7 +177,7 @@ func TestHeadersOnly(t *testing.T) {
 		if n > int64(1+2*shards) {
 			t.Errorf("%d requests for %d shards", n, shards)
 		}
-		if most := h.most.Load(); most < parallel/2 {
+		if most := h.most.Load(); most < 2 {
 			t.Errorf("%d requests at once for %d shards", most, shards)
 		}
 		if !ignore && sent > int64(shards)*readAhead {

@@ -34,7 +34,7 @@ type Release struct {
 	Tool   evidence.Tool
 	Track  func(stage string, bytes bool) (progress func(done, total int64), done func())
 
-	inputs []Input // after Gather wrote a bundle: the checkpoint's files, hashed
+	inputs []Input // the checkpoint's files, hashed; nil: not yet
 }
 
 func (l *Release) bundle() string { return filepath.Join(l.Dir, BundleName(l.Report.Name)) }
@@ -271,6 +271,9 @@ type sourceDoc struct {
 
 // hashInputs are the checkpoint's files with the SHA-256 of all of them.
 func (l *Release) hashInputs(ctx context.Context) ([]Input, error) {
+	if l.inputs != nil {
+		return l.inputs, nil
+	}
 	known := map[string]Input{}
 	var old sourceDoc
 	if data, err := os.ReadFile(filepath.Join(l.bundle(), sourceName)); err == nil && json.Unmarshal(data, &old) == nil {

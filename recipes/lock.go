@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -80,16 +81,30 @@ func (e *LockError) Hint() string {
 	return "the checkpoint has changed since; --update-lock takes it as it is now"
 }
 
-// checkLock holds the checkpoint against the lock. Weights are told by their size; their hashes are compared once they
-// are known.
-func (j *job) checkLock() error {
+// checkLock holds the checkpoint against the lock; weights, which the fingerprint does not hash, by their size.
+func (j *job) checkLock() error { return j.holdLock(j.report.Inputs) }
+
+// checkWeights holds the weights' hashes against the lock, before anything is made of them. What was downloaded has
+// been held against the Hub's.
+func (j *job) checkWeights(ctx context.Context) error {
+	l, err := j.readLock()
+	if err != nil || l == nil || j.commit != "" {
+		return err
+	}
+	if j.inputs, err = j.release().hashInputs(ctx); err != nil {
+		return err
+	}
+	return j.holdLock(j.inputs)
+}
+
+func (j *job) holdLock(inputs []Input) error {
 	l, err := j.readLock()
 	if err != nil || l == nil {
 		return err
 	}
 	name := filepath.Base(j.lockName())
 	here := map[string]Input{}
-	for _, in := range j.report.Inputs {
+	for _, in := range inputs {
 		here[in.Name] = in
 	}
 	for _, f := range l.Inputs {

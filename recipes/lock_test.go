@@ -71,6 +71,64 @@ func TestLockPins(t *testing.T) {
 	}
 }
 
+// TestLockWeights: weights of the same size with one other bit are refused before anything is written; --update-lock takes
+// the checkpoint as it is, also where no output changes.
+func TestLockWeights(t *testing.T) {
+	dir := t.TempDir()
+	for name, data := range checkpoint(t) {
+		if err := evidence.WriteFile(filepath.Join(dir, "src", name), data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	recipe := filepath.Join(dir, "x.yaml")
+	if err := os.WriteFile(recipe, []byte("moeconv: 1\nname: tiny\nsource: {path: src}\noutputs: {types: [Q4_0]}\nverify: {reference: none}\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	run := func(out string, update bool) error {
+		r, err := Load(recipe)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Source.Path = filepath.Join(dir, "src")
+		_, err = Run(t.Context(), r, Options{Out: filepath.Join(dir, out), Memory: 1 << 26, Observer: silent{}, UpdateLock: update, Tool: evidence.Tool{Version: "1", Reference: "llama.cpp"}})
+		return err
+	}
+	if err := run("a", false); err != nil {
+		t.Fatal(err)
+	}
+	lock := filepath.Join(dir, "x.lock.yaml")
+	good, err := os.ReadFile(lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := strings.Replace(string(good), "sha256: ", "sha256: 00", 1)
+	if err := os.WriteFile(lock, []byte(damaged), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := run("a", true); err != nil {
+		t.Fatal(err)
+	}
+	if mended, err := os.ReadFile(lock); err != nil || string(mended) != string(good) {
+		t.Errorf("%v: the lock was not made anew", err)
+	}
+	weights := filepath.Join(dir, "src", "model.safetensors")
+	data, err := os.ReadFile(weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-2] ^= 1
+	if err := os.WriteFile(weights, data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	var refused *LockError
+	if err := run("b", false); !errors.As(err, &refused) || refused.File != "model.safetensors" {
+		t.Errorf("one bit of the weights: %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "b", "*.gguf*")); err != nil || len(left) > 0 {
+		t.Errorf("%v: %v was written", err, left)
+	}
+}
+
 // checkpoint is the embedded one, file by file.
 func checkpoint(t *testing.T) map[string][]byte {
 	t.Helper()

@@ -61,6 +61,7 @@ type job struct {
 	im     *imatrix.Matrix
 	report *Report
 
+	inputs  []Input         // the checkpoint's files with all hashes, once a lock has asked for them
 	commit  string          // of the checkpoint that was downloaded
 	redone  map[string]bool // outputs that this run has written, under Force
 	changed bool            // something was written or verified
@@ -95,6 +96,9 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 	}
 	if !j.reaches("quantize") {
 		return j.report, nil
+	}
+	if err := j.checkWeights(ctx); err != nil {
+		return nil, err
 	}
 	if err := j.restore(); err != nil {
 		return nil, err
@@ -144,7 +148,7 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 
 // release is the run as what it leaves.
 func (j *job) release() *Release {
-	return &Release{Dir: j.o.Out, Recipe: j.r, Report: j.report, Source: j.fsys, Tool: j.o.Tool, Track: j.o.Observer.Track}
+	return &Release{Dir: j.o.Out, Recipe: j.r, Report: j.report, Source: j.fsys, Tool: j.o.Tool, Track: j.o.Observer.Track, inputs: j.inputs}
 }
 
 // document writes the bundle of the release's evidence and, from that alone, its card.
@@ -158,7 +162,13 @@ func (j *job) document(ctx context.Context) error {
 		j.report.stage("evidence", "up to date")
 	} else {
 		j.report.stage("evidence", fmt.Sprintf("%d files in %s", n, BundleName(j.report.Name)))
-		if err := j.writeLock(l.inputs); err != nil {
+	}
+	if n > 0 || j.o.UpdateLock {
+		inputs, err := l.hashInputs(ctx)
+		if err != nil {
+			return err
+		}
+		if err := j.writeLock(inputs); err != nil {
 			return err
 		}
 	}

@@ -46,6 +46,7 @@ type chatChoice struct {
 	Logprobs     *chatLogprobs `json:"logprobs"`
 	FinishReason *string       `json:"finish_reason"`
 	TokenIDs     []int32       `json:"token_ids,omitempty"`
+	Time         int64         `json:"t_ns,omitempty"` // with the ids of a stream: when the token was drawn, since the generation began
 }
 
 // chatMessage is an answer, or what is added to it. Content is null in an answer that only calls tools.
@@ -207,7 +208,7 @@ func (s *Server) streamChat(ctx context.Context, out *response, q *chatRequest, 
 			cc.Logprobs = s.chatLogprobs([]runtime.Token{t})
 		}
 		if q.ReturnTokenIDs {
-			cc.TokenIDs = []int32{t.ID}
+			cc.TokenIDs, cc.Time = []int32{t.ID}, t.Time.Nanoseconds()
 		}
 		event := doc
 		doc.PromptTokenIDs, event.Choices = nil, []chatChoice{cc}

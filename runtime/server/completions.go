@@ -80,6 +80,7 @@ type completionChoice struct {
 
 	PromptTokenIDs []int32 `json:"prompt_token_ids,omitempty"` // of a stream in a choice's first event
 	TokenIDs       []int32 `json:"token_ids,omitempty"`
+	Time           int64   `json:"t_ns,omitempty"` // with the ids of a stream: when the token was drawn, since the generation began
 }
 
 type completionLogprobs struct {
@@ -188,7 +189,7 @@ func (s *Server) streamCompletions(ctx context.Context, out *response, q *comple
 			cc.Logprobs, offset[index] = s.completionLogprobs([]runtime.Token{t}, offset[index])
 		}
 		if q.ReturnTokenIDs {
-			if cc.TokenIDs = []int32{t.ID}; !begun[index] {
+			if cc.TokenIDs, cc.Time = []int32{t.ID}, t.Time.Nanoseconds(); !begun[index] {
 				cc.PromptTokenIDs, begun[index] = ids[index/q.choices()], true
 			}
 		}

@@ -80,6 +80,7 @@ type Row struct {
 	Tokens       *int   `json:"completion_tokens"` // the one that ends the answer included, if the server counts it
 	Counter      string `json:"counter"`           // who counted: token_ids, usage, tokenizer (the text's tokens), or none
 	Chunks       *int   `json:"chunks"`            // events with a part of the answer; null where not streamed
+	Clock        string `json:"clock,omitempty"`   // of a stream: server, when each token was drawn; client, when it came
 	Finish       string `json:"finish_reason"`
 	Text         string `json:"text"`
 	IDs          []int  `json:"token_ids,omitempty"`

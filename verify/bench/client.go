@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,9 +24,10 @@ type client struct {
 
 // event is a part of an answer, and when it came.
 type event struct {
-	Time int64  `json:"t_ns"` // since the request was sent
-	Text string `json:"text"`
-	IDs  []int  `json:"ids,omitempty"`
+	Time  int64  `json:"t_ns"`               // since the request was sent
+	Drawn int64  `json:"drawn_ns,omitempty"` // by the server's clock, since it began with the request; 0: it does not say
+	Text  string `json:"text"`
+	IDs   []int  `json:"ids,omitempty"`
 }
 
 // trace is a line of the trace file.
@@ -52,6 +54,7 @@ type document struct {
 		Reason    *string `json:"finish_reason"`
 		IDs       []int   `json:"token_ids"`
 		PromptIDs []int   `json:"prompt_token_ids"`
+		Time      int64   `json:"t_ns"`
 	}
 	Usage *struct {
 		Prompt     int `json:"prompt_tokens"`
@@ -195,7 +198,7 @@ func (a *answer) take(data []byte, at time.Duration) error {
 		a.ids, a.promptIDs = append(a.ids, c.IDs...), append(a.promptIDs, c.PromptIDs...)
 		if text != "" || len(c.IDs) > 0 {
 			a.text.WriteString(text)
-			a.events = append(a.events, event{at.Nanoseconds(), text, c.IDs})
+			a.events = append(a.events, event{at.Nanoseconds(), c.Time, text, c.IDs})
 		}
 	}
 	return nil
@@ -226,6 +229,7 @@ func (c *client) fill(row *Row, a *answer) error {
 	if chunks == 0 {
 		return implausible("the stream has no part of an answer")
 	}
+	row.Clock = a.clock()
 	first, last := a.events[0], a.events[chunks-1]
 	ttft := float64(first.Time) / 1e9
 	row.TTFT = &ttft
@@ -254,6 +258,23 @@ func (c *client) fill(row *Row, a *answer) error {
 	}
 	row.Drift = drift(a.events)
 	return nil
+}
+
+// clock says whose clock the events' times are of. Where the server says when it drew each token, that counts: on a busy
+// machine several events wait until they are read together. The two clocks differ by no more than the shortest way of an
+// event, and that much is added.
+func (a *answer) clock() string {
+	way := int64(math.MaxInt64)
+	for i, e := range a.events {
+		if e.Drawn <= 0 || i > 0 && e.Drawn < a.events[i-1].Drawn {
+			return "client"
+		}
+		way = min(way, e.Time-e.Drawn)
+	}
+	for i := range a.events {
+		a.events[i].Time = a.events[i].Drawn + max(way, 0)
+	}
+	return "server"
 }
 
 // drift compares the first and the last quarter of events; nil for too few of them.

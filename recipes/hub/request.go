@@ -93,7 +93,7 @@ func (c *Client) retry(ctx context.Context, t target, try func() error) error {
 		wait := again.wait
 		if wait == 0 {
 			wait = backoff/2 + rand.N(backoff/2)
-			backoff *= 2
+			backoff = min(2*backoff, c.patience()) // what the Hub asks for is another matter
 		}
 		if n >= c.Tries || wait > c.patience() {
 			return &UnavailableError{Repo: t.repo, What: t.file, Tries: n, Wait: again.wait, Err: again.err}

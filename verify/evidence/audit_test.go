@@ -3,6 +3,7 @@ package evidence
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -185,6 +186,18 @@ func TestAuditClaims(t *testing.T) {
 	two[1].Value = json.RawMessage("3788448")
 	if r := Audit(os.DirFS(root), AuditOptions{Claims: two}); !strings.Contains(strings.Join(r.Failed(), " "), "claims agree") {
 		t.Errorf("two sizes: %v", r.Lines())
+	}
+}
+
+// TestAuditIrregular: what is no file is named and not waited for.
+func TestAuditIrregular(t *testing.T) {
+	fsys := fstest.MapFS{
+		ManifestName: {Data: []byte(`{"schema": "moeconv/manifest/1", "files": [{"path": "claims.json"}, {"path": "../x.json"}]}`)},
+		ClaimsName:   {Mode: fs.ModeNamedPipe},
+	}
+	r := Audit(fsys, AuditOptions{})
+	if text := strings.Join(r.Lines(), "\n"); r.Pass || !strings.Contains(text, "claims.json is no regular file") || !strings.Contains(text, "path \"../x.json\"") {
+		t.Error(text)
 	}
 }
 

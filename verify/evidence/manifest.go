@@ -126,6 +126,9 @@ func files(fsys fs.FS) ([]string, error) {
 }
 
 func hashFile(fsys fs.FS, name string) (File, error) {
+	if _, err := regular(fsys, name); err != nil {
+		return File{}, err
+	}
 	f, err := fsys.Open(name)
 	if err != nil {
 		return File{}, fmt.Errorf("evidence: %w", err)
@@ -155,9 +158,9 @@ func readJSON(fsys fs.FS, name string, to any) error {
 }
 
 func readFile(fsys fs.FS, name string) ([]byte, error) {
-	info, err := fs.Stat(fsys, name)
+	info, err := regular(fsys, name)
 	if err != nil {
-		return nil, fmt.Errorf("evidence: %w", err)
+		return nil, err
 	}
 	if info.Size() > maxDocument {
 		return nil, fmt.Errorf("evidence: %s: %d bytes, more than a document may have (%d)", name, info.Size(), maxDocument)
@@ -167,6 +170,18 @@ func readFile(fsys fs.FS, name string) ([]byte, error) {
 		return nil, fmt.Errorf("evidence: %w", err)
 	}
 	return data, nil
+}
+
+// regular refuses what would be waited for, such as a pipe, before it is opened.
+func regular(fsys fs.FS, name string) (fs.FileInfo, error) {
+	info, err := fs.Stat(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("evidence: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("evidence: %s is no regular file", name)
+	}
+	return info, nil
 }
 
 func encode(v any) ([]byte, error) {

@@ -115,7 +115,7 @@ func (j *job) benchOutput(ctx context.Context, o *Output, stem string) (failed e
 		return err
 	}
 	defer f.Close()
-	m, err := runtime.Load(f, runtime.Options{Threads: j.o.Threads, Activations: runtime.ActivationsIntegers, KV: gguf.F16})
+	m, err := runtime.Load(f, runtime.Options{Threads: j.o.Threads, Activations: runtime.ActivationsIntegers, KV: gguf.F16}.Fitted())
 	if err != nil {
 		return err
 	}

@@ -92,3 +92,12 @@ func (o Options) weightCache() int64 {
 	}
 	return max(0, o.WeightCache)
 }
+
+// Fitted is o with the memory that is free now as its bound, where it has none: a model that does not fit streams its
+// experts, and is mapped where that is not enough.
+func (o Options) Fitted() Options {
+	if free, ok := offload.FreeMemory(); ok && o.RAM == 0 {
+		o.RAM, o.Fit = free-free/16, true
+	}
+	return o
+}

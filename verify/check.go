@@ -195,7 +195,7 @@ func (s *Subject) load(src gguf.Source, a runtime.Activations, log func(string))
 	o := s.Runtime
 	o.Activations, o.KV, o.Log = a, gguf.F16, log // as llama-perplexity, whose figures ours are held against
 	o.Context = 0
-	m, err := runtime.Load(src, o)
+	m, err := runtime.Load(src, o.Fitted())
 	if err != nil {
 		return nil, fmt.Errorf("verify: %s: load: %w", s.Name, err)
 	}

@@ -125,8 +125,8 @@ func (r *runFlags) memory(opts *runtime.Options) error {
 			return usageError{fmt.Errorf("--%s: %w", f.name, err)}
 		}
 	}
-	if free, ok := offload.FreeMemory(); ok && r.ram == "" {
-		opts.RAM, opts.Fit = free-free/16, true
+	if r.ram == "" {
+		*opts = opts.Fitted()
 	}
 	return nil
 }

@@ -51,7 +51,7 @@ func (s *Suite) hiddenCheck() verify.Check {
 func (s *Suite) hidden(ctx context.Context, sub *verify.Subject, src gguf.Source, a runtime.Activations) ([][]float64, error) {
 	o := sub.Runtime
 	o.Activations, o.KV, o.Layers, o.Log = a, gguf.F32, true, nil
-	m, err := runtime.Load(src, o)
+	m, err := runtime.Load(src, o.Fitted())
 	if err != nil {
 		return nil, fmt.Errorf("probe: %w", err)
 	}

@@ -33,7 +33,7 @@ func open(sub *verify.Subject, p *Protocol) (*target, error) {
 		tokens = min(tokens, int(own))
 	}
 	m, err := runtime.Load(sub.Source, runtime.Options{Threads: sub.Runtime.Threads, Placement: sub.Runtime.Placement, Context: tokens,
-		Activations: runtime.ActivationsIntegers, KV: gguf.F16})
+		Activations: runtime.ActivationsIntegers, KV: gguf.F16}.Fitted())
 	if err != nil {
 		return nil, err
 	}

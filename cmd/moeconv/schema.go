@@ -11,10 +11,12 @@ import (
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/verify"
 	"github.com/moeconv/moeconv/verify/bench"
+	"github.com/moeconv/moeconv/verify/evidence"
 )
 
 // schemas are the JSON Schemas of verbs' documents.
 var schemas = map[string][]byte{
+	"audit":  evidence.Schema,
 	"bench":  []byte(bench.Schema),
 	"verify": verify.Schema,
 }

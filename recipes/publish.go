@@ -155,7 +155,7 @@ func (p *publisher) plan(ctx context.Context) error {
 		for _, h := range p.pub.Held {
 			held[h.Path] = h.Reason
 		}
-		problems = slices.Concat(p.f.audit(p.card, data), c.checkLicense(p.going(), p.f.records.license), c.checkBase(p.f.records.sources), c.checkLinks(p.Client.Endpoint, p.Repo, p.tree(), held))
+		problems = slices.Concat(p.f.audit(p.card, data), c.checkLicense(p.going(), p.f.records.license), c.checkBase(p.f.records.sources), c.checkLinks(p.Client.Endpoint, p.Repo, p.tree(), held), checkHeld(data, p.pub.Held))
 	}
 	for i := range problems {
 		problems[i] = p.card + ": " + problems[i]

@@ -221,6 +221,16 @@ func (c *modelCard) checkLinks(endpoint string, repo hub.Repo, tree []string, he
 	return problems
 }
 
+// checkHeld finds the files that a card speaks of and that stay behind.
+func checkHeld(data []byte, held []HeldFile) (problems []string) {
+	for _, h := range held {
+		if bytes.Contains(data, []byte(path.Base(h.Path))) {
+			problems = append(problems, fmt.Sprintf("it names %s, which stays behind (%s)", path.Base(h.Path), h.Reason))
+		}
+	}
+	return problems
+}
+
 // inTree says whether a path is a file or a folder of a tree.
 func inTree(tree []string, target string) bool {
 	return slices.ContainsFunc(tree, func(name string) bool { return name == target || strings.HasPrefix(name, target+"/") })

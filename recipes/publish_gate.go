@@ -147,6 +147,9 @@ func judge(status string, rep *verify.Report) string {
 				failed = append(failed, c.Name)
 			}
 		}
+		if len(failed) == 0 {
+			return "verify failed"
+		}
 		return "verify failed: " + strings.Join(failed, ", ")
 	}
 	for _, name := range []string{"fidelity", "kld"} {

@@ -206,11 +206,16 @@ func TestPublishRefuses(t *testing.T) {
 			s.rep.Release = &verify.Release{Source: verify.Provenance{Licence: "gpl-3.0"}}
 			s.save()
 		}, `README.md: license "mit", but the source's is "gpl-3.0" (verify report)`},
-		"no licence":          {card(strings.Replace(shelfCard, "license: mit\n", "", 1)), "README.md: the front matter has no license"},
-		"another base":        {card(strings.Replace(shelfCard, "org/base", "org/other", 1)), "README.md: base_model org/other, but the files were made from org/base"},
-		"a byte order mark":   {card("\ufeff" + shelfCard), "README.md: it begins with a byte order mark"},
-		"no front matter":     {card("# M\n"), "README.md: no front matter"},
-		"a key twice":         {card("---\nlicense: mit\nlicense: mit\n---\n"), "README.md: the front matter is not valid YAML"},
+		"no licence":        {card(strings.Replace(shelfCard, "license: mit\n", "", 1)), "README.md: the front matter has no license"},
+		"another base":      {card(strings.Replace(shelfCard, "org/base", "org/other", 1)), "README.md: base_model org/other, but the files were made from org/base"},
+		"a byte order mark": {card("\ufeff" + shelfCard), "README.md: it begins with a byte order mark"},
+		"no front matter":   {card("# M\n"), "README.md: no front matter"},
+		"a key twice":       {card("---\nlicense: mit\nlicense: mit\n---\n"), "README.md: the front matter is not valid YAML"},
+		"a held file on the card": {func(s *shelf) {
+			s.rep.Outputs[0].Verdict, s.rep.Outputs[0].Verify.Status = "fail", verify.Fail
+			s.save()
+			s.write("README.md", strings.Replace(shelfCard, "[file](m-Q8_0.gguf)", "| m-Q8_0.gguf | 8 GB |", 1))
+		}, "README.md: it names m-Q8_0.gguf, which stays behind (verify failed)"},
 		"a link to nothing":   {link("m-Q2_K.gguf"), "README.md: the link m-Q2_K.gguf leads to no file"},
 		"a link at the Hub":   {link("https://huggingface.co/me/m-GGUF/blob/main/none.md"), "none.md leads to no file"},
 		"a link upwards":      {link("../other/README.md"), "../other/README.md leads out of the repository"},

@@ -48,6 +48,7 @@ type Subject struct {
 	shared   *shared // with the other files of a set; the subject's own while it is nil
 	measured *Measurement
 	nmse     map[place]float64 // of routed experts, see noteExpert
+	wrong    map[unit]bool     // values that are not the source's, whatever they were encoded with
 }
 
 // shared is what the files of a set are held against, loaded and run once for all of them.
@@ -159,7 +160,7 @@ func (s *Subject) close() {
 	if s.model != nil {
 		s.model.Close()
 	}
-	s.model, s.measured, s.nmse = nil, nil, nil
+	s.model, s.measured, s.nmse, s.wrong = nil, nil, nil, nil
 }
 
 // common is what s shares with the other files of its set; of its own where it has none.

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/moeconv/moeconv/gguf"
@@ -100,7 +101,7 @@ func (x *examiner) examine(u unit, got compared) (finding, error) {
 		return none, x.ctx.Err()
 	}
 	for _, test := range []func(*patient) (finding, error){
-		x.zeroed, x.scaled, x.otherExpert, x.otherTensor, x.rowsMoved, x.interleaved, x.blockScaled, x.offset, x.turnedAround, x.shifted, x.partly, x.alike,
+		x.infinite, x.zeroed, x.scaled, x.otherExpert, x.otherTensor, x.rowsMoved, x.interleaved, x.blockScaled, x.offset, x.turnedAround, x.shifted, x.partly, x.alike,
 	} {
 		f, err := test(p)
 		if err != nil {
@@ -164,6 +165,14 @@ func squares(a, b []float32) (errors, squares float64) {
 		squares += float64(b[i]) * float64(b[i])
 	}
 	return errors, squares
+}
+
+// infinite: some values are no numbers, and nothing can be told from sums with them.
+func (x *examiner) infinite(p *patient) (finding, error) {
+	if own := p.got.own; math.IsNaN(own) || math.IsInf(own, 0) {
+		return finding{damage: "nan", message: "values are NaN or infinite", expert: -1}, nil
+	}
+	return finding{}, nil
 }
 
 // zeroed: all values are zero.

@@ -292,10 +292,17 @@ func TestDamageHasItsName(t *testing.T) {
 				if m == nil {
 					continue
 				}
-				r := check(t, structural[w.check], &Subject{Source: m, Reference: d.plan, Seed: uint64(i)})
+				s := &Subject{Source: m, Reference: d.plan, Seed: uint64(i)}
+				r := check(t, structural[w.check], s)
 				found := slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Damage == w.name && p.Tensor == where })
 				if r.Status != Fail || !found {
 					t.Errorf("%s in %s: %s: %s: %s", w.name, where, w.check, r.Status, r.Detail)
+				}
+				if w.check != "fidelity" {
+					continue
+				}
+				if r := check(t, structural["encoding"], s); slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Damage == "imatrix-mix" }) {
+					t.Errorf("%s in %s is taken for a mix of importance matrices, too: %s", w.name, where, r.Detail)
 				}
 			}
 		})

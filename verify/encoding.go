@@ -85,7 +85,8 @@ func checkEncoding(ctx context.Context, s *Subject) Result {
 	return s.judgeEncoding(units)
 }
 
-// encodable lists what is encoded again: some experts of each quantized tensor, and all others.
+// encodable lists what is encoded again: some experts of each quantized tensor, and all others. What fidelity found wrong
+// has a name already, and other bytes whatever the importance matrix.
 func (s *Subject) encodable() []again {
 	var out []again
 	smp := s.sampler(s.Source.Tensors())
@@ -100,7 +101,9 @@ func (s *Subject) encodable() []again {
 		}
 		rows, experts := int(t.Shape.Rows()), expertsIn(t)
 		if experts == 0 {
-			out = append(out, again{unit: unit{i, -1, 0, rows}, info: t})
+			if u := (unit{i, -1, 0, rows}); !s.wrong[u] {
+				out = append(out, again{unit: u, info: t})
+			}
 			continue
 		}
 		per := rows / experts
@@ -112,7 +115,9 @@ func (s *Subject) encodable() []again {
 			most = slowExperts
 		}
 		for _, e := range smp.some(t.Name, most, experts) {
-			out = append(out, again{unit: unit{i, e, e * per, per}, info: t})
+			if u := (unit{i, e, e * per, per}); !s.wrong[u] {
+				out = append(out, again{unit: u, info: t})
+			}
 		}
 	}
 	return out

@@ -91,6 +91,12 @@ func checkFidelity(ctx context.Context, s *Subject) Result {
 	if err != nil {
 		return failure(err)
 	}
+	s.wrong = map[unit]bool{}
+	for i, c := range a.got {
+		if !c.skipped && c.err == nil && !c.sound(a.tensors[a.units[i].tensor].Type) {
+			s.wrong[a.units[i]] = true
+		}
+	}
 	worst := a.report(&r, findings)
 	r.summarize(worst)
 	return r

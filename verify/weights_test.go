@@ -33,7 +33,7 @@ var damages = []struct {
 }{
 	{"NaN scale in one expert", func(t *testing.T, m *memory) {
 		binary.LittleEndian.PutUint16(m.expert(t, up1, 3), 0x7e00)
-	}, map[string]string{"scan": `"blk.1.ffn_up_exps.weight", expert 3`, "fidelity": `"blk.1.ffn_up_exps.weight", expert 3`}, []string{"contract"}},
+	}, map[string]string{"scan": `"blk.1.ffn_up_exps.weight", expert 3`, "fidelity": `"blk.1.ffn_up_exps.weight", expert 3: values are NaN or infinite`}, []string{"contract"}},
 	{"infinite scale in the last block of an expert", func(t *testing.T, m *memory) {
 		e := m.expert(t, down2, 5)
 		binary.LittleEndian.PutUint16(e[len(e)-34:], 0x7c00)

@@ -101,7 +101,7 @@ func (v *verifyFlags) run(cmd *cobra.Command, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	set := &verify.Set{Name: found.Name, Members: found.Members, HoldRelease: v.onFailure == verify.HoldRelease, Private: privatePaths(args, v.source, v.text),
+	set := &verify.Set{Name: found.Name, Members: found.Members, HoldRelease: v.onFailure == verify.HoldRelease, Private: privatePaths(args, v.source, v.text, v.baseline, v.weights.imatrix),
 		Checks: append(verify.Standard(), more...)}
 	if err := v.members(set.Members); err != nil {
 		return err

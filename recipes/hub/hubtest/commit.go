@@ -127,7 +127,7 @@ func (h *Hub) resolve(w http.ResponseWriter, r *http.Request, rp *repo) {
 	}
 	w.Header().Set("X-Linked-Etag", `"`+f.lfs+`"`)
 	w.Header().Set("X-Linked-Size", fmt.Sprint(f.size))
-	http.Redirect(w, r, h.storage.URL+"/objects/"+f.lfs+"?"+url.Values{"signature": {"signed"}}.Encode(), http.StatusFound)
+	http.Redirect(w, r, h.StorageURL()+"/objects/"+f.lfs+"?"+url.Values{"signature": {"signed"}}.Encode(), http.StatusFound)
 }
 
 // object sends an object of the storage, by range where asked.

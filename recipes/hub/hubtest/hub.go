@@ -29,6 +29,7 @@ type Hub struct {
 	// Intercept may answer a request itself; storage says whether it came to the CDN.
 	Intercept func(w http.ResponseWriter, r *http.Request, storage bool) (done bool)
 
+	once          sync.Once
 	hub, storage  *httptest.Server
 	api, git, cdn *http.ServeMux
 
@@ -44,26 +45,39 @@ type Hub struct {
 	requests atomic.Int64
 }
 
-// New starts a Hub; Close ends it.
+// New is a Hub that starts when it is asked for its address: what is set before then, the servers see. Close ends it.
 func New() *Hub {
 	h := &Hub{ChunkSize: 1 << 20, PageSize: 1000, repos: map[string]*repo{}, objects: map[string][]byte{}, uploads: map[string]*upload{},
 		api: http.NewServeMux(), git: http.NewServeMux(), cdn: http.NewServeMux()}
 	h.routes()
-	h.hub, h.storage = httptest.NewServer(h), httptest.NewServer(http.HandlerFunc(h.serveStorage))
 	return h
+}
+
+func (h *Hub) start() {
+	h.once.Do(func() {
+		h.storage = httptest.NewServer(http.HandlerFunc(h.serveStorage))
+		h.hub = httptest.NewServer(h)
+	})
 }
 
 // Close stops the servers.
 func (h *Hub) Close() {
+	h.start()
 	h.hub.Close()
 	h.storage.Close()
 }
 
 // URL is the Hub's address: HF_ENDPOINT.
-func (h *Hub) URL() string { return h.hub.URL }
+func (h *Hub) URL() string {
+	h.start()
+	return h.hub.URL
+}
 
 // StorageURL is the address of the storage.
-func (h *Hub) StorageURL() string { return h.storage.URL }
+func (h *Hub) StorageURL() string {
+	h.start()
+	return h.storage.URL
+}
 
 // Received counts the bytes of files that arrived at the storage, those of broken uploads too.
 func (h *Hub) Received() int64 { return h.received.Load() }

@@ -106,7 +106,7 @@ func (h *Hub) actions(oid string, size int64) (map[string]any, bool) {
 		if n > 0 {
 			q.Set("partNumber", strconv.FormatInt(n, 10))
 		}
-		return h.storage.URL + "/upload/" + oid + "?" + q.Encode()
+		return h.StorageURL() + "/upload/" + oid + "?" + q.Encode()
 	}
 	if size <= h.ChunkSize {
 		return map[string]any{"href": signed(0)}, false

@@ -92,6 +92,14 @@ func (r *runFlags) options(cmd *cobra.Command) (runtime.Options, error) {
 		return opts, usageError{fmt.Errorf("--kv: %w", err)}
 	}
 	opts.KV = kv
+	switch {
+	case kv != gguf.F32 && kv != gguf.F16 && kv != gguf.Q8_0:
+		return opts, usageError{fmt.Errorf("--kv %s: want f32, f16 or q8_0", r.kv)}
+	case r.threads < 0:
+		return opts, usageError{fmt.Errorf("--threads %d: want 1 or more, or 0 for all cores", r.threads)}
+	case r.context < 0:
+		return opts, usageError{fmt.Errorf("--ctx %d: want 1 or more positions, or 0 for the model's", r.context)}
+	}
 	if cmd.Flags().Changed("n-cpu-moe") {
 		if r.cpuMoE {
 			return opts, usageError{fmt.Errorf("the argument '--cpu-moe' cannot be used with '--n-cpu-moe <N>'")}

@@ -27,8 +27,10 @@ func logitsCmd(a *app) *cobra.Command {
 		Use:   "logits SRC --tokens 1,2,3",
 		Short: "Print the logits of the last position, or of all",
 		Long: `logits evaluates token ids and prints f32 logits, one row a position. Activations
-and the KV cache are f32 unless told otherwise; the context, by which some models choose
-between two sets of rotary frequencies, is as long as the tokens, 512 at least.`,
+and the KV cache are f32 unless told otherwise. llama.cpp rounds what meets quantized
+weights: its own logits of such a file, or of one with MXFP4 experts, are those of
+--activations rounded. The context, by which some models choose between two sets of rotary
+frequencies, is as long as the tokens, 512 at least.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ids, err := parseIDs(list)

@@ -46,6 +46,8 @@ type perplexityFlags struct {
 	run        runFlags
 	file, base string
 	save       string
+	klBase     string
+	kl         bool
 	compact    bool
 	chunks     int
 	budget     time.Duration
@@ -57,13 +59,16 @@ func perplexityCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "perplexity SRC -f TEXT",
 		Short: "Perplexity as llama-perplexity defines it, with --base KL divergence too",
-		Long: `perplexity scores a text in chunks of --ctx tokens, the second half of each. With
+		Long: `perplexity scores a text in chunks of --ctx tokens, the second half of each, with the
+16-bit KV cache and the rounding of llama-perplexity (--kv and --activations f32: without). With
 --base it also compares the probabilities with a base's (KL divergence, share of positions
 with the same most likely token): a model's, or those that were recorded of one in a file,
 by --save-base or by llama-perplexity --kl-divergence-base. --save-base writes
 llama-perplexity's form; with --compact the likeliest tokens and a sample of the others,
-a fiftieth of that or less, which goes on where it was interrupted. --budget scores random
-chunks for as long, and prints how far the figures may be from those of the whole text.`,
+a fiftieth of that or less, which goes on where it was interrupted. llama-perplexity's names
+work too: --kl-divergence-base FILE writes a base, with --kl-divergence it is what SRC is
+compared with. --budget scores random chunks for as long, and prints how far the figures may
+be from those of the whole text.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return p.measure(cmd, a, args[0]) },
 	}
@@ -74,6 +79,9 @@ chunks for as long, and prints how far the figures may be from those of the whol
 	f.StringVarP(&p.file, "file", "f", "", "the text `FILE`; not needed where --base is a recorded one")
 	f.StringVar(&p.base, "base", "", "compare with this `SRC` or recorded base")
 	f.StringVar(&p.save, "save-base", "", "record SRC's own answers, as a base, in `FILE`")
+	f.StringVar(&p.klBase, "kl-divergence-base", "", "as llama-perplexity has it: --save-base `FILE`, with --kl-divergence --base FILE")
+	f.StringVar(&p.klBase, "save-all-logits", "", "the same")
+	f.BoolVar(&p.kl, "kl-divergence", false, "compare with the file of --kl-divergence-base")
 	f.BoolVar(&p.compact, "compact", false, "with --save-base: likely tokens and a sample of the others only")
 	f.IntVar(&p.chunks, "chunks", 0, "score the first `N` chunks only")
 	f.DurationVar(&p.budget, "budget", 0, "score random chunks for this `TIME` (10m)")
@@ -81,7 +89,28 @@ chunks for as long, and prints how far the figures may be from those of the whol
 	return cmd
 }
 
+// llama takes llama-perplexity's names: a file is written, or with --kl-divergence compared with.
+func (p *perplexityFlags) llama() error {
+	switch {
+	case p.kl && p.klBase == "":
+		return usageError{errors.New("--kl-divergence needs --kl-divergence-base FILE")}
+	case p.klBase == "":
+	case p.base != "" || p.save != "":
+		return usageError{errors.New("--kl-divergence-base is llama-perplexity's name of --base and --save-base: leave them out")}
+	case p.kl && !verify.Recorded(p.klBase):
+		return fmt.Errorf("%s: no recorded base (--kl-divergence-base without --kl-divergence writes one)", p.klBase)
+	case p.kl:
+		p.base = p.klBase
+	default:
+		p.save = p.klBase
+	}
+	return nil
+}
+
 func (p *perplexityFlags) check() error {
+	if err := p.llama(); err != nil {
+		return err
+	}
 	recorded := p.base != "" && verify.Recorded(p.base)
 	switch {
 	case p.file == "" && !recorded:

@@ -56,7 +56,8 @@ func verifyCmd(a *app) *cobra.Command {
 against each other: a file that is larger than another and further from the source is
 marked dominated, and tokenizer, template, tags and metadata must be alike. DIR is a
 release: all models in it, shards as one; importance matrices and projectors are left
-aside. The source is opened and run once.
+aside. The source is opened and run once. Models are run as by perplexity, with
+llama-perplexity's 16-bit KV cache.
 
 A file with a failing check is held, the others stay publishable, and the exit status is
 3 with the held files named. Without a source the checks that need one are not applicable

@@ -9,7 +9,8 @@ import (
 )
 
 // forward appends tokens to the texts of s.parts. It returns the logits of the rows wanted.
-func (s *State) forward(ctx context.Context, tokens []int32, wanted []int) ([][]float32, error) {
+func (s *State) forward(ctx context.Context, tokens []int32, wanted []int) (logits [][]float32, err error) {
+	defer faults(&err)()
 	p, w, n := s.d.Params, s.d.w, len(tokens)
 	for _, t := range s.parts {
 		t.extendRope(t.hi - t.lo)
@@ -37,8 +38,7 @@ func (s *State) forward(ctx context.Context, tokens []int32, wanted []int) ([][]
 	for i, row := range wanted {
 		copy(x.Row(i, p.Embedding), x.Row(row, p.Embedding))
 	}
-	logits, err := s.output(x, wanted)
-	if err != nil {
+	if logits, err = s.output(x, wanted); err != nil {
 		return nil, err
 	}
 	for _, t := range s.parts {

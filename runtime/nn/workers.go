@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
@@ -32,6 +33,9 @@ func (w workers) run(tasks int, f func(worker, task int)) {
 		<-j.done
 	}
 	offered.CompareAndSwap(j, nil)
+	if f := j.fault.Load(); f != nil {
+		panic(*f)
+	}
 }
 
 // job is tasks being run. Each worker begins with a span of its own, since rows that lie one behind the other are read
@@ -42,6 +46,7 @@ type job struct {
 	joined atomic.Int64
 	left   atomic.Int64
 	done   chan struct{} // closed with the last task
+	fault  atomic.Pointer[fault]
 }
 
 // span is tasks of a worker's, first<<32 | end, in a cache line of its own.
@@ -78,7 +83,7 @@ func (j *job) work(worker int) {
 	for {
 		done := int64(0)
 		for i, _, ok := own.take(false); ok; i, _, ok = own.take(false) {
-			j.f(worker, i)
+			j.call(worker, i)
 			done++
 		}
 		if done > 0 && j.left.Add(-done) == 0 {
@@ -136,6 +141,7 @@ func spin(ready func() bool) bool {
 
 // help works on jobs until none is offered for a while.
 func help() {
+	debug.SetPanicOnFault(true)
 	waiting.Add(1)
 	var j *job
 	id := int64(0)

@@ -100,7 +100,7 @@ func (s *Server) read(r *http.Request, out *response, v any) error {
 	var kind *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &kind) && kind.Field == "":
-		return refuse(http.StatusBadRequest, invalidRequest, "", "invalid_type", "The body of the request is no JSON object but a %s.", kind.Value)
+		return refuse(http.StatusBadRequest, invalidRequest, "", "invalid_type", "The body of the request is no JSON object: got %s.", kind.Value)
 	case errors.As(err, &kind):
 		kind.Field = kind.Field[strings.LastIndexByte(kind.Field, '.')+1:]
 		return refuse(http.StatusBadRequest, invalidRequest, kind.Field, "invalid_type", "Invalid type for '%s': got %s, want %v.", kind.Field, kind.Value, kind.Type)

@@ -54,7 +54,7 @@ type runFlags struct {
 func (r *runFlags) register(f *pflag.FlagSet, activations, kv string) {
 	f.IntVar(&r.threads, "threads", 0, "number of threads (default: all cores)")
 	f.IntVarP(&r.context, "ctx", "c", 0, "positions of the context (default: the model's)")
-	f.StringVar(&r.activations, "activations", activations, "layer inputs: f32, rounded as llama.cpp rounds them, or integers: the same, multiplied in integers, which is faster")
+	f.StringVar(&r.activations, "activations", activations, "layer inputs: f32, rounded as llama.cpp rounds them, integers: the same, multiplied in integers, which is faster; auto: rounded where weights are quantized, else f32")
 	f.StringVar(&r.kv, "kv", kv, "type of the KV cache: f32, f16 or q8_0")
 	f.BoolVar(&r.fullWindows, "swa-full", false, "cache all positions in layers that see a window, too: texts that are cut (chats, servers) need not be evaluated again")
 	f.StringVar(&r.compat, "compat", "llama.cpp", "formulas where the published model's differ from llama.cpp's (Phi-3.5-MoE, GPT-OSS): llama.cpp, or hf")
@@ -71,14 +71,14 @@ func (r *runFlags) register(f *pflag.FlagSet, activations, kv string) {
 func (r *runFlags) options(cmd *cobra.Command) (runtime.Options, error) {
 	opts := runtime.Options{Threads: r.threads, Context: r.context, FullWindows: r.fullWindows, Sessions: r.sessions}
 	switch r.activations {
-	case "f32":
+	case "f32", "auto":
 		opts.Activations = runtime.ActivationsF32
 	case "rounded":
 		opts.Activations = runtime.ActivationsRounded
 	case "integers":
 		opts.Activations = runtime.ActivationsIntegers
 	default:
-		return opts, usageError{fmt.Errorf("--activations %s: want f32, rounded or integers", r.activations)}
+		return opts, usageError{fmt.Errorf("--activations %s: want f32, rounded, integers or auto", r.activations)}
 	}
 	switch r.compat {
 	case "llama.cpp":
@@ -157,6 +157,9 @@ func (a *app) load(name string, flags sourceFlags, run runFlags, cmd *cobra.Comm
 	if err != nil {
 		return nil, nil, err
 	}
+	if run.activations == "auto" && opts.Compat == nn.CompatLlamaCpp && hasQuantized(src.Source) {
+		opts.Activations = runtime.ActivationsRounded
+	}
 	if opts.Layers, err = run.layers.decide(src.Source, opts.RAM); err != nil {
 		src.Close()
 		return nil, nil, err
@@ -196,4 +199,10 @@ func (a *app) tellStorage(name string, m *runtime.Model, opts runtime.Options) {
 	if opts.RAM > l.ExpertRAM {
 		debug.SetMemoryLimit(opts.RAM - l.ExpertRAM)
 	}
+}
+
+// hasQuantized reports whether a model has weights in blocks, whose inputs llama.cpp rounds. The design has f32 as the
+// default of logits; but what a user holds a quantized file's logits against are llama.cpp's.
+func hasQuantized(src gguf.Source) bool {
+	return slices.ContainsFunc(src.Tensors(), func(t gguf.TensorInfo) bool { return t.Type.BlockLen() > 1 })
 }

@@ -26,10 +26,10 @@ func logitsCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logits SRC --tokens 1,2,3",
 		Short: "Print the logits of the last position, or of all",
-		Long: `logits evaluates token ids and prints f32 logits, one row a position. Activations
-and the KV cache are f32 unless told otherwise. llama.cpp rounds what meets quantized
-weights: its own logits of such a file, or of one with MXFP4 experts, are those of
---activations rounded. The context, by which some models choose between two sets of rotary
+		Long: `logits evaluates token ids and prints f32 logits, one row a position. The KV cache is f32
+unless told otherwise, and so are activations, but for those of a file with quantized
+weights, which llama.cpp rounds: its own logits are printed then, and with --activations f32
+those without that rounding. The context, by which some models choose between two sets of rotary
 frequencies, is as long as the tokens, 512 at least.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -58,7 +58,7 @@ frequencies, is as long as the tokens, 512 at least.`,
 		},
 	}
 	src.register(cmd.Flags(), "auto")
-	run.register(cmd.Flags(), "f32", "f32")
+	run.register(cmd.Flags(), "auto", "f32")
 	cmd.Flags().StringVar(&list, "tokens", "", "token `IDS`: 1,2,3")
 	cmd.Flags().BoolVar(&all, "all", false, "print every position")
 	return cmd

@@ -238,9 +238,9 @@ func TestKillDownload(t *testing.T) {
 		before := h.Served()
 		if i > 0 {
 			blocks := 1 + rand.Int64N(30)
-			c.killWhen(t, func() bool { return arrivedBlocks(t, c.home) >= blocks })
+			c.killWhen(t, func() bool { return arrivedBlocks(t, c.home, sum) >= blocks })
 		}
-		arrived := arrivedBlocks(t, c.home)
+		arrived := arrivedBlocks(t, c.home, sum)
 		var doc struct {
 			Dir     string `json:"directory"`
 			Fetched int64  `json:"fetched_bytes"`
@@ -265,14 +265,10 @@ func TestKillDownload(t *testing.T) {
 	}
 }
 
-// arrivedBlocks counts the blocks that the journal of a killed download has.
-func arrivedBlocks(t *testing.T, home string) int64 {
+// arrivedBlocks counts the blocks of a file that the journal of a killed download has.
+func arrivedBlocks(t *testing.T, home string, sum [sha256.Size]byte) int64 {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(home, "hub", "models--me--moe", "blobs", "*.moeconv.incomplete.journal"))
-	if err != nil || len(names) == 0 {
-		return 0
-	}
-	data, err := os.ReadFile(names[0])
+	data, err := os.ReadFile(filepath.Join(home, "hub", "models--me--moe", "blobs", hex.EncodeToString(sum[:])+".moeconv.incomplete.journal"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // it goes when the file is whole
 		t.Fatal(err)
 	}

@@ -276,7 +276,7 @@ func (l *Release) hashInputs(ctx context.Context) ([]Input, error) {
 	}
 	known := map[string]Input{}
 	var old sourceDoc
-	if data, err := os.ReadFile(filepath.Join(l.bundle(), sourceName)); err == nil && json.Unmarshal(data, &old) == nil {
+	if readOld(l.Dir, l.Report, sourceName, &old) {
 		for _, f := range old.Files {
 			known[f.Name] = f
 		}

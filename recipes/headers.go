@@ -81,11 +81,11 @@ func headers(dir string, rep *Report) (*headersDoc, error) {
 	return d, nil
 }
 
-// readOld reads a document of an earlier bundle of this release; without one to stays as it is.
-func readOld(dir string, rep *Report, name string, to any) {
-	if data, err := os.ReadFile(filepath.Join(dir, BundleName(rep.Name), name)); err == nil {
-		_ = json.Unmarshal(data, to) // what cannot be read is missing, and the audit of the new bundle says so
-	}
+// readOld reads a document of an earlier bundle of this release and reports whether there is one. What cannot be read is
+// missing, and the audit of the new bundle says so.
+func readOld(dir string, rep *Report, name string, to any) bool {
+	data, err := os.ReadFile(filepath.Join(dir, BundleName(rep.Name), name))
+	return err == nil && json.Unmarshal(data, to) == nil
 }
 
 func fileHeader(o *Output, f gguf.Source) (fileDoc, error) {
@@ -128,12 +128,8 @@ func modelHeader(f gguf.Source) (modelDoc, error) {
 		return modelDoc{}, err
 	}
 	d := modelDoc{Architecture: arch, Layers: intKey(md, md.ArchKey("block_count")), Context: intKey(md, md.ArchKey("context_length")),
-		Experts: sum.Count, Used: sum.Used, ExpertLayers: len(sum.Layers), Shared: intKey(md, md.ArchKey("expert_shared_count"))}
-	if v, ok := md.Get("tokenizer.ggml.tokens"); ok {
-		if list, ok := v.([]string); ok {
-			d.Vocabulary = int64(len(list))
-		}
-	}
+		Experts: sum.Count, Used: sum.Used, ExpertLayers: len(sum.Layers), Shared: intKey(md, md.ArchKey("expert_shared_count")),
+		Vocabulary: int64(len(listKey(md, "tokenizer.ggml.tokens")))}
 	for _, t := range f.Tensors() {
 		n := t.Shape.Elements()
 		if strings.HasPrefix(t.Name, "rope_f") { // made from config.json, not trained

@@ -47,17 +47,28 @@ func (j *job) units() ([]unit, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", w.Label, err)
 		}
-		shards, err := p.out.Shards()
+		files, err := p.units()
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range shards {
-			plan, err := gguf.Layout(s.Source.Metadata(), s.Source.Tensors())
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, unit{p, s, plan.Size})
+		out = append(out, files...)
+	}
+	return out, nil
+}
+
+// units are the output's files.
+func (p planned) units() ([]unit, error) {
+	shards, err := p.out.Shards()
+	if err != nil {
+		return nil, err
+	}
+	var out []unit
+	for _, s := range shards {
+		plan, err := gguf.Layout(s.Source.Metadata(), s.Source.Tensors())
+		if err != nil {
+			return nil, err
 		}
+		out = append(out, unit{p, s, plan.Size})
 	}
 	return out, nil
 }

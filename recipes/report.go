@@ -18,6 +18,7 @@ import (
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/gguf/expert"
 	"github.com/moeconv/moeconv/verify"
+	"github.com/moeconv/moeconv/verify/evidence"
 )
 
 // runFormat changes whenever an equal recipe may give other files than before.
@@ -277,15 +278,7 @@ func (j *job) key() (string, error) {
 
 // save replaces the report in one step, so that a crash leaves the old or the new one.
 func (j *job) save() error {
-	data, err := json.MarshalIndent(j.report, "", " ")
-	if err != nil {
-		return err
-	}
-	part := j.reportName() + ".part"
-	if err := os.WriteFile(part, append(data, '\n'), 0o666); err != nil {
-		return err
-	}
-	if err := os.Rename(part, j.reportName()); err != nil {
+	if err := evidence.WriteJSON(j.reportName(), j.report); err != nil {
 		return err
 	}
 	if j.report.Matrix != nil {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-
-	"github.com/moeconv/moeconv/gguf"
 )
 
 // todo are the outputs that are not there yet.
@@ -26,18 +24,14 @@ func (j *job) todo() ([]planned, error) {
 }
 
 // size is what an output takes on the disk.
-func (p *planned) size() (int64, error) {
-	shards, err := p.out.Shards()
+func (p planned) size() (int64, error) {
+	files, err := p.units()
 	if err != nil {
 		return 0, err
 	}
 	var n int64
-	for _, s := range shards {
-		plan, err := gguf.Layout(s.Source.Metadata(), s.Source.Tensors())
-		if err != nil {
-			return 0, err
-		}
-		n += plan.Size
+	for _, f := range files {
+		n += f.bytes
 	}
 	return n, nil
 }

@@ -147,3 +147,16 @@ func findBundle(dir string) (bundle, card string, err error) {
 	}
 	return bundle, card, nil
 }
+
+// readDoc reads a document that the user names.
+func readDoc(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	const most = 64 << 20
+	if info.Size() > most || info.IsDir() {
+		return nil, errors.New(name + ": no document of at most 64 MiB")
+	}
+	return os.ReadFile(name)
+}

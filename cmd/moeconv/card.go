@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -69,17 +67,4 @@ lacks, is an error. --print-template prints the default one.`,
 	cmd.Flags().StringVar(&template, "template", "", "text/template `FILE` instead of the recipe's")
 	cmd.Flags().BoolVar(&show, "print-template", false, "print the default template")
 	return cmd
-}
-
-// readDoc reads a document that the user names.
-func readDoc(name string) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	const most = 64 << 20
-	if info.Size() > most || info.IsDir() {
-		return nil, errors.New(name + ": no document of at most 64 MiB")
-	}
-	return os.ReadFile(name)
 }

@@ -3,7 +3,6 @@ package evidence
 import (
 	"fmt"
 	"io/fs"
-	"strings"
 )
 
 // CardName is the file of a bundle that tells where each number of the model card comes from.
@@ -148,7 +147,7 @@ func (l *Lookup) Value(name, pointer string) (any, error) {
 	}
 	v, err := d.at(pointer)
 	if err != nil {
-		return nil, fmt.Errorf("evidence: %s", strings.TrimPrefix(err.Error(), "evidence: "))
+		return nil, fmt.Errorf("evidence: %w", err)
 	}
 	return v, nil
 }

@@ -98,6 +98,7 @@ func (j *job) bench(ctx context.Context) error {
 		}
 		measured++
 	}
+	j.report.acted = j.report.acted || measured > 0
 	j.report.stage("bench", fmt.Sprintf("%d measured, %d measured by an earlier run", measured, kept))
 	return nil
 }
@@ -154,6 +155,7 @@ func (j *job) benchEndpoint(ctx context.Context) error {
 	if err := j.measure(ctx, t, true, stem, ""); err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
+	j.report.acted = true
 	j.report.stage("bench", "the endpoint's "+t.Name+" measured")
 	return nil
 }

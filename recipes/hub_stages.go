@@ -138,6 +138,7 @@ func (j *job) publish(ctx context.Context) error {
 	}
 	j.report.stage("publish", pub.Note())
 	j.report.Published = pub
+	j.report.acted = j.report.acted || pub.Made() > 0
 	return nil
 }
 

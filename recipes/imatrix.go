@@ -121,6 +121,7 @@ func (j *job) matrix(ctx context.Context) error {
 		if rec, err = j.gather(ctx, text, key); err != nil {
 			return err
 		}
+		j.report.acted = true
 		j.report.stage("imatrix", fmt.Sprintf("%s: %d chunks of %s, %.2f%% of the experts", rec.Path, rec.Chunks, rec.Dataset, 100*rec.Coverage))
 	} else {
 		j.report.stage("imatrix", rec.Path+" was gathered by an earlier run")

@@ -93,11 +93,12 @@ func deal(units []unit, n int) [][]unit {
 
 // jobRecord is what a job leaves for the one that collects.
 type jobRecord struct {
-	Key   string       `json:"key"` // of the report: jobs of other recipes or inputs do not mix
-	Job   int          `json:"job"`
-	Jobs  int          `json:"jobs"`
-	Files []FileRecord `json:"files"`
-	Took  float64      `json:"write_s"`
+	Key    string       `json:"key"` // of the report: jobs of other recipes or inputs do not mix
+	Job    int          `json:"job"`
+	Jobs   int          `json:"jobs"`
+	Shares [][]string   `json:"shares"` // the files of each job: one record tells what all jobs are to write
+	Files  []FileRecord `json:"files"`  // that this job has written
+	Took   float64      `json:"write_s"`
 }
 
 func (j *job) recordName(i, n int) string {
@@ -115,40 +116,70 @@ func (j *job) share(ctx context.Context) error {
 		return err
 	}
 	s := j.o.Job
+	shares := deal(all, s.N)
 	rec := jobRecord{Key: j.report.Key, Job: s.I, Jobs: s.N, Files: []FileRecord{}}
+	if rec.Shares, err = j.paths(shares); err != nil {
+		return err
+	}
 	old := j.readRecord(s.I, s.N)
-	start := time.Now()
-	for _, u := range deal(all, s.N)[s.I-1] {
+	var todo []unit
+	for _, u := range shares[s.I-1] {
 		f, listed := old.find(j.o.Out, u.shard.Name)
 		if listed && !j.o.Force && (&Output{Files: []FileRecord{f}}).intact(j.o.Out) {
 			rec.Files = append(rec.Files, f)
 			continue
 		}
 		u.shard.Options.Force = j.o.Force || listed // a damaged file of ours is replaced, a foreign one refused
-		progress, done := j.o.Observer.Track("quantize "+filepath.Base(u.shard.Name), true)
-		run := gguf.Job{Outputs: []gguf.Output{u.shard}, Inputs: inputs, Note: j.o.Observer.Note,
-			WriteOptions: gguf.WriteOptions{Workers: j.o.Threads, Memory: j.o.Memory, Progress: progress}}
-		run.Finished = func(files [][]gguf.Written) error {
-			f, err := recordFile(j.o.Out, files[0][0])
-			if err != nil {
-				return err
-			}
-			rec.Files = append(rec.Files, f)
-			j.report.Written += f.Bytes
-			return evidence.WriteJSON(j.recordName(s.I, s.N), rec)
-		}
-		_, err := run.Run(ctx)
-		done()
-		if err != nil {
+		todo = append(todo, u)
+	}
+	start := time.Now()
+	if len(todo) > 0 || old.Key == "" { // status tells a job that has begun from one that has not
+		if err := evidence.WriteJSON(j.recordName(s.I, s.N), rec); err != nil {
 			return err
 		}
 	}
-	rec.Took = time.Since(start).Seconds()
-	j.report.stage("quantize", fmt.Sprintf("job %d of %d: %d of %d files, %d bytes written by this run", s.I, s.N, len(rec.Files), len(all), j.report.Written))
-	if j.report.Written == 0 && len(old.Files) == len(rec.Files) && old.Key == rec.Key {
-		return nil
+	for _, u := range todo {
+		if err := j.writeUnit(ctx, u, inputs, &rec, start); err != nil {
+			return err
+		}
 	}
-	return evidence.WriteJSON(j.recordName(s.I, s.N), rec)
+	j.report.stage("quantize", fmt.Sprintf("job %d of %d: %d of %d files, %d bytes written by this run", s.I, s.N, len(rec.Files), len(all), j.report.Written))
+	return nil
+}
+
+// writeUnit writes one file and its line in the job's record.
+func (j *job) writeUnit(ctx context.Context, u unit, inputs []string, rec *jobRecord, start time.Time) error {
+	progress, done := j.o.Observer.Track("quantize "+filepath.Base(u.shard.Name), true)
+	defer done()
+	run := gguf.Job{Outputs: []gguf.Output{u.shard}, Inputs: inputs, Note: j.o.Observer.Note,
+		WriteOptions: gguf.WriteOptions{Workers: j.o.Threads, Memory: j.o.Memory, Progress: progress}}
+	run.Finished = func(files [][]gguf.Written) error {
+		f, err := recordFile(j.o.Out, files[0][0])
+		if err != nil {
+			return err
+		}
+		rec.Files, rec.Took = append(rec.Files, f), time.Since(start).Seconds()
+		j.report.Written += f.Bytes
+		return evidence.WriteJSON(j.recordName(rec.Job, rec.Jobs), rec)
+	}
+	_, err := run.Run(ctx)
+	return err
+}
+
+// paths are the files of each job, below the output directory.
+func (j *job) paths(shares [][]unit) ([][]string, error) {
+	out := make([][]string, len(shares))
+	for i, share := range shares {
+		out[i] = []string{}
+		for _, u := range share {
+			rel, err := filepath.Rel(j.o.Out, u.shard.Name)
+			if err != nil {
+				return nil, err
+			}
+			out[i] = append(out[i], filepath.ToSlash(rel))
+		}
+	}
+	return out, nil
 }
 
 // readRecord is a job's record; an empty one where there is none of this release.
@@ -231,6 +262,7 @@ func (j *job) collect(ctx context.Context) error {
 
 // join puts what the jobs wrote into the report. Nothing is written but that.
 func (j *job) join(all []unit, written map[string][]gguf.Written) error {
+	joined := 0
 	for _, u := range all {
 		if old := j.report.output(u.Label); old != nil && old.intact(j.o.Out) {
 			continue
@@ -238,9 +270,11 @@ func (j *job) join(all []unit, written map[string][]gguf.Written) error {
 		if err := j.record(u.planned, written[u.Label], 0); err != nil {
 			return err
 		}
-		j.changed = true
+		joined++
+		j.touch()
 	}
-	j.report.Written = 0
+	j.report.Written, j.report.acted = 0, true
+	j.report.stage("collect", fmt.Sprintf("%d files of all jobs checked, %d outputs joined, %d joined by an earlier run", len(all), joined, len(written)-joined))
 	if !j.changed {
 		return nil
 	}

@@ -53,7 +53,7 @@ func (j *job) others() error {
 			if err := copyFile(from, to); err != nil {
 				return err
 			}
-			j.changed = true
+			j.touch()
 		}
 		info, err := os.Stat(to)
 		if err != nil {

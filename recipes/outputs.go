@@ -63,7 +63,7 @@ func (j *job) write(ctx context.Context, todo []planned) error {
 				return err
 			}
 		}
-		j.changed = true
+		j.touch()
 		return j.save()
 	}
 	_, err = run.Run(ctx)

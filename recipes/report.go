@@ -48,6 +48,20 @@ type Report struct {
 	File        string          `json:"-"`                   // the report's own name below the output directory
 
 	started time.Time
+	acted   bool // the run wrote, checked, measured or sent something
+}
+
+// Idle says that a run found all that it was to make.
+func (r *Report) Idle() bool { return !r.acted && len(r.Outputs) > 0 }
+
+// Standing is what an idle run found.
+func (r *Report) Standing() string {
+	for _, o := range r.Outputs {
+		if o.Verdict == "" {
+			return "every output is there"
+		}
+	}
+	return "every output is there and verified"
 }
 
 // Input is one file of the checkpoint.

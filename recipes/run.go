@@ -161,6 +161,7 @@ func (j *job) document(ctx context.Context) error {
 	if n == 0 {
 		j.report.stage("evidence", "up to date")
 	} else {
+		j.report.acted = true
 		j.report.stage("evidence", fmt.Sprintf("%d files in %s", n, BundleName(j.report.Name)))
 	}
 	if n > 0 || j.o.UpdateLock {
@@ -183,6 +184,7 @@ func (j *job) document(ctx context.Context) error {
 	case err != nil:
 		return err
 	case fresh:
+		j.report.acted = true
 		j.report.stage("card", CardFile(j.report.Name))
 	default:
 		j.report.stage("card", "up to date")

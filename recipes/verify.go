@@ -37,7 +37,7 @@ func (j *job) verify(ctx context.Context) error {
 	set.Done = func(rep *verify.Report) error {
 		o := j.report.output(rep.Label)
 		o.Verify, o.Verdict, o.Quality = rep, string(rep.Status), quality(rep)
-		j.changed = true
+		j.touch()
 		return j.save()
 	}
 	rel, err := set.Run(ctx)
@@ -62,7 +62,8 @@ func (j *job) judged(rel *verify.Release) error {
 	}
 	release := *rel
 	release.Files = nil // outputs have them
-	j.report.Release, j.changed = &release, true
+	j.report.Release = &release
+	j.touch()
 	j.report.stage("verify", rel.Verdict)
 	return j.done()
 }
@@ -165,6 +166,9 @@ func exists(name string) bool {
 	_, err := os.Stat(name)
 	return err == nil
 }
+
+// touch notes that the report has to be kept.
+func (j *job) touch() { j.changed, j.report.acted = true, true }
 
 // done keeps the report of a run that wrote or verified something; a run that found nothing to do writes nothing.
 func (j *job) done() error {

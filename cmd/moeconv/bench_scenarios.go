@@ -24,7 +24,6 @@ type scenarioFlags struct {
 	api       string
 	trace     string
 	tokenizer string
-	schema    bool
 	together  bool
 	suite     string
 	extra     string
@@ -43,7 +42,6 @@ func (s *scenarioFlags) register(f *pflag.FlagSet) {
 	f.Float64Var(&s.opts.Pause, "pause", -1, "`SECONDS` between requests (default: the suite's)")
 	f.StringVar(&s.extra, "extra", "", "with --endpoint: more fields of each request, a JSON `OBJECT`: {\"cache_prompt\": false}")
 	f.BoolVar(&s.together, "together", false, "load all models at the same time and ask them in turn, to compare them")
-	f.BoolVar(&s.schema, "schema", false, "print the schema of the JSON document")
 }
 
 // suitesText is the suites for people.
@@ -62,10 +60,6 @@ type scenarioDoc struct {
 
 // benchScenarios measures the models one after the other.
 func (a *app) benchScenarios(cmd *cobra.Command, args []string, src sourceFlags, run runFlags, s scenarioFlags) (err error) {
-	if s.schema {
-		_, err := io.WriteString(a.stdout, bench.Schema)
-		return err
-	}
 	if err := s.check(args); err != nil {
 		return err
 	}

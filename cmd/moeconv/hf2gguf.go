@@ -184,8 +184,8 @@ func printRelease(w io.Writer, r *recipes.Report, out string) error {
 			b.WriteString("\n" + strings.Join(o.Verify.Remarks(), "\n"))
 		}
 	}
-	if r.Written == 0 && len(r.Outputs) > 0 {
-		b.WriteString("\nnothing to do: every output is there and verified")
+	if r.Idle() {
+		b.WriteString("\nnothing to do: " + r.Standing())
 	}
 	if r.File != "" {
 		fmt.Fprintf(&b, "\nreport: %s, .md, .html", filepath.Join(out, r.File))

@@ -21,17 +21,15 @@ func statusCmd(a *app) *cobra.Command {
 		Use:   "status DIR",
 		Short: "Show what of a release is done, stale or missing",
 		Long: `status looks at a folder that hf2gguf works in: each file, its verdict, the evidence and the
-card. It changes nothing. What is stale or missing the same hf2gguf command makes.`,
+card; where jobs (hf2gguf --job) share it, which of their files are done. It changes nothing.
+What is stale or missing the same hf2gguf command makes.`,
 		Args: exactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			l, err := recipes.OpenUnfinished(args[0])
+			name, parts, err := recipes.Look(args[0])
 			if err != nil {
 				return err
 			}
-			doc := statusDoc{envelope: a.envelope(), Name: l.Report.Name, Done: true}
-			if doc.Parts, err = l.Status(); err != nil {
-				return err
-			}
+			doc := statusDoc{envelope: a.envelope(), Name: name, Done: true, Parts: parts}
 			for _, p := range doc.Parts {
 				doc.Done = doc.Done && p.State == recipes.Done
 			}

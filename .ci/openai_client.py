@@ -31,6 +31,13 @@ assert "".join(c.choices[0].text for c in streamed) == text.choices[0].text
 tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
 assert client.chat.completions.create(tools=[tool], **ask).choices[0].finish_reason
 
+# A call's message as the client gives it back: content, refusal, audio and the like are null.
+call = openai.types.chat.ChatCompletionMessage(role="assistant", content=None, tool_calls=[{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}])
+talk = [{"role": "developer", "content": [{"type": "text", "text": "You write Go."}]}, messages[1], call.model_dump(), {"role": "tool", "tool_call_id": "call_1", "content": "done"}]
+answer = client.chat.completions.create(model=model, messages=talk, tools=[tool], tool_choice="none", temperature=0, max_completion_tokens=4, stop="\0", n=2, parallel_tool_calls=False, response_format={"type": "text"})
+assert [c.index for c in answer.choices] == [0, 1] and not answer.choices[0].message.tool_calls, answer
+assert client.chat.completions.create(model=model, messages=talk[:2] + [call] + talk[3:], temperature=0, max_tokens=4, stop=["\0"]).choices[0].message.content == answer.choices[0].message.content
+
 
 def refused(kind, code, f):
     try:
@@ -44,5 +51,6 @@ def refused(kind, code, f):
 refused(openai.NotFoundError, "model_not_found", lambda: client.completions.create(model="gpt-4", prompt="x"))
 refused(openai.BadRequestError, "context_length_exceeded", lambda: client.completions.create(model=model, prompt="x y " * 5000))
 refused(openai.BadRequestError, "invalid_value", lambda: client.completions.create(model=model, prompt="x", temperature=-1))
+refused(openai.BadRequestError, "unsupported_parameter", lambda: client.chat.completions.create(response_format={"type": "json_object"}, **ask))
 refused(openai.NotFoundError, "unknown_url", lambda: client.embeddings.create(model=model, input="x"))
 print(f"openai {openai.__version__}: ok")

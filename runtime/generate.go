@@ -73,7 +73,8 @@ func Generate(ctx context.Context, s *Session, prompt []int32, opts GenerateOpti
 	return g.Generation(), err
 }
 
-func (o GenerateOptions) check() error {
+// Validate fails on values that mean nothing, naming the option.
+func (o GenerateOptions) Validate() error {
 	if err := o.Sample.Validate(); err != nil {
 		return fmt.Errorf("runtime: %w", err)
 	}

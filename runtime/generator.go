@@ -27,7 +27,7 @@ type Generator struct {
 // NewGenerator begins a generation after the session's text and prompt. It fails with a *ContextError when they do not
 // fit in the context, unless opts.Shift allows to drop tokens.
 func NewGenerator(s *Session, prompt []int32, opts GenerateOptions) (*Generator, error) {
-	if err := opts.check(); err != nil {
+	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
 	tok, err := s.m.Tokenizer()

@@ -40,6 +40,9 @@ Without a terminal on stdin each line of it is a message.`,
 			if a.json {
 				return usageError{errors.New("chat has no --json; generate --messages has")}
 			}
+			if err := sampling.check(); err != nil {
+				return err
+			}
 			past, err := pastMessages(system, messages)
 			if err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/spf13/pflag"
@@ -31,6 +32,14 @@ func (g *samplingFlags) register(f *pflag.FlagSet, maxTokens int, temperature fl
 	f.Float64Var(&s.PresencePenalty, "presence-penalty", 0, "penalty of tokens seen at all")
 	f.IntVar(&s.RepeatLast, "repeat-last-n", 64, "tokens that count as seen")
 	f.Uint64Var(&s.Seed, "seed", 0, "seed of the random choice")
+}
+
+// check refuses values out of range before anything is read.
+func (g *samplingFlags) check() error {
+	if err := g.opts.Validate(); err != nil {
+		return usageError{err}
+	}
+	return nil
 }
 
 func (g *samplingFlags) options() runtime.GenerateOptions { return g.opts }
@@ -70,13 +79,15 @@ func (g *generateFlags) check() error {
 		return errOnePrompt
 	case g.chat && g.tokens != "":
 		return usageError{errors.New("--chat needs a text, not --tokens")}
+	case g.logprobs < -1:
+		return usageError{fmt.Errorf("--logprobs %d: want 0 or more", g.logprobs)}
 	case g.system != "" && !g.chat:
 		return usageError{errors.New("--system goes with --chat")}
 	}
 	if g.logprobs >= 0 {
 		g.sampling.opts.Logprobs, g.sampling.opts.Top = true, g.logprobs
 	}
-	return nil
+	return g.sampling.check()
 }
 
 // ids is the prompt: ids as given, text with BOS where the model wants one, or a conversation by its template.

@@ -40,9 +40,23 @@ get alone. When --slots requests are computed and --queue wait, more are refused
 status 429.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case opts.Slots < 1:
+				return usageError{fmt.Errorf("--slots %d: want 1 or more", opts.Slots)}
+			case opts.Queue < 0:
+				return usageError{fmt.Errorf("--queue %d: want 0 or more", opts.Queue)}
+			case opts.Timeout < 0:
+				return usageError{fmt.Errorf("--timeout %v: want more than 0", opts.Timeout)}
+			case opts.Queue == 0:
+				opts.Queue = -1
+			}
 			l, err := net.Listen("tcp", bind)
 			if errors.Is(err, syscall.EADDRINUSE) {
 				return withHint(err, "--bind takes another address; with port 0 a free one is chosen")
+			}
+			var address *net.AddrError
+			if errors.As(err, &address) {
+				return usageError{fmt.Errorf("--bind: %w", err)}
 			}
 			if err != nil {
 				return err

@@ -42,6 +42,8 @@ type exec struct {
 	made   int // bytes of values
 	depth  int
 	line   int
+
+	lenient bool // what transformers' sandbox denies is allowed as far as it does no harm
 }
 
 var (

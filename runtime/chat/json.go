@@ -105,7 +105,7 @@ func (s jsonStyle) dump(b *strings.Builder, v value, depth int) error {
 	case string:
 		s.quote(b, v)
 	case *list:
-		if v.kind > aTuple {
+		if v.kind > aTuple && !(s.x.lenient && v.kind == aGenerator) {
 			return fmt.Errorf("object of type %s is not JSON serializable", typeName(v))
 		}
 		return s.group(b, '[', ']', len(v.items), depth, func(i int) error { return s.dump(b, v.items[i], depth+1) })

@@ -3,12 +3,45 @@ package chat
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // forbidden are the methods that transformers' immutable sandbox does not let templates call.
 func forbidden(name string) value {
 	return &function{name, func(*exec, args) (value, error) {
 		return nil, fmt.Errorf("access to attribute '%s' is unsafe: values may not be changed", name)
+	}}
+}
+
+// changing is append or pop, where a template may use them: llama.cpp lets it, and some were written for that. A list can
+// only get texts and numbers, so that it never holds itself.
+func changing(l *list, name string) value {
+	deny := forbidden(name).(*function)
+	return &function{name, func(x *exec, a args) (value, error) {
+		if !x.lenient {
+			return deny.call(x, a)
+		}
+		if name == "pop" {
+			i, _, isInt, _ := number(a.arg(0, "index", int64(len(l.items)-1)))
+			if i < 0 {
+				i += int64(len(l.items))
+			}
+			if !isInt || i < 0 || i >= int64(len(l.items)) {
+				return nil, errors.New("pop index out of range")
+			}
+			v := l.items[i]
+			l.items = slices.Concat(l.items[:i], l.items[i+1:])
+			return v, x.fits(16 * len(l.items))
+		}
+		if err := a.takes(name, 1, 1); err != nil {
+			return nil, err
+		}
+		switch a.pos[0].(type) {
+		case *list, *dict, *namespace, *function, *macro:
+			return deny.call(x, a)
+		}
+		l.items = append(slices.Clip(l.items), a.pos[0])
+		return nil, x.fits(16 * len(l.items))
 	}}
 }
 
@@ -81,7 +114,9 @@ func listMethod(l *list, name string) (value, bool) {
 		return &function{name, func(x *exec, a args) (value, error) {
 			return newList(append([]value(nil), l.items...)...), x.fits(16 * len(l.items))
 		}}, l.kind == aList
-	case "append", "clear", "pop", "reverse", "insert", "sort", "extend", "remove":
+	case "append", "pop":
+		return changing(l, name), l.kind == aList
+	case "clear", "reverse", "insert", "sort", "extend", "remove":
 		return forbidden(name), l.kind == aList
 	}
 	return nil, false

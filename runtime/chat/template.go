@@ -49,7 +49,7 @@ func (l Limits) orDefaults() Limits {
 // Input is what a template gets, as transformers' apply_chat_template passes it.
 type Input struct {
 	Messages            []byte // JSON list of messages; the order of keys counts
-	API                 bool   // messages are as OpenAI's API has them: parts of texts, arguments of tool calls as JSON text
+	API                 bool   // messages and tools are as clients of OpenAI's API send them, and are put right for the template
 	Tools               []byte // JSON list of tools, or nil for none
 	Documents           []byte // JSON list of documents, or nil for none
 	AddGenerationPrompt bool
@@ -81,29 +81,26 @@ var ErrLimit = errors.New("limit reached")
 
 // Render evaluates the template. It fails with a *RaisedError, a *RenderError, ctx's error, or one of the JSON.
 func (t *Template) Render(ctx context.Context, in Input) (string, error) {
-	text, err := t.render(ctx, in, in.API)
-	var failed *RenderError
-	if in.API && errors.As(err, &failed) && !errors.Is(err, ErrLimit) { // older templates print arguments as they are
-		if plain, err := t.render(ctx, in, false); err == nil {
-			return plain, nil
-		}
+	if in.API {
+		return t.renderAPI(ctx, in)
 	}
-	return text, err
+	return t.render(ctx, in, nil)
 }
 
-func (t *Template) render(ctx context.Context, in Input, arguments bool) (string, error) {
+// render renders what an API sent as a says; without one, what it gets is what the template gets.
+func (t *Template) render(ctx context.Context, in Input, a *adaption) (string, error) {
 	vars, err := in.variables()
 	if err != nil {
 		return "", err
 	}
-	if messages, ok := vars["messages"].(*list); ok && in.API {
-		if err := normalise(messages, arguments); err != nil {
-			return "", err
-		}
-	}
-	x := &exec{ctx: ctx, limits: in.Limits.orDefaults(), now: in.Now}
+	x := &exec{ctx: ctx, limits: in.Limits.orDefaults(), now: in.Now, lenient: a != nil}
 	if x.now == nil {
 		x.now = time.Now
+	}
+	if a != nil {
+		if err := a.apply(x, vars); err != nil {
+			return "", err
+		}
 	}
 	var out strings.Builder
 	x.out = &out

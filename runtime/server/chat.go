@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/moeconv/moeconv/gguf"
@@ -25,6 +26,13 @@ type chatRequest struct {
 	TopLogprobs         *int            `json:"top_logprobs,omitempty"`
 	ChatTemplate        string          `json:"chat_template,omitempty"` // a template's name
 	Variables           json.RawMessage `json:"chat_template_kwargs,omitempty"`
+	ReasoningEffort     json.RawMessage `json:"reasoning_effort,omitempty"` // a variable of templates that know it
+
+	// What would change the answer and cannot be done; further fields say nothing of it and are left alone.
+	Functions    json.RawMessage `json:"functions,omitempty"`
+	FunctionCall json.RawMessage `json:"function_call,omitempty"`
+	Modalities   []string        `json:"modalities,omitempty"`
+	Audio        json.RawMessage `json:"audio,omitempty"`
 }
 
 // chatResponse is a response, or with deltas one event of a stream.
@@ -70,8 +78,10 @@ type tokenLogprob struct {
 }
 
 func (q *chatRequest) generation() (runtime.GenerateOptions, error) {
-	if q.MaxCompletionTokens != nil {
-		q.MaxTokens = q.MaxCompletionTokens
+	if n := q.MaxCompletionTokens; n != nil {
+		if q.MaxTokens = n; *n < 1 {
+			return runtime.GenerateOptions{}, badParam("max_completion_tokens", "Invalid 'max_completion_tokens': %d, want 1 or more.", *n)
+		}
 	}
 	opts, err := q.sampling.generation()
 	if err != nil {
@@ -90,7 +100,26 @@ func (q *chatRequest) generation() (runtime.GenerateOptions, error) {
 	if !absent(q.ResponseFormat) && (json.Unmarshal(q.ResponseFormat, &format) != nil || format.Type != "text") {
 		return opts, refuse(http.StatusBadRequest, invalidRequest, "response_format", "unsupported_parameter", "Unsupported 'response_format': only {\"type\": \"text\"} is possible.")
 	}
-	return opts, nil
+	return opts, q.unsupported()
+}
+
+// unsupported refuses what is not null and cannot be done.
+func (q *chatRequest) unsupported() error {
+	for _, f := range []struct {
+		param string
+		given bool
+		hint  string
+	}{
+		{"functions", !absent(q.Functions), "; 'tools' has taken its place"},
+		{"function_call", !absent(q.FunctionCall), "; 'tool_choice' has taken its place"},
+		{"modalities", slices.ContainsFunc(q.Modalities, func(m string) bool { return m != "text" }), ": only text is possible"},
+		{"audio", !absent(q.Audio), ": only text is possible"},
+	} {
+		if f.given {
+			return refuse(http.StatusBadRequest, invalidRequest, f.param, "unsupported_parameter", "Unsupported parameter: '%s'%s.", f.param, f.hint)
+		}
+	}
+	return nil
 }
 
 // absent reports a parameter that is missing or null.
@@ -110,6 +139,18 @@ func (q *chatRequest) tools() (json.RawMessage, error) {
 		return nil, nil
 	}
 	return q.Tools, nil
+}
+
+// variables are those that the template shall have besides the conversation.
+func (q *chatRequest) variables() ([]byte, error) {
+	vars := map[string]json.RawMessage{}
+	if !absent(q.Variables) && json.Unmarshal(q.Variables, &vars) != nil {
+		return nil, badParam("chat_template_kwargs", "Invalid 'chat_template_kwargs': want an object.")
+	}
+	if _, ok := vars["reasoning_effort"]; !ok && !absent(q.ReasoningEffort) {
+		vars["reasoning_effort"] = q.ReasoningEffort
+	}
+	return json.Marshal(vars)
 }
 
 // prompt is the conversation as ids, by the model's template.
@@ -135,8 +176,8 @@ func (s *Server) prompt(ctx context.Context, q *chatRequest, opts *runtime.Gener
 	}
 	opts.Stop = append(opts.Stop, tmpl.Stop...)
 	in := chat.Input{Messages: q.Messages, API: true, Tools: tools, AddGenerationPrompt: true}
-	if !absent(q.Variables) {
-		in.Extra = q.Variables
+	if in.Extra, err = q.variables(); err != nil {
+		return nil, nil, err
 	}
 	text, err := tmpl.Render(ctx, in)
 	var ids []int32

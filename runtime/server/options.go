@@ -6,7 +6,7 @@ import "time"
 type Options struct {
 	Name         string        // id of the model
 	Slots        int           // answers computed at the same time, each with a KV cache that is kept for what comes; 4
-	Queue        int           // requests that wait for a slot before others are refused; 64
+	Queue        int           // requests that wait for a slot before others are refused, -1 for none; 64
 	MaxBody      int64         // bytes of a request; 16 MiB
 	Timeout      time.Duration // of a request, from its arrival to its last token; 1 hour
 	ReadTimeout  time.Duration // of a request's body; 30 s

@@ -258,6 +258,15 @@ func TestErrors(t *testing.T) {
 		{chatURL, `{` + talk + `,"top_logprobs":3}`, 400, "invalid_value", "top_logprobs"},
 		{chatURL, `{` + talk + `,"response_format":{"type":"json_object"}}`, 400, "unsupported_parameter", "response_format"},
 		{chatURL, `{` + talk + `,"tool_choice":"required"}`, 400, "unsupported_parameter", "tool_choice"},
+		{chatURL, `{` + talk + `,"max_completion_tokens":0}`, 400, "invalid_value", "max_completion_tokens"},
+		{chatURL, `{` + talk + `,"top_logprobs":21,"logprobs":true}`, 400, "invalid_value", "top_logprobs"},
+		{chatURL, `{` + talk + `,"stream_options":{"include_usage":true}}`, 400, "invalid_value", "stream_options"},
+		{chatURL, `{` + talk + `,"functions":[{"name":"f"}]}`, 400, "unsupported_parameter", "functions"},
+		{chatURL, `{` + talk + `,"function_call":"auto"}`, 400, "unsupported_parameter", "function_call"},
+		{chatURL, `{` + talk + `,"modalities":["text","audio"],"audio":{"voice":"x"}}`, 400, "unsupported_parameter", "modalities"},
+		{chatURL, `{` + talk + `,"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{}}}}`, 400, "unsupported_parameter", "response_format"},
+		{chatURL, `{` + talk + `,"tool_choice":{"type":"function","function":{"name":"f"}}}`, 400, "unsupported_parameter", "tool_choice"},
+		{chatURL, `{` + talk + `,"chat_template_kwargs":[1]}`, 400, "invalid_value", "chat_template_kwargs"},
 		{chatURL, `{` + talk + `,"logit_bias":{"1":1}}`, 400, "unsupported_parameter", "logit_bias"},
 		{chatURL, `{` + talk + `,"chat_template":"rag"}`, 400, "invalid_value", "chat_template"},
 		{chatURL, `{"messages":[]}`, 400, "invalid_value", "messages"},
@@ -327,7 +336,7 @@ func (w withTemplate) Metadata() *gguf.Metadata { return w.md }
 func TestTools(t *testing.T) {
 	p := tinyPlan(t)
 	md := p.Metadata().Clone()
-	md.Set("tokenizer.chat_template", "{% if deny %}{{ raise_exception('denied') }}{% endif %}plain {{ extra }}{{ messages[0].content }}")
+	md.Set("tokenizer.chat_template", "{% if deny %}{{ raise_exception('denied') }}{% endif %}{% if reasoning_effort %}{{ reasoning_effort }} {% endif %}plain {{ extra }}{{ messages[0].content }}")
 	md.Set("tokenizer.chat_templates", []string{"tool_use"})
 	md.Set("tokenizer.chat_template.tool_use", "tool {{ tools[0].function.name }}")
 	m, err := runtime.Load(withTemplate{p, md}, runtime.Options{Context: 64})
@@ -341,10 +350,11 @@ func TestTools(t *testing.T) {
 	const body = `{"messages":[{"role":"user","content":"hi"}]`
 	for more, want := range map[string]string{
 		``: "plain hi",
-		`,"tools":[{"type":"function","function":{"name":"look"}}]`:                      "tool look",
-		`,"tools":[{"type":"function","function":{"name":"look"}}],"tool_choice":"none"`: "plain hi",
-		`,"chat_template_kwargs":{"extra":"more "}`:                                      "plain more hi",
-		`,"chat_template":"tool_use","tools":[{"function":{"name":"x"}}]`:                "tool x",
+		`,"tools":[{"type":"function","function":{"name":"look"}}]`:                                 "tool look",
+		`,"tools":[{"type":"function","function":{"name":"look"}}],"tool_choice":"none"`:            "plain hi",
+		`,"reasoning_effort":"low","chat_template_kwargs":{"extra":"more "}`:                        "low plain more hi",
+		`,"chat_template_kwargs":{"reasoning_effort":"","extra":"more "},"reasoning_effort":"high"`: "plain more hi",
+		`,"chat_template":"tool_use","tools":[{"function":{"name":"x"}}]`:                           "tool x",
 	} {
 		var q chatRequest
 		if err := json.Unmarshal([]byte(body+more+"}"), &q); err != nil {

@@ -121,15 +121,11 @@ func (j *job) benchOutput(ctx context.Context, o *Output, stem string) (failed e
 		return err
 	}
 	defer m.Close()
-	t, stop, err := bench.Serve(m, o.Label)
+	t, stop, err := bench.Serve(m, bench.Hosted{Name: o.Label, Tensors: f.Tensors(), KV: gguf.F16, Windows: Windows(f.Metadata())})
 	if err != nil {
 		return err
 	}
 	defer func() { failed = errors.Join(failed, stop()) }()
-	t.Memory = func() ([]bench.Figure, error) {
-		figures, err := bench.Ledger(f.Metadata(), f.Tensors(), m.ContextLength(), gguf.F16)
-		return append(figures, bench.Process()...), err
-	}
 	own, err := m.ChatTemplate("", false)
 	if err != nil {
 		return err
@@ -181,5 +177,5 @@ func (j *job) measure(ctx context.Context, t bench.Target, chat bool, stem, sha 
 	if err := evidence.WriteFile(stem+".trace.jsonl", trace.Bytes()); err != nil {
 		return err
 	}
-	return evidence.WriteJSON(stem+".bench.json", benchResult{"moeconv/bench/1", j.o.Tool, sha, rep})
+	return evidence.WriteJSON(stem+".bench.json", benchResult{bench.SchemaName, j.o.Tool, sha, rep})
 }

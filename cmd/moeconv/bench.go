@@ -1,46 +1,41 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"math"
-	goruntime "runtime"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
-	"github.com/moeconv/moeconv/runtime"
+	"github.com/moeconv/moeconv/recipes"
+	"github.com/moeconv/moeconv/verify/bench"
 )
 
-// benchDoc has pp{N} and tg{N} beside the envelope, as llama-bench names its tests.
-type benchDoc struct {
-	envelope
-	Threads       int                   `json:"threads"`
-	Results       map[string]*benchTest `json:"-"`
-	TokenBytes    int64                 `json:"bytes_per_token"`
-	ReadBandwidth float64               `json:"read_bandwidth"` // bytes/s
-	Share         float64               `json:"bandwidth_share"`
-	Offload       *offloadDoc           `json:"offload,omitempty"`
+// rawFlags are those of bench --raw.
+type rawFlags struct {
+	on              bool
+	pp, tg, repeats int
+	ladder          []int
 }
 
-// benchTest is tokens per second over n runs.
-type benchTest struct {
-	Mean   float64 `json:"mean"`
-	Stddev float64 `json:"stddev"`
-	N      int     `json:"n"`
+func (r *rawFlags) register(f *pflag.FlagSet) {
+	f.BoolVar(&r.on, "raw", false, "measure evaluation alone: no text, no sampling")
+	f.IntVar(&r.pp, "pp", 512, "with --raw: `TOKENS` evaluated at once")
+	f.IntVar(&r.tg, "tg", 128, "with --raw: `TOKENS` evaluated one by one")
+	f.IntSliceVar(&r.ladder, "ladder", nil, "with --raw: measure each of these `NUMBERS` as --n-cpu-moe, in a process of its own: 0,4,8")
+	f.IntVarP(&r.repeats, "repeat", "r", 5, "`RUNS` that count")
 }
 
 func benchCmd(a *app) *cobra.Command {
 	var (
-		src             sourceFlags
-		run             runFlags
-		raw             bool
-		pp, tg, repeats int
-		scenarios       scenarioFlags
+		src       sourceFlags
+		run       runFlags
+		raw       rawFlags
+		scenarios scenarioFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "bench SRC..",
@@ -56,112 +51,90 @@ show is null. Data that cannot be is an error. --trace keeps the time of every t
 bench --raw evaluates --pp tokens at once and --tg tokens one by one, in an empty
 context, as llama-bench does: one run to warm up, then --repeat runs that count. It also
 measures how fast all threads read memory, and prints which share of that decoding reached.
-Of a model whose experts are streamed, it prints that of what the disk gives.`,
+Of a model whose experts are streamed, it prints that of what the disk gives.
+
+bench --raw --ladder 0,4,8 measures these placements, each in a process of its own and in
+random order, and prints speed and peak of memory of each beside what the header says a
+device would hold. This runtime has no device: what one would hold is never measured.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !raw {
-				scenarios.opts.Runs = repeats
+			switch {
+			case !raw.on && len(raw.ladder) > 0:
+				return usageError{errors.New("--ladder goes with --raw")}
+			case !raw.on:
+				scenarios.opts.Runs = raw.repeats
 				return a.benchScenarios(cmd, args, src, run, scenarios)
 			}
 			if err := exactArgs(1)(cmd, args); err != nil {
 				return err
 			}
-			if pp < 1 || tg < 1 || repeats < 1 {
+			if raw.pp < 1 || raw.tg < 1 || raw.repeats < 1 {
 				return usageError{fmt.Errorf("--pp, --tg and --repeat want 1 or more")}
 			}
-			run.context = max(run.context, pp, tg)
-			m, done, err := a.load(args[0], src, run, cmd)
-			if err != nil {
-				return err
+			if len(raw.ladder) > 0 {
+				return a.benchLadder(cmd, args[0], src, run, raw, scenarios.opts.Order)
 			}
-			defer done()
-			doc := benchDoc{envelope: a.envelope(), Threads: run.threads}
-			if doc.Threads == 0 {
-				doc.Threads = goruntime.GOMAXPROCS(0)
-			}
-			if err := doc.measure(cmd.Context(), m, pp, tg, repeats); err != nil {
-				return err
-			}
-			return a.emit(doc, doc.print)
+			return a.benchRaw(cmd, args[0], src, run, raw)
 		},
 	}
 	src.register(cmd.Flags(), "auto")
 	run.register(cmd.Flags(), "integers", "f16")
 	scenarios.register(cmd.Flags())
-	cmd.Flags().BoolVar(&raw, "raw", false, "measure evaluation alone: no text, no sampling")
-	cmd.Flags().IntVar(&pp, "pp", 512, "with --raw: `TOKENS` evaluated at once")
-	cmd.Flags().IntVar(&tg, "tg", 128, "with --raw: `TOKENS` evaluated one by one")
-	cmd.Flags().IntVarP(&repeats, "repeat", "r", 5, "`RUNS` that count")
+	raw.register(cmd.Flags())
 	return cmd
 }
 
-func (d *benchDoc) measure(ctx context.Context, m *runtime.Model, pp, tg, repeats int) error {
-	ids := make([]int32, max(pp, tg))
-	for i := range ids {
-		ids[i] = int32(i * 7919 % m.VocabSize())
-	}
-	d.Results = map[string]*benchTest{}
-	for _, c := range []struct {
-		name    string
-		n, step int
-	}{{"pp", pp, pp}, {"tg", tg, 1}} {
-		s := m.NewSession()
-		d.Offload = newOffloadDoc(m)
-		var speeds []float64
-		for i := range repeats + 1 {
-			s.Reset()
-			start := time.Now()
-			for at := 0; at < c.n; at += c.step {
-				if _, err := s.Eval(ctx, ids[at:at+c.step], runtime.WantLast); err != nil {
-					return err
-				}
-			}
-			if i > 0 {
-				speeds = append(speeds, float64(c.n)/time.Since(start).Seconds())
-			}
-			d.Offload.count(m, i > 0, time.Since(start))
-		}
-		d.Results[fmt.Sprintf("%s%d", c.name, c.n)] = newBenchTest(speeds)
-	}
-	d.TokenBytes = m.TokenBytes()
-	if d.Offload != nil { // memory is what there is too little of
-		return d.Offload.compare(ctx, m)
-	}
-	d.ReadBandwidth = runtime.ReadBandwidth(d.Threads)
-	d.Share = d.Results[fmt.Sprintf("tg%d", tg)].Mean * float64(d.TokenBytes) / d.ReadBandwidth
-	return nil
+type rawDoc struct {
+	envelope
+	*bench.Raw
 }
 
-func newBenchTest(speeds []float64) *benchTest {
-	t := &benchTest{N: len(speeds)}
-	for _, v := range speeds {
-		t.Mean += v / float64(t.N)
+func (a *app) benchRaw(cmd *cobra.Command, name string, src sourceFlags, run runFlags, raw rawFlags) error {
+	run.context = max(run.context, raw.pp, raw.tg)
+	h, err := a.hosted(cmd, name, src, run)
+	if err != nil {
+		return err
 	}
-	for _, v := range speeds {
-		t.Stddev += (v - t.Mean) * (v - t.Mean)
+	m, done, err := a.load(name, src, run, cmd)
+	if err != nil {
+		return err
 	}
-	t.Stddev = math.Sqrt(t.Stddev / float64(max(1, t.N-1)))
-	return t
+	defer done()
+	doc := rawDoc{envelope: a.envelope()}
+	if doc.Raw, err = bench.MeasureRaw(cmd.Context(), m, bench.RawOptions{PP: raw.pp, TG: raw.tg, Runs: raw.repeats, Threads: run.threads, Hosted: h}); err != nil {
+		return err
+	}
+	return a.emit(doc, doc.print)
 }
 
-// MarshalJSON puts the tests beside the other keys.
-func (d benchDoc) MarshalJSON() ([]byte, error) {
-	type plain benchDoc
-	data, err := json.Marshal(plain(d))
+// hosted is SRC as bench accounts for its memory, from its header.
+func (a *app) hosted(cmd *cobra.Command, name string, src sourceFlags, run runFlags) (bench.Hosted, error) {
+	opts, err := run.options(cmd)
+	if err != nil {
+		return bench.Hosted{}, err
+	}
+	header, err := a.open(name, src)
+	if err != nil {
+		return bench.Hosted{}, err
+	}
+	defer header.Close()
+	return bench.Hosted{Name: modelName(name), Tensors: header.Tensors(), KV: opts.KV, Windows: recipes.Windows(header.Metadata()), Place: opts.Placement}, nil
+}
+
+// MarshalJSON puts the envelope before what was measured.
+func (d rawDoc) MarshalJSON() ([]byte, error) {
+	head, err := json.Marshal(d.envelope)
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]any{}
-	if err := json.Unmarshal(data, &all); err != nil {
+	body, err := json.Marshal(d.Raw)
+	if err != nil {
 		return nil, err
 	}
-	for name, t := range d.Results {
-		all[name] = t
-	}
-	return json.Marshal(all)
+	return slices.Concat(head[:len(head)-1], []byte(","), body[1:]), nil
 }
 
-func (d benchDoc) print(w io.Writer) error {
+func (d rawDoc) print(w io.Writer) error {
 	for _, name := range slices.Sorted(maps.Keys(d.Results)) {
 		t := d.Results[name]
 		if _, err := fmt.Fprintf(w, "%-8s %10.2f +/- %.2f tok/s (%d runs, %d threads)\n", name, t.Mean, t.Stddev, t.N, d.Threads); err != nil {
@@ -169,7 +142,7 @@ func (d benchDoc) print(w io.Writer) error {
 		}
 	}
 	if d.Offload != nil {
-		return d.Offload.print(w)
+		return printOffload(w, d.Offload)
 	}
 	_, err := fmt.Fprintf(w, "%.2f MB per token: %.1f%% of a read bandwidth of %.1f GB/s\n", float64(d.TokenBytes)/1e6, 100*d.Share, d.ReadBandwidth/1e9)
 	return err

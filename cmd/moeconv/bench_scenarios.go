@@ -155,28 +155,18 @@ func (s *scenarioFlags) check(args []string) error {
 
 // benchSource is a model behind a server in this process, until stop is called.
 func (a *app) benchSource(cmd *cobra.Command, name string, src sourceFlags, run runFlags) (t bench.Target, stop func() error, err error) {
-	opts, err := run.options(cmd)
+	hosted, err := a.hosted(cmd, name, src, run)
 	if err != nil {
 		return t, nil, err
 	}
-	header, err := a.open(name, src)
-	if err != nil {
-		return t, nil, err
-	}
-	defer header.Close()
-	md, tensors := header.Metadata(), header.Tensors()
 	m, done, err := a.load(name, src, run, cmd)
 	if err != nil {
 		return t, nil, err
 	}
-	t, end, err := bench.Serve(m, modelName(name))
+	t, end, err := bench.Serve(m, hosted)
 	if err != nil {
 		done()
 		return t, nil, err
-	}
-	t.Memory = func() ([]bench.Figure, error) {
-		f, err := bench.Ledger(md, tensors, m.ContextLength(), opts.KV)
-		return append(f, bench.Process()...), err
 	}
 	return t, func() error {
 		defer done()

@@ -11,6 +11,7 @@ import (
 	"github.com/moeconv/moeconv/recipes"
 	"github.com/moeconv/moeconv/recipes/hub"
 	"github.com/moeconv/moeconv/runtime/server"
+	"github.com/moeconv/moeconv/verify/bench"
 )
 
 // Exit statuses (DESIGN part 8).
@@ -64,6 +65,7 @@ func status(err error) int {
 		conflict    *hub.ConflictError
 		busy        *hub.LockedError
 		nothing     *hub.NothingError
+		child       *bench.ChildError
 	)
 	switch {
 	case err == nil:
@@ -78,6 +80,8 @@ func status(err error) int {
 		return exitRetry
 	case errors.As(err, &endpoint) && (endpoint.Status == http.StatusTooManyRequests || endpoint.Status == http.StatusServiceUnavailable):
 		return exitRetry
+	case errors.As(err, &child) && (child.Code == exitUnsupported || child.Code == exitRetry): // as this very program says it
+		return child.Code
 	case errors.As(err, &unsupported), errors.As(err, &refused), errors.As(err, &nothing):
 		return exitUnsupported
 	case errors.As(err, &space), errors.As(err, &waves), errors.As(err, &locked), errors.Is(err, syscall.ENOSPC):

@@ -52,10 +52,17 @@ func NewPlanner(md *gguf.Metadata, tensors []gguf.TensorInfo, o CacheOptions) (*
 func (p *Planner) Blocks() int { return p.blocks }
 
 // At is the placement of --n-cpu-moe n, 0 or more.
-func (p *Planner) At(n int) (*Footprint, error) {
-	l, err := NewLedger(p.md, p.tensors, Options{NCPUMoE: n})
+func (p *Planner) At(n int) (*Footprint, error) { return p.Place(Options{NCPUMoE: n}) }
+
+// Place is the placement by any options. It fails where NewLedger does.
+func (p *Planner) Place(o Options) (*Footprint, error) {
+	l, err := NewLedger(p.md, p.tensors, o)
 	if err != nil {
 		return nil, err
+	}
+	n := max(0, o.NCPUMoE)
+	if o.CPUMoE {
+		n = p.blocks
 	}
 	f := &Footprint{NCPUMoE: n, Ledger: l, KV: p.Cache.Bytes(), Compute: newGraph(p.md, p.tensors, l).computeBytes(p.Cache, p.batch)}
 	for _, s := range l.Sums() {

@@ -23,8 +23,8 @@ import (
 	"github.com/moeconv/moeconv/testdata"
 )
 
-// validate holds a report, in the document that is printed, against the schema.
-func validate(t *testing.T, r *Report) error {
+// validate holds a document's own part, with the envelope, against the schema.
+func validate(t *testing.T, part any) error {
 	t.Helper()
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(Schema))
 	if err != nil {
@@ -38,11 +38,7 @@ func validate(t *testing.T, r *Report) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := json.Marshal(struct {
-		Schema string         `json:"schema"`
-		Tool   map[string]any `json:"tool"`
-		*Report
-	}{"moeconv/bench/1", map[string]any{"version": "", "commit": "", "reference": ""}, r})
+	data, err := json.Marshal(part)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +46,9 @@ func validate(t *testing.T, r *Report) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return schema.Validate(v)
+	all := v.(map[string]any)
+	all["schema"], all["tool"] = SchemaName, map[string]any{"version": "", "commit": "", "reference": ""}
+	return schema.Validate(all)
 }
 
 func tiny(t *testing.T) (*convert.Plan, *runtime.Model) {
@@ -70,7 +68,7 @@ func tiny(t *testing.T) (*convert.Plan, *runtime.Model) {
 // TestOwn measures a model through our own server: all tokens are accounted for.
 func TestOwn(t *testing.T) {
 	p, m := tiny(t)
-	target, stop, err := Serve(m, "tiny")
+	target, stop, err := Serve(m, Hosted{Name: "tiny", Tensors: p.Tensors(), KV: gguf.F32})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,10 +77,6 @@ func TestOwn(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	target.Memory = func() ([]Figure, error) {
-		f, err := Ledger(p.Metadata(), p.Tensors(), 256, gguf.F32)
-		return append(f, Process()...), err
-	}
 	var traces bytes.Buffer
 	o := Options{Suite: &Suites[0], Runs: 3, MaxTokens: 12, Temperature: 0.3, Seed: 7, Order: 1, Chat: true, Trace: &traces}
 	r, err := Run(t.Context(), []Target{target}, o)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/moeconv/moeconv/gguf"
+	"github.com/moeconv/moeconv/runtime"
 	"github.com/moeconv/moeconv/runtime/offload"
 )
 
@@ -20,35 +21,70 @@ type Figure struct {
 	Scope  string `json:"scope"`
 }
 
-// Ledger is what a model takes by its header: weights, cache and llama.cpp's buffer to compute in.
-func Ledger(md *gguf.Metadata, tensors []gguf.TensorInfo, context int, kv gguf.Type) ([]Figure, error) {
-	planner, err := offload.NewPlanner(md, tensors, offload.CacheOptions{Context: context, Batch: 512, Key: kv, Value: kv})
+// Hosted is a model in this process as its memory is accounted for.
+type Hosted struct {
+	Name    string // of the model, in reports
+	Tensors []gguf.TensorInfo
+	KV      gguf.Type // of cached keys and values
+	Windows offload.Windows
+	Place   offload.Options
+}
+
+// batch is how many tokens llama.cpp computes at once by default (-ub); it sizes the compute buffer.
+const batch = 512
+
+// footprint is what the model takes by its header, with a placement, of a context.
+func (h *Hosted) footprint(md *gguf.Metadata, context int, place offload.Options) (*offload.Footprint, error) {
+	p, err := offload.NewPlanner(md, h.Tensors, offload.CacheOptions{Context: context, Batch: batch, Key: h.KV, Value: h.KV, Windows: h.Windows})
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	f, err := planner.At(0)
+	f, err := p.Place(place)
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
+	}
+	return f, nil
+}
+
+// Ledger is what a model takes by its header: weights, cache and llama.cpp's buffer to compute in, and how a placement
+// divides them between a device and the host. No device is measured.
+func (h *Hosted) Ledger(md *gguf.Metadata, context int) ([]Figure, error) {
+	f, err := h.footprint(md, context, h.Place)
+	if err != nil {
+		return nil, err
 	}
 	var weights int64
-	for _, t := range tensors {
+	for _, t := range h.Tensors {
 		weights += t.Bytes()
 	}
+	const sum = "sum of the tensors' bytes, from the header"
 	return []Figure{
-		{"weights", weights, "sum of the tensors' bytes, from the header", "all tensors, wherever they are placed"},
-		{"kv_cache", f.KV, "computed from the header", fmt.Sprintf("one text of %d positions, %v", context, kv)},
-		{"compute", f.Compute, "estimated from the header, as llama.cpp allocates", "all blocks on one device, batches of 512 tokens"},
+		{"weights", weights, sum, "all tensors, wherever they are placed"},
+		{"kv_cache", f.KV, "computed from the header", fmt.Sprintf("one text of %d positions, %v", context, h.KV)},
+		{"compute", f.Compute, "an estimate from the header, fitted to what llama.cpp allocates", fmt.Sprintf("one device, batches of %d tokens", batch)},
+		{"device_weights", f.Weights, sum + ", padded as in a CUDA buffer", "tensors that llama.cpp keeps on the device with this placement"},
+		{"device", f.Device(), "an estimate: the sum of device_weights, kv_cache and compute", "what llama.cpp takes of the device with this placement; the driver's own memory comes on top"},
+		{"host_weights", f.Host, sum, "tensors that llama.cpp keeps on the host with this placement"},
+		{"host_experts", f.Moved, sum, "routed experts among host_weights"},
 	}, nil
 }
 
-// Process is what the kernel says of this process; it is empty where /proc is not Linux's.
-func Process() []Figure {
-	const scope = "this process: all models that are loaded, servers and client"
+// memory is the ledger's figures and what the kernel says of this process; scope says what is in that.
+func (h *Hosted) memory(m *runtime.Model, scope string) ([]Figure, error) {
+	f, err := h.Ledger(m.Metadata(), m.ContextLength())
+	return append(f, process(scope)...), err
+}
+
+// peakName is the figure of a process's peak.
+const peakName = "rss_peak"
+
+// process is what the kernel says of this process; it is empty where /proc is not Linux's.
+func process(scope string) []Figure {
 	var out []Figure
 	for _, f := range []struct{ file, key, name, method string }{
-		{"/proc/self/status", "VmRSS:", "rss", "VmRSS of /proc/self/status, after the last answer"},
-		{"/proc/self/status", "VmHWM:", "rss_peak", "VmHWM of /proc/self/status, since the process began"},
-		{"/proc/self/smaps_rollup", "Pss:", "pss", "Pss of /proc/self/smaps_rollup, after the last answer"},
+		{"/proc/self/status", "VmRSS:", "rss", "VmRSS of /proc/self/status, after the last run"},
+		{"/proc/self/status", "VmHWM:", peakName, "VmHWM of /proc/self/status, since the process began"},
+		{"/proc/self/smaps_rollup", "Pss:", "pss", "Pss of /proc/self/smaps_rollup, after the last run"},
 	} {
 		data, err := os.ReadFile(f.file)
 		if err != nil {
@@ -69,7 +105,8 @@ func Process() []Figure {
 // plausibleMemory refuses amounts that no model has.
 func plausibleMemory(figures []Figure) error {
 	for _, f := range figures {
-		if f.Bytes <= 0 && f.Name != "kv_cache" { // a model that only keeps states has none
+		none := f.Bytes == 0 && (f.Name == "kv_cache" || f.Name == "host_experts") // a model may keep none
+		if f.Bytes <= 0 && !none {
 			return implausible("%s: %d bytes (%s)", f.Name, f.Bytes, f.Method)
 		}
 	}

@@ -14,12 +14,12 @@ import (
 var ownFields = map[string]any{"return_token_ids": true, "cache_prompt": false}
 
 // Serve is a target of a loaded model: a server in this process, until stop is called.
-func Serve(m *runtime.Model, name string) (t Target, stop func() error, err error) {
+func Serve(m *runtime.Model, h Hosted) (t Target, stop func() error, err error) {
 	tok, err := m.Tokenizer()
 	if err != nil {
 		return t, nil, fmt.Errorf("bench: %w", err)
 	}
-	s, err := server.New(m, server.Options{Name: name, Slots: 1})
+	s, err := server.New(m, server.Options{Name: h.Name, Slots: 1})
 	if err != nil {
 		return t, nil, fmt.Errorf("bench: %w", err)
 	}
@@ -34,7 +34,10 @@ func Serve(m *runtime.Model, name string) (t Target, stop func() error, err erro
 		cancel()
 		return <-done
 	}
-	return Target{Name: name, URL: "http://" + l.Addr().String(), Model: name, Extra: ownFields, Count: Counter(tok)}, stop, nil
+	return Target{Name: h.Name, URL: "http://" + l.Addr().String(), Model: h.Name, Extra: ownFields, Count: Counter(tok),
+		Memory: func() ([]Figure, error) {
+			return h.memory(m, "this process: all models that are loaded, servers and client")
+		}}, stop, nil
 }
 
 // Counter counts a text's tokens.

@@ -23,13 +23,38 @@ type benchDoc struct {
 		Name   string           `json:"name"`
 		Rows   []map[string]any `json:"rows"`
 		Cells  []map[string]any `json:"cells"`
-		Memory []struct {
-			Name   string `json:"name"`
-			Bytes  int64  `json:"bytes"`
-			Method string `json:"method"`
-			Scope  string `json:"scope"`
-		} `json:"memory"`
+		Memory []amount         `json:"memory"`
 	} `json:"models"`
+	Ladder *struct {
+		Steps []ladderStep `json:"steps"`
+	} `json:"ladder"`
+}
+
+// ladderStep is one placement of a measured ladder.
+type ladderStep struct {
+	NCPUMoE int            `json:"n_cpu_moe"`
+	Prefill map[string]any `json:"prefill_tok_s"`
+	Decode  map[string]any `json:"decode_tok_s"`
+	Memory  []amount       `json:"memory"`
+}
+
+// amount is an amount of memory, how it was found and of what it is.
+type amount struct {
+	Name   string `json:"name"`
+	Bytes  int64  `json:"bytes"`
+	Method string `json:"method"`
+	Scope  string `json:"scope"`
+}
+
+// problem says what is wrong with an amount; a model may keep no cache, and no expert on the host.
+func (a *amount) problem() string {
+	none := a.Bytes == 0 && (a.Name == "kv_cache" || a.Name == "host_experts")
+	if a.Bytes > 0 || none {
+		if a.Method != "" && a.Scope != "" {
+			return ""
+		}
+	}
+	return fmt.Sprintf("memory %s: %d bytes, method %q, scope %q", a.Name, a.Bytes, a.Method, a.Scope)
 }
 
 // leastRuns is how many runs a mean needs to be published.
@@ -105,9 +130,42 @@ func (d *benchDoc) problems() []string {
 			}
 		}
 		for _, f := range model.Memory {
-			if f.Bytes <= 0 || f.Method == "" || f.Scope == "" {
-				say("%s: memory %s: %d bytes, method %q, scope %q", model.Name, f.Name, f.Bytes, f.Method, f.Scope)
+			if p := f.problem(); p != "" {
+				say("%s: %s", model.Name, p)
 			}
+		}
+	}
+	if d.Ladder != nil {
+		for _, s := range d.Ladder.Steps {
+			for _, p := range s.problems() {
+				say("--n-cpu-moe %d: %s", s.NCPUMoE, p)
+			}
+		}
+	}
+	return out
+}
+
+// problems holds a step's means against its runs.
+func (s *ladderStep) problems() []string {
+	var out []string
+	for _, f := range []struct {
+		name string
+		stat map[string]any
+	}{{"prefill_tok_s", s.Prefill}, {"decode_tok_s", s.Decode}} {
+		var runs []float64
+		list, _ := f.stat["runs"].([]any)
+		for _, v := range list {
+			if v, ok := v.(float64); ok {
+				runs = append(runs, v)
+			}
+		}
+		if p := against(f.stat, runs); p != "" {
+			out = append(out, f.name+" "+p)
+		}
+	}
+	for _, f := range s.Memory {
+		if p := f.problem(); p != "" {
+			out = append(out, p)
 		}
 	}
 	return out

@@ -1,97 +1,9 @@
 package chat
 
 import (
-	"slices"
 	"strings"
 	"unicode"
 )
-
-// Format is how a model marks, in its answers, what it thinks and the tools it calls. It is taken from the text of its
-// chat template, which writes past answers the way the model does.
-type Format struct {
-	thinks  []mark
-	calls   []callMark
-	harmony bool
-}
-
-// mark is what stands around a part of an answer.
-type mark struct{ begin, end string }
-
-// callMark is what stands around calls, and how they are written there. An empty end is the answer's end.
-type callMark struct {
-	mark
-	read  func(body string, t tools) ([]ToolCall, bool)
-	first bool // only where nothing stands before it
-	whole bool // begin is a part of the body
-}
-
-var thinkMarks = []mark{{"<think>", "</think>"}, {"[THINK]", "[/THINK]"}, {"<seed:think>", "</seed:think>"}}
-
-var callMarks = []callMark{
-	{mark: mark{"<tool_call>", "</tool_call>"}, read: readTagged},
-	{mark: mark{"<seed:tool_call>", "</seed:tool_call>"}, read: readTagged},
-	{mark: mark{"<tool_calls>", "</tool_calls>"}, read: readObjects},
-	{mark: mark{"<TOOLCALL>", "</TOOLCALL>"}, read: readObjects},
-	{mark: mark{"[TOOL_CALLS]", ""}, read: readMistral},
-	{mark: mark{deepSeekCalls, "<｜tool▁calls▁end｜>"}, read: readDeepSeek},
-	{mark: mark{"<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"}, read: readKimi},
-	{mark: mark{"<minimax:tool_call>", "</minimax:tool_call>"}, read: readInvoke},
-	{mark: mark{"<｜DSML｜function_calls>", "</｜DSML｜function_calls>"}, read: readInvoke},
-	{mark: mark{"<｜DSML｜tool_calls>", "</｜DSML｜tool_calls>"}, read: readInvoke},
-}
-
-// Llama's calls are JSON and nothing else, perhaps after a tag.
-var llamaMarks = []callMark{
-	{mark: mark{"<|python_tag|>", ""}, read: readObjects, first: true},
-	{mark: mark{"{", ""}, read: readObjects, first: true, whole: true},
-}
-
-// FormatOf reads a chat template's source.
-func FormatOf(source string) *Format {
-	f := &Format{harmony: strings.Contains(source, "<|channel|>") && strings.Contains(source, "<|message|>")}
-	for _, m := range thinkMarks {
-		if strings.Contains(source, m.end) {
-			f.thinks = append(f.thinks, m)
-		}
-	}
-	for _, m := range callMarks {
-		if spelled(source, m.begin) {
-			f.calls = append(f.calls, m)
-		}
-	}
-	if len(f.calls) == 0 && strings.Contains(source, `"parameters": `) && strings.Contains(source, "ipython") {
-		f.calls = llamaMarks
-	}
-	return f
-}
-
-// spelled reports whether a template writes m, perhaps with a prefix of its own in a variable (DeepSeek-V3.2).
-func spelled(source, m string) bool {
-	if prefix := "｜DSML｜"; strings.Contains(m, prefix) {
-		return strings.Contains(source, prefix) && strings.Contains(source, strings.TrimSuffix(m[len("<"+prefix):], ">"))
-	}
-	return strings.Contains(source, m)
-}
-
-// Markers are the texts of tokens that must not be left out of an answer's text for it to be understood.
-func (f *Format) Markers() []string {
-	out := slices.Clone(callTokens)
-	for _, m := range f.thinks {
-		out = append(out, m.begin, m.end)
-	}
-	for _, m := range f.calls {
-		if !m.whole {
-			out = append(out, m.begin)
-		}
-		if m.end != "" {
-			out = append(out, m.end)
-		}
-	}
-	if f.harmony {
-		out = append(out, harmonyTokens...)
-	}
-	return out
-}
 
 // Delta is what became clear of an answer.
 type Delta struct {
@@ -110,16 +22,16 @@ type ToolCall struct {
 // Parser takes an answer apart while it is written. What does not parse as calls of tools that there are is content,
 // as it was written.
 type Parser struct {
-	f       *Format
-	tools   tools
-	held    string
-	state   state
-	mark    mark     // around the reasoning
-	call    callMark // around the calls
-	spaces  string   // at the end of content
-	begun   bool     // there was content
-	called  bool
-	harmony *harmony
+	f      *Format
+	tools  tools
+	held   string
+	state  state
+	mark   mark     // around the reasoning
+	call   callMark // around the calls
+	spaces string   // at the end of content
+	begun  bool     // there was content
+	called bool
+	reader messageReader // nil: the answer is one text
 }
 
 type state uint8
@@ -134,8 +46,8 @@ const (
 // NewParser is for an answer to prompt, the template's text; tools is the JSON list of tools, nil for none.
 func (f *Format) NewParser(prompt string, list []byte) *Parser {
 	p := &Parser{f: f, tools: readTools(list)}
-	if f.harmony {
-		p.harmony = &harmony{}
+	if f.messages != nil {
+		p.reader = f.messages()
 	}
 	for _, m := range f.thinks {
 		if strings.HasSuffix(strings.TrimRightFunc(prompt, unicode.IsSpace), m.begin) {
@@ -148,8 +60,8 @@ func (f *Format) NewParser(prompt string, list []byte) *Parser {
 // Push is what becomes clear with more text.
 func (p *Parser) Push(text string) (d Delta) {
 	p.held += text
-	if p.harmony != nil {
-		p.harmony.advance(p, &d, false)
+	if p.reader != nil {
+		p.reader.advance(p, &d, false)
 		return d
 	}
 	for p.advance(&d) {
@@ -160,8 +72,8 @@ func (p *Parser) Push(text string) (d Delta) {
 // Flush is what was held back when the answer ended.
 func (p *Parser) Flush() (d Delta) {
 	switch {
-	case p.harmony != nil:
-		p.harmony.advance(p, &d, true)
+	case p.reader != nil:
+		p.reader.advance(p, &d, true)
 	case p.state == inCall:
 		p.calls(p.held, "", &d)
 	case p.state == inReasoning:
@@ -231,33 +143,44 @@ func (p *Parser) reason(d *Delta) bool {
 	return false
 }
 
-// text gives out content up to where calls may begin.
+// text gives out content up to where calls may begin, without what only stands around it.
 func (p *Parser) text(d *Delta) bool {
-	at, keep := -1, 0
+	at, length, keep := -1, 0, 0
+	var call *callMark
 	if p.tools != nil {
-		for _, m := range p.f.calls {
+		for k := range p.f.calls {
+			m := &p.f.calls[k]
 			switch i := strings.Index(p.held, m.begin); {
 			case m.first && (p.begun || i < 0 || strings.TrimSpace(p.held[:i]) != ""):
 				if text := strings.TrimSpace(p.held); !p.begun && strings.HasPrefix(m.begin, text) {
 					keep = len(p.held)
 				}
-			case i >= 0 && (at < 0 || i < at):
-				at, p.call = i, m
+			case i >= 0 && (at < 0 || i < at || i == at && len(m.begin) > length):
+				at, length, call = i, len(m.begin), m
 			case i < 0:
 				keep = max(keep, begins(p.held, m.begin))
 			}
 		}
 	}
-	if at < 0 {
+	for _, drop := range p.f.drops {
+		if i := strings.Index(p.held, drop); i >= 0 && (at < 0 || i < at) {
+			at, length, call = i, len(drop), nil
+		} else if i < 0 {
+			keep = max(keep, begins(p.held, drop))
+		}
+	}
+	if at < 0 || at > len(p.held)-keep {
 		cut := len(p.held) - keep
 		p.content(p.held[:cut], d)
 		p.held = p.held[cut:]
 		return false
 	}
 	p.content(p.held[:at], d)
-	p.state = inCall
-	if p.held = p.held[at:]; !p.call.whole {
-		p.held = p.held[len(p.call.begin):]
+	if p.held = p.held[at:]; call == nil || !call.whole {
+		p.held = p.held[length:]
+	}
+	if call != nil {
+		p.state, p.call = inCall, *call
 	}
 	return true
 }
@@ -277,9 +200,7 @@ func (p *Parser) content(text string, d *Delta) {
 // calls reads body, which is content with all that stands around it where it is none.
 func (p *Parser) calls(body, end string, d *Delta) {
 	p.state = inContent
-	calls, ok := p.call.read(body, p.tools)
-	if ok && p.tools.have(calls) {
-		d.Calls, p.called, p.spaces = append(d.Calls, calls...), true, ""
+	if calls, ok := p.call.read(body, p.tools); ok && p.give(calls, d) {
 		return
 	}
 	begin := p.call.begin
@@ -288,6 +209,15 @@ func (p *Parser) calls(body, end string, d *Delta) {
 	}
 	p.content(begin+body+end, d)
 	p.begun = true
+}
+
+// give gives out calls, if they are of tools that there are.
+func (p *Parser) give(calls []ToolCall, d *Delta) bool {
+	if !p.tools.have(calls) {
+		return false
+	}
+	d.Calls, p.called, p.spaces = append(d.Calls, calls...), true, ""
+	return true
 }
 
 // begins is how many bytes at the end of text begin m.

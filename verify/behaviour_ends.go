@@ -41,8 +41,11 @@ const (
 	leastEnd     = 0.01 // the probability it must have there
 )
 
-// thinkingEnds are the tokens by which models end their thinking.
-var thinkingEnds = []string{"</think>", "</thinking>", "[/THINK]", "</seed:think>", "<|END_THINKING|>", "</thought>", "<|end_of_thought|>"}
+// ThinkingMarks are the tokens by which models begin and end their thinking, as their chat templates write them.
+var ThinkingMarks = []struct{ Open, Close string }{
+	{"<think>", "</think>"}, {"<thinking>", "</thinking>"}, {"[THINK]", "[/THINK]"}, {"<seed:think>", "</seed:think>"},
+	{"<|START_THINKING|>", "<|END_THINKING|>"}, {"<thought>", "</thought>"}, {"<|begin_of_thought|>", "<|end_of_thought|>"},
+}
 
 // ending is a place where the source ends, or nearly: after position at of a sequence the token id comes with probability p.
 type ending struct {
@@ -214,7 +217,7 @@ func endKinds(tk *token.Tokenizer) map[int32]string {
 			kinds[id] = endOfText
 		case tk.IsEOG(id):
 			kinds[id] = endOfTurn
-		case slices.Contains(thinkingEnds, text):
+		case slices.ContainsFunc(ThinkingMarks, func(m struct{ Open, Close string }) bool { return m.Close == text }):
 			kinds[id] = endOfThinking
 		}
 	}

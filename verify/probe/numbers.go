@@ -50,22 +50,30 @@ func (Sum) needsEnd() {}
 // Name of the criterion.
 func (Sum) Name() string { return "result" }
 
-// Judge looks for the value in the last line that has a number, and for a step of the work anywhere.
+// Judge looks for the value in the last line that has a number, behind the last = in it, and for a step of the work
+// anywhere.
 func (s Sum) Judge(a Answer) Finding {
-	var last []float64
-	for line := range strings.Lines(a.Text) {
-		if n := numbers(line); len(n) > 0 {
-			last = n
+	text, conclusion := plainText(a.Text), ""
+	for line := range strings.Lines(text) {
+		if len(numbers(line)) > 0 {
+			conclusion = line
 		}
 	}
-	if len(last) == 0 {
+	if conclusion == "" {
 		return plain(verify.Fail, "no number in the answer")
+	}
+	if end := conclusion[strings.LastIndex(conclusion, "=")+1:]; len(numbers(end)) > 0 {
+		conclusion = end
+	}
+	last := numbers(conclusion)
+	if v, ok := leadingStep(conclusion); ok {
+		last = append(last, v)
 	}
 	figure := last[len(last)-1]
 	if !slices.ContainsFunc(last, func(v float64) bool { return near(v, s.Value) }) {
 		return finding(verify.Fail, figure, "the last line with a number comes to %g, not to %g", figure, s.Value)
 	}
-	if len(s.Work) > 0 && !slices.ContainsFunc(s.Work, func(w string) bool { return shown(w, a.Text) }) {
+	if len(s.Work) > 0 && !slices.ContainsFunc(s.Work, func(w string) bool { return shown(w, text) }) {
 		return finding(verify.Fail, figure, "%g without the work that leads there (%s)", s.Value, strings.Join(s.Work, ", "))
 	}
 	return finding(verify.Pass, s.Value, "%g, with the work shown", s.Value)
@@ -79,19 +87,23 @@ var number = regexp.MustCompile(`[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?`)
 func numbers(text string) []float64 {
 	var out []float64
 	for _, n := range number.FindAllString(text, -1) {
-		if v, err := strconv.ParseFloat(strings.ReplaceAll(n, ",", ""), 64); err == nil {
+		if v, err := value(n); err == nil {
 			out = append(out, v)
 		}
 	}
 	return out
 }
 
+func value(digits string) (float64, error) {
+	return strconv.ParseFloat(strings.ReplaceAll(digits, ",", ""), 64)
+}
+
 // signs are the ways to write an operation, in words, signs and TeX.
 var signs = map[string]string{
 	"/": `(?:/|÷|:|\\div|divided by|over)`,
-	"*": `(?:\*|×|x|·|\\times|\\cdot|times|multiplied by)`,
+	"*": `(?:\*|×|x|\\times|\\cdot|times|multiplied by)`,
 	"+": `(?:\+|plus)`,
-	"-": `(?:-|−|–|minus)`,
+	"-": `(?:-|minus)`,
 }
 
 // shown reports whether a step is written out: the operands with the operation between them, units beside them, or as

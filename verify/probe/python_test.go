@@ -57,7 +57,7 @@ func TestCode(t *testing.T) {
 		{"conditional expression", fence("python", "def fib(n):\n    return n if n < 2 else fib(n-1) + fib(n-2)\n"), true, true, "python", ""},
 		{"method", fence("python", "class F:\n    def fib(self, n):\n        if n < 2:\n            return n\n        return self.fib(n-1) + self.fib(n-2)\n"), true, true, "python", ""},
 		{"syntax", fence("python", "def fib(n)\n    return n\n"), false, false, "python", "line 1"},
-		{"never closed", "```python\n" + fib, false, false, "python", "no code"},
+		{"never closed", "```python\n" + fib, true, true, "python", ""}, // the block ends with the text, as in Markdown
 		{"go", fence("go", "func fib(n int) int {\n\tif n < 2 {\n\t\treturn n\n\t}\n\treturn fib(n-1) + fib(n-2)\n}\n"), true, true, "go", ""},
 		{"go, a file", fence("golang", "package main\n\nfunc fib(n int) int { return fib(n-1) }\n"), true, false, "go", ""},
 		{"go, broken", fence("go", "func fib(n int) int {\n\treturn fib(n-1\n}\n"), false, false, "go", ""},

@@ -51,6 +51,9 @@ func (c Computes) Judge(a Answer) Finding {
 	name := p.main().name
 	for _, call := range c.Calls {
 		got, err := c.Sandbox.Call(p.source, name, call.Args)
+		if err != nil && p.before != "" {
+			got, err = c.Sandbox.Call(p.before+p.source, name, call.Args)
+		}
 		switch {
 		case err != nil:
 			return plain(verify.Fail, "%s(%s): %v", name, call.Args, err)

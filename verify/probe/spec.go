@@ -71,7 +71,7 @@ func New(s Spec) (Probe, error) {
 		p.Criteria = append(p.Criteria, s.Code.criteria()...)
 	}
 	if s.Result != nil {
-		add(true, *s.Result)
+		p.Criteria = append(p.Criteria, *s.Result, Arithmetic{})
 	}
 	if s.Verse != nil {
 		add(true, *s.Verse)

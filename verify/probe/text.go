@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -132,11 +133,17 @@ func (Verse) Name() string { return "verse" }
 
 // Judge counts lines, their words, and looks for the topic.
 func (v Verse) Judge(a Answer) Finding {
-	lines, words := 0, 0
-	for line := range strings.Lines(a.Text) {
-		if strings.ContainsFunc(line, unicode.IsLetter) {
-			lines++
-			words += len(strings.Fields(line))
+	stanzas := stanzasOf(a.Text)
+	lines, words := count(slices.Concat(stanzas...))
+	if v.Lines > 0 && lines != v.Lines { // words about the poem may stand around it
+		var poems [][]string
+		for _, s := range stanzas {
+			if n, w := count(s); n == v.Lines && (v.MaxWords == 0 || w <= v.MaxWords*n) {
+				poems = append(poems, s)
+			}
+		}
+		if len(poems) == 1 {
+			lines, words = count(poems[0])
 		}
 	}
 	text := strings.ToLower(a.Text)
@@ -156,6 +163,41 @@ func (v Verse) Judge(a Answer) Finding {
 		return finding(verify.Fail, n, "no word of the topic (%s)", strings.Join(v.Topic, ", "))
 	}
 	return finding(verify.Pass, n, "%d lines", lines)
+}
+
+func count(lines []string) (n, words int) {
+	for _, l := range lines {
+		words += len(strings.Fields(l))
+	}
+	return len(lines), words
+}
+
+// stanzasOf are the lines of an answer that have letters, by the empty lines between them. Lines that are a title, a fence
+// or announce what comes (they end with a colon) are none; a stroke between blanks parts lines written in one.
+func stanzasOf(text string) [][]string {
+	var out [][]string
+	var stanza []string
+	for line := range strings.Lines(text + "\n\n") {
+		line = strings.TrimLeft(strings.TrimSpace(line), "> ")
+		if line == "" {
+			if len(stanza) > 0 {
+				out = append(out, stanza)
+			}
+			stanza = nil
+			continue
+		}
+		fence, _ := fenceOf(line)
+		title := strings.HasPrefix(line, "#") || strings.HasPrefix(line, "**") && strings.HasSuffix(line, "**")
+		if fence != "" || title || len(out) == 0 && len(stanza) == 0 && strings.HasSuffix(line, ":") {
+			continue
+		}
+		for l := range strings.SplitSeq(line, " / ") {
+			if strings.ContainsFunc(l, unicode.IsLetter) {
+				stanza = append(stanza, l)
+			}
+		}
+	}
+	return out
 }
 
 // containsWord reports whether text has the word, not as the beginning, middle or end of another; a word that ends in *

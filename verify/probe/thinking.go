@@ -1,11 +1,13 @@
 package probe
 
-import "strings"
+import (
+	"strings"
 
-// Marks that part thinking from the answer, in the formats of DeepSeek-R1, Qwen and others, and of harmony (gpt-oss).
+	"github.com/moeconv/moeconv/verify"
+)
+
+// Marks that part thinking from the answer in harmony (gpt-oss); verify.ThinkingMarks are those of other formats.
 const (
-	thinkOpen    = "<think>"
-	thinkClose   = "</think>"
 	harmonyAny   = "<|channel|>"
 	harmonyFinal = "<|channel|>final<|message|>"
 )
@@ -19,10 +21,13 @@ func afterThinking(text string, opened bool) (answer string, ended bool) {
 	if strings.Contains(text, harmonyAny) {
 		return "", false
 	}
-	if i := strings.LastIndex(text, thinkClose); i >= 0 {
-		return text[i+len(thinkClose):], true
+	for _, m := range verify.ThinkingMarks {
+		if i := strings.LastIndex(text, m.Close); i >= 0 {
+			return text[i+len(m.Close):], true
+		}
+		opened = opened || strings.HasPrefix(strings.TrimSpace(text), m.Open)
 	}
-	if opened || strings.HasPrefix(strings.TrimSpace(text), thinkOpen) {
+	if opened {
 		return "", false
 	}
 	return text, true
@@ -30,5 +35,10 @@ func afterThinking(text string, opened bool) (answer string, ended bool) {
 
 // opensThinking reports whether a prompt ends within an open thought.
 func opensThinking(prompt string) bool {
-	return strings.LastIndex(prompt, thinkOpen) > strings.LastIndex(prompt, thinkClose)
+	for _, m := range verify.ThinkingMarks {
+		if strings.LastIndex(prompt, m.Open) > strings.LastIndex(prompt, m.Close) {
+			return true
+		}
+	}
+	return false
 }

@@ -25,6 +25,7 @@ type Bench struct {
 	Repeat    int    `yaml:"repeat"`   // runs of each cell, 5 by default, 3 at least
 	MaxTokens int    `yaml:"max_tokens"`
 	Suite     string `yaml:"suite"`
+	Ladder    []int  `yaml:"ladder"` // with when: always, numbers of --n-cpu-moe to measure each file with
 }
 
 // When a release is measured.
@@ -60,6 +61,8 @@ func (r *Recipe) checkBench() error {
 		return r.errorf("key bench.repeat: %d; want %d or more, for an interval", b.Repeat, bench.LeastRuns)
 	case b.MaxTokens < 2:
 		return r.errorf("key bench.max_tokens: %d; want 2 or more", b.MaxTokens)
+	case len(b.Ladder) == 1 || len(b.Ladder) > 0 && b.When == benchEndpoint:
+		return r.errorf("key bench.ladder: wants two numbers or more, and when: always")
 	case bench.FindSuite(b.Suite) == nil:
 		return r.errorf("key bench.suite: there is no suite %q", b.Suite)
 	}
@@ -72,6 +75,7 @@ type benchResult struct {
 	Tool   evidence.Tool `json:"tool"`
 	SHA256 string        `json:"file_sha256,omitempty"` // of the measured file, or of its first shard
 	*bench.Report
+	Ladder *bench.Ladder `json:"ladder,omitempty"`
 }
 
 // bench measures what passed, where the recipe wants it. What has a result already is not measured again.
@@ -89,26 +93,77 @@ func (j *job) bench(ctx context.Context) error {
 			continue
 		}
 		stem := filepath.Join(j.o.Out, j.name+"-"+o.Label)
-		if !j.o.Force && j.benched(stem, o.Files[0].SHA256) {
-			kept++
-			continue
+		for _, m := range j.measurements(o, stem) {
+			if !j.o.Force && m.done() {
+				kept++
+				continue
+			}
+			if err := m.run(ctx); err != nil {
+				return fmt.Errorf("bench %s: %w", o.Label, err)
+			}
+			measured++
 		}
-		if err := j.benchOutput(ctx, o, stem); err != nil {
-			return fmt.Errorf("bench %s: %w", o.Label, err)
-		}
-		measured++
 	}
 	j.report.acted = j.report.acted || measured > 0
 	j.report.stage("bench", fmt.Sprintf("%d measured, %d measured by an earlier run", measured, kept))
 	return nil
 }
 
-// benched reports whether a result of this very file is there.
-func (j *job) benched(stem, sha string) bool {
+// measurement is what is measured of a file, and how to tell that it has been.
+type measurement struct {
+	done func() bool
+	run  func(context.Context) error
+}
+
+// measurements are those that the recipe wants of a file.
+func (j *job) measurements(o *Output, stem string) []measurement {
+	sha := o.Files[0].SHA256
+	out := []measurement{{func() bool { return benched(stem, sha) != nil }, func(ctx context.Context) error { return j.benchOutput(ctx, o, stem) }}}
+	if steps := j.r.Bench.Ladder; len(steps) > 0 {
+		beside := stem + ".ladder"
+		out = append(out, measurement{func() bool {
+			old := benched(beside, sha)
+			return old != nil && old.Ladder.Is(steps)
+		}, func(ctx context.Context) error { return j.benchLadder(ctx, o, beside) }})
+	}
+	return out
+}
+
+// benched is the result of this very file that is there, nil for none.
+func benched(stem, sha string) *benchResult {
 	var old benchResult
 	data, err := os.ReadFile(stem + ".bench.json")
-	return err == nil && json.Unmarshal(data, &old) == nil && old.SHA256 == sha
+	if err != nil || json.Unmarshal(data, &old) != nil || old.SHA256 != sha {
+		return nil
+	}
+	return &old
 }
+
+// benchLadder measures placements of a file, each in a process of this program.
+func (j *job) benchLadder(ctx context.Context, o *Output, stem string) error {
+	name := filepath.Join(j.o.Out, filepath.FromSlash(o.Name()))
+	f, err := gguf.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	progress, done := j.o.Observer.Track("bench placements of "+o.Label, false)
+	defer done()
+	l, err := bench.MeasureLadder(ctx, f, bench.LadderOptions{Command: []string{self}, Source: name, Name: o.Label, Steps: j.r.Bench.Ladder, PP: ladderPP, TG: ladderTG,
+		Runs: j.r.Bench.Repeat, Order: 1, Threads: j.o.Threads, Progress: func(n, all int) { progress(int64(n), int64(all)) }})
+	if err != nil {
+		return err
+	}
+	l.SHA256 = o.Files[0].SHA256
+	return evidence.WriteJSON(stem+".bench.json", benchResult{Schema: bench.SchemaName, Tool: j.o.Tool, SHA256: l.SHA256, Ladder: l})
+}
+
+// ladderPP and ladderTG are the tokens that a recipe's ladder evaluates, as llama-bench does by default.
+const ladderPP, ladderTG = 512, 128
 
 func (j *job) benchOutput(ctx context.Context, o *Output, stem string) (failed error) {
 	f, err := gguf.Open(filepath.Join(j.o.Out, filepath.FromSlash(o.Name())))
@@ -135,7 +190,7 @@ func (j *job) benchOutput(ctx context.Context, o *Output, stem string) (failed e
 
 func (j *job) benchEndpoint(ctx context.Context) error {
 	stem := filepath.Join(j.o.Out, j.name+"-endpoint")
-	if !j.o.Force && j.benched(stem, "") {
+	if !j.o.Force && benched(stem, "") != nil {
 		j.report.stage("bench", "the endpoint was measured by an earlier run")
 		return nil
 	}
@@ -177,5 +232,5 @@ func (j *job) measure(ctx context.Context, t bench.Target, chat bool, stem, sha 
 	if err := evidence.WriteFile(stem+".trace.jsonl", trace.Bytes()); err != nil {
 		return err
 	}
-	return evidence.WriteJSON(stem+".bench.json", benchResult{bench.SchemaName, j.o.Tool, sha, rep})
+	return evidence.WriteJSON(stem+".bench.json", benchResult{Schema: bench.SchemaName, Tool: j.o.Tool, SHA256: sha, Report: rep})
 }

@@ -141,7 +141,7 @@ func (l *Release) Gather(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	docs[card.FilesName] = head
-	if docs[card.PlacementName], err = placements(l.Dir, l.Report); err != nil {
+	if docs[card.PlacementName], err = placements(l.Dir, l.Report, extra); err != nil {
 		return 0, err
 	}
 	f, err := facts(ctx, l.Dir, l.Recipe, l.Report)

@@ -1,15 +1,20 @@
 package recipes
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/moeconv/moeconv/convert/family"
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/runtime/offload"
+	"github.com/moeconv/moeconv/verify/bench"
 	"github.com/moeconv/moeconv/verify/card"
 )
 
@@ -58,8 +63,12 @@ type extremes struct {
 	Host   int64  `json:"cpu_moe_host_bytes"`
 }
 
-// placeRow is the placement of one file on one device.
+// placeRow is the placement of one file on one device. It is one of those that a ladder has measured, where one of them
+// fits the device; else it is the ledger's.
 type placeRow struct {
+	From    string `json:"from"`             // measured or ledger; what is on the device and the host is the ledger's in both
+	Ladder  string `json:"ladder,omitempty"` // the bundle's document with the measurement
+	Step    int    `json:"step,omitempty"`   // in it, from 0
 	Label   string `json:"label"`
 	VRAM    int64  `json:"vram_bytes"`
 	NCPUMoE int    `json:"n_cpu_moe"`
@@ -76,13 +85,51 @@ type placeRow struct {
 // hold, since the driver and other programs need some.
 var cardSizes = []int64{8e9, 12e9, 16e9, 24e9, 48e9}
 
+// Where placeRows come from.
+const (
+	fromMeasured = "measured"
+	fromLedger   = "ledger"
+)
+
+// measuredLadder is a ladder and its place in the bundle.
+type measuredLadder struct {
+	document string
+	*bench.Ladder
+}
+
+// ladders are those among the files that belong into the bundle, by the SHA-256 of what they measured.
+func ladders(extra map[string]string) (map[string]measuredLadder, error) {
+	out := map[string]measuredLadder{}
+	for _, name := range sortedKeys(extra) {
+		if path.Dir(name) != card.BenchDir || path.Ext(name) != ".json" {
+			continue
+		}
+		data, err := os.ReadFile(extra[name])
+		if err != nil {
+			return nil, err
+		}
+		var doc benchResult
+		if err := json.Unmarshal(data, &doc); err != nil {
+			return nil, fmt.Errorf("recipes: %s: %w", filepath.Base(extra[name]), err)
+		}
+		if l := doc.Ladder; l != nil && l.SHA256 != "" {
+			out[l.SHA256] = measuredLadder{name, l}
+		}
+	}
+	return out, nil
+}
+
 // placements finds, for every file and device, the smallest number of layers whose experts stay on the host. Devices
 // that hold everything are listed once, the smallest; files that fit none are not listed.
-func placements(dir string, rep *Report) (*placementDoc, error) {
+func placements(dir string, rep *Report, extra map[string]string) (*placementDoc, error) {
 	d := &placementDoc{Method: "sums over the files' headers; compute buffers are an estimate fitted to llama.cpp's logs",
 		Scope: "weights, KV cache of one sequence (f16) and compute buffers; the driver's own memory comes on top", Places: []placeRow{}}
 	old := &placementDoc{}
 	readOld(dir, rep, card.PlacementName, old)
+	measured, err := ladders(extra)
+	if err != nil {
+		return nil, err
+	}
 	for i := range rep.Outputs {
 		o := &rep.Outputs[i]
 		if o.Away {
@@ -94,7 +141,7 @@ func placements(dir string, rep *Report) (*placementDoc, error) {
 		if err != nil {
 			return nil, err
 		}
-		rows, ends, err := place(o.Label, f)
+		rows, ends, err := place(o.Label, f, measured[o.Files[0].SHA256])
 		f.Close()
 		if err != nil {
 			return nil, fmt.Errorf("%s: placement: %w", o.Name(), err)
@@ -121,7 +168,7 @@ func usualCache(md *gguf.Metadata) offload.CacheOptions {
 	return offload.CacheOptions{Context: int(min(usual, max(256, intKey(md, md.ArchKey("context_length"))))), Batch: 512, Key: gguf.F16, Value: gguf.F16, Windows: Windows(md)}
 }
 
-func place(label string, f gguf.Source) ([]placeRow, extremes, error) {
+func place(label string, f gguf.Source, l measuredLadder) ([]placeRow, extremes, error) {
 	opts := usualCache(f.Metadata())
 	p, err := offload.NewPlanner(f.Metadata(), f.Tensors(), opts)
 	if err != nil {
@@ -141,12 +188,28 @@ func place(label string, f gguf.Source) ([]placeRow, extremes, error) {
 		if err != nil {
 			return nil, extremes{}, err
 		}
-		rows = append(rows, placeRow{label, size, fp.NCPUMoE, fp.Device(), fp.Host, fp.Weights, fp.KV, fp.Compute, opts.Context,
-			strings.Join(LlamaFlags(p, fp.NCPUMoE, opts), " ")})
+		row := placeRow{From: fromLedger}
+		if i := l.smallest(all, size, fp.NCPUMoE); i >= 0 {
+			row, fp = placeRow{From: fromMeasured, Ladder: l.document, Step: i}, all[l.Steps[i].NCPUMoE]
+		}
+		row.Label, row.VRAM, row.NCPUMoE, row.Device, row.Host, row.Context = label, size, fp.NCPUMoE, fp.Device(), fp.Host, opts.Context
+		row.Weights, row.KV, row.Compute, row.Command = fp.Weights, fp.KV, fp.Compute, strings.Join(LlamaFlags(p, fp.NCPUMoE, opts), " ")
+		rows = append(rows, row)
 		if fp.NCPUMoE == 0 {
 			break
 		}
 	}
 	last := all[len(all)-1]
 	return rows, extremes{label, all[0].Device(), last.Device(), last.Host}, nil
+}
+
+// smallest is the first of the measured steps whose device needs at most vram bytes, -1 for none. least is the smallest
+// number that fits, measured or not: where that is 0, a step that keeps experts on the host is no advice.
+func (l measuredLadder) smallest(all []*offload.Footprint, vram int64, least int) int {
+	if l.Ladder == nil {
+		return -1
+	}
+	return slices.IndexFunc(l.Steps, func(s bench.Step) bool {
+		return s.NCPUMoE < len(all) && all[s.NCPUMoE].Device() <= vram && (least > 0 || s.NCPUMoE == 0)
+	})
 }

@@ -47,6 +47,12 @@ type Ladder struct {
 	Steps   []Step `json:"steps"`   // by n_cpu_moe
 }
 
+// Is reports whether a ladder has these steps and no others, in any order.
+func (l *Ladder) Is(steps []int) bool {
+	steps = slices.Sorted(slices.Values(steps))
+	return l != nil && slices.EqualFunc(l.Steps, steps, func(s Step, n int) bool { return s.NCPUMoE == n })
+}
+
 // noDevice is what a ladder says of a device: this runtime computes on the CPU.
 const noDevice = "not measured: this runtime has no device. All tensors were in this machine's memory, computed by its CPU, whatever their place; device figures are the ledger's"
 

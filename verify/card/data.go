@@ -35,6 +35,8 @@ type Data struct {
 	Places  []Place
 	Benches []Bench
 	Plots   []Plot
+
+	Laddered bool // some of Places were measured
 }
 
 // Plot is a diagram beside the card.
@@ -61,8 +63,11 @@ type Note struct{ Label, Check, Detail *Value }
 // Other is a file made elsewhere.
 type Other struct{ File, Bytes, SHA256, About *Value }
 
-// Place is a placement of one file on one device.
-type Place struct{ Label, VRAM, NCPUMoE, Device, Host, Context, Command *Value }
+// Place is a placement of one file on one device. What was measured of it is nil where nothing was.
+type Place struct {
+	Label, VRAM, NCPUMoE, Device, Host, Context, Command   *Value
+	Prefill, PrefillInterval, Decode, DecodeInterval, Peak *Value
+}
 
 // Bench is one measured cell: a file, a prompt, streamed or not. Intervals are half the width of 95%.
 type Bench struct{ File, Mode, Prompt, TTFT, TTFTInterval, Decode, DecodeInterval, Runs *Value }
@@ -104,10 +109,35 @@ func (p *press) data(fsys fs.FS) (*Data, error) {
 		d.Others = append(d.Others, Other{v.at("/path"), v.at("/bytes"), v.at("/sha256"), v.at("/about")})
 	}
 	for _, v := range p.list(PlacementName, "/places") {
-		d.Places = append(d.Places, Place{v.at("/label"), v.at("/vram_bytes"), v.at("/n_cpu_moe"), v.at("/device_bytes"), v.at("/host_bytes"),
-			v.at("/context"), v.at("/command")})
+		place := p.place(v)
+		d.Places, d.Laddered = append(d.Places, place), d.Laddered || place.Decode != nil
 	}
 	return d, p.benches(fsys, d)
+}
+
+// place reads a placement, and its measurement where there is one.
+func (p *press) place(v Value) Place {
+	out := Place{Label: v.at("/label"), VRAM: v.at("/vram_bytes"), NCPUMoE: v.at("/n_cpu_moe"), Device: v.at("/device_bytes"), Host: v.at("/host_bytes"),
+		Context: v.at("/context"), Command: v.at("/command")}
+	document := v.at("/ladder")
+	if document == nil {
+		return out
+	}
+	step := "0"
+	if n := v.at("/step"); n != nil {
+		step = n.Text()
+	}
+	at := "/ladder/steps/" + step
+	for to, pointer := range map[**Value]string{&out.Prefill: "/prefill_tok_s/mean", &out.PrefillInterval: "/prefill_tok_s/ci95",
+		&out.Decode: "/decode_tok_s/mean", &out.DecodeInterval: "/decode_tok_s/ci95"} {
+		p.fill(to, document.Text(), at+pointer)
+	}
+	for _, f := range p.list(document.Text(), at+"/memory") {
+		if name := f.at("/name").Text(); name == "rss_peak" || name == "max_rss" {
+			out.Peak = f.at("/bytes")
+		}
+	}
+	return out
 }
 
 // fill sets a field to the value at a place, "" counts as nothing.

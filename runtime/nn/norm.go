@@ -31,13 +31,15 @@ func (d *Decoder) norm(dst, src []float32, w norm) {
 	}
 }
 
-// rmsNorm is src / sqrt(mean(src*src) + epsilon) * weight. Weight may be nil.
+// rmsNorm is src / sqrt(mean(src*src) + epsilon) * weight. Weight may be nil. Squares, root and quotient are rounded to
+// float32 as in ggml: weights are short numbers, so that many a result lies half way between two steps of eight bits, and
+// the last bit decides where it goes.
 func rmsNorm(dst, src []float32, weight vector, epsilon float32) {
 	sum := 0.0
 	for _, v := range src {
-		sum += float64(v) * float64(v)
+		sum += float64(v * v)
 	}
-	scale := float32(1 / math.Sqrt(float64(float32(sum/float64(len(src)))+epsilon)))
+	scale := inverseRoot(float32(sum/float64(len(src))) + epsilon)
 	dst = dst[:len(src)]
 	if weight == nil {
 		for i, v := range src {
@@ -62,11 +64,14 @@ func layerNorm(dst, src []float32, weight vector, epsilon float32) {
 		dst[i] = v - mean
 		squares += float64(dst[i]) * float64(dst[i])
 	}
-	scale := float32(1 / math.Sqrt(float64(float32(squares/float64(len(src)))+epsilon)))
+	scale := inverseRoot(float32(squares/float64(len(src))) + epsilon)
 	for i := range dst {
-		dst[i] *= scale * weight[i]
+		dst[i] = dst[i] * scale * weight[i]
 	}
 }
+
+// inverseRoot is 1 / sqrt(x), both operations rounded.
+func inverseRoot(x float32) float32 { return 1 / float32(math.Sqrt(float64(x))) }
 
 // normHeads normalises rows lo to hi of x: each head of dim elements, or all heads together if there are as many weights.
 func (s *State) normHeads(x kernel.Mat, w vector, heads, dim, lo, hi int) {

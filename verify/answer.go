@@ -1,5 +1,8 @@
 package verify
 
+// sourceEngine is the engine of answers that are the source's own.
+const sourceEngine = "source"
+
 // Answer is one answer to a probe, with what is needed to ask again. All are kept, whatever came of them.
 type Answer struct {
 	Engine       string            `json:"engine"`               // builtin, source or endpoint
@@ -14,5 +17,6 @@ type Answer struct {
 	Status       Status            `json:"status"`               // of this answer alone
 	Scores       map[string]Number `json:"scores,omitempty"`     // by criterion
 	Findings     []string          `json:"findings,omitempty"`   // what was found wrong
+	AsSource     []string          `json:"as_source,omitempty"`  // what the source's own answer lacks as well
 	NotJudged    []string          `json:"not_judged,omitempty"` // criteria that would need the answer's end
 }

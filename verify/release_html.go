@@ -163,11 +163,29 @@ func (r *Release) answers() []probeView {
 				out[i].Original = shorten(c.Original, pageText)
 			}
 			out[i].Answers = append(out[i].Answers, answerView{f.Label, shorten(c.Output, pageText), string(c.Status), shorten(c.Detail, pageTitle)})
-			for _, a := range c.Answers[min(1, len(c.Answers)):] {
-				label := fmt.Sprintf("%s again, temperature %.3g, seed %d", f.Label, a.Temperature, a.Seed)
-				out[i].Answers = append(out[i].Answers, answerView{label, shorten(a.Text, pageText), string(a.Status), shorten(strings.Join(a.Findings, "; "), pageTitle)})
-			}
+			out[i].Answers = append(out[i].Answers, drawnViews(f.Label, c.Answers, out[i].Answers)...)
 		}
+	}
+	return out
+}
+
+// drawnShown is how many of the answers that were drawn again are shown of each file and probe; the JSON has all.
+const drawnShown = 3
+
+// drawnViews are the first answers that were drawn again of a file, and of its source where they are not yet shown.
+func drawnViews(file string, answers []Answer, shown []answerView) (out []answerView) {
+	of := map[string]int{}
+	for _, a := range answers[min(1, len(answers)):] {
+		who := file
+		if a.Engine == sourceEngine {
+			who = sourceEngine
+		}
+		label := fmt.Sprintf("%s again, temperature %.3g, seed %d", who, a.Temperature, a.Seed)
+		of[who]++
+		if of[who] > drawnShown || slices.ContainsFunc(shown, func(v answerView) bool { return v.Label == label }) {
+			continue
+		}
+		out = append(out, answerView{label, shorten(a.Text, pageText), string(a.Status), shorten(strings.Join(a.Findings, "; "), pageTitle)})
 	}
 	return out
 }

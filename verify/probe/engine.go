@@ -3,7 +3,9 @@ package probe
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/moeconv/moeconv/runtime"
@@ -42,7 +44,8 @@ type Engine interface {
 	Name() string
 	// Chats reports whether it can answer a turn of a conversation; a model without a chat template cannot.
 	Chats() (bool, error)
-	Ask(context.Context, Query) (Reply, error)
+	// Ask answers queries of one prompt; the replies are in their order.
+	Ask(context.Context, ...Query) ([]Reply, error)
 }
 
 // builtin is the bundled runtime with one model.
@@ -64,25 +67,50 @@ func (b *builtin) Chats() (bool, error) {
 	return t.Own, nil
 }
 
-func (b *builtin) Ask(ctx context.Context, q Query) (Reply, error) {
+// Ask writes all answers together: each weight is read once for all of them, and none depends on the others.
+func (b *builtin) Ask(ctx context.Context, qs ...Query) ([]Reply, error) {
 	tok, err := b.model.Tokenizer()
 	if err != nil {
-		return Reply{}, err
+		return nil, err
 	}
-	ids, opened, stop, err := b.prompt(ctx, tok, q)
-	if err != nil {
-		return Reply{}, err
+	gs, opened := make([]*runtime.Generator, len(qs)), make([]bool, len(qs))
+	for i, q := range qs {
+		ids, open, stop, err := b.prompt(ctx, tok, q)
+		if err != nil {
+			return nil, err
+		}
+		opened[i] = open
+		if gs[i], err = runtime.NewGenerator(b.model.NewSession(), ids, runtime.GenerateOptions{MaxTokens: q.MaxTokens, Stop: stop,
+			Sample: sample.Options{Temperature: q.Temperature, Seed: q.Seed}}); err != nil {
+			return nil, err
+		}
 	}
-	g, err := runtime.Generate(ctx, b.model.NewSession(), ids, runtime.GenerateOptions{MaxTokens: q.MaxTokens, Stop: stop,
-		Sample: sample.Options{Temperature: q.Temperature, Seed: q.Seed}})
-	if err != nil {
-		return Reply{}, err
+	if err := write(ctx, b.model.NewBatch(), gs); err != nil {
+		return nil, err
 	}
-	r := Reply{Text: g.Text, Answer: g.Text, IDs: g.IDs, PromptTokens: g.PromptTokens, Tokens: g.Tokens, Finish: g.Reason}
-	if q.Chat {
-		r.part(tok, g, opened)
+	out := make([]Reply, len(qs))
+	for i, g := range gs {
+		g := g.Generation()
+		out[i] = Reply{Text: g.Text, Answer: g.Text, IDs: g.IDs, PromptTokens: g.PromptTokens, Tokens: g.Tokens, Finish: g.Reason}
+		if qs[i].Chat {
+			out[i].part(tok, g, opened[i])
+		}
 	}
-	return r, nil
+	return out, nil
+}
+
+// promptStep is the number of tokens of all prompts together that a step reads.
+const promptStep = 512
+
+// write steps until all generations are done.
+func write(ctx context.Context, b *runtime.Batch, gs []*runtime.Generator) error {
+	for gs = slices.Clone(gs); len(gs) > 0; {
+		if err := errors.Join(b.Step(ctx, gs, promptStep)...); err != nil {
+			return err
+		}
+		gs = slices.DeleteFunc(gs, (*runtime.Generator).Done)
+	}
+	return nil
 }
 
 // prompt is the query as ids, and whether it ends within an open thought.
@@ -154,7 +182,18 @@ func Endpoint(c *server.Client) Engine { return &endpoint{c} }
 func (e *endpoint) Name() string         { return "endpoint" }
 func (e *endpoint) Chats() (bool, error) { return true, nil } // it says so itself, when it is asked
 
-func (e *endpoint) Ask(ctx context.Context, q Query) (Reply, error) {
+func (e *endpoint) Ask(ctx context.Context, qs ...Query) ([]Reply, error) {
+	out := make([]Reply, len(qs))
+	for i, q := range qs {
+		var err error
+		if out[i], err = e.one(ctx, q); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (e *endpoint) one(ctx context.Context, q Query) (Reply, error) {
 	req := server.Request{MaxTokens: q.MaxTokens, Temperature: &q.Temperature, Seed: &q.Seed, Prompt: q.Prompt}
 	if q.Chat {
 		var err error

@@ -58,13 +58,22 @@ func plain(s verify.Status, format string, args ...any) Finding {
 
 // verdict is what all criteria say of one answer.
 type verdict struct {
-	status          verify.Status
-	scores          map[string]verify.Number
-	bad, good, open []string // lines of what is wrong; names of criteria met; lines of what could not be judged
+	status                 verify.Status
+	scores                 map[string]verify.Number
+	misses                 []miss
+	bad, good, open, notes []string // lines of what is wrong; names of criteria met; lines of what could not be judged, and of what the source lacks as well
 }
 
-// judge applies all criteria to an answer. What the source's own answer lacks as well is no fault of the file: it
-// is a warning.
+// miss is a criterion that an answer does not meet, and the source's own does.
+type miss struct {
+	Criterion
+	Finding
+}
+
+func (m miss) line() string { return m.Name() + ": " + m.Message }
+
+// judge applies all criteria to an answer. The source's own answer is the yardstick: what it lacks as well, to the same
+// degree, is no fault of the file.
 func (p Probe) judge(a Answer) verdict {
 	v := verdict{status: verify.Pass, scores: map[string]verify.Number{}}
 	for _, c := range p.Criteria {
@@ -75,22 +84,22 @@ func (p Probe) judge(a Answer) verdict {
 		if f.Figure.Valid() {
 			v.scores[c.Name()] = f.Figure
 		}
-		line := c.Name() + ": " + f.Message
-		if f.Status == verify.Fail && a.Source != nil && !comparing(c) {
-			src := *a.Source
-			if judge(c, src).Status == verify.Fail {
-				f.Status = verify.Warn
-				line += "; the source's own answer fails it too"
-			}
+		m := miss{c, f}
+		own := verify.Pass
+		if a.Source != nil && !comparing(c) {
+			own = judge(c, *a.Source).Status
 		}
-		switch f.Status {
-		case verify.Fail, verify.Warn:
-			v.status = verify.Worse(v.status, f.Status)
-			v.bad = append(v.bad, line)
-		case verify.Pass:
+		switch {
+		case f.Status == verify.Pass:
 			v.good = append(v.good, c.Name())
-		case notJudged:
-			v.open = append(v.open, line)
+		case f.Status == notJudged && own == notJudged, missed(f.Status) && missed(own) && verify.Worse(own, f.Status) == own:
+			v.notes = append(v.notes, m.line()+", as of the source's own answer")
+		case f.Status == notJudged:
+			v.open = append(v.open, m.line())
+		case missed(f.Status):
+			v.status = verify.Worse(v.status, f.Status)
+			v.misses = append(v.misses, m)
+			v.bad = append(v.bad, m.line())
 		}
 	}
 	if len(v.open) > 0 && v.status == verify.Pass {
@@ -98,6 +107,9 @@ func (p Probe) judge(a Answer) verdict {
 	}
 	return v
 }
+
+// missed reports whether a criterion is not met.
+func missed(s verify.Status) bool { return s == verify.Fail || s == verify.Warn }
 
 // notJudged is the status of a finding that would need the end of an answer that was cut off.
 const notJudged verify.Status = "not judged"

@@ -21,14 +21,21 @@ type Options struct {
 type Suite struct {
 	probes  []Probe
 	opts    Options
-	sources map[any]map[Query]Answer // by reference
-	states  map[any][][]float64      // by reference: mean final hidden states of the prompts
+	sources map[any]map[Query]sourced // by reference
+	states  map[any][][]float64       // by reference: mean final hidden states of the prompts
 	done    map[*verify.Subject][]outcome
 }
 
+// sourced is an answer of the source's.
+type sourced struct {
+	Answer
+	record verify.Answer
+}
+
 type outcome struct {
-	name   string
-	status verify.Status
+	name     string
+	status   verify.Status
+	asSource bool // it misses what the source misses
 }
 
 // NewSuite makes a suite of specs.
@@ -36,7 +43,7 @@ func NewSuite(specs []Spec, o Options) (*Suite, error) {
 	if _, _, err := conversation(Query{Thinking: o.Thinking}); err != nil {
 		return nil, fmt.Errorf("probe: %w", err)
 	}
-	s := &Suite{opts: o, sources: map[any]map[Query]Answer{}, states: map[any][][]float64{}, done: map[*verify.Subject][]outcome{}}
+	s := &Suite{opts: o, sources: map[any]map[Query]sourced{}, states: map[any][][]float64{}, done: map[*verify.Subject][]outcome{}}
 	for _, spec := range specs {
 		if o.MaxTokens > 0 && spec.Mode == ModeChat {
 			spec.MaxTokens = o.MaxTokens
@@ -59,7 +66,7 @@ func (s *Suite) Checks() []verify.Check {
 	for _, p := range s.probes {
 		out = append(out, verify.Check{Name: "probe " + p.Name, Run: func(ctx context.Context, sub *verify.Subject) verify.Result {
 			r := s.run(ctx, p, sub)
-			s.done[sub] = append(s.done[sub], outcome{p.Name, r.Status})
+			s.done[sub] = append(s.done[sub], outcome{p.Name, r.Status, len(r.Answers) > 0 && len(r.Answers[0].AsSource) > 0})
 			return r
 		}})
 	}
@@ -77,10 +84,13 @@ func (s *Suite) Checks() []verify.Check {
 
 // sum is the verdict of a set: PASS is all of them.
 func sum(all []outcome) verify.Result {
-	n, by := map[verify.Status]int{}, map[verify.Status][]string{}
+	n, by, asSource := map[verify.Status]int{}, map[verify.Status][]string{}, []string(nil)
 	for _, o := range all {
 		n[o.status]++
 		by[o.status] = append(by[o.status], o.name)
+		if o.asSource {
+			asSource = append(asSource, o.name)
+		}
 	}
 	r := verify.NewResult(verify.Pass, fmt.Sprintf("PASS: all %d probes", len(all)))
 	switch {
@@ -93,8 +103,11 @@ func sum(all []outcome) verify.Result {
 	case n[verify.NotApplicable] > 0:
 		r = verify.NewResult(verify.Warn, "INCOMPLETE: nothing is known of "+strings.Join(by[verify.NotApplicable], ", "))
 	}
+	if len(asSource) > 0 {
+		r.Detail += "; the source misses criteria of " + strings.Join(asSource, ", ") + " as well"
+	}
 	r.Figures = map[string]verify.Number{"passed": verify.Number(n[verify.Pass]), "failed": verify.Number(n[verify.Fail]),
-		"warned": verify.Number(n[verify.Warn]), "not judged": verify.Number(n[verify.NotApplicable])}
+		"warned": verify.Number(n[verify.Warn]), "not judged": verify.Number(n[verify.NotApplicable]), "as the source": verify.Number(len(asSource))}
 	return r
 }
 
@@ -115,98 +128,91 @@ func (s *Suite) run(ctx context.Context, p Probe, sub *verify.Subject) verify.Re
 	if p.Mode == ModeChat && !chats {
 		return verify.NewResult(verify.NotApplicable, "the model has no chat template: a base model answers no instructions")
 	}
-	a, rec, err := s.ask(ctx, p, e, s.query(p))
+	r, err := s.answer(ctx, p, e, sub)
 	if err != nil {
 		return verify.NewResult(verify.Fail, err.Error())
 	}
-	if sub.Reference != nil {
-		if a.Source, err = s.source(ctx, p, sub); err != nil {
-			return verify.NewResult(verify.Fail, err.Error())
-		}
-	}
-	v := p.judge(a)
-	rec.fill(v)
-	r := verify.NewResult(verify.Pass, "")
-	r.Answers = []verify.Answer{rec.Answer}
-	if v.status == verify.Fail && p.Retries > 0 {
-		if err := s.retry(ctx, p, e, a.Source, &r, &v); err != nil {
-			return verify.NewResult(verify.Fail, err.Error())
-		}
-	}
-	p.report(&r, a, v)
 	return r
 }
 
-func (s *Suite) query(p Probe) Query {
-	return Query{Prompt: p.Prompt, Chat: p.Mode == ModeChat, Thinking: s.opts.Thinking, MaxTokens: p.MaxTokens}
-}
-
-// record is an answer as the report keeps it.
-type record struct{ verify.Answer }
-
-func (r *record) fill(v verdict) {
-	r.Status, r.Scores, r.Findings, r.NotJudged = v.status, v.scores, v.bad, v.open
-}
-
-func (s *Suite) ask(ctx context.Context, p Probe, e Engine, q Query) (Answer, *record, error) {
-	r, err := e.Ask(ctx, q)
+// answer judges the greedy answer, and where it misses what the source's meets, drawn ones of both.
+func (s *Suite) answer(ctx context.Context, p Probe, e Engine, sub *verify.Subject) (verify.Result, error) {
+	r := verify.NewResult(verify.Pass, "")
+	answers, recs, err := s.ask(ctx, p, e, s.query(p, 0))
 	if err != nil {
-		return Answer{}, nil, fmt.Errorf("probe: %s: %w", p.Name, err)
+		return r, err
 	}
-	rec := &record{verify.Answer{Engine: e.Name(), Template: p.Mode, Temperature: q.Temperature, Seed: q.Seed, MaxTokens: q.MaxTokens,
-		PromptTokens: r.PromptTokens, Tokens: r.Tokens, Finish: r.Finish, Text: r.Text}}
-	return Answer{Prompt: p.Prompt, Text: r.Answer, Whole: r.Text, IDs: r.IDs, Cut: r.cut(), Chat: q.Chat, thinking: r.Thinking}, rec, nil
+	a := answers[0]
+	if sub.Reference != nil {
+		own, _, err := s.source(ctx, p, sub, s.query(p, 0))
+		if err != nil {
+			return r, err
+		}
+		a.Source = &own[0]
+	}
+	v := p.judge(a)
+	v.fill(&recs[0])
+	r.Answers = recs
+	if p.Retries > 0 && (v.status == verify.Fail || a.Source != nil && len(v.misses) > 0) {
+		if err := s.retry(ctx, p, e, sub, &r, &v, a); err != nil {
+			return r, err
+		}
+	}
+	p.report(&r, a, v)
+	return r, nil
 }
 
-// source is the source model's answer.
-func (s *Suite) source(ctx context.Context, p Probe, sub *verify.Subject) (*Answer, error) {
-	q := s.query(p)
+// query asks a probe: greedily, or with a draw's seed.
+func (s *Suite) query(p Probe, seed int) Query {
+	q := Query{Prompt: p.Prompt, Chat: p.Mode == ModeChat, Thinking: s.opts.Thinking, MaxTokens: p.MaxTokens}
+	if seed > 0 {
+		q.Temperature, q.Seed = p.Temperature, uint64(seed)
+	}
+	return q
+}
+
+// ask puts queries to an engine; the records are as the report keeps them, yet without a judgement.
+func (s *Suite) ask(ctx context.Context, p Probe, e Engine, qs ...Query) ([]Answer, []verify.Answer, error) {
+	replies, err := e.Ask(ctx, qs...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("probe: %s: %w", p.Name, err)
+	}
+	answers, recs := make([]Answer, len(qs)), make([]verify.Answer, len(qs))
+	for i, r := range replies {
+		q := qs[i]
+		recs[i] = verify.Answer{Engine: e.Name(), Template: p.Mode, Temperature: q.Temperature, Seed: q.Seed, MaxTokens: q.MaxTokens,
+			PromptTokens: r.PromptTokens, Tokens: r.Tokens, Finish: r.Finish, Text: r.Text}
+		answers[i] = Answer{Prompt: p.Prompt, Text: r.Answer, Whole: r.Text, IDs: r.IDs, Cut: r.cut(), Chat: q.Chat, thinking: r.Thinking, drawn: q.Temperature > 0}
+	}
+	return answers, recs, nil
+}
+
+// source is what the source model answers. It is asked once.
+func (s *Suite) source(ctx context.Context, p Probe, sub *verify.Subject, qs ...Query) ([]Answer, []verify.Answer, error) {
 	known := s.sources[sub.Reference]
 	if known == nil {
-		known = map[Query]Answer{}
+		known = map[Query]sourced{}
 		s.sources[sub.Reference] = known
 	}
-	if a, ok := known[q]; ok {
-		return &a, nil
-	}
-	m, err := sub.ReferenceModel()
-	if err != nil {
-		return nil, err
-	}
-	a, _, err := s.ask(ctx, p, Builtin("source", m), q)
-	if err != nil {
-		return nil, err
-	}
-	known[q] = a
-	return &a, nil
-}
-
-// retry draws more answers to a probe whose greedy one failed. When most of them pass, the failure is a warning; it is kept,
-// and nothing makes a pass of it.
-func (s *Suite) retry(ctx context.Context, p Probe, e Engine, source *Answer, r *verify.Result, v *verdict) error {
-	passed := 0
-	for seed := 1; seed <= p.Retries; seed++ {
-		q := s.query(p)
-		q.Temperature, q.Seed = p.Temperature, uint64(seed)
-		a, rec, err := s.ask(ctx, p, e, q)
+	if _, ok := known[qs[0]]; !ok {
+		m, err := sub.ReferenceModel()
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		a.Source, a.drawn = source, true
-		again := p.judge(a)
-		rec.fill(again)
-		r.Answers = append(r.Answers, rec.Answer)
-		if again.status == verify.Pass || again.status == verify.Warn {
-			passed++
+		answers, recs, err := s.ask(ctx, p, Builtin("source", m), qs...)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i, q := range qs {
+			known[q] = sourced{answers[i], recs[i]}
 		}
 	}
-	v.scores["pass@1"] = verify.Number(PassAtK(p.Retries, passed, 1))
-	v.scores["passed retries"] = verify.Number(passed)
-	v.bad = append(v.bad, fmt.Sprintf("%d of %d answers drawn at temperature %g pass", passed, p.Retries, p.Temperature))
-	if 2*passed > p.Retries {
-		v.status = verify.Warn
+	var answers []Answer
+	var recs []verify.Answer
+	for _, q := range qs {
+		answers, recs = append(answers, known[q].Answer), append(recs, known[q].record)
 	}
-	return nil
+	return answers, recs, nil
 }
 
 // PassAtK is the unbiased estimate of the probability that at least one of k answers passes, when c of n did:
@@ -242,12 +248,14 @@ func (p Probe) report(r *verify.Result, a Answer, v verdict) {
 		how = fmt.Sprintf("%d tokens, %s", r.Answers[0].Tokens, how)
 	}
 	lines := append(v.bad, v.open...)
-	if len(lines) == 0 {
-		r.Detail = fmt.Sprintf("%s; good: %s", how, strings.Join(v.good, ", "))
-		return
-	}
 	if v.status == verify.NotApplicable {
 		lines[0] = "not judged: " + lines[0]
+	}
+	if len(lines) == 0 {
+		lines = append(lines, "good: "+strings.Join(v.good, ", "))
+	}
+	if len(v.notes) > 0 {
+		lines = append(lines, "no fault of the file: "+strings.Join(v.notes, ", "))
 	}
 	r.Detail = strings.Join(lines, "; ") + " (" + how + ")"
 }

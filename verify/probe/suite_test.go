@@ -21,10 +21,13 @@ type scripted struct {
 func (s *scripted) Name() string         { return "scripted" }
 func (s *scripted) Chats() (bool, error) { return !s.base, nil }
 
-func (s *scripted) Ask(_ context.Context, q Query) (Reply, error) {
-	text := s.texts[min(int(q.Seed), len(s.texts)-1)]
-	answer, ended := afterThinking(text, false)
-	return Reply{Text: text, Answer: answer, Thinking: !ended, Tokens: len(strings.Fields(text)), Finish: s.finish}, nil
+func (s *scripted) Ask(_ context.Context, qs ...Query) (out []Reply, err error) {
+	for _, q := range qs {
+		text := s.texts[min(int(q.Seed), len(s.texts)-1)]
+		answer, ended := afterThinking(text, false)
+		out = append(out, Reply{Text: text, Answer: answer, Thinking: !ended, Tokens: len(strings.Fields(text)), Finish: s.finish})
+	}
+	return out, nil
 }
 
 func judged(t *testing.T, spec Spec, e Engine) verify.Result {
@@ -155,13 +158,13 @@ func TestRetries(t *testing.T) {
 			t.Errorf("%q: %s %s, want %s", c.texts, r.Status, r.Detail, c.want)
 		}
 	}
-	if r := sum([]outcome{{"a", verify.Pass}, {"b", verify.NotApplicable}}); r.Status != verify.Warn || r.Detail != "INCOMPLETE: nothing is known of b" {
+	if r := sum([]outcome{{name: "a", status: verify.Pass}, {name: "b", status: verify.NotApplicable}}); r.Status != verify.Warn || r.Detail != "INCOMPLETE: nothing is known of b" {
 		t.Errorf("%s %s", r.Status, r.Detail)
 	}
-	if r := sum([]outcome{{"a", verify.Pass}, {"b", verify.Warn}}); r.Status != verify.Warn {
+	if r := sum([]outcome{{name: "a", status: verify.Pass}, {name: "b", status: verify.Warn}}); r.Status != verify.Warn {
 		t.Errorf("%s %s", r.Status, r.Detail)
 	}
-	if r := sum([]outcome{{"b", verify.NotApplicable}}); r.Status != verify.NotApplicable {
+	if r := sum([]outcome{{name: "b", status: verify.NotApplicable}}); r.Status != verify.NotApplicable {
 		t.Errorf("%s %s", r.Status, r.Detail)
 	}
 }

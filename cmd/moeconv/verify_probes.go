@@ -17,12 +17,12 @@ import (
 
 // probeFlags are what verify is told of probes, and of the engine that answers them.
 type probeFlags struct {
-	set, thinking, against string
-	maxTokens              int
-	runCode, stress        bool
-	stressTime             time.Duration
-	protocol               string
-	endpoint               endpointFlags
+	set, thinking, against   string
+	maxTokens                int
+	runCode, stress          bool
+	stressTime               time.Duration
+	protocol, stressBaseline string
+	endpoint                 endpointFlags
 }
 
 func (p *probeFlags) register(f *pflag.FlagSet) {
@@ -30,9 +30,10 @@ func (p *probeFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&p.thinking, "thinking", "", "with --probes: have models that can think do so (`on`) or not (off)")
 	f.IntVar(&p.maxTokens, "probe-tokens", 0, "with --probes: `N` tokens at most of an answer (default: each probe's own)")
 	f.BoolVar(&p.runCode, "run-code", false, "with --probes: run the Python code in answers, in a sandbox without network")
-	f.BoolVar(&p.stress, "stress", false, "put the model under load: long answers, sessions at a time, the whole context, a soak, errors")
+	f.BoolVar(&p.stress, "stress", false, "put the model under load: long answers, sessions at a time, a conversation, a burst, the whole context, a soak, errors")
 	f.DurationVar(&p.stressTime, "stress-duration", 0, "with --stress: `TIME` of the soak, such as 8h (default 1m)")
 	f.StringVar(&p.protocol, "stress-protocol", "", "with --stress: a YAML `FILE` whose keys replace those of the built-in protocol")
+	f.StringVar(&p.stressBaseline, "stress-baseline", "", "with --stress: `FILE` of an earlier run (--json), on the same machine; figures that are worse by 20% fail")
 	f.StringVar(&p.against, "against", "", "`external`: --endpoint answers the probes and bears the load, in place of the bundled runtime; FILE may be left out")
 	f.StringVar(&p.endpoint.url, "endpoint", "", "with --against external: the server's `URL` (OpenAI's API)")
 	f.StringVar(&p.endpoint.model, "endpoint-model", "", "`NAME` of the model at the endpoint (default: its only one)")
@@ -51,8 +52,8 @@ func (p *probeFlags) args(cmd *cobra.Command, args []string) error {
 		return usageArgs(cobra.MinimumNArgs(1))(cmd, args)
 	case p.set == "" && (p.runCode || p.thinking != "" || p.maxTokens != 0 || p.against != "" && !p.stress):
 		return usageError{errors.New("there are no probes to ask: --probes SET")}
-	case !p.stress && (p.stressTime != 0 || p.protocol != ""):
-		return usageError{errors.New("--stress-duration and --stress-protocol go with --stress")}
+	case !p.stress && (p.stressTime != 0 || p.protocol != "" || p.stressBaseline != ""):
+		return usageError{errors.New("--stress-duration, --stress-protocol and --stress-baseline go with --stress")}
 	case p.maxTokens < 0 || p.stressTime < 0:
 		return usageError{fmt.Errorf("--probe-tokens %d, --stress-duration %v", p.maxTokens, p.stressTime)}
 	}
@@ -75,16 +76,31 @@ func (p *probeFlags) checks() ([]verify.Check, error) {
 		}
 	}
 	if p.stress {
-		protocol, err := stress.Load(p.protocol)
+		load, err := p.load(client)
 		if err != nil {
 			return nil, err
 		}
-		if p.stressTime > 0 {
-			protocol.Soak.Seconds = p.stressTime.Seconds()
-		}
-		out = append(out, stress.Checks(stress.Options{Protocol: protocol, Endpoint: client, URL: p.endpoint.url})...)
+		out = append(out, load...)
 	}
 	return out, nil
+}
+
+// load is the stress protocol.
+func (p *probeFlags) load(client *server.Client) ([]verify.Check, error) {
+	protocol, err := stress.Load(p.protocol)
+	if err != nil {
+		return nil, err
+	}
+	if p.stressTime > 0 {
+		protocol.Soak.Seconds = p.stressTime.Seconds()
+	}
+	o := stress.Options{Protocol: protocol, Endpoint: client, URL: p.endpoint.url}
+	if p.stressBaseline != "" {
+		if o.Baseline, err = stress.LoadBaseline(p.stressBaseline); err != nil {
+			return nil, err
+		}
+	}
+	return stress.Checks(o), nil
 }
 
 func (p *probeFlags) probes(client *server.Client) ([]verify.Check, error) {

@@ -1,9 +1,7 @@
 package stress
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -160,11 +158,10 @@ func (r *run) soak(ctx context.Context, res *verify.Result) error {
 		}
 	}
 	end = heap()
-	slices.SortFunc(latency, cmp.Compare)
 	r.pace(res, tokens, since(begin))
 	drift := (end - start) / start
-	for name, v := range map[string]float64{"requests": float64(len(latency)), "seconds": since(begin), "latency p50": latency[len(latency)/2],
-		"latency p95": latency[len(latency)*95/100], "memory drift": drift} {
+	for name, v := range map[string]float64{"requests": float64(len(latency)), "seconds": since(begin), "latency p50": quantile(latency, 0.5),
+		"latency p95": quantile(latency, 0.95), "memory drift": drift} {
 		res.Figures[name] = verify.Number(v)
 	}
 	if r.t.model == nil {
@@ -174,6 +171,15 @@ func (r *run) soak(ctx context.Context, res *verify.Result) error {
 	}
 	sum(res, "%.0f s, %d requests, all answered", since(begin), len(latency))
 	return nil
+}
+
+// quantile is the value below which a share of the values lies; None of none.
+func quantile(values []float64, share float64) float64 {
+	if len(values) == 0 {
+		return float64(verify.None())
+	}
+	values = slices.Sorted(slices.Values(values))
+	return values[min(int(share*float64(len(values))), len(values)-1)]
 }
 
 // recovery breaks requests off and sends broken ones; what is asked next is answered as before.
@@ -219,12 +225,7 @@ func (r *run) recovery(ctx context.Context, res *verify.Result) error {
 func (r *run) leave(ctx context.Context, prompt string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	q := server.Request{Prompt: prompt, MaxTokens: r.Long.Tokens}
-	if r.t.chat {
-		q.Prompt = ""
-		q.Messages, _ = json.Marshal([]map[string]string{{"role": "user", "content": prompt}}) // strings always can be
-	}
-	_, err := r.t.client.Generate(ctx, q, func(string) { cancel() })
+	_, err := r.t.say(ctx, r.Protocol, []message{{"user", prompt}}, r.Long.Tokens, 0, func(string) { cancel() })
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}

@@ -1,7 +1,7 @@
 // Package stress puts a model under load, as the stress protocol of the founding
-// white paper does: every kind of prompt, long answers, several sessions at a time,
-// the context up to its limit and one token beyond, hours of work, and what comes
-// after errors. The protocol is data. What would be wrong on any machine fails;
+// white paper does: every kind of prompt, long answers, several sessions at a time, a
+// conversation of many turns, bursts, the context up to its limit and one token beyond,
+// hours of work, and what comes after errors. The protocol is data. What would be wrong on any machine fails;
 // what depends on how fast this one is warns.
 package stress
 
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +45,16 @@ type Protocol struct {
 		Tokens   int    `yaml:"tokens"`
 		Prompt   string `yaml:"prompt"` // {i} and {prompt} are filled in
 	} `yaml:"concurrent"`
+	Turns struct {
+		Tokens   int      `yaml:"tokens"`   // of an answer
+		Messages []string `yaml:"messages"` // the user's, in order
+		Recall   []string `yaml:"recall"`   // words of the first that the last answer should hold
+	} `yaml:"turns"`
+	Burst struct {
+		Requests int   `yaml:"requests"` // at once
+		Tokens   []int `yaml:"tokens"`   // lengths in turn
+		Leave    int   `yaml:"leave"`    // each Nth client goes away at the first piece of its answer; 0: none
+	} `yaml:"burst"`
 	Context struct {
 		Tokens int `yaml:"tokens"` // or the model's own length, where that is less
 	} `yaml:"context"`
@@ -68,6 +79,9 @@ type Gates struct {
 	Slowdown        float64 `yaml:"slowdown"`
 	Linearity       float64 `yaml:"linearity"`
 	Drift           float64 `yaml:"drift"`
+	Answered        float64 `yaml:"answered"`
+	Reuse           float64 `yaml:"reuse"`
+	Regression      float64 `yaml:"regression"`
 }
 
 // Load is the white paper's protocol, or that of a file. A file's keys replace those of the white paper's.
@@ -108,13 +122,15 @@ func (p *Protocol) decode(data []byte) error {
 		v   float64
 	}{{"temperature", p.Temperature + 1}, {"timeout_s", p.Timeout}, {"basic.prompts", float64(p.Basic.Prompts)}, {"basic.tokens", float64(p.Basic.Tokens)},
 		{"long.tokens", float64(p.Long.Tokens)}, {"concurrent.rounds", float64(p.Concurrent.Rounds)}, {"concurrent.sessions", float64(p.Concurrent.Sessions)},
-		{"concurrent.tokens", float64(p.Concurrent.Tokens)}, {"context.tokens", float64(p.Context.Tokens) / 8}, {"soak.seconds", p.Soak.Seconds}, {"soak.tokens", float64(p.Soak.Tokens)}} {
+		{"concurrent.tokens", float64(p.Concurrent.Tokens)}, {"turns.tokens", float64(p.Turns.Tokens)}, {"burst.requests", float64(p.Burst.Requests)},
+		{"burst.tokens", float64(least(p.Burst.Tokens))}, {"burst.leave", float64(p.Burst.Leave) + 1},
+		{"context.tokens", float64(p.Context.Tokens) / 8}, {"soak.seconds", p.Soak.Seconds}, {"soak.tokens", float64(p.Soak.Tokens)}} {
 		if !(n.v > 0) || n.key != "timeout_s" && n.key != "soak.seconds" && n.v < 1 {
 			return fmt.Errorf("key %s is too small", n.key)
 		}
 	}
-	if len(p.Categories) == 0 || len(p.Long.Prompts) == 0 {
-		return errors.New("keys categories and long.prompts: there are no prompts")
+	if len(p.Categories) == 0 || len(p.Long.Prompts) == 0 || len(p.Turns.Messages) == 0 {
+		return errors.New("keys categories, long.prompts and turns.messages: there are no prompts")
 	}
 	for _, c := range p.Categories {
 		if c.Name == "" || len(c.Prompts) == 0 {
@@ -122,6 +138,14 @@ func (p *Protocol) decode(data []byte) error {
 		}
 	}
 	return nil
+}
+
+// least is the smallest of the numbers; 0 of none.
+func least(numbers []int) int {
+	if len(numbers) == 0 {
+		return 0
+	}
+	return slices.Min(numbers)
 }
 
 func (p *Protocol) timeout() time.Duration { return time.Duration(p.Timeout * float64(time.Second)) }

@@ -15,13 +15,15 @@ type Options struct {
 	Protocol *Protocol
 	Endpoint *server.Client // put under load in place of the file; nil: the file, served in this process
 	URL      string         // the endpoint's address
+	Baseline *Baseline      // an earlier run that the figures are held against; nil: none
 }
 
 // run is the protocol on one file.
 type run struct {
 	*Protocol
-	o Options
-	t *target
+	o    Options
+	t    *target
+	done []verify.Result // of the phases, for the baseline
 }
 
 // Checks are the phases of the protocol, in order. The file is loaded by the first and let go by the last.
@@ -30,7 +32,8 @@ func Checks(o Options) []verify.Check {
 	phases := []struct {
 		name string
 		run  func(context.Context, *verify.Result) error
-	}{{"stress basic", r.basic}, {"stress long", r.long}, {"stress concurrent", r.concurrent}, {"stress context", r.context}, {"stress soak", r.soak}, {"stress recovery", r.recovery}}
+	}{{"stress basic", r.basic}, {"stress long", r.long}, {"stress concurrent", r.concurrent}, {"stress turns", r.turns}, {"stress burst", r.burst},
+		{"stress context", r.context}, {"stress soak", r.soak}, {"stress recovery", r.recovery}}
 	var out []verify.Check
 	for i, phase := range phases {
 		out = append(out, verify.Check{Name: phase.name, Run: func(ctx context.Context, sub *verify.Subject) verify.Result {
@@ -48,8 +51,13 @@ func Checks(o Options) []verify.Check {
 			if ctx.Err() != nil {
 				r.close()
 			}
+			res.Name = phase.name
+			r.done = append(r.done, res)
 			return res
 		}})
+	}
+	if o.Baseline != nil {
+		out = append(out, r.baseline())
 	}
 	return out
 }

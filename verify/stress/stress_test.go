@@ -28,6 +28,8 @@ func small(t *testing.T) *Protocol {
 	p.Basic.Prompts, p.Basic.Tokens, p.Long.Tokens, p.Long.Prompts = 1, 8, 48, p.Long.Prompts[:1]
 	p.Concurrent.Rounds, p.Concurrent.Sessions, p.Concurrent.Tokens = 1, 3, 12
 	p.Soak.Seconds, p.Soak.Tokens = 0.1, 6
+	p.Turns.Tokens, p.Turns.Messages = 8, p.Turns.Messages[:3]
+	p.Burst.Requests, p.Burst.Tokens = 8, []int{4, 40}
 	return p
 }
 
@@ -45,7 +47,7 @@ func TestTiny(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"basic", "long", "concurrent", "context", "soak", "recovery"} {
+	for _, want := range []string{"basic", "long", "concurrent", "turns", "burst", "context", "soak", "recovery"} {
 		c, ok := rep.Check("stress " + want)
 		if !ok || c.Status == verify.Fail || c.Status == verify.NotApplicable {
 			t.Errorf("%s: %s: %s", want, c.Status, c.Detail)
@@ -55,6 +57,12 @@ func TestTiny(t *testing.T) {
 	c, _ := rep.Check("stress concurrent")
 	if c.Figure != 1 || c.Figures["requests"] != 5 {
 		t.Errorf("consistency %v of %v requests", c.Figure, c.Figures["requests"])
+	}
+	if c, _ = rep.Check("stress turns"); c.Figure != 1 || c.Figures["turns"] != 3 || !(c.Figures["reused"] > 0.5) {
+		t.Errorf("turns: %v", c.Figures)
+	}
+	if c, _ = rep.Check("stress burst"); c.Figures["answered"] != 1 || c.Figures["left"] != 1 {
+		t.Errorf("burst: %v", c.Figures)
 	}
 	c, _ = rep.Check("stress context")
 	if c.Figures["context"] != 512 {
@@ -79,6 +87,7 @@ func fake(t *testing.T, answer func(n int64, body string) (status int, text stri
 		status, text := answer(n.Add(1), body.String())
 		if status != http.StatusOK {
 			w.WriteHeader(status)
+			fmt.Fprintf(w, "{\"error\":{\"message\":%q}}", text)
 			return
 		}
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -125,6 +134,37 @@ func TestGates(t *testing.T) {
 			}
 			return 200, "one two three"
 		}, "soak", verify.Fail, "request "},
+		{"forgets what was said", func(n int64, _ string) (int, string) { return 200, fmt.Sprintf("%d %d %d", n*n, n*7919, n*104729) }, "turns", verify.Fail, "the answer of turn 3 is "},
+		{"no room for a conversation", func(_ int64, body string) (int, string) {
+			if strings.Contains(body, "assistant") {
+				return 400, "beyond the context"
+			}
+			return 200, "one two three"
+		}, "turns", verify.NotApplicable, "no room for two turns"},
+		{"refuses some of a burst", func(n int64, _ string) (int, string) {
+			if n > 25 && n < 29 {
+				return 429, ""
+			}
+			return 200, "one two three"
+		}, "burst", verify.Warn, "3 refused and answered later"},
+		{"refuses for good", func(n int64, _ string) (int, string) {
+			if n > 25 {
+				return 429, ""
+			}
+			return 200, "one two three"
+		}, "burst", verify.Fail, "which was refused in the burst, again"},
+		{"breaks in a burst", func(n int64, _ string) (int, string) {
+			if n > 25 && n < 29 {
+				return 500, ""
+			}
+			return 200, "one two three"
+		}, "burst", verify.Fail, "at once"},
+		{"another after a burst", func(n int64, _ string) (int, string) {
+			if n > 25 {
+				return 200, "something else"
+			}
+			return 200, "one two three"
+		}, "burst", verify.Fail, "after the burst the answer is"},
 		{"accepts anything", func(_ int64, body string) (int, string) {
 			if body == "{" {
 				return 502, ""
@@ -192,6 +232,9 @@ func TestProtocol(t *testing.T) {
 		"long.tokens is too small":  "moeconv_stress: 1\nlong: {tokens: 0}\n",
 		"there are no prompts":      "moeconv_stress: 1\ncategories: []\n",
 		"has no name or no prompts": "moeconv_stress: 1\ncategories: [{name: a}]\n",
+		"burst.tokens is too small": "moeconv_stress: 1\nburst: {tokens: [3, 0]}\n",
+		"burst.leave is too small":  "moeconv_stress: 1\nburst: {leave: -1}\n",
+		"turns.messages":            "moeconv_stress: 1\nturns: {messages: []}\n",
 		"soak.seconds is too small": "moeconv_stress: 1\nsoak: {seconds: -1}\n",
 		"temperature is too small":  "moeconv_stress: 1\ntemperature: -1\n",
 	} {

@@ -76,31 +76,62 @@ func (t *target) serve(slots int) error {
 type answer struct {
 	text   string
 	tokens int
-	reason string
+	prompt int // tokens of the prompt, and of these known already; 0 where the server does not say
+	cached int
 	start  time.Time
 	total  time.Duration
 	pieces []time.Duration
 }
 
-// ask sends one request. A model without a chat template continues the prompt.
+// first is the time to the first piece of text.
+func (a *answer) first() time.Duration {
+	if len(a.pieces) == 0 {
+		return a.total
+	}
+	return a.pieces[0]
+}
+
+// message is one of a conversation.
+type message struct {
+	Role    string `json:"role"`
+	Content string `json:"content"`
+}
+
+// ask sends one prompt.
 func (t *target) ask(ctx context.Context, p *Protocol, prompt string, tokens int, seed uint64) (*answer, error) {
+	return t.say(ctx, p, []message{{"user", prompt}}, tokens, seed, nil)
+}
+
+// say sends a conversation. A model without a chat template continues its text.
+func (t *target) say(ctx context.Context, p *Protocol, conversation []message, tokens int, seed uint64, emit func(string)) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout())
 	defer cancel()
-	q := server.Request{Prompt: prompt, MaxTokens: tokens, Temperature: &p.Temperature, Seed: &seed}
+	q := server.Request{MaxTokens: tokens, Temperature: &p.Temperature, Seed: &seed}
 	if t.chat {
 		var err error
-		q.Prompt = ""
-		if q.Messages, err = json.Marshal([]map[string]string{{"role": "user", "content": prompt}}); err != nil {
+		if q.Messages, err = json.Marshal(conversation); err != nil {
 			return nil, err
+		}
+	} else {
+		for i, m := range conversation {
+			if i > 0 {
+				q.Prompt += "\n\n"
+			}
+			q.Prompt += m.Content
 		}
 	}
 	a := &answer{start: time.Now()}
-	got, err := t.client.Generate(ctx, q, func(string) { a.pieces = append(a.pieces, time.Since(a.start)) })
+	got, err := t.client.Generate(ctx, q, func(text string) {
+		a.pieces = append(a.pieces, time.Since(a.start))
+		if emit != nil {
+			emit(text)
+		}
+	})
 	a.total = time.Since(a.start)
 	if err != nil {
 		return nil, err
 	}
-	a.text, a.reason, a.tokens = got.Text, got.Reason, got.Usage.CompletionTokens
+	a.text, a.tokens, a.prompt, a.cached = got.Text, got.Usage.CompletionTokens, got.Usage.PromptTokens, got.Usage.Details.CachedTokens
 	if a.tokens == 0 {
 		a.tokens = len(a.pieces)
 	}

@@ -46,7 +46,8 @@ reports the time to the first token, prefill and decode speed, gaps between toke
 the total, with mean, standard deviation and 95% interval, every run with its seed and
 text, and memory with method and scope. Tokens are counted by their ids or as the server
 says; times are read from the monotonic clock as events come. What a server does not
-show is null. Data that cannot be is an error. --trace keeps the time of every token.
+show is null. Data that cannot be is an error. --trace keeps the time of every token. With --together, or several --place, models
+or placements are asked in turn and compared: answers, and differences of pairs.
 
 bench --raw evaluates --pp tokens at once and --tg tokens one by one, in an empty
 context, as llama-bench does: one run to warm up, then --repeat runs that count. It also

@@ -4,12 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -25,6 +23,7 @@ type scenarioFlags struct {
 	trace     string
 	tokenizer string
 	together  bool
+	places    []string
 	suite     string
 	extra     string
 }
@@ -41,6 +40,7 @@ func (s *scenarioFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&s.suite, "suite", bench.Suites[0].Name, "what is asked: "+suitesText())
 	f.Float64Var(&s.opts.Pause, "pause", -1, "`SECONDS` between requests (default: the suite's)")
 	f.StringVar(&s.extra, "extra", "", "with --endpoint: more fields of each request, a JSON `OBJECT`: {\"cache_prompt\": false}")
+	f.StringArrayVar(&s.places, "place", nil, "compare placements of SRC, loaded once for each of these `FLAGS` and asked in turn: resident, cpu-moe, n-cpu-moe=4, '--expert-ram 2G'")
 	f.BoolVar(&s.together, "together", false, "load all models at the same time and ask them in turn, to compare them")
 }
 
@@ -83,15 +83,12 @@ func (a *app) benchScenarios(cmd *cobra.Command, args []string, src sourceFlags,
 		s.opts.Trace = f
 	}
 	doc := scenarioDoc{envelope: a.envelope()}
-	groups := slices.Collect(slices.Chunk(args, 1))
-	switch {
-	case s.at.url != "":
-		groups = [][]string{nil}
-	case s.together:
-		groups = [][]string{args}
+	groups, err := s.groups(cmd, args, run)
+	if err != nil {
+		return err
 	}
 	for _, group := range groups {
-		r, err := a.benchGroup(cmd, group, src, run, s)
+		r, err := a.benchGroup(cmd, group, src, s)
 		if err != nil {
 			return err
 		}
@@ -105,27 +102,92 @@ func (a *app) benchScenarios(cmd *cobra.Command, args []string, src sourceFlags,
 	return a.emit(doc, doc.print)
 }
 
+// subject is a model to be loaded, and how.
+type subject struct {
+	source string
+	run    runFlags
+	place  string // the flags that place its tensors, where placements are compared
+}
+
+// resident is the placement without flags.
+const resident = "resident"
+
+// groups are the models that are measured in one run each, asked in turn; an empty one is the endpoint's.
+func (s *scenarioFlags) groups(cmd *cobra.Command, args []string, run runFlags) ([][]subject, error) {
+	var all []subject
+	for _, name := range args {
+		all = append(all, subject{source: name, run: run})
+	}
+	switch {
+	case s.at.url != "":
+		return [][]subject{nil}, nil
+	case len(s.places) > 0:
+		places, err := s.placed(cmd, args[0], run)
+		return [][]subject{places}, err
+	case s.together:
+		return [][]subject{all}, nil
+	}
+	return slices.Collect(slices.Chunk(all, 1)), nil
+}
+
+// placed is one model once for each --place.
+func (s *scenarioFlags) placed(cmd *cobra.Command, name string, run runFlags) (out []subject, err error) {
+	for _, f := range append([]string{"ram", "expert-ram", "mmap"}, placing...) {
+		if cmd.Flags().Changed(f) {
+			return nil, usageError{fmt.Errorf("--%s cannot be used with --place, which takes it among its FLAGS", f)}
+		}
+	}
+	for i, text := range s.places {
+		if slices.Contains(s.places[:i], text) || len(s.places) < 2 {
+			return nil, usageError{fmt.Errorf("--place %q: want two placements or more, each once", text)}
+		}
+		own := run
+		own.own = pflag.NewFlagSet("--place", pflag.ContinueOnError)
+		own.registerPlaces(own.own)
+		words := strings.Fields(text)
+		if len(words) > 0 && !strings.HasPrefix(words[0], "-") {
+			words[0] = "--" + words[0]
+		}
+		if text == resident {
+			words = []string{text}
+		} else {
+			err := own.own.Parse(llamaSpelling(append([]string{"bench"}, words...))[1:])
+			if err == nil && own.own.NArg() > 0 {
+				err = fmt.Errorf("%s is no flag", own.own.Arg(0))
+			}
+			if err != nil {
+				return nil, usageError{withHint(fmt.Errorf("--place %q: %w", text, err), "resident, or flags that place tensors, such as n-cpu-moe=4, as they are written without --place")}
+			}
+		}
+		if _, err := own.options(cmd); err != nil {
+			return nil, fmt.Errorf("--place %q: %w", text, err)
+		}
+		out = append(out, subject{name, own, strings.Join(words, " ")})
+	}
+	return out, nil
+}
+
 // benchGroup measures models, asked in turn; none is the endpoint's.
-func (a *app) benchGroup(cmd *cobra.Command, names []string, src sourceFlags, run runFlags, s scenarioFlags) (r *bench.Report, failed error) {
+func (a *app) benchGroup(cmd *cobra.Command, group []subject, src sourceFlags, s scenarioFlags) (r *bench.Report, failed error) {
 	var targets []bench.Target
-	what := strings.Join(names, ", ")
-	if names == nil {
-		what = s.at.url
+	var names []string
+	if group == nil {
+		names = append(names, s.at.url)
 		t, err := a.benchEndpoint(cmd, src, s)
 		if err != nil {
 			return nil, err
 		}
 		targets = append(targets, t)
 	}
-	for _, name := range names {
-		t, stop, err := a.benchSource(cmd, name, src, run)
+	for _, x := range group {
+		t, stop, err := a.benchSource(cmd, x, src)
 		if err != nil {
 			return nil, err
 		}
 		defer func() { failed = errors.Join(failed, stop()) }()
-		targets = append(targets, t)
+		targets, names = append(targets, t), append(names, t.Name)
 	}
-	progress, done := a.track("measuring "+what, false)
+	progress, done := a.track("measuring "+strings.Join(names, ", "), false)
 	defer done()
 	s.opts.Progress = func(done, all int) { progress(int64(done), int64(all)) }
 	return bench.Run(cmd.Context(), targets, s.opts)
@@ -135,6 +197,8 @@ func (s *scenarioFlags) check(args []string) error {
 	switch {
 	case (s.at.url == "") == (len(args) == 0):
 		return usageError{errors.New("bench wants SRC, or --endpoint")}
+	case len(s.places) > 0 && len(args) != 1:
+		return usageError{errors.New("--place compares placements of one SRC")}
 	case s.at.url == "" && s.at.model != "":
 		return usageError{errors.New("--endpoint-model goes with --endpoint")}
 	case s.at.url == "" && s.tokenizer+s.extra != "":
@@ -154,12 +218,15 @@ func (s *scenarioFlags) check(args []string) error {
 }
 
 // benchSource is a model behind a server in this process, until stop is called.
-func (a *app) benchSource(cmd *cobra.Command, name string, src sourceFlags, run runFlags) (t bench.Target, stop func() error, err error) {
-	hosted, err := a.hosted(cmd, name, src, run)
+func (a *app) benchSource(cmd *cobra.Command, x subject, src sourceFlags) (t bench.Target, stop func() error, err error) {
+	hosted, err := a.hosted(cmd, x.source, src, x.run)
 	if err != nil {
 		return t, nil, err
 	}
-	m, done, err := a.load(name, src, run, cmd)
+	if x.place != "" {
+		hosted.Name += " " + x.place
+	}
+	m, done, err := a.load(x.source, src, x.run, cmd)
 	if err != nil {
 		return t, nil, err
 	}
@@ -168,6 +235,7 @@ func (a *app) benchSource(cmd *cobra.Command, name string, src sourceFlags, run 
 		done()
 		return t, nil, err
 	}
+	t.Place = x.place
 	return t, func() error {
 		defer done()
 		return end()
@@ -204,44 +272,4 @@ func (a *app) benchEndpoint(cmd *cobra.Command, src sourceFlags, s scenarioFlags
 	}
 	t.Count = bench.Counter(tok)
 	return t, nil
-}
-
-func (d scenarioDoc) print(w io.Writer) error {
-	for _, m := range d.Models {
-		t := table.NewWriter()
-		t.SetStyle(table.StyleLight)
-		t.AppendHeader(table.Row{"prompt", "mode", "tokens", "first token, s", "prefill, tok/s", "decode, tok/s", "gap p50, ms", "gap p95, ms", "total, s"})
-		for _, c := range m.Cells {
-			t.AppendRow(table.Row{c.Prompt, c.Mode, statText(c.Tokens, 1), statText(c.TTFT, 1), statText(c.Prefill, 1), statText(c.Decode, 1), statText(c.P50, 1e3), statText(c.P95, 1e3), statText(c.Total, 1)})
-		}
-		if _, err := fmt.Fprintf(w, "%s at %s: mean +/- half of the 95%% interval of %d runs\n%s\n", m.Name, m.Endpoint, d.Options.Runs, t.Render()); err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintf(w, "streamed and whole answers agree in %d of %d pairs; %.0f%% of the answers score 3 of 5 or more\n", m.Same.Equal, m.Same.Pairs, 100*m.Success); err != nil {
-			return err
-		}
-		for _, f := range m.Memory {
-			if _, err := fmt.Fprintf(w, "%-9s %10.2f MiB  %s; %s\n", f.Name, float64(f.Bytes)/(1<<20), f.Method, f.Scope); err != nil {
-				return err
-			}
-		}
-	}
-	for _, c := range d.Compared {
-		how := "one after the other"
-		if c.Turns {
-			how = "in turn"
-		}
-		if _, err := fmt.Fprintf(w, "%s and %s, asked %s: %d of %d answers are equal, the same share of tokens at the beginning %s\n", c.Base, c.Model, how, c.Texts.Equal, c.Texts.Pairs, statText(c.Tokens, 1)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// statText is a figure in a table; one that was not observed is a dash.
-func statText(s *bench.Stat, scale float64) string {
-	if s == nil {
-		return "-"
-	}
-	return fmt.Sprintf("%.4g +/- %.2g", scale*s.Mean, scale*s.CI95)
 }

@@ -42,9 +42,9 @@ var imports = map[string]string{
 	// The stress protocol is YAML; a server in this process is put under load.
 	"verify/stress":       "verify verify/probe runtime runtime/server gguf go.yaml.in/yaml/v3",
 	"testdata/upcycle":    "gguf quantize/block",
-	"verify/bench":        "verify/probe gguf runtime runtime/offload runtime/server runtime/token",
+	"verify/bench":        "verify/probe gguf gguf/names runtime runtime/offload runtime/server runtime/token",
 	"cmd/release":         "",
-	"verify/evidence":     "",
+	"verify/evidence":     "verify/bench",
 	"verify/plot":         "",
 	"verify/card":         "verify/evidence go.yaml.in/yaml/v3",
 	"recipes/hub":         "",

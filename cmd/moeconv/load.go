@@ -48,7 +48,8 @@ type runFlags struct {
 	fullWindows    bool
 	sessions       int // texts at the same time
 	ram, expertRAM string
-	layers         layerFlag // of verbs that score whole texts
+	own            *pflag.FlagSet // that the placement was read from, where it is not the command's flags
+	layers         layerFlag      // of verbs that score whole texts
 }
 
 func (r *runFlags) register(f *pflag.FlagSet, activations, kv string) {
@@ -58,11 +59,16 @@ func (r *runFlags) register(f *pflag.FlagSet, activations, kv string) {
 	f.StringVar(&r.kv, "kv", kv, "type of the KV cache: f32, f16 or q8_0")
 	f.BoolVar(&r.fullWindows, "swa-full", false, "cache all positions in layers that see a window, too: texts that are cut (chats, servers) need not be evaluated again")
 	f.StringVar(&r.compat, "compat", "llama.cpp", "formulas where the published model's differ from llama.cpp's (Phi-3.5-MoE, GPT-OSS): llama.cpp, or hf")
+	f.BoolVar(&r.placementLines, "placement", false, "print where each tensor lies")
+	r.registerPlaces(f)
+}
+
+// registerPlaces registers the flags that say where tensors lie.
+func (r *runFlags) registerPlaces(f *pflag.FlagSet) {
 	f.BoolVar(&r.cpuMoE, "cpu-moe", false, "place all routed experts in host memory")
 	f.IntVar(&r.nCPUMoE, "n-cpu-moe", -1, "place the routed experts of the first `N` layers in host memory")
 	f.StringArrayVar(&r.overrides, "override-tensor", nil, "place tensors: `REGEX=PLACE` (CPU, device, mapped or streamed), repeatable")
 	f.BoolVar(&r.offloadShared, "offload-shared", false, "with --cpu-moe or --n-cpu-moe: place shared experts in host memory too")
-	f.BoolVar(&r.placementLines, "placement", false, "print where each tensor lies")
 	f.StringVar(&r.ram, "ram", "", "memory of `SIZE` for weights, KV cache and computing (default: what is free); of a model that needs more, routed experts are streamed")
 	f.StringVar(&r.expertRAM, "expert-ram", "", "stream routed experts from the disk, through a cache of this `SIZE` (12G is decimal)")
 	f.BoolVar(&r.mapped, "mmap", false, "map the file instead of reading it into memory")
@@ -100,7 +106,11 @@ func (r *runFlags) options(cmd *cobra.Command) (runtime.Options, error) {
 	case r.context < 0:
 		return opts, usageError{fmt.Errorf("--ctx %d: want 1 or more positions, or 0 for the model's", r.context)}
 	}
-	if cmd.Flags().Changed("n-cpu-moe") {
+	given := cmd.Flags()
+	if r.own != nil {
+		given = r.own
+	}
+	if given.Changed("n-cpu-moe") {
 		if r.cpuMoE {
 			return opts, usageError{fmt.Errorf("the argument '--cpu-moe' cannot be used with '--n-cpu-moe <N>'")}
 		}

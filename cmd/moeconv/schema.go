@@ -16,9 +16,10 @@ import (
 
 // schemas are the JSON Schemas of verbs' documents.
 var schemas = map[string][]byte{
-	"audit":  evidence.Schema,
-	"bench":  []byte(bench.Schema),
-	"verify": verify.Schema,
+	"audit":    evidence.Schema,
+	"bench":    []byte(bench.Schema),
+	"evidence": evidence.BundleSchema,
+	"verify":   verify.Schema,
 }
 
 func schemaCmd(a *app) *cobra.Command {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -35,6 +36,9 @@ type Target struct {
 	Model string         // its name there
 	Key   string         // bearer token; may be empty
 	Extra map[string]any // more fields of each request
+	// Place is the flags that placed its tensors, where placements are compared, and Placed what came of them; nil of an endpoint.
+	Place  string
+	Placed *Placed
 	// Memory is measured when the model has answered; nil where it cannot be.
 	Memory func() ([]Figure, error)
 	// Count is the number of tokens of a text by the model's tokenizer; nil where that is not known.
@@ -59,8 +63,11 @@ type Model struct {
 	Endpoint string         `json:"endpoint"`
 	Extra    map[string]any `json:"request_fields"` // beside those of the options
 	WarmUp   Row            `json:"warm_up"`
-	Rows     []Row          `json:"rows"`  // in the order in which they were measured
-	Cells    []Cell         `json:"cells"` // [prompt][mode] of the suite
+	Rows     []Row          `json:"rows"`                // in the order in which they were measured
+	Cells    []Cell         `json:"cells"`               // [prompt][mode] of the suite
+	Greedy   []Row          `json:"greedy,omitempty"`    // one a prompt, where models are compared in turn
+	Place    string         `json:"placement,omitempty"` // the flags that placed its tensors, where placements are compared
+	Placed   *Placed        `json:"placed,omitempty"`
 	Same     Agree          `json:"streaming_agreement"`
 	Memory   []Figure       `json:"memory"`
 	// Success is the share of answers with a score of 3 or more.
@@ -98,8 +105,8 @@ type Row struct {
 	Score      int     `json:"score"`      // 5 for an answer, 2 less if it repeats itself or is very short; 1 for none
 }
 
-// Run measures the targets: of each a request to warm up, then all runs of all cells in random order. Targets are asked in
-// turn, so that each meets the same disturbances; one alone is a run of its own.
+// Run measures the targets: of each a request to warm up, then all runs of all cells in random order. Several targets are
+// asked in turn, and at the end each prompt once without sampling; one alone is a run of its own.
 // It fails with an *ImplausibleError for data that cannot be.
 func Run(ctx context.Context, targets []Target, o Options) (*Report, error) {
 	if o.Runs < LeastRuns || o.MaxTokens < 2 {
@@ -109,7 +116,7 @@ func Run(ctx context.Context, targets []Target, o Options) (*Report, error) {
 	clients := make([]*client, len(targets))
 	for i, t := range targets {
 		clients[i] = &client{target: t, opts: o}
-		m := Model{Name: t.Name, Endpoint: t.URL, Extra: t.Extra, Memory: []Figure{}}
+		m := Model{Name: t.Name, Endpoint: t.URL, Extra: t.Extra, Memory: []Figure{}, Place: t.Place, Placed: t.Placed}
 		var err error
 		if m.WarmUp, err = clients[i].measure(ctx, warmUp, Row{Prompt: warmUp.Name, Mode: Streaming, Run: -1, Order: -1, Seed: o.Seed}); err != nil {
 			return nil, fmt.Errorf("bench: %s: to warm up: %w", t.Name, err)
@@ -130,6 +137,11 @@ func Run(ctx context.Context, targets []Target, o Options) (*Report, error) {
 		m.Rows = append(m.Rows, row)
 		if o.Progress != nil {
 			o.Progress(i+1, len(all))
+		}
+	}
+	if len(targets) > 1 {
+		if err := r.greedy(ctx, clients, o); err != nil {
+			return nil, err
 		}
 	}
 	for i, t := range targets {
@@ -158,26 +170,32 @@ type request struct {
 	row    Row
 }
 
-// requests is all of them, in random order.
+// requests is all of them, in random order. What several targets are asked alike they are asked one after the other, in an
+// order that is random, too: the pairs that are compared meet the same disturbances.
 func requests(targets int, o Options) []request {
-	var all []request
-	for t := range targets {
-		for _, p := range o.Suite.Prompts {
-			for _, mode := range o.Suite.Modes {
-				for run := range o.Runs {
-					all = append(all, request{t, p, Row{Prompt: p.Name, Mode: mode, Run: run, Seed: o.Seed + uint64(run)}})
-				}
+	var alike []request
+	for _, p := range o.Suite.Prompts {
+		for _, mode := range o.Suite.Modes {
+			for run := range o.Runs {
+				alike = append(alike, request{0, p, Row{Prompt: p.Name, Mode: mode, Run: run, Seed: o.Seed + uint64(run)}})
 			}
 		}
 	}
 	rng := rand.New(rand.NewPCG(o.Order, 0))
-	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	rng.Shuffle(len(alike), func(i, j int) { alike[i], alike[j] = alike[j], alike[i] })
+	var all []request
+	for _, x := range alike {
+		for _, t := range rng.Perm(targets) {
+			x.target = t
+			all = append(all, x)
+		}
+	}
 	return all
 }
 
 // finish checks the rows and sums them up.
 func (m *Model) finish(t Target, o Options) (err error) {
-	if err := plausible(m.Rows, o); err != nil {
+	if err := plausible(slices.Concat(m.Rows, m.Greedy), o); err != nil {
 		return err
 	}
 	m.summarise(o.Suite)

@@ -284,18 +284,20 @@ func TestPlausible(t *testing.T) {
 // TestSuites: each has its prompts' numbers of tokens, which bound what is plausible.
 // TestClock: events that were read together have the times at which the server drew their tokens.
 func TestClock(t *testing.T) {
-	a := answer{events: []event{{Time: 9_000, Drawn: 1_000}, {Time: 9_001, Drawn: 2_000}, {Time: 9_002, Drawn: 3_000}, {Time: 9_003, Drawn: 8_500}}}
-	if got := a.clock(); got != "server" {
-		t.Fatal(got)
+	a := trace{Events: []event{{Time: 9_000, Drawn: 1_000}, {Time: 9_001, Drawn: 2_000}, {Time: 9_002, Drawn: 3_000}, {Time: 9_003, Drawn: 8_500}}}
+	events, clock := a.clock()
+	if clock != "server" {
+		t.Fatal(clock)
 	}
 	for i, want := range []int64{1_503, 2_503, 3_503, 9_003} { // the last one took 503 ns to come, no other less
-		if got := a.events[i].Time; got != want {
+		if got := events[i].Time; got != want {
 			t.Errorf("event %d at %d ns, want %d", i, got, want)
 		}
 	}
 	for _, events := range [][]event{{{Time: 5, Drawn: 1}, {Time: 6}}, {{Time: 5, Drawn: 3}, {Time: 6, Drawn: 2}}} {
-		if a := (answer{events: events}); a.clock() != "client" || a.events[0].Time != 5 {
-			t.Errorf("%+v", a.events)
+		a := trace{Events: events}
+		if got, clock := a.clock(); clock != "client" || got[0].Time != 5 {
+			t.Errorf("%+v", got)
 		}
 	}
 }

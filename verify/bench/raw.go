@@ -66,7 +66,7 @@ func newSpeed(values []float64) *Speed {
 // Runs times. Of a model whose experts are streamed it compares reading with what the disk gives, of others with what
 // memory gives.
 func MeasureRaw(ctx context.Context, m *runtime.Model, o RawOptions) (*Raw, error) {
-	r := &Raw{Threads: o.Threads, Context: m.ContextLength(), KV: o.Hosted.KV.GGMLName(), Results: map[string]*Speed{}, TokenBytes: m.TokenBytes(), Placed: placed(m)}
+	r := &Raw{Threads: o.Threads, Context: m.ContextLength(), KV: o.Hosted.KV.GGMLName(), Results: map[string]*Speed{}, TokenBytes: m.TokenBytes(), Placed: *where(m)}
 	if r.Threads == 0 {
 		r.Threads = goruntime.GOMAXPROCS(0)
 	}
@@ -122,9 +122,10 @@ func (r *Raw) evaluate(ctx context.Context, m *runtime.Model, ids []int32, step,
 	return speeds, nil
 }
 
-func placed(m *runtime.Model) (p Placed) {
+// where is where a model's tensors are.
+func where(m *runtime.Model) *Placed {
+	p := &Placed{Resident: m.Needs().Weights}
 	p.HostExperts, p.HostExpertBytes = m.Ledger().Moved(names.RoutedExpert)
-	p.Resident = m.Needs().Weights
 	return p
 }
 

@@ -34,7 +34,7 @@ func Serve(m *runtime.Model, h Hosted) (t Target, stop func() error, err error) 
 		cancel()
 		return <-done
 	}
-	return Target{Name: h.Name, URL: "http://" + l.Addr().String(), Model: h.Name, Extra: ownFields, Count: Counter(tok),
+	return Target{Name: h.Name, URL: "http://" + l.Addr().String(), Model: h.Name, Extra: ownFields, Count: Counter(tok), Placed: where(m),
 		Memory: func() ([]Figure, error) {
 			return h.memory(m, "this process: all models that are loaded, servers and client")
 		}}, stop, nil

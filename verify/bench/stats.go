@@ -38,61 +38,6 @@ type Agree struct {
 	Pairs int `json:"pairs"`
 }
 
-// Comparison is what two models answer to the same prompts with the same seeds.
-type Comparison struct {
-	Base  string `json:"base"`
-	Model string `json:"model"`
-	Texts Agree  `json:"texts"`
-	// Tokens is how long answers are the same, as a share of the longer one; null where the ids are not known.
-	Tokens *Stat `json:"common_tokens"`
-	// Turns says that both were measured in one run, asked in turn: else differences may be the machine's.
-	Turns bool `json:"in_turn"`
-}
-
-// Compare fills in Compared.
-func (r *Report) Compare() {
-	r.Compared = []Comparison{}
-	for _, m := range r.Models[min(1, len(r.Models)):] {
-		base := &r.Models[0]
-		c := Comparison{Base: base.Name, Model: m.Name, Turns: base.last() >= len(base.Rows) || m.last() >= len(m.Rows)}
-		var shares []float64
-		for _, a := range base.Rows {
-			for _, b := range m.Rows {
-				if a.Prompt != b.Prompt || a.Mode != b.Mode || a.Run != b.Run {
-					continue
-				}
-				c.Texts.Pairs++
-				if a.Text == b.Text {
-					c.Texts.Equal++
-				}
-				if len(a.IDs) > 0 && len(b.IDs) > 0 {
-					shares = append(shares, common(a.IDs, b.IDs))
-				}
-			}
-		}
-		c.Tokens = newStat(shares)
-		r.Compared = append(r.Compared, c)
-	}
-}
-
-// last is the largest number of a row.
-func (m *Model) last() int {
-	n := 0
-	for _, r := range m.Rows {
-		n = max(n, r.Order)
-	}
-	return n
-}
-
-// common is how many tokens two answers begin with, as a share of the longer one.
-func common(a, b []int) float64 {
-	n := 0
-	for n < min(len(a), len(b)) && a[n] == b[n] {
-		n++
-	}
-	return float64(n) / float64(max(len(a), len(b)))
-}
-
 // t95 is the 97.5% quantile of Student's t by degrees of freedom, from 1 on.
 var t95 = []float64{12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
 	2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042}
@@ -111,6 +56,9 @@ func newStat(values []float64) *Stat {
 		s.Stddev += (v - s.Mean) * (v - s.Mean)
 	}
 	s.Stddev = math.Sqrt(s.Stddev / float64(n-1))
+	if s.Min == s.Max { // no rounding of the sums
+		s.Mean, s.Stddev = s.Min, 0
+	}
 	t := 1.96
 	if n-1 <= len(t95) {
 		t = t95[n-2]

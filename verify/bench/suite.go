@@ -14,10 +14,19 @@ type Prompt struct {
 	MaxTokens int    `json:"max_tokens,omitempty"` // 0: Options.MaxTokens
 }
 
+// most is the most tokens that an answer may have.
+func (p Prompt) most(o Options) int {
+	if p.MaxTokens > 0 {
+		return p.MaxTokens
+	}
+	return o.MaxTokens
+}
+
 // Modes in which answers are asked for.
 const (
 	Streaming    = "streaming"
 	NonStreaming = "non-streaming"
+	Greedy       = "greedy" // whole, at temperature 0: to compare answers, not speed
 )
 
 // Suite is what is asked.

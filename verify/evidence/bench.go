@@ -1,12 +1,15 @@
 package evidence
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"maps"
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/moeconv/moeconv/verify/bench"
 )
 
 // benchDoc is what an audit reads of a result of bench.
@@ -67,7 +70,8 @@ func benches(fsys fs.FS, m *Manifest) []Item {
 		if !strings.HasPrefix(f.Path, "bench/") || !strings.HasSuffix(f.Path, ".json") {
 			continue
 		}
-		item := Item{Name: "bench " + strings.TrimPrefix(f.Path, "bench/"), About: "means are those of the rows, rows are plausible, three runs at least"}
+		name := strings.TrimPrefix(f.Path, "bench/")
+		item := Item{Name: "bench " + name, About: "means are those of the rows, rows are plausible, three runs at least"}
 		var d benchDoc
 		if err := readJSON(fsys, f.Path, &d); err != nil {
 			item.Problems = []string{err.Error()}
@@ -75,6 +79,26 @@ func benches(fsys fs.FS, m *Manifest) []Item {
 			item.Problems = d.problems()
 		}
 		out = append(out, item)
+		if trace, ok := m.File(strings.TrimSuffix(f.Path, ".bench.json") + ".trace.jsonl"); ok {
+			out = append(out, Item{Name: "trace " + name, About: "rows are what the trace of the requests shows", Problems: traced(fsys, f.Path, trace.Path)})
+		}
+	}
+	return out
+}
+
+// traced holds the rows of a result against the trace of its requests.
+func traced(fsys fs.FS, result, trace string) []string {
+	report, err := readFile(fsys, result)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	lines, err := readFile(fsys, trace)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	out, err := bench.Contradictions(report, bytes.NewReader(lines))
+	if err != nil {
+		return []string{fmt.Sprintf("%s, %s: %v", result, trace, err)}
 	}
 	return out
 }

@@ -17,12 +17,16 @@ import (
 	"time"
 )
 
-// maxParts is how many parts of a file travel at once, at most. A kill loses what is under way, so that no more than a
-// twentieth of the file is: of fewer than 40 parts one.
+// maxParts is how many parts of a file travel at once, at most.
 const maxParts = 8
 
+// atOnce is how many of an upload's parts travel at once, where kills have already lost some. What is under way when the
+// command is killed has to be sent again: each kill may lose half of what is left of a fortieth of the file. But one part
+// travels in any case.
+func atOnce(parts, lost int) int { return min(maxParts, max(1, (parts/40-lost)/2)) }
+
 // partsFile is the journal of an upload in parts. Its first line says where the parts go: the storage knows them by the
-// upload that these addresses belong to. Each further line is a part that has arrived.
+// upload that these addresses belong to. Each further line is a part that is begun or, with its ETag, has arrived.
 type partsFile struct {
 	OID    string `json:"oid"`
 	Size   int64  `json:"size"`
@@ -31,7 +35,7 @@ type partsFile struct {
 
 type partLine struct {
 	Part int    `json:"part"`
-	ETag string `json:"etag"`
+	ETag string `json:"etag,omitempty"`
 }
 
 func partsName(dir, oid string) string { return filepath.Join(dir, oid+".parts") }
@@ -45,20 +49,21 @@ func dropParts(dir, oid string) error {
 	return err
 }
 
-// loadParts is an upload that was begun; nil where there is none that can go on.
-func loadParts(dir string, a Addition, now time.Time) (up *partsFile, etags map[int]string) {
+// loadParts is an upload that was begun, the parts that have arrived and how many were begun in vain; nil where there is
+// none that can go on.
+func loadParts(dir string, a Addition, now time.Time) (up *partsFile, etags map[int]string, lost int) {
 	data, err := os.ReadFile(partsName(dir, a.SHA256))
 	if err != nil {
-		return nil, nil
+		return nil, nil, 0
 	}
 	return parseParts(data, a, now)
 }
 
-func parseParts(data []byte, a Addition, now time.Time) (up *partsFile, etags map[int]string) {
+func parseParts(data []byte, a Addition, now time.Time) (up *partsFile, etags map[int]string, lost int) {
 	lines := bytes.Split(data, []byte("\n"))
 	up = &partsFile{}
 	if json.Unmarshal(lines[0], up) != nil || up.OID != a.SHA256 || up.Size != a.Size || expires(up.Upload, now) {
-		return nil, nil
+		return nil, nil, 0
 	}
 	etags = map[int]string{}
 	for _, line := range lines[1:] {
@@ -66,9 +71,14 @@ func parseParts(data []byte, a Addition, now time.Time) (up *partsFile, etags ma
 		if json.Unmarshal(line, &p) != nil { // the line that a crash cut
 			break
 		}
+		if p.ETag == "" {
+			lost++
+			continue
+		}
 		etags[p.Part] = p.ETag
+		lost = max(0, lost-1)
 	}
-	return up, etags
+	return up, etags, lost
 }
 
 // expires says whether an upload's signed addresses are about to end, as far as they tell.
@@ -116,20 +126,21 @@ func partAddresses(up action, size int64) (chunk int64, hrefs []string, err erro
 
 // sendParts sends the parts of a file that have not arrived, and closes the upload.
 func (l *LFS) sendParts(ctx context.Context, t target, f *os.File, a Addition, up action, progress func(int64)) error {
-	etags := map[int]string{}
-	if old, have := loadParts(l.State, a, time.Now()); old != nil {
-		up, etags = old.Upload, have
+	etags, lost := map[int]string{}, 0
+	old, have, in := loadParts(l.State, a, time.Now())
+	if old != nil {
+		up, etags, lost = old.Upload, have, in
 	}
 	chunk, hrefs, err := partAddresses(up, a.Size)
 	if err != nil {
 		return fmt.Errorf("hub: %s: the Hub's upload instructions are not valid: %w", at(t.repo, t.file), err)
 	}
-	journal, err := openParts(l.State, a, up, len(etags) == 0)
+	journal, err := openParts(l.State, a, up, old == nil)
 	if err != nil {
 		return err
 	}
 	defer journal.Close()
-	s := &sending{l: l, t: t, f: f, size: a.Size, chunk: chunk, hrefs: hrefs, journal: journal, progress: progress, etags: etags}
+	s := &sending{l: l, t: t, f: f, size: a.Size, chunk: chunk, hrefs: hrefs, journal: journal, progress: progress, etags: etags, atOnce: atOnce(len(hrefs), lost)}
 	if err = s.run(ctx); err == nil {
 		err = l.complete(ctx, t, a, up, etags)
 	}
@@ -173,6 +184,7 @@ type sending struct {
 	hrefs    []string
 	journal  *os.File
 	progress func(int64)
+	atOnce   int
 
 	mu    sync.Mutex
 	etags map[int]string // of parts that have arrived
@@ -191,7 +203,7 @@ func (s *sending) run(ctx context.Context) error {
 	}
 	next := make(chan int)
 	var wg sync.WaitGroup
-	for range min(maxParts, max(1, len(s.hrefs)/20)) {
+	for range s.atOnce {
 		wg.Go(func() {
 			for n := range next {
 				if err := s.part(ctx, n); err != nil {
@@ -226,6 +238,9 @@ func (s *sending) part(ctx context.Context, n int) error {
 		defer s.mu.Unlock()
 		s.progress(n)
 	}
+	if err := s.note(partLine{Part: n}); err != nil {
+		return err
+	}
 	off := int64(n-1) * s.chunk
 	etag, err := s.l.put(ctx, s.t, s.f, s.hrefs[n-1], off, min(s.chunk, s.size-off), count)
 	if err != nil {
@@ -234,13 +249,20 @@ func (s *sending) part(ctx context.Context, n int) error {
 	if etag == "" {
 		return fmt.Errorf("hub: %s: the storage gives no ETag for part %d", at(s.t.repo, s.t.file), n)
 	}
-	line, err := json.Marshal(partLine{n, etag})
+	return s.note(partLine{n, etag})
+}
+
+// note writes a line of the journal.
+func (s *sending) note(p partLine) error {
+	line, err := json.Marshal(p)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.etags[n] = etag
+	if p.ETag != "" {
+		s.etags[p.Part] = p.ETag
+	}
 	_, err = s.journal.Write(append(line, '\n'))
 	return err
 }

@@ -13,7 +13,7 @@ func FuzzParts(f *testing.F) {
 	f.Add([]byte(`{"oid":"` + oid + `","size":25,"upload":{"header":{"chunk_size":"9223372036854775807","1":"a?X-Amz-Date=20260101T000000Z&X-Amz-Expires=9"}}}`))
 	f.Add([]byte(`{"oid":`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		up, _ := parseParts(data, a, time.Unix(1_800_000_000, 0))
+		up, _, _ := parseParts(data, a, time.Unix(1_800_000_000, 0))
 		if up == nil {
 			return
 		}

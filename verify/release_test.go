@@ -125,6 +125,28 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// What decides on an upload comes first, on the first page of paper too, and what is folded or long is left to the screen.
+func TestPageOrder(t *testing.T) {
+	var b bytes.Buffer
+	if err := synthetic(21, 2, 4).HTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	html, at := b.String(), 0
+	for _, want := range []string{`class="verdict`, "publish . --repo", "<h2>Files, worst first", "<h2>KL divergence against size", "<h2>Not checked", "<h2>Where it comes from",
+		`<h2 class="next">For a person to judge`, "<h2>Experts", `<div class="screen"><h2>Answers`, `<div class="screen"><h2>Every check`, "<h2>Methods", `<p class="paper`} {
+		i := strings.Index(html[at:], want)
+		if i < 0 {
+			t.Fatalf("%q is missing, or comes too early", want)
+		}
+		at += i
+	}
+	for _, rule := range []string{".next{break-before:page}", ".screen{display:none}", "size:A4 landscape", "@media screen and (prefers-color-scheme:dark){:root"} {
+		if !strings.Contains(html, rule) {
+			t.Errorf("no rule %s", rule)
+		}
+	}
+}
+
 // The first ten lines of the summary are the verdicts, whatever the number of files.
 func TestMarkdown(t *testing.T) {
 	for _, n := range []int{1, 3, 21} {

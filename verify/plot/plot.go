@@ -54,7 +54,7 @@ text{font:12px system-ui,sans-serif;fill:#24292f}.t{font-size:11px;fill:#57606a}
 .c0{color:#0072b2}.c1{color:#d55e00}.c2{color:#009e73}.c3{color:#cc79a7}.c4{color:#e69f00}.c5{color:#56b4e9}
 .l{stroke:currentColor;stroke-width:2;fill:none}.d{fill:currentColor}.e{stroke:currentColor;stroke-width:1.5;fill:none}
 .n{fill:#eaeef2}.x{fill:#c026d3}
-@media (prefers-color-scheme:dark){text{fill:#e6edf3}.t{fill:#9198a1}.g{stroke:#30363d}.a{stroke:#9198a1}.bg{fill:#0d1117}
+@media screen and (prefers-color-scheme:dark){text{fill:#e6edf3}.t{fill:#9198a1}.g{stroke:#30363d}.a{stroke:#9198a1}.bg{fill:#0d1117}
 .c0{color:#4aa8e0}.c1{color:#ff8a3d}.c2{color:#2fd3a2}.c3{color:#e3a1c6}.c4{color:#f2b632}.c5{color:#8fd0f5}.n{fill:#21262d}.x{fill:#e879f9}}
 </style>`
 

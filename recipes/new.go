@@ -44,6 +44,9 @@ func New(p *convert.Plan, repo, revision, dir string) (string, error) {
 	line("  reference: source")
 	line("  text: embedded:valid.txt      # better: a text of the kind the model is used for")
 	line("  chunks: 8")
+	if textKey(p.Metadata(), "tokenizer.chat_template") != "" {
+		line("  probes: {set: default, thinking: off, max_tokens: 400}")
+	}
 	line("card:")
 	if l := textKey(p.Metadata(), "general.license"); l != "" {
 		line("  license: %s", l)

@@ -19,7 +19,7 @@ import (
 // Imatrix says which importance matrix the outputs are made with: a file made elsewhere, or a text that is run.
 type Imatrix struct {
 	File        string  `yaml:"file"`
-	Text        string  `yaml:"text"`         // the calibration text
+	Text        Text    `yaml:"text"`         // the calibration text
 	Chunks      int     `yaml:"chunks"`       // the first N chunks of 512 tokens; 0: all
 	From        string  `yaml:"from"`         // the model that is run: source (default), or a scheme
 	MinCoverage float64 `yaml:"min_coverage"` // share of the experts that the text must reach
@@ -34,6 +34,8 @@ type MatrixRecord struct {
 	Chunks   int64   `json:"chunks"`
 	Dataset  string  `json:"dataset"`
 	Coverage float64 `json:"coverage"` // share of the experts
+	// Text is where the dataset came from, if that was an address.
+	Text *LockedText `json:"text,omitempty"`
 }
 
 // fromCheckpoint is the value of imatrix.from that runs the checkpoint itself.
@@ -48,7 +50,9 @@ func (r *Recipe) checkImatrix() error {
 		m.Publish = "{name}-imatrix.gguf"
 	}
 	switch {
-	case m.File != "" && m.Text != "":
+	case m.Text.check() != nil:
+		return r.errorf("key imatrix.text: %v", m.Text.check())
+	case m.File != "" && m.Text.named():
 		return r.errorf("key imatrix: file and text exclude each other")
 	case m.Chunks < 0:
 		return r.errorf("key imatrix.chunks: %d", m.Chunks)
@@ -102,12 +106,12 @@ func (j *job) matrixName() string {
 // matrix opens the recipe's importance matrix; one that is to be gathered is, unless an equal run has done so.
 func (j *job) matrix(ctx context.Context) error {
 	m := &j.r.Imatrix
-	if m.Text == "" {
+	if !m.Text.named() {
 		return nil
 	}
-	text, err := ReadText(j.r.path(m.Text))
+	text, err := j.read(ctx, &m.Text)
 	if err != nil {
-		return j.r.errorf("key imatrix.text: %v", err)
+		return fmt.Errorf("recipes: %s: key imatrix.text: %w", j.r.origin, err)
 	}
 	key, err := j.matrixKey(text)
 	if err != nil {
@@ -192,7 +196,7 @@ func (j *job) gather(ctx context.Context, text, key string) (*MatrixRecord, erro
 	}
 	progress, done := j.o.Observer.Track("imatrix", false)
 	defer done()
-	g := &Gathering{Model: model, Sums: imatrix.NewSums(chunk), Job: key, Output: j.matrixName(), Dataset: filepath.Base(j.r.Imatrix.Text), NoScore: true, Every: 10,
+	g := &Gathering{Model: model, Sums: imatrix.NewSums(chunk), Job: key, Output: j.matrixName(), Dataset: j.r.Imatrix.Text.base(), NoScore: true, Every: 10,
 		Force: j.o.Force, Progress: progress, Note: j.o.Observer.Note}
 	if err := g.Run(ctx, c); err != nil {
 		return nil, err
@@ -216,7 +220,10 @@ func (j *job) recordMatrix(g *Gathering, key string) (*MatrixRecord, error) {
 	if err != nil {
 		return nil, err
 	}
-	rec := &MatrixRecord{f, key, g.Sums.Chunks(), g.Dataset, imatrix.Seen(g.Sums.Coverage())}
+	rec := &MatrixRecord{FileRecord: f, Key: key, Chunks: g.Sums.Chunks(), Dataset: g.Dataset, Coverage: imatrix.Seen(g.Sums.Coverage())}
+	if len(j.texts) > 0 {
+		rec.Text = &j.texts[0]
+	}
 	data, err := json.Marshal(rec)
 	if err != nil {
 		return nil, err
@@ -241,7 +248,7 @@ func (j *job) imatrixName() string {
 	switch {
 	case j.r.Imatrix.File != "":
 		return j.r.path(j.r.Imatrix.File)
-	case j.r.Imatrix.Text != "":
+	case j.r.Imatrix.Text.named():
 		return j.matrixName()
 	}
 	return ""

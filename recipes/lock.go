@@ -27,6 +27,7 @@ type Lock struct {
 	Commit  string        `yaml:"revision,omitempty"` // that it was, never a branch
 	Tool    evidence.Tool `yaml:"tool"`
 	Inputs  []LockedFile  `yaml:"inputs"`
+	Texts   []LockedText  `yaml:"texts,omitempty"`
 	Outputs []LockedFile  `yaml:"outputs"`
 }
 
@@ -127,7 +128,7 @@ func (j *job) writeLock(inputs []Input) error {
 		return nil
 	}
 	l := Lock{Version: lockVersion, Recipe: strings.TrimPrefix(filepath.Base(j.r.origin), "recipe "), Repo: j.report.Source.Repo,
-		Asked: j.r.Source.Revision, Commit: j.report.Source.Revision, Tool: j.o.Tool}
+		Asked: j.r.Source.Revision, Commit: j.report.Source.Revision, Tool: j.o.Tool, Texts: j.texts}
 	for _, in := range inputs {
 		l.Inputs = append(l.Inputs, LockedFile{in.Name, in.Bytes, in.SHA256})
 	}

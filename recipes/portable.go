@@ -1,6 +1,7 @@
 package recipes
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -38,8 +39,9 @@ func (r *Recipe) portable() (string, map[string][]byte, error) {
 			return "", nil, r.errorf("key verify.text: %v", err)
 		}
 	}
-	if c.Imatrix.Text != "" {
-		if c.Imatrix.Text, err = keep(c.Imatrix.Text); err != nil {
+	if t := c.Imatrix.Text; t.named() && (t.URL == "" || t.local != "") { // without the network it is the same run
+		c.Imatrix.Text = Text{}
+		if c.Imatrix.Text.File, err = keep(cmp.Or(t.local, t.File)); err != nil {
 			return "", nil, r.errorf("key imatrix.text: %v", err)
 		}
 	}

@@ -61,6 +61,7 @@ type job struct {
 	im     *imatrix.Matrix
 	report *Report
 
+	texts   []LockedText    // that were read from addresses
 	inputs  []Input         // the checkpoint's files with all hashes, once a lock has asked for them
 	commit  string          // of the checkpoint that was downloaded
 	redone  map[string]bool // outputs that this run has written, under Force

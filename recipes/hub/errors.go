@@ -78,19 +78,23 @@ func (e *UnavailableError) Hint() string {
 	return "run the command again; HF_ENDPOINT names a mirror"
 }
 
-// OfflineError says that HF_HUB_OFFLINE forbids the network and the cache does not hold the repository.
+// OfflineError says that HF_HUB_OFFLINE forbids the network and the cache does not hold the repository, or an address.
 type OfflineError struct {
-	Repo  Repo
-	Cache string // where it was looked for
+	Repo    Repo
+	Address string // instead of a repository
+	Cache   string // where it was looked for
 }
 
 func (e *OfflineError) Error() string {
+	if e.Address != "" {
+		return fmt.Sprintf("hub: %s: HF_HUB_OFFLINE is set", e.Address)
+	}
 	return fmt.Sprintf("hub: %s: HF_HUB_OFFLINE is set and there is no snapshot in %s", e.Repo, e.Cache)
 }
 
 // Hint is advice for the user.
 func (e *OfflineError) Hint() string {
-	return "unset HF_HUB_OFFLINE, or download the repository while online"
+	return "unset HF_HUB_OFFLINE, or download it while online"
 }
 
 // ConflictError says that somebody else changed the repository meanwhile.
@@ -132,6 +136,9 @@ func (e *expiredError) Error() string { return "HTTP " + e.status }
 
 // at names a repository or one of its files.
 func at(r Repo, file string) string {
+	if r == (Repo{}) { // an address
+		return file
+	}
 	if file == "" {
 		return r.String()
 	}

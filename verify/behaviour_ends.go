@@ -3,14 +3,12 @@ package verify
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 
 	"github.com/moeconv/moeconv/runtime"
-	"github.com/moeconv/moeconv/runtime/chat"
 	"github.com/moeconv/moeconv/runtime/token"
 )
 
@@ -31,6 +29,9 @@ var endPrompts = []string{
 	"What is 17 + 25? Answer with the number only.",
 	"Write one short sentence about the sea.",
 }
+
+// endAnswers are right and short, for a source that only reads.
+var endAnswers = []string{"Paris.", "42", "The sea is wide and blue."}
 
 const (
 	answerTokens = 96   // of an answer without thinking
@@ -169,11 +170,10 @@ func (e *endings) record(ctx context.Context, s *Subject) error {
 		e.scope = "its vocabulary has no token for it"
 		return nil
 	}
-	if ref.Layered() {
-		e.scope = "the source is larger than the memory, and its answers would read it whole for every token"
-		return nil
+	if ref.NeedsSource() {
+		return e.given(ctx, ref, tk, kinds)
 	}
-	answers, why, err := answerPrompts(ctx, ref, kinds)
+	answers, how, err := answerPrompts(ctx, ref, tk, kinds)
 	if err != nil {
 		return err
 	}
@@ -183,14 +183,13 @@ func (e *endings) record(ctx context.Context, s *Subject) error {
 		}
 	}
 	if len(e.sequences) > 0 {
-		e.scope = fmt.Sprintf("ends of %d of the source's own %d answers, greedy, by its template", len(e.sequences), len(answers))
+		e.scope = fmt.Sprintf("ends of %d of the source's own %d answers, greedy, %s", len(e.sequences), len(answers), how)
 		return nil
 	}
-	e.scope = why
-	if len(answers) > 0 {
-		e.scope = fmt.Sprintf("no greedy answer of %d ended", len(answers))
-	}
-	if s.Text != "" {
+	e.scope = fmt.Sprintf("none of %d greedy answers ended, %s", len(answers), how)
+	if s.Text == "" {
+		e.scope += "; a text (--text) has more places"
+	} else {
 		parts, err := windows(ref, tk, s.Text)
 		if err != nil {
 			return err
@@ -222,87 +221,6 @@ func endKinds(tk *token.Tokenizer) map[int32]string {
 		}
 	}
 	return kinds
-}
-
-// answerPrompts are the source's answers with the ends it chose itself; none, and why, for a model that cannot be asked.
-func answerPrompts(ctx context.Context, ref *runtime.Model, kinds map[int32]string) (out []recorded, why string, err error) {
-	if _, ok := ref.Metadata().Get("tokenizer.chat_template"); !ok {
-		return nil, "no chat template", nil
-	}
-	template, err := ref.ChatTemplate("", false)
-	if err != nil {
-		return nil, err.Error(), nil
-	}
-	limit := answerTokens
-	for _, kind := range kinds {
-		if kind == endOfThinking {
-			limit = thoughtLimit
-		}
-	}
-	for _, prompt := range endPrompts {
-		messages, err := json.Marshal([]map[string]string{{"role": "user", "content": prompt}})
-		if err != nil {
-			return nil, "", err
-		}
-		ids, err := template.Tokens(ctx, chat.Input{Messages: messages, AddGenerationPrompt: true})
-		if err != nil {
-			return nil, err.Error(), nil
-		}
-		q, err := answerPrompt(ctx, ref, ids, limit, kinds)
-		if err != nil {
-			return nil, "", err
-		}
-		out = append(out, q)
-	}
-	return out, "", nil
-}
-
-// answerPrompt continues ids greedily and records where the source chose to end.
-func answerPrompt(ctx context.Context, ref *runtime.Model, ids []int32, limit int, kinds map[int32]string) (recorded, error) {
-	if room := ref.ContextLength() - len(ids); ref.ContextLength() > 0 {
-		limit = min(limit, room)
-	}
-	if limit < 1 {
-		return recorded{tokens: ids}, nil
-	}
-	q := recorded{tokens: slices.Clone(ids)}
-	_, err := runtime.Generate(ctx, ref.NewSession(), ids, runtime.GenerateOptions{
-		MaxTokens: limit, Logprobs: true,
-		OnToken: func(t runtime.Token) {
-			if kind, ok := kinds[t.ID]; ok {
-				q.ends = append(q.ends, ending{kind, t.ID, len(q.tokens) - 1, math.Exp(t.Logprob)})
-			}
-			q.tokens = append(q.tokens, t.ID)
-		},
-	})
-	if err != nil {
-		return q, fmt.Errorf("verify: ends: %w", err)
-	}
-	return q, nil
-}
-
-// windows are parts of the text, spread over it, each with a BOS where the model wants one.
-func windows(ref *runtime.Model, tk *token.Tokenizer, text string) ([]recorded, error) {
-	ids, err := tk.Encode(text, token.Options{})
-	if err != nil {
-		return nil, fmt.Errorf("verify: ends: %w", err)
-	}
-	n := windowTokens
-	if c := ref.ContextLength(); c > 0 {
-		n = min(n, c-1)
-	}
-	var out []recorded
-	for i := range endWindows {
-		at := max(0, len(ids)-n) * i / (endWindows - 1)
-		part := ids[at:min(at+n, len(ids))]
-		if bos, ok := tk.BOS(); ok && tk.AddBOS() {
-			part = append([]int32{bos}, part...)
-		}
-		if len(part) > 0 && !slices.ContainsFunc(out, func(q recorded) bool { return slices.Equal(q.tokens, part) }) {
-			out = append(out, recorded{tokens: part})
-		}
-	}
-	return out, nil
 }
 
 // nearest are the places of each kind at which the source gives an end the most probability.

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,7 +52,7 @@ func TestEndsOfAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, _, err := answerPrompts(context.Background(), m, endKinds(tk))
+	q, _, err := answerPrompts(context.Background(), m, tk, endKinds(tk))
 	if err != nil || len(q) != len(endPrompts) {
 		t.Fatalf("%d answers, %v", len(q), err)
 	}
@@ -68,6 +69,58 @@ func TestEndsOfAnswers(t *testing.T) {
 		r := check(t, checkEnds, s)
 		s.close()
 		if r.Status != want || !strings.Contains(r.Detail, "of the source's own 3 answers") || !(r.Figures["end_of_turn_places"] >= 1) {
+			t.Errorf("%s: %s, want %s", r.Status, r.Detail, want)
+		}
+	}
+}
+
+// A model without a chat template goes on with the prompts; its ends count as well.
+func TestEndsWithoutTemplate(t *testing.T) {
+	source := tinyPlan(t)
+	md := source.Metadata().Clone()
+	md.Delete("tokenizer.chat_template")
+	m := load(t, gguf.WithMetadata(source, md), runtime.Options{Activations: runtime.ActivationsF32})
+	tk, err := m.Tokenizer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, how, err := answerPrompts(context.Background(), m, tk, endKinds(tk))
+	if err != nil || len(q) != len(endPrompts) || how != "as they follow the prompts: no chat template" {
+		t.Fatalf("%d answers, %s, %v", len(q), how, err)
+	}
+	eot := q[0].tokens[len(q[0].tokens)-10]
+	md.Set("tokenizer.ggml.eot_token_id", uint32(eot))
+	sound := tinyAs(t, "Q8_0")
+	sound.md.Set("tokenizer.ggml.eot_token_id", uint32(eot))
+	s := &Subject{Source: sound, Reference: gguf.WithMetadata(source, md)}
+	defer s.close()
+	if r := check(t, checkEnds, s); r.Status != Pass || !strings.Contains(r.Detail, "as they follow the prompts") || !(r.Figures["end_of_turn_places"] >= 1) {
+		t.Errorf("%s: %s", r.Status, r.Detail)
+	}
+}
+
+// A source that is read from the disk is not asked to write.
+func TestEndsOfAStreamedSource(t *testing.T) {
+	source := tinyAs(t, "Q8_0")
+	m := load(t, source, runtime.Options{})
+	ids, err := askedBy(context.Background(), m, endPrompts[0], endAnswers[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	logits, err := prefill(context.Background(), m, ids)
+	if err != nil || ids[len(ids)-1] != tinyEOS {
+		t.Fatalf("the template ends with %d, %v", ids[len(ids)-1], err)
+	}
+	// The model is made to end there: what it would write next is as likely as the end.
+	next := slices.Index(logits[len(ids)-2], slices.Max(logits[len(ids)-2]))
+	copy(rowOf(source, t, "output.weight", tinyEOS), rowOf(source, t, "output.weight", next))
+	mute := source.clone()
+	clear(rowOf(mute, t, "output.weight", tinyEOS))
+	for want, m := range map[Status]*memory{Pass: source.clone(), Warn: mute} {
+		s := &Subject{Source: m, Reference: source, Runtime: runtime.Options{ExpertRAM: 1 << 20}}
+		r := check(t, checkEnds, s)
+		s.close()
+		if r.Status != want || !strings.Contains(r.Detail, "answers that it is given") || !(r.Figures["eos_places"] >= 1) {
 			t.Errorf("%s: %s, want %s", r.Status, r.Detail, want)
 		}
 	}

@@ -170,6 +170,17 @@ func (f *File) ShardOf(tensor int) int { return f.at[tensor].shard }
 // Shards lists the files, one for a file that is not split.
 func (f *File) Shards() []Shard { return f.shards }
 
+// ShardData reads the bytes of a shard, its header too, until Close.
+func (f *File) ShardData(shard int) io.ReaderAt { return f.files[shard] }
+
+// Bare is f without its metadata, which take tens of MB in large vocabularies: for those who hold many files open. It
+// shares f's handles.
+func (f *File) Bare() *File {
+	bare := *f
+	bare.md = &Metadata{}
+	return &bare
+}
+
 // Size is the total size of all shards in bytes.
 func (f *File) Size() int64 {
 	var n int64

@@ -48,7 +48,7 @@ type Subject struct {
 	shared   *shared // with the other files of a set; the subject's own while it is nil
 	measured *Measurement
 	nmse     map[place]float64 // of routed experts, see noteExpert
-	wrong    map[unit]bool     // values that are not the source's, whatever they were encoded with
+	hashes   map[string]string // SHA-256 of the files by path, which the scan fills in; nil: not wanted
 }
 
 // shared is what the files of a set are held against, loaded and run once for all of them.
@@ -57,6 +57,8 @@ type shared struct {
 	ends        *endings
 	baseline    *Baseline
 	baselineErr error
+	peers       []peer  // the files of the set
+	lineup      *lineup // nil until a check asks
 }
 
 func (s *shared) close() {
@@ -97,6 +99,17 @@ func Standard() []Check {
 		{Name: "coverage", Run: checkCoverage},
 		{Name: "ends", Run: checkEnds},
 	}
+}
+
+// AtRest is checks, of which those that run the model are not applicable: what is left looks at the files alone.
+func AtRest(checks []Check) []Check {
+	out := slices.Clone(checks)
+	for i, c := range out {
+		if !c.Structural && c.Name != "source" {
+			out[i].Run = func(context.Context, *Subject) Result { return NewResult(NotApplicable, "not run: --no-run") }
+		}
+	}
+	return out
 }
 
 // Run carries out checks in order. A structural check that fails spares the model's run: the later ones become
@@ -160,7 +173,7 @@ func (s *Subject) close() {
 	if s.model != nil {
 		s.model.Close()
 	}
-	s.model, s.measured, s.nmse, s.wrong = nil, nil, nil, nil
+	s.model, s.measured, s.nmse, s.hashes = nil, nil, nil, nil
 }
 
 // common is what s shares with the other files of its set; of its own where it has none.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
-	"sync/atomic"
 
 	"github.com/moeconv/moeconv/convert"
 	"github.com/moeconv/moeconv/convert/safetensors"
@@ -138,53 +137,20 @@ func indexSize(files fs.FS) (int64, bool) {
 	return n, err == nil
 }
 
-// checkSourceValues looks at the source's values, unit by unit: all, or the rows of a sample.
+// checkSourceValues says what was seen in the source's values, all or those of the sample.
 func (s *Subject) checkSourceValues(ctx context.Context, r *Result) (string, error) {
-	tensors := s.Reference.Tensors()
-	units := unitsOf(tensors)
-	smp := s.sampler(tensors)
-	seen := make([]scanned, len(units))
-	readers := readersOf(s.Reference, s.workers(s.Reference))
-	var done atomic.Int64
-	report := s.progress("source")
-	err := each(ctx, len(units), len(readers), func(w, i int) error {
-		seen[i] = scanSpans(ctx, &readers[w], units[i], smp)
-		report(done.Add(1), int64(len(units)))
-		return ctx.Err()
-	})
+	l, err := s.lineup(ctx)
 	if err != nil {
 		return "", err
 	}
-	for i, u := range units {
-		s.reportSourceUnit(r, tensors[u.tensor], u, seen[i])
+	for i, u := range l.units {
+		s.reportSourceUnit(r, l.refs[u.tensor], u, l.seen[i])
 	}
-	s.reportSourceTwins(ctx, r, tensors, units, seen)
-	if smp.whole() {
+	s.reportSourceTwins(ctx, r, l.refs, l.units, l.seen)
+	if l.sampler.whole() {
 		return "all values finite, no expert zero or twice", nil
 	}
-	return fmt.Sprintf("%.2g%% of all values looked at (seed %d): finite, no expert zero or twice", 100*smp.share, smp.seed), nil
-}
-
-// scanSpans scans the rows of a sample that are the same for all experts of a tensor, so that equal ones have equal sums.
-func scanSpans(ctx context.Context, rd *reader, u unit, smp sampler) scanned {
-	t := rd.src.Tensors()[u.tensor]
-	if !readable(t.Type) {
-		return scanned{skipped: true}
-	}
-	var out scanned
-	step := rd.step(u.tensor, t)
-	for _, sp := range smp.spans(t, unit{u.tensor, min(0, u.expert), 0, u.rows}) {
-		for row := sp.row; row < sp.row+sp.n && out.err == nil; row += step {
-			n := min(step, sp.row+sp.n-row)
-			if out.err = rd.fetch(ctx, u.tensor, u.row+row, n); out.err == nil {
-				out.err = out.slab(rd, t, row, 1)
-			}
-		}
-	}
-	if out.err == nil && !out.nonzero && !smp.whole() {
-		return scanUnit(ctx, rd, u, 1)
-	}
-	return out
+	return fmt.Sprintf("%.2g%% of all values looked at (seed %d): finite, no expert zero or twice", 100*l.sampler.share, l.sampler.seed), nil
 }
 
 func (s *Subject) reportSourceUnit(r *Result, t gguf.TensorInfo, u unit, seen scanned) {

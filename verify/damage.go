@@ -70,7 +70,7 @@ func (a *audit) diagnose(ctx context.Context) (findings, error) {
 		}
 		var wrong []int
 		for k := i; k < end; k++ {
-			if c := a.got[k]; !c.skipped && c.err == nil && !c.sound(a.tensors[a.units[k].tensor].Type) {
+			if !a.sound(k) {
 				wrong = append(wrong, k)
 			}
 		}

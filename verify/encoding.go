@@ -2,8 +2,8 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"sync/atomic"
 
 	"github.com/moeconv/moeconv/convert"
 	"github.com/moeconv/moeconv/gguf"
@@ -28,11 +28,14 @@ const (
 type again struct {
 	unit
 	info   gguf.TensorInfo
+	taken  bool // the source has the tensor encoded, in the same type
 	entry  bool // the importance matrix has an entry for the tensor
 	blocks int  // compared; those of zeros say nothing
 	plain  int  // equal to an encoding without an importance matrix
 	matrix int  // equal to one with it
 	err    error
+
+	importance []float32 // the entry, a row for each matrix of the tensor
 }
 
 // is reports whether so many of the blocks are equal that the encoding is this one.
@@ -56,148 +59,110 @@ var searched = map[gguf.Type]bool{
 	gguf.IQ1_S: true, gguf.IQ1_M: true, gguf.IQ2_XXS: true, gguf.IQ2_XS: true, gguf.IQ2_S: true, gguf.IQ3_XXS: true, gguf.IQ3_S: true,
 }
 
-// checkEncoding encodes a sample of the source's rows again. Encoders of one kind give the same bytes, so it tells with
-// which importance matrix, if any, each tensor was encoded; a file in which that changes from tensor to tensor is put
-// together from several.
+// checkEncoding looks at what encoding a sample of the source's rows again gives. Encoders of one kind give the same bytes,
+// so it tells with which importance matrix, if any, each tensor was encoded; a file in which that changes from tensor to
+// tensor is put together from several. What is not the source's has other bytes whatever the matrix, and is left to fidelity.
 func checkEncoding(ctx context.Context, s *Subject) Result {
 	if s.Reference == nil {
 		return NewResult(NotApplicable, "no source to encode again")
 	}
-	units := s.encodable()
-	if len(units) == 0 {
-		return NewResult(NotApplicable, "no tensor is quantized from values that the source has")
-	}
-	n := s.workers(s.Source, s.Reference)
-	encoders := make([]encoder, n)
-	for i := range encoders {
-		encoders[i] = encoder{Subject: s, mine: reader{src: s.Source}, theirs: reader{src: s.Reference}, sampler: s.sampler(s.Source.Tensors())}
-	}
-	var done atomic.Int64
-	report := s.progress("encoding")
-	err := each(ctx, len(units), n, func(w, i int) error {
-		encoders[w].unit(ctx, &units[i])
-		report(done.Add(1), int64(len(units)))
-		return ctx.Err()
-	})
+	a, err := s.audit(ctx)
 	if err != nil {
 		return failure(err)
+	}
+	var units []again
+	for i, c := range a.got {
+		if c.again != nil && a.sound(i) {
+			units = append(units, *c.again)
+			units[len(units)-1].err = cmp.Or(c.err, c.again.err)
+		}
+	}
+	if len(units) == 0 {
+		return NewResult(NotApplicable, "no tensor is quantized from values that the source has")
 	}
 	return s.judgeEncoding(units)
 }
 
-// encodable lists what is encoded again: some experts of each quantized tensor, and all others. What fidelity found wrong
-// has a name already, and other bytes whatever the importance matrix.
-func (s *Subject) encodable() []again {
-	var out []again
-	smp := s.sampler(s.Source.Tensors())
-	_, ckpt := s.Reference.(interface{ Quirks() []convert.Quirk })
-	for i, t := range s.Source.Tensors() {
-		ref := gguf.Find(s.Reference.Tensors(), t.Name)
-		if ref < 0 || !t.Type.Quantized() || !readable(t.Type) || !s.Reference.Tensors()[ref].Shape.Equal(t.Shape) {
-			continue
-		}
-		if rt := s.Reference.Tensors()[ref].Type; rt.Quantized() && rt != t.Type && !ckpt || !readable(rt) {
+// encodeAgain chooses what is encoded again: some experts of each quantized tensor, and all others.
+func (a *audit) encodeAgain(l *lineup) {
+	_, ckpt := l.Reference.(interface{ Quirks() []convert.Quirk })
+	for ref, first := range a.first {
+		rt, t := l.refs[ref], a.tensors[a.units[first].tensor]
+		if !t.Type.Quantized() || a.got[first].skipped || rt.Type.Quantized() && rt.Type != t.Type && !ckpt {
 			continue // another file is not what this one was made from
 		}
-		rows, experts := int(t.Shape.Rows()), expertsIn(t)
-		if experts == 0 {
-			if u := (unit{i, -1, 0, rows}); !s.wrong[u] {
-				out = append(out, again{unit: u, info: t})
-			}
-			continue
-		}
-		per := rows / experts
+		n := int(rt.Shape.Rows()) / a.units[first].rows
 		most := encodedExperts
 		switch {
-		case s.Full:
-			most = experts
+		case l.Full:
+			most = n
 		case searched[t.Type]:
 			most = slowExperts
 		}
-		for _, e := range smp.some(t.Name, most, experts) {
-			if u := (unit{i, e, e * per, per}); !s.wrong[u] {
-				out = append(out, again{unit: u, info: t})
+		x := again{info: t, taken: rt.Type == t.Type}
+		if l.Imatrix.Len() > 0 {
+			e, ok := l.Imatrix.Entry(t.Name)
+			if x.entry = ok && int64(len(e)) == t.Shape.NE(0)*t.Shape.NE(2); x.entry {
+				x.importance = e
 			}
 		}
-	}
-	return out
-}
-
-// encoder encodes rows of the source again. Each worker has its own.
-type encoder struct {
-	*Subject
-	mine, theirs  reader
-	sampler       sampler
-	plain, matrix []byte
-}
-
-func (x *encoder) unit(ctx context.Context, a *again) {
-	rows := encodedRows
-	if a.expert < 0 {
-		rows *= slowExperts
-	}
-	ref := gguf.Find(x.Reference.Tensors(), a.info.Name)
-	var entry []float32 // a row for each matrix of the tensor
-	ne0, ne1 := int(a.info.Shape.NE(0)), int(a.info.Shape.NE(1))
-	if x.Imatrix.Len() > 0 {
-		e, ok := x.Imatrix.Entry(a.info.Name)
-		if a.entry = ok && int64(len(e)) == a.info.Shape.NE(0)*a.info.Shape.NE(2); a.entry {
-			entry = e
-		}
-	}
-	for _, row := range x.sampler.some(a.info.Name, rows, a.rows) {
-		if a.err = x.mine.fetch(ctx, a.tensor, a.row+row, 1); a.err == nil {
-			a.err = x.theirs.read(ctx, ref, a.row+row, 1)
-		}
-		if a.err == nil {
-			var importance []float32
-			if a.entry {
-				importance = entry[(a.row+row)/ne1*ne0:][:ne0]
-			}
-			a.err = x.row(a, x.Reference.Tensors()[ref].Type == a.info.Type, importance)
-		}
-		if a.err != nil {
-			return
+		for _, e := range a.sampler.some(t.Name, most, n) {
+			one := x
+			one.unit = a.units[first+e]
+			a.got[first+e].again = &one
 		}
 	}
 }
 
-// row encodes the row in x.theirs and compares it with the one in x.mine.
-func (x *encoder) row(a *again, taken bool, importance []float32) error {
-	ne0, length := int(a.info.Shape.NE(0)), a.info.Type.BlockLen()
-	x.plain, x.matrix = resize(x.plain, len(x.mine.raw)), resize(x.matrix, len(x.mine.raw))
+// encoded is the rows of a unit, of those sampled, that are encoded again.
+func (a *audit) encoded(i int, rows []int) []int {
+	switch {
+	case a.got[i].again == nil:
+		return nil
+	case a.units[i].expert < 0:
+		return spread(rows, slowExperts*encodedRows)
+	}
+	return spread(rows, encodedRows)
+}
+
+// row encodes the k-th row that w has read, row of the tensor, and compares it with the file's.
+func (a *again) row(w *lineupWorker, k, row int) {
+	ne0, length, bytesOf := int(a.info.Shape.NE(0)), a.info.Type.BlockLen(), int(a.info.RowBytes())
+	mine, vals := w.mine.raw[k*bytesOf:][:bytesOf], w.theirs.vals[k*ne0:][:ne0]
+	w.plain, w.matrix = resize(w.plain, bytesOf), resize(w.matrix, bytesOf)
 	codec, _ := block.For(a.info.Type)
 	switch {
-	case taken:
-		copy(x.plain, x.theirs.raw)
+	case a.err != nil:
+		return
+	case a.taken:
+		copy(w.plain, w.theirs.raw[k*bytesOf:])
 	case codec.NeedsImportance:
-		clear(x.plain) // there is no encoding without
+		clear(w.plain) // there is no encoding without
 	default:
-		if err := block.EncodeRows(a.info.Type, x.plain, x.theirs.vals, ne0, nil); err != nil {
-			return err
-		}
+		a.err = block.EncodeRows(a.info.Type, w.plain, vals, ne0, nil)
 	}
-	copy(x.matrix, x.plain)
-	if importance != nil && !taken {
-		if err := block.EncodeRows(a.info.Type, x.matrix, x.theirs.vals, ne0, importance); err != nil {
-			return err
-		}
+	copy(w.matrix, w.plain)
+	if a.entry && !a.taken && a.err == nil {
+		e := row / int(a.info.Shape.NE(1))
+		a.err = block.EncodeRows(a.info.Type, w.matrix, vals, ne0, a.importance[e*ne0:][:ne0])
+	}
+	if a.err != nil {
+		return
 	}
 	size := a.info.Type.BlockSize()
 	for b := range ne0 / length {
-		if !nonzero(x.theirs.vals[b*length : (b+1)*length]) {
+		if !nonzero(vals[b*length : (b+1)*length]) {
 			continue
 		}
 		at := b * size
 		a.blocks++
-		if bytes.Equal(x.plain[at:at+size], x.mine.raw[at:at+size]) {
+		if bytes.Equal(w.plain[at:at+size], mine[at:at+size]) {
 			a.plain++
 		}
-		if bytes.Equal(x.matrix[at:at+size], x.mine.raw[at:at+size]) {
+		if bytes.Equal(w.matrix[at:at+size], mine[at:at+size]) {
 			a.matrix++
 		}
 	}
-	return nil
 }
 
 func nonzero(vals []float32) bool {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"sync/atomic"
+	"slices"
 
 	"github.com/moeconv/moeconv/gguf"
 )
@@ -18,6 +18,7 @@ type compared struct {
 	offs            int   // all of them
 	err             error
 	skipped         bool
+	again           *again // nil where nothing is encoded again
 }
 
 func (c compared) nmse() float64 {
@@ -58,10 +59,58 @@ func (c compared) sound(t gguf.Type) bool {
 // audit is the comparison of a file with its source.
 type audit struct {
 	*Subject
+	file    gguf.Source // the file while it is compared
 	tensors []gguf.TensorInfo
-	units   []unit
+	units   []unit      // whose tensors both sides have in the same shape
+	first   map[int]int // of a tensor of the source: its first unit
 	got     []compared
 	sampler sampler
+}
+
+func newAudit(l *lineup, src gguf.Source) *audit {
+	a := &audit{file: src, tensors: src.Tensors(), first: map[int]int{}, sampler: l.sampler}
+	refs := map[string]int{}
+	for i, t := range l.refs {
+		refs[t.Name] = i
+	}
+	for i, t := range a.tensors {
+		ref, ok := refs[t.Name]
+		if !ok || !l.refs[ref].Shape.Equal(t.Shape) {
+			continue
+		}
+		a.first[ref] = len(a.units)
+		for _, u := range unitsOf(l.refs[ref : ref+1]) {
+			u.tensor = i
+			a.units = append(a.units, u)
+			a.got = append(a.got, compared{skipped: !readable(t.Type) || !readable(l.refs[ref].Type)})
+		}
+	}
+	a.encodeAgain(l)
+	return a
+}
+
+// of reports whether the audit is src's.
+func (a *audit) of(src gguf.Source) bool {
+	return a != nil && slices.EqualFunc(a.tensors, src.Tensors(), func(x, y gguf.TensorInfo) bool {
+		return x.Name == y.Name && x.Type == y.Type && x.Shape.Equal(y.Shape)
+	})
+}
+
+// sound reports whether a unit is as it must be, or nothing is known of it.
+func (a *audit) sound(i int) bool {
+	c := a.got[i]
+	return c.skipped || c.err != nil || c.sound(a.tensors[a.units[i].tensor].Type)
+}
+
+// audit is the comparison of s with its source, which is made for all files of a set together.
+func (s *Subject) audit(ctx context.Context) (*audit, error) {
+	l, err := s.lineup(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a := *l.audits[s.Name]
+	a.Subject = s
+	return &a, nil
 }
 
 // checkFidelity compares every expert and every other tensor with the source's of the same name, and names what went
@@ -72,30 +121,13 @@ func checkFidelity(ctx context.Context, s *Subject) Result {
 	}
 	r := NewResult(Pass, "")
 	s.compareNames(&r)
-	a := &audit{Subject: s, tensors: s.Source.Tensors()}
-	a.units, a.sampler = s.comparable(a.tensors), s.sampler(a.tensors)
-	a.got = make([]compared, len(a.units))
-	n := s.workers(s.Source, s.Reference)
-	mine, theirs := readersOf(s.Source, n), readersOf(s.Reference, n)
-	var done atomic.Int64
-	report := s.progress("fidelity")
-	err := each(ctx, len(a.units), n, func(w, i int) error {
-		a.got[i] = a.compareUnit(ctx, &mine[w], &theirs[w], a.units[i])
-		report(done.Add(1), int64(len(a.units)))
-		return ctx.Err()
-	})
+	a, err := s.audit(ctx)
 	if err != nil {
 		return failure(err)
 	}
 	findings, err := a.diagnose(ctx)
 	if err != nil {
 		return failure(err)
-	}
-	s.wrong = map[unit]bool{}
-	for i, c := range a.got {
-		if !c.skipped && c.err == nil && !c.sound(a.tensors[a.units[i].tensor].Type) {
-			s.wrong[a.units[i]] = true
-		}
 	}
 	worst := a.report(&r, findings)
 	r.summarize(worst)
@@ -135,45 +167,6 @@ func turned(s gguf.Shape) gguf.Shape {
 		s[0], s[1] = s[1], s[0]
 	}
 	return s
-}
-
-// comparable lists the units whose tensors both sides have in the same shape.
-func (s *Subject) comparable(tensors []gguf.TensorInfo) []unit {
-	ref := map[string]gguf.Shape{}
-	for _, t := range s.Reference.Tensors() {
-		ref[t.Name] = t.Shape
-	}
-	var out []unit
-	for _, u := range unitsOf(tensors) {
-		t := tensors[u.tensor]
-		if shape, ok := ref[t.Name]; ok && shape.Equal(t.Shape) {
-			out = append(out, u)
-		}
-	}
-	return out
-}
-
-func (a *audit) compareUnit(ctx context.Context, mine, theirs *reader, u unit) compared {
-	t := a.tensors[u.tensor]
-	ref := gguf.Find(a.Reference.Tensors(), t.Name)
-	if !readable(t.Type) || !readable(a.Reference.Tensors()[ref].Type) {
-		return compared{skipped: true}
-	}
-	var c compared
-	step := max(mine.step(u.tensor, t), theirs.step(ref, a.Reference.Tensors()[ref]))
-	for _, sp := range a.sampler.spans(t, u) {
-		for row := sp.row; row < sp.row+sp.n; row += step {
-			n := min(step, sp.row+sp.n-row)
-			if c.err = mine.read(ctx, u.tensor, row, n); c.err == nil {
-				c.err = theirs.read(ctx, ref, row, n)
-			}
-			if c.err != nil {
-				return c
-			}
-			c.add(mine.vals, theirs.vals, row-u.row, int(t.Shape.NE(0)), toleranceOf(t.Type))
-		}
-	}
-	return c
 }
 
 // faintRow is the size of a row's squares, relative to the mean of those before, below which nothing is said of the row:
@@ -235,7 +228,7 @@ func (a *audit) report(r *Result, f findings) string {
 				share, r.Figure, r.Threshold = ratio, Number(nmse), Number(b.nmse)
 				worst = fmt.Sprintf("largest relative error %.2g of %.2g allowed (%v, %s)", nmse, b.nmse, t.Type, Problem{Tensor: t.Name, Expert: u.expert, Message: "least alike"})
 			}
-			if !c.sound(t.Type) {
+			if !a.sound(i) {
 				r.Find(a.problem(i, f.units[i]))
 			}
 		}

@@ -11,16 +11,25 @@ import (
 const (
 	// sampleFloor is how many values are compared at least, where nothing else is asked for: small models are compared whole.
 	sampleFloor = 64 << 20
-	// sampleShare is the part of a large file's values that is compared.
-	sampleShare = 0.01
+	// sampleShare is the part of a large file's values that is compared, sampleMost that of one little larger than sampleFloor:
+	// it is read once more.
+	sampleShare, sampleMost = 0.01, 0.125
 	// sampleRuns is how many places of an expert the sampled rows are taken from.
-	sampleRuns = 8
+	sampleRuns = 4
+	// sampleWorkers is how many read samples at a time.
+	sampleWorkers = 16
 	// defaultMemory bounds the checks on weights, as the writing of files.
 	defaultMemory = 512 << 20
 )
 
 // span is n rows from row on.
 type span struct{ row, n int }
+
+// sampled is rows to compare; shared ones are the same in all experts of a tensor, so that equal experts are found by them.
+type sampled struct {
+	span
+	shared bool
+}
 
 // sampler chooses the rows of a file that are compared with the source's. The same seed chooses the same rows.
 type sampler struct {
@@ -39,7 +48,7 @@ func (s *Subject) sampler(tensors []gguf.TensorInfo) sampler {
 		least = sampleFloor
 	}
 	if !s.Full && total > least {
-		out.share = max(sampleShare, float64(least)/float64(total))
+		out.share = max(sampleShare, min(sampleMost, float64(least)/float64(total)))
 	}
 	return out
 }
@@ -56,26 +65,30 @@ func (s sampler) rng(name string, expert int) *rand.Rand {
 
 // spans is the rows of a unit to compare: all, or runs spread over the unit by chance, one in each of as many strata. The
 // last row is always among them: what was cut off ends before it. Experts have 4 rows at least, other tensors 64.
-func (s sampler) spans(t gguf.TensorInfo, u unit) []span {
+func (s sampler) spans(t gguf.TensorInfo, u unit) []sampled {
 	least := 64
 	if u.expert >= 0 {
 		least = 4
 	}
 	n := max(least, int(s.share*float64(u.rows)))
 	if s.whole() || n >= u.rows {
-		return []span{{u.row, u.rows}}
+		return []sampled{{span{u.row, u.rows}, true}}
 	}
-	rng := s.rng(t.Name, u.expert)
+	own, common := s.rng(t.Name, u.expert), s.rng(t.Name, -1)
 	runs := min(sampleRuns, n)
-	var out []span
+	var out []sampled
 	for i := range runs {
 		from, to := u.rows*i/runs, u.rows*(i+1)/runs
 		k := n*(i+1)/runs - n*i/runs
-		at := to - k
+		at, shared := to-k, i == 0 || i == runs-1
 		if i < runs-1 {
+			rng := own
+			if shared {
+				rng = common
+			}
 			at = from + rng.IntN(max(1, to-from-k+1))
 		}
-		out = append(out, span{u.row + at, k})
+		out = append(out, sampled{span{u.row + at, k}, shared})
 	}
 	return out
 }

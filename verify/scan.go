@@ -44,16 +44,8 @@ func checkScan(ctx context.Context, s *Subject) Result {
 	tensors := s.Source.Tensors()
 	units := unitsOf(tensors)
 	seen := make([]scanned, len(units))
-	readers := readersOf(s.Source, s.workers(s.Source))
 	share := s.scanShare(tensors)
-	var done atomic.Int64
-	report := s.progress("scan")
-	err := each(ctx, len(units), len(readers), func(w, i int) error {
-		seen[i] = scanUnit(ctx, &readers[w], units[i], share)
-		report(done.Add(1), int64(len(units)))
-		return ctx.Err()
-	})
-	if err != nil {
+	if err := s.scan(ctx, units, seen, share); err != nil {
 		return failure(err)
 	}
 	r := NewResult(Pass, "")
@@ -76,6 +68,30 @@ func checkScan(ctx context.Context, s *Subject) Result {
 	r.figure("decoded_share", 1/float64(share))
 	r.summarize(fmt.Sprintf("%d tensors, %d expert matrices: all values finite, none zero, none twice", len(tensors), experts))
 	return r
+}
+
+// scan looks at all units of the file: in the order of its bytes where it lies in files, else several units at a time.
+func (s *Subject) scan(ctx context.Context, units []unit, seen []scanned, share int) error {
+	readers := readersOf(s.Source, s.workers(s.Source))
+	files, ok := s.Source.(filed)
+	if ok {
+		w := &sweep{src: s.Source, files: files, units: units, seen: seen, share: share, hashed: s.hashes, report: s.progress("scan")}
+		if err := w.run(ctx, len(readers), s.memory()); err != nil {
+			return err
+		}
+	}
+	var done atomic.Int64
+	report := s.progress("scan")
+	return each(ctx, len(units), len(readers), func(w, i int) error {
+		switch {
+		case !ok:
+			seen[i] = scanUnit(ctx, &readers[w], units[i], share)
+			report(done.Add(1), int64(len(units)))
+		case seen[i].undecided():
+			seen[i] = scanUnit(ctx, &readers[w], units[i], 1)
+		}
+		return ctx.Err()
+	})
 }
 
 // scanShare is one over the part of the values that the scan decodes.
@@ -103,23 +119,41 @@ func scanUnit(ctx context.Context, rd *reader, u unit, share int) scanned {
 			out.err = out.slab(rd, t, row-u.row, share)
 		}
 	}
-	if out.err == nil && out.part && !out.nonzero && out.bad == 0 {
-		return scanUnit(ctx, rd, u, 1) // zeros so far: look at the rest
+	if out.undecided() {
+		return scanUnit(ctx, rd, u, 1)
 	}
 	return out
 }
 
+// undecided reports whether there were zeros alone in what was decoded, so that the rest must be looked at.
+func (s *scanned) undecided() bool { return s.err == nil && s.part && !s.nonzero && s.bad == 0 }
+
+// join takes in what was seen in other rows of the unit.
+func (s *scanned) join(o scanned) {
+	if o.bad > 0 && (s.bad == 0 || o.row < s.row) {
+		s.row, s.col = o.row, o.col
+	}
+	if s.scales == nil {
+		s.scales = o.scales
+	}
+	if s.err == nil {
+		s.err = o.err
+	}
+	s.bad, s.zero, s.total, s.sum = s.bad+o.bad, s.zero+o.zero, s.total+o.total, s.sum+o.sum
+	s.nonzero, s.part = s.nonzero || o.nonzero, s.part || o.part
+}
+
 // slab takes in the rows in rd.raw, the first of which is row of the unit.
 func (s *scanned) slab(rd *reader, t gguf.TensorInfo, row, share int) error {
-	const mix = 0x9e3779b97f4a7c15
-	s.sum = (s.sum ^ maphash.Bytes(sumSeed, rd.raw)) * mix
+	s.sum += sumOf(rd.raw, row)
+	finite := !beyondF32(t.Type, rd.raw)
 	if err := block.Validate(t.Type, rd.raw); err != nil {
 		if s.scales == nil {
 			s.scales = err
 		}
-		share = 1
+		finite = false
 	}
-	if beyondF32(t.Type, rd.raw) {
+	if !finite {
 		share = 1
 	}
 	ne0, size := int(t.Shape.NE(0)), int(t.RowBytes())
@@ -130,36 +164,37 @@ func (s *scanned) slab(rd *reader, t gguf.TensorInfo, row, share int) error {
 	if err != nil {
 		return err
 	}
-	s.values(vals, row, ne0, t.Type.BlockLen())
+	if !finite {
+		s.infinities(vals, row, ne0)
+	}
+	s.values(vals, t.Type.BlockLen())
 	return nil
 }
 
-// values counts blocks of zeros, and values that are not finite.
-func (s *scanned) values(vals []float32, row, ne0, length int) {
+// sumOf is a sum of rows, the first of which is row of its unit. Those of a unit's slabs are added up in any order.
+func sumOf(raw []byte, row int) uint64 {
+	const mix = 0x9e3779b97f4a7c15
+	return maphash.Bytes(sumSeed, raw) * (uint64(row)*mix | 1)
+}
+
+// values counts blocks of zeros.
+func (s *scanned) values(vals []float32, length int) {
 	for at := 0; at < len(vals); at += length {
-		zero := true
-		var sum float32
-		for _, v := range vals[at : at+length] {
-			zero = zero && v == 0
-			sum += v - v // NaN where v is not finite
-		}
-		if sum != 0 {
-			s.infinities(vals[at:at+length], row, at, ne0)
-		}
 		s.total++
-		if zero {
-			s.zero++
-		} else {
+		if nonzero(vals[at : at+length]) {
 			s.nonzero = true
+		} else {
+			s.zero++
 		}
 	}
 }
 
-func (s *scanned) infinities(vals []float32, row, at, ne0 int) {
+// infinities counts values that are not finite.
+func (s *scanned) infinities(vals []float32, row, ne0 int) {
 	for i, v := range vals {
 		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
 			if s.bad == 0 {
-				s.row, s.col = row+(at+i)/ne0, (at+i)%ne0
+				s.row, s.col = row+i/ne0, i%ne0
 			}
 			s.bad++
 		}

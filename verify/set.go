@@ -56,6 +56,11 @@ type Part struct {
 func (s *Set) Run(ctx context.Context) (*Release, error) {
 	common := &shared{}
 	defer common.close()
+	for i := range s.Members {
+		if m := &s.Members[i]; m.Known == nil && !m.Away {
+			common.peers = append(common.peers, peer{m.Name(), m.Open})
+		}
+	}
 	rel := &Release{repo: s.Repo, Name: s.Name, OnFailure: HoldFile, Source: s.Source}
 	if s.HoldRelease {
 		rel.OnFailure = HoldRelease
@@ -122,12 +127,16 @@ func (s *Set) verify(ctx context.Context, m *Member, common *shared) (*Report, f
 			s.Progress(m.Label, check, done, total)
 		}
 	}
+	hashes := map[string]string{}
+	if s.Hash.wants(m.Parts) {
+		sub.hashes = hashes
+	}
 	rep, err := Run(ctx, &sub, s.checks())
 	if err != nil {
 		return nil, print, err
 	}
 	if s.Hash.wants(m.Parts) {
-		rep.add("hash", hashParts(ctx, m.Parts))
+		rep.add("hash", hashParts(ctx, m.Parts, hashes))
 	}
 	rep.describe(m, src)
 	rep.scrub(s.Private)

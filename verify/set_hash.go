@@ -24,16 +24,20 @@ func (h Hashing) wants(parts []Part) bool {
 	return h == HashAll || h == HashUnknown && slices.ContainsFunc(parts, func(p Part) bool { return p.SHA256 == "" && p.path != "" })
 }
 
-// hashParts reads the files whole, and holds their SHA-256 against the SHA256SUMS beside them.
-func hashParts(ctx context.Context, parts []Part) Result {
+// hashParts holds the files' SHA-256 against the SHA256SUMS beside them. Known ones are by path; files that are not among
+// them are read whole.
+func hashParts(ctx context.Context, parts []Part, known map[string]string) Result {
 	r := NewResult(Pass, "")
 	recorded := 0
 	for i := range parts {
 		p := &parts[i]
-		sum, err := hashFile(ctx, p.path)
-		if err != nil {
-			r.Find(Problem{Expert: -1, Message: fmt.Sprintf("%s: %v", p.Name, err)})
-			continue
+		sum, ok := known[p.path]
+		if !ok {
+			var err error
+			if sum, err = hashFile(ctx, p.path); err != nil {
+				r.Find(Problem{Expert: -1, Message: fmt.Sprintf("%s: %v", p.Name, err)})
+				continue
+			}
 		}
 		p.SHA256 = sum
 		if p.recorded == "" {

@@ -328,7 +328,7 @@ func TestFindFiles(t *testing.T) {
 	}
 	for i := range f.Members {
 		m := &f.Members[i]
-		r := hashParts(context.Background(), m.Parts)
+		r := hashParts(context.Background(), m.Parts, nil)
 		if (r.Status == Fail) != (m.Label == "Q4_K_M") || len(m.Parts[0].SHA256) != 64 {
 			t.Errorf("%s: hash %s: %s", m.Label, r.Status, r.Detail)
 		}

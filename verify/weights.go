@@ -127,6 +127,11 @@ func (s *Subject) workers(srcs ...gguf.Source) int {
 	if s.Workers > 0 {
 		n = s.Workers
 	}
+	return s.affordable(n, srcs...)
+}
+
+// affordable is n, or as many workers as memory allows.
+func (s *Subject) affordable(n int, srcs ...gguf.Source) int {
 	var each int64
 	for _, src := range srcs {
 		each += slabCost(src)

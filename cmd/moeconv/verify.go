@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -42,7 +43,7 @@ type verifyFlags struct {
 	report, onFailure         string
 	optional                  []string
 	chunks, threads           int
-	hash                      bool
+	hash, noRun               bool
 	weights                   weightFlags
 	probes                    probeFlags
 }
@@ -75,6 +76,7 @@ and the verdict is at best a warning. --report writes JSON, Markdown and one HTM
 	f.StringVar(&v.pre, "pre", "", "`NAME` of the source's pre-tokenizer if it cannot be told")
 	f.IntVar(&v.threads, "threads", 0, "number of threads (default: all cores)")
 	f.BoolVar(&v.hash, "hash", false, "read every file whole for its SHA-256, and hold it against SHA256SUMS; without, --json and --report do so where none is on record")
+	f.BoolVar(&v.noRun, "no-run", false, "look at the files alone, within --memory: checks that run the model are not applicable")
 	f.StringVar(&v.report, "report", "", "write NAME.verify.json, .md and .html to this `DIR`")
 	f.StringVar(&v.onFailure, "on-failure", verify.HoldFile, "what a failing file holds: hold-file or hold-release")
 	f.StringSliceVar(&v.optional, "optional", nil, "`LABELS` of files that may fail without failing the release")
@@ -86,6 +88,9 @@ and the verdict is at best a warning. --report writes JSON, Markdown and one HTM
 func (v *verifyFlags) run(cmd *cobra.Command, a *app, args []string) error {
 	if v.onFailure != verify.HoldFile && v.onFailure != verify.HoldRelease {
 		return usageError{fmt.Errorf("--on-failure %s: want %s or %s", v.onFailure, verify.HoldFile, verify.HoldRelease)}
+	}
+	if v.noRun && (v.text != "" || v.probes.set != "" || v.probes.stress) {
+		return usageError{errors.New("--no-run goes without --text, --probes and --stress")}
 	}
 	more, err := v.probes.checks()
 	if err != nil {
@@ -104,6 +109,9 @@ func (v *verifyFlags) run(cmd *cobra.Command, a *app, args []string) error {
 	}
 	set := &verify.Set{Name: found.Name, Members: found.Members, HoldRelease: v.onFailure == verify.HoldRelease, Private: privatePaths(args, v.source, v.text, v.baseline, v.weights.imatrix),
 		Checks: append(verify.Standard(), more...)}
+	if v.noRun {
+		set.Checks = verify.AtRest(set.Checks)
+	}
 	if err := v.members(set.Members); err != nil {
 		return err
 	}

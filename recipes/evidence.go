@@ -136,24 +136,16 @@ func (l *Release) Gather(ctx context.Context) (int, error) {
 	src := l.Report.Source
 	src.Path = ""
 	docs[sourceName] = sourceDoc{src, l.inputs}
-	head, err := headers(l.Dir, l.Report)
+	found, err := l.look(ctx, extra)
 	if err != nil {
 		return 0, err
 	}
-	docs[card.FilesName] = head
-	if docs[card.PlacementName], err = placements(l.Dir, l.Report, extra); err != nil {
-		return 0, err
-	}
-	f, err := facts(ctx, l.Dir, l.Recipe, l.Report)
-	switch {
-	case missingLicense(err): // measured all the same; the card's stage says that none can be written
-	case err != nil:
-		return 0, err
-	default:
-		docs[card.FactsName] = f
+	docs[card.FilesName], docs[card.PlacementName] = found.headers, found.placements
+	if found.facts != nil {
+		docs[card.FactsName] = found.facts
 	}
 	docs["commands.json"] = l.commands()
-	claims, err := releaseClaims(l.Report, head)
+	claims, err := releaseClaims(l.Report, &found.headers)
 	if err != nil {
 		return 0, err
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -61,25 +60,9 @@ func (e *NoLicenseError) Hint() string {
 	return "key card.license of the recipe, or the front matter of the source's README.md"
 }
 
-// facts gathers them from the recipe and the metadata of the first file.
-func facts(ctx context.Context, dir string, r *Recipe, rep *Report) (*factsDoc, error) {
-	if len(rep.Outputs) == 0 {
-		return nil, fmt.Errorf("recipes: %s: no file was written", rep.Name)
-	}
-	i := slices.IndexFunc(rep.Outputs, func(o Output) bool { return !o.Away })
-	if i < 0 { // all are published: what was said of them stays
-		d := &factsDoc{}
-		readOld(dir, rep, card.FactsName, d)
-		if d.Front.License == "" {
-			return nil, &NoLicenseError{rep.Name}
-		}
-		return d, nil
-	}
-	f, err := gguf.Open(filepath.Join(dir, filepath.FromSlash(rep.Outputs[i].Name())))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
+// facts gathers them from the recipe and the metadata of a file.
+func facts(ctx context.Context, f gguf.Source, r *Recipe, rep *Report) (*factsDoc, error) {
+	var err error
 	md := f.Metadata()
 	d := &factsDoc{Title: r.Card.Title, About: r.Card.About, Source: rep.Source, Citation: r.Card.Citation, Attribution: attribution}
 	d.Source.Path = "" // of this machine

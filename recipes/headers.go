@@ -1,7 +1,9 @@
 package recipes
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -47,38 +49,82 @@ type fileDoc struct {
 	Ratio      float64 `json:"ppl_ratio,omitempty"` // to the source's
 }
 
-// headers opens every file of the report. What is said of files that are away comes from the bundle, which had them.
-func headers(dir string, rep *Report) (*headersDoc, error) {
-	d, old := &headersDoc{}, &headersDoc{}
-	readOld(dir, rep, card.FilesName, old)
-	for i := range rep.Outputs {
-		o := &rep.Outputs[i]
+// seen is what a release's files say, each opened once. What is said of files that are away comes from an earlier bundle,
+// which had them.
+type seen struct {
+	headers    headersDoc
+	placements placementDoc
+	facts      *factsDoc // nil where nothing names a licence
+}
+
+// look opens the release's files. extra are the files that belong into the bundle, among them measured ladders.
+func (l *Release) look(ctx context.Context, extra map[string]string) (*seen, error) {
+	if len(l.Report.Outputs) == 0 {
+		return nil, fmt.Errorf("recipes: %s: no file was written", l.Report.Name)
+	}
+	s := &seen{placements: newPlacements()}
+	var oldHeaders headersDoc
+	var oldPlaces placementDoc
+	readOld(l.Dir, l.Report, card.FilesName, &oldHeaders)
+	readOld(l.Dir, l.Report, card.PlacementName, &oldPlaces)
+	measured, err := ladders(extra)
+	if err != nil {
+		return nil, err
+	}
+	for i := range l.Report.Outputs {
+		o := &l.Report.Outputs[i]
 		if o.Away {
-			for _, f := range old.Files {
-				if f.Label == o.Label {
-					d.Files, d.Model = append(d.Files, f), old.Model
-				}
-			}
+			s.headers.take(o.Label, &oldHeaders)
+			s.placements.take(o.Label, &oldPlaces)
 			continue
 		}
-		f, err := gguf.Open(filepath.Join(dir, filepath.FromSlash(o.Name())))
+		f, err := gguf.Open(filepath.Join(l.Dir, filepath.FromSlash(o.Name())))
 		if err != nil {
 			return nil, err
 		}
-		doc, err := fileHeader(o, f)
-		if err == nil && d.Model.Architecture == "" {
-			d.Model, err = modelHeader(f)
+		err = errors.Join(s.headers.add(o, f, l.Report.Baseline), s.placements.add(o, f, measured))
+		if err == nil && s.facts == nil {
+			s.facts, err = facts(ctx, f, l.Recipe, l.Report)
 		}
 		f.Close()
-		if err != nil {
+		if err != nil && !missingLicense(err) { // measured all the same; the card's stage says that none can be written
 			return nil, fmt.Errorf("%s: %w", o.Name(), err)
 		}
-		if q := o.Quality; q != nil && rep.Baseline != nil && rep.Baseline.Perplexity > 0 {
-			doc.Ratio = q.Perplexity / rep.Baseline.Perplexity
-		}
-		d.Files = append(d.Files, doc)
 	}
-	return d, nil
+	if s.facts == nil { // all are published: what was said of them stays
+		old := &factsDoc{}
+		if readOld(l.Dir, l.Report, card.FactsName, old) && old.Front.License != "" && l.Report.away() {
+			s.facts = old
+		}
+	}
+	return s, nil
+}
+
+// away reports whether no file is here any more.
+func (r *Report) away() bool {
+	return !slices.ContainsFunc(r.Outputs, func(o Output) bool { return !o.Away })
+}
+
+// take keeps what was said of a file.
+func (d *headersDoc) take(label string, old *headersDoc) {
+	for _, f := range old.Files {
+		if f.Label == label {
+			d.Files, d.Model = append(d.Files, f), old.Model
+		}
+	}
+}
+
+// add says what an open file says.
+func (d *headersDoc) add(o *Output, f gguf.Source, baseline *Quality) error {
+	doc, err := fileHeader(o, f)
+	if err == nil && d.Model.Architecture == "" {
+		d.Model, err = modelHeader(f)
+	}
+	if q := o.Quality; q != nil && baseline != nil && baseline.Perplexity > 0 {
+		doc.Ratio = q.Perplexity / baseline.Perplexity
+	}
+	d.Files = append(d.Files, doc)
+	return err
 }
 
 // readOld reads a document of an earlier bundle of this release and reports whether there is one. What cannot be read is
@@ -127,22 +173,12 @@ func modelHeader(f gguf.Source) (modelDoc, error) {
 	if err != nil {
 		return modelDoc{}, err
 	}
-	d := modelDoc{Architecture: arch, Layers: intKey(md, md.ArchKey("block_count")), Context: intKey(md, md.ArchKey("context_length")),
-		Experts: sum.Count, Used: sum.Used, ExpertLayers: len(sum.Layers), Shared: intKey(md, md.ArchKey("expert_shared_count")),
+	n := CountParameters(f.Tensors(), sum)
+	d := modelDoc{Architecture: arch, Parameters: n.Total, Layers: intKey(md, md.ArchKey("block_count")), Context: intKey(md, md.ArchKey("context_length")),
+		Experts: sum.Count, Used: sum.Used, ExpertLayers: len(sum.Layers), Shared: SharedExperts(md, sum),
 		Vocabulary: int64(len(listKey(md, "tokenizer.ggml.tokens")))}
-	for _, t := range f.Tensors() {
-		n := t.Shape.Elements()
-		if strings.HasPrefix(t.Name, "rope_f") { // made from config.json, not trained
-			continue
-		}
-		d.Parameters += n
-		if slices.Contains(sum.Names, t.Name) && sum.Used > 0 && sum.Count > 0 {
-			n = n / int64(sum.Count) * int64(sum.Used)
-		}
-		d.Active += n
-	}
-	if sum.Tensors == 0 {
-		d.Active = 0
+	if sum.Tensors > 0 {
+		d.Active = n.Active
 	}
 	return d, nil
 }

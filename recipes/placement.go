@@ -119,36 +119,27 @@ func ladders(extra map[string]string) (map[string]measuredLadder, error) {
 	return out, nil
 }
 
-// placements finds, for every file and device, the smallest number of layers whose experts stay on the host. Devices
-// that hold everything are listed once, the smallest; files that fit none are not listed.
-func placements(dir string, rep *Report, extra map[string]string) (*placementDoc, error) {
-	d := &placementDoc{Method: "sums over the files' headers; compute buffers are an estimate fitted to llama.cpp's logs",
+// newPlacements is a document without rows.
+func newPlacements() placementDoc {
+	return placementDoc{Method: "sums over the files' headers; compute buffers are an estimate fitted to llama.cpp's logs",
 		Scope: "weights, KV cache of one sequence (f16) and compute buffers; the driver's own memory comes on top", Places: []placeRow{}}
-	old := &placementDoc{}
-	readOld(dir, rep, card.PlacementName, old)
-	measured, err := ladders(extra)
+}
+
+// take keeps what was said of a file.
+func (d *placementDoc) take(label string, old *placementDoc) {
+	d.Places = append(d.Places, of(label, old.Places, func(p placeRow) string { return p.Label })...)
+	d.Extremes = append(d.Extremes, of(label, old.Extremes, func(e extremes) string { return e.Label })...)
+}
+
+// add finds, for a file and every device, the smallest number of layers whose experts stay on the host. Devices that
+// hold everything are listed once, the smallest; a file that fits none is not listed.
+func (d *placementDoc) add(o *Output, f gguf.Source, measured map[string]measuredLadder) error {
+	rows, ends, err := place(o.Label, f, measured[o.Files[0].SHA256])
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("placement: %w", err)
 	}
-	for i := range rep.Outputs {
-		o := &rep.Outputs[i]
-		if o.Away {
-			d.Places = append(d.Places, of(o.Label, old.Places, func(p placeRow) string { return p.Label })...)
-			d.Extremes = append(d.Extremes, of(o.Label, old.Extremes, func(e extremes) string { return e.Label })...)
-			continue
-		}
-		f, err := gguf.Open(filepath.Join(dir, filepath.FromSlash(o.Name())))
-		if err != nil {
-			return nil, err
-		}
-		rows, ends, err := place(o.Label, f, measured[o.Files[0].SHA256])
-		f.Close()
-		if err != nil {
-			return nil, fmt.Errorf("%s: placement: %w", o.Name(), err)
-		}
-		d.Places, d.Extremes = append(d.Places, rows...), append(d.Extremes, ends)
-	}
-	return d, nil
+	d.Places, d.Extremes = append(d.Places, rows...), append(d.Extremes, ends)
+	return nil
 }
 
 // of are the rows about one output.

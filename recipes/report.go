@@ -271,7 +271,7 @@ func (j *job) restore() error {
 func (j *job) key() (string, error) {
 	r := *j.r
 	r.Publish, r.Files, r.Bench, r.Card, r.Disk = Target{}, nil, Bench{}, Card{}, "" // change no file
-	if t := &r.Imatrix.Text; t.named() { // its content counts, by the matrix, and its name, which files have
+	if t := &r.Imatrix.Text; t.named() {                                             // its content counts, by the matrix, and its name, which files have
 		*t = Text{File: t.base()}
 	}
 	matrix, err := j.matrixSum()

@@ -10,27 +10,27 @@ import (
 	"github.com/moeconv/moeconv/convert"
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/gguf/expert"
-	"github.com/moeconv/moeconv/gguf/names"
+	"github.com/moeconv/moeconv/recipes"
 )
 
 // planDoc is the document of plan: everything in it follows from headers.
 type planDoc struct {
 	envelope
-	Source      planSource  `json:"source"`
-	Arch        string      `json:"architecture"`
-	Class       string      `json:"class,omitempty"` // of config.json
-	Contract    string      `json:"contract"`
-	Experts     planExperts `json:"experts"`
-	Parameters  planParams  `json:"parameters"`
-	Tensors     planTensors `json:"tensors"`
-	Context     planContext `json:"context"`
-	ShardSize   int64       `json:"split_max_size"`
-	Conversions []sizeDoc   `json:"conversions,omitempty"` // one an outtype; of checkpoints
-	Schemes     []sizeDoc   `json:"schemes"`
-	Disk        planDisk    `json:"disk"`
-	Placement   *placeDoc   `json:"placement,omitempty"`
-	Defects     []quirkDoc  `json:"reference_defects,omitempty"`
-	Warnings    []string    `json:"warnings,omitempty"`
+	Source      planSource         `json:"source"`
+	Arch        string             `json:"architecture"`
+	Class       string             `json:"class,omitempty"` // of config.json
+	Contract    string             `json:"contract"`
+	Experts     planExperts        `json:"experts"`
+	Parameters  recipes.Parameters `json:"parameters"`
+	Tensors     planTensors        `json:"tensors"`
+	Context     planContext        `json:"context"`
+	ShardSize   int64              `json:"split_max_size"`
+	Conversions []sizeDoc          `json:"conversions,omitempty"` // one an outtype; of checkpoints
+	Schemes     []sizeDoc          `json:"schemes"`
+	Disk        planDisk           `json:"disk"`
+	Placement   *placeDoc          `json:"placement,omitempty"`
+	Defects     []quirkDoc         `json:"reference_defects,omitempty"`
+	Warnings    []string           `json:"warnings,omitempty"`
 }
 
 type planSource struct {
@@ -52,14 +52,6 @@ type planExperts struct {
 	Layers int    `json:"layers"` // that have routed experts
 	Blocks int64  `json:"blocks"` // all layers
 	None   string `json:"none,omitempty"`
-}
-
-// planParams counts weights. Active are those a token meets: all but the routed experts it is not sent to. Model cards
-// differ in whether they count the embedding, of which a token meets one row.
-type planParams struct {
-	Total     int64 `json:"total"`
-	Active    int64 `json:"active"`
-	Embedding int64 `json:"embedding"` // part of both
 }
 
 type planTensors struct {
@@ -146,25 +138,10 @@ func (d *planDoc) count(src gguf.Source) {
 	}
 	d.Experts.Count, d.Experts.Used, d.Experts.Layers = sum.Count, sum.Used, len(sum.Layers)
 	d.Experts.Blocks = keyOr(md, "block_count", 0)
-	d.Experts.Shared = keyOr(md, "expert_shared_count", int64(min(1, len(sum.Shared))))
+	d.Experts.Shared = recipes.SharedExperts(md, sum)
 	d.Tensors.Count, d.Tensors.Experts = len(ts), sum.Tensors
-	routed := map[string]bool{}
-	for _, n := range sum.Names {
-		routed[n] = true
-	}
+	d.Parameters = recipes.CountParameters(ts, sum)
 	for _, t := range ts {
-		n := t.Shape.Elements()
-		if strings.HasPrefix(t.Name, "rope_f") { // rope_freqs, rope_factors_*: made from config.json, not trained
-			n = 0
-		}
-		d.Parameters.Total += n
-		if names.Parse(t.Name).Role == names.TokenEmbd {
-			d.Parameters.Embedding += n
-		}
-		if routed[t.Name] && sum.Used > 0 {
-			n = n / int64(sum.Count) * int64(sum.Used)
-		}
-		d.Parameters.Active += n
 		if t.Type == gguf.F32 {
 			d.Tensors.F32++
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/moeconv/moeconv/convert"
 	"github.com/moeconv/moeconv/convert/family"
+	"github.com/moeconv/moeconv/recipes"
 	"github.com/moeconv/moeconv/testdata"
 )
 
@@ -138,7 +139,7 @@ func (m *realModel) check(t *testing.T, d *planDoc) {
 			t.Errorf("%s: %d bytes, %.3f GiB, want %.2f", s.Name, s.Bytes, s.GiB, want)
 		}
 	}
-	if d.Parameters != (planParams{m.params, m.active, m.embedding}) {
+	if d.Parameters != (recipes.Parameters{Total: m.params, Active: m.active, Embedding: m.embedding}) {
 		t.Errorf("parameters %+v, want %d, %d, %d", d.Parameters, m.params, m.active, m.embedding)
 	}
 	if d.Tensors != (planTensors{m.count, m.f32, m.expert}) {

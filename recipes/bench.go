@@ -12,6 +12,7 @@ import (
 
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/runtime"
+	"github.com/moeconv/moeconv/runtime/offload"
 	"github.com/moeconv/moeconv/runtime/server"
 	"github.com/moeconv/moeconv/verify"
 	"github.com/moeconv/moeconv/verify/bench"
@@ -26,6 +27,14 @@ type Bench struct {
 	MaxTokens int    `yaml:"max_tokens"`
 	Suite     string `yaml:"suite"`
 	Ladder    []int  `yaml:"ladder"` // with when: always, numbers of --n-cpu-moe to measure each file with
+}
+
+// EndpointKeyEnv is the environment variable with the bearer token of an endpoint.
+const EndpointKeyEnv = "MOECONV_ENDPOINT_KEY"
+
+// Hosted is a model in this process as bench accounts for its memory.
+func Hosted(name string, src gguf.Source, kv gguf.Type, place offload.Options) bench.Hosted {
+	return bench.Hosted{Name: name, Tensors: src.Tensors(), KV: kv, Windows: Windows(src.Metadata()), Place: place}
 }
 
 // When a release is measured.
@@ -176,7 +185,7 @@ func (j *job) benchOutput(ctx context.Context, o *Output, stem string) (failed e
 		return err
 	}
 	defer m.Close()
-	t, stop, err := bench.Serve(m, bench.Hosted{Name: o.Label, Tensors: f.Tensors(), KV: gguf.F16, Windows: Windows(f.Metadata())})
+	t, stop, err := bench.Serve(m, Hosted(o.Label, f, gguf.F16, offload.Options{}))
 	if err != nil {
 		return err
 	}
@@ -194,15 +203,15 @@ func (j *job) benchEndpoint(ctx context.Context) error {
 		j.report.stage("bench", "the endpoint was measured by an earlier run")
 		return nil
 	}
-	t := bench.Target{URL: j.r.Bench.Endpoint, Key: os.Getenv("MOECONV_ENDPOINT_KEY")}
-	c, err := server.NewClient(t.URL, server.ClientOptions{Key: t.Key})
-	if err == nil {
-		t.Model, err = c.Model(ctx)
-	}
+	key := os.Getenv(EndpointKeyEnv)
+	c, err := server.NewClient(j.r.Bench.Endpoint, server.ClientOptions{Key: key})
 	if err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
-	t.Name = t.Model
+	t, err := bench.Remote(ctx, c, j.r.Bench.Endpoint, key)
+	if err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
 	if err := j.measure(ctx, t, true, stem, ""); err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}

@@ -136,9 +136,9 @@ func TestCards(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			front, err := card.ParseFrontMatter(string(text))
-			if err != nil {
-				t.Fatal(err)
+			front, _, problems := card.Parse(string(text))
+			if len(problems) > 0 {
+				t.Fatal(problems)
 			}
 			if front.BaseModel[0] != r.Source.Repo {
 				t.Errorf("base_model %v", front.BaseModel)

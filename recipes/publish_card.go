@@ -11,9 +11,8 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/moeconv/moeconv/recipes/hub"
+	"github.com/moeconv/moeconv/verify/card"
 	"github.com/moeconv/moeconv/verify/evidence"
 )
 
@@ -22,7 +21,7 @@ const cardName = "README.md"
 
 // modelCard is a model card as far as publishing looks at it.
 type modelCard struct {
-	front map[string]any
+	front *card.FrontMatter
 	links []string // targets, as written
 }
 
@@ -38,20 +37,8 @@ var (
 
 // parseCard reads a card; problems name what the Hub would not read as it is meant.
 func parseCard(data []byte) (c *modelCard, problems []string) {
-	c = &modelCard{}
-	if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
-		problems = append(problems, "it begins with a byte order mark: the Hub would show the front matter as text")
-		data = data[3:]
-	}
-	text := strings.ReplaceAll(string(data), "\r\n", "\n")
-	rest, ok := strings.CutPrefix(text, "---\n")
-	front, body, closed := strings.Cut(rest, "\n---\n")
-	if !ok || !closed {
-		return c, append(problems, "no front matter: it has to begin with a line --- and YAML")
-	}
-	if err := yaml.Unmarshal([]byte(front), &c.front); err != nil {
-		problems = append(problems, "the front matter is not valid YAML: "+strings.TrimPrefix(err.Error(), "yaml: "))
-	}
+	front, body, problems := card.Parse(string(data))
+	c = &modelCard{front: front}
 	body = inlineCode.ReplaceAllString(fencedCode.ReplaceAllString(body, ""), "")
 	for _, form := range linkForms {
 		for _, m := range form.FindAllStringSubmatch(body, -1) {
@@ -59,29 +46,6 @@ func parseCard(data []byte) (c *modelCard, problems []string) {
 		}
 	}
 	return c, problems
-}
-
-// text is a value of the front matter as one string, empty where it is none.
-func (c *modelCard) text(key string) string {
-	s, _ := c.front[key].(string)
-	return s
-}
-
-// list is a value of the front matter that may be one string or several.
-func (c *modelCard) list(key string) []string {
-	switch v := c.front[key].(type) {
-	case string:
-		return []string{v}
-	case []any:
-		var out []string
-		for _, e := range v {
-			if s, ok := e.(string); ok {
-				out = append(out, s)
-			}
-		}
-		return out
-	}
-	return nil
 }
 
 // findCard is the folder's model card: README.md, or the one that hf2gguf or `moeconv card` has made. Empty: none.
@@ -124,7 +88,7 @@ func (f *folder) audit(card string, text []byte) (problems []string) {
 // checkLicense holds the card's licence against that of the models, which come with the source's, and against what the
 // reports know of the source.
 func (c *modelCard) checkLicense(sets []*modelSet, known map[string]bool) (problems []string) {
-	mine := strings.Join(c.list("license"), ",")
+	mine := c.front.License
 	if mine == "" {
 		problems = append(problems, "the front matter has no license")
 	}
@@ -142,7 +106,7 @@ func (c *modelCard) checkLicense(sets []*modelSet, known map[string]bool) (probl
 		if mine != "" && !strings.EqualFold(m.license, mine) {
 			problems = append(problems, fmt.Sprintf("license %q, but the source's is %q (general.license of %s)", mine, m.license, m.name()))
 		}
-		if name := c.text("license_name"); name != "" && m.licenseName != "" && !strings.EqualFold(name, m.licenseName) {
+		if name := c.front.LicenseName; name != "" && m.licenseName != "" && !strings.EqualFold(name, m.licenseName) {
 			problems = append(problems, fmt.Sprintf("license_name %q, but the source's is %q (general.license.name of %s)", name, m.licenseName, m.name()))
 		}
 	}
@@ -151,7 +115,7 @@ func (c *modelCard) checkLicense(sets []*modelSet, known map[string]bool) (probl
 
 // checkBase holds base_model against the repositories that the checkpoints came from.
 func (c *modelCard) checkBase(sources map[string]bool) (problems []string) {
-	bases := c.list("base_model")
+	bases := c.front.BaseModel
 	for _, want := range sortedKeys(sources) {
 		if len(bases) > 0 && !slices.ContainsFunc(bases, func(b string) bool { return strings.EqualFold(b, want) }) {
 			problems = append(problems, fmt.Sprintf("base_model %s, but the files were made from %s", strings.Join(bases, ", "), want))

@@ -119,7 +119,7 @@ func (a *app) hosted(cmd *cobra.Command, name string, src sourceFlags, run runFl
 		return bench.Hosted{}, err
 	}
 	defer header.Close()
-	return bench.Hosted{Name: modelName(name), Tensors: header.Tensors(), KV: opts.KV, Windows: recipes.Windows(header.Metadata()), Place: opts.Placement}, nil
+	return recipes.Hosted(modelName(name), header, opts.KV, opts.Placement), nil
 }
 
 // MarshalJSON puts the envelope before what was measured.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/moeconv/moeconv/recipes"
 	"github.com/moeconv/moeconv/runtime/token"
 	"github.com/moeconv/moeconv/verify/bench"
 )
@@ -248,16 +249,14 @@ func (a *app) benchEndpoint(cmd *cobra.Command, src sourceFlags, s scenarioFlags
 	if err != nil {
 		return t, err
 	}
-	t = bench.Target{URL: s.at.url, Key: os.Getenv(endpointKeyEnv)}
+	if t, err = bench.Remote(cmd.Context(), c, s.at.url, os.Getenv(recipes.EndpointKeyEnv)); err != nil {
+		return t, err
+	}
 	if s.extra != "" {
 		if err := json.Unmarshal([]byte(s.extra), &t.Extra); err != nil {
 			return t, usageError{fmt.Errorf("--extra: %w", err)}
 		}
 	}
-	if t.Model, err = c.Model(cmd.Context()); err != nil {
-		return t, err
-	}
-	t.Name = t.Model
 	if s.tokenizer == "" {
 		return t, nil
 	}

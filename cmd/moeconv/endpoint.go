@@ -12,11 +12,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/moeconv/moeconv/recipes"
 	"github.com/moeconv/moeconv/runtime/server"
 )
-
-// endpointKeyEnv is the environment variable with the bearer token of an endpoint.
-const endpointKeyEnv = "MOECONV_ENDPOINT_KEY"
 
 // endpointFlags let a server generate in place of the bundled runtime.
 type endpointFlags struct{ url, model string }
@@ -47,7 +45,7 @@ func (e *endpointFlags) args(cmd *cobra.Command, args []string) error {
 }
 
 func (e *endpointFlags) client() (*server.Client, error) {
-	c, err := server.NewClient(e.url, server.ClientOptions{Model: e.model, Key: os.Getenv(endpointKeyEnv)})
+	c, err := server.NewClient(e.url, server.ClientOptions{Model: e.model, Key: os.Getenv(recipes.EndpointKeyEnv)})
 	if err != nil {
 		return nil, usageError{err}
 	}

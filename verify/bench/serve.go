@@ -40,6 +40,12 @@ func Serve(m *runtime.Model, h Hosted) (t Target, stop func() error, err error) 
 		}}, stop, nil
 }
 
+// Remote is a target of a server elsewhere; the model is the client's, or the server's only one.
+func Remote(ctx context.Context, c *server.Client, url, key string) (Target, error) {
+	model, err := c.Model(ctx)
+	return Target{Name: model, URL: url, Model: model, Key: key}, err
+}
+
 // Counter counts a text's tokens.
 func Counter(tok *token.Tokenizer) func(string) (int, error) {
 	return func(text string) (int, error) {

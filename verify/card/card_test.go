@@ -107,6 +107,25 @@ func TestTemplateRefusals(t *testing.T) {
 	}
 }
 
+// TestParse: what the Hub reads as one is read as one; what only the Hub's other tools want is no mistake.
+func TestParse(t *testing.T) {
+	f, body, problems := Parse("---\r\nlicense: [mit, other]\r\nlanguage: no\r\nbase_model: o/Foo\r\nwidget: [{text: hi}]\r\n---\r\n# T\r\n")
+	if len(problems) > 0 || f.License != "mit,other" || f.Language[0] != "no" || f.BaseModel[0] != "o/Foo" || body != "# T\n" {
+		t.Errorf("%+v, %q, %v", f, body, problems)
+	}
+	for text, want := range map[string]string{
+		"": "no front matter", "---\nlicense: mit\n": "no closing", "---\n- a\n---\n": "not valid YAML", "---\na: [\n---\n": "not valid YAML",
+		"\ufeff---\nlicense: mit\n---\n": "byte order mark", "---\nlicense: {a: b}\n---\n": "not valid YAML", "---\nx: 1\nx: 2\n---\n": "already defined",
+	} {
+		if _, _, problems := Parse(text); !strings.Contains(strings.Join(problems, "; "), want) {
+			t.Errorf("%q: %v", text, problems)
+		}
+	}
+	if f, _, problems := Parse("---\nlicense:\nbase_model:\n---\n"); len(problems) > 0 || f.License != "" || f.BaseModel != nil {
+		t.Errorf("%+v, %v", f, problems)
+	}
+}
+
 // TestCheck: each defect that the white paper's cards had is named.
 func TestCheck(t *testing.T) {
 	const good = "---\nlicense: mit\nbase_model: [o/Foo]\nbase_model_relation: quantized\npipeline_tag: text-generation\nlibrary_name: llama.cpp\ntags: [gguf]\n---\n" +

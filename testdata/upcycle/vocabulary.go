@@ -17,7 +17,7 @@ const (
 )
 
 // writeJSONs writes everything but the weights.
-func writeJSONs(md *gguf.Metadata, d dimensions, dir string) error {
+func (mix mixture) writeJSONs(md *gguf.Metadata, d dimensions, dir string) error {
 	tok, cfg, err := tokenizer(md)
 	if err != nil {
 		return err
@@ -25,7 +25,7 @@ func writeJSONs(md *gguf.Metadata, d dimensions, dir string) error {
 	for name, v := range map[string]any{
 		"tokenizer.json":        tok,
 		"tokenizer_config.json": cfg,
-		"config.json":           config(d),
+		"config.json":           mix.config(d),
 	} {
 		data, err := json.MarshalIndent(v, "", "  ")
 		if err != nil {
@@ -38,13 +38,13 @@ func writeJSONs(md *gguf.Metadata, d dimensions, dir string) error {
 	return nil
 }
 
-func config(d dimensions) map[string]any {
+func (mix mixture) config(d dimensions) map[string]any {
 	return map[string]any{
 		"architectures": []string{"MixtralForCausalLM"}, "model_type": "mixtral", "torch_dtype": "bfloat16",
 		"hidden_size": d.embedding, "intermediate_size": d.ff, "num_hidden_layers": d.blocks,
 		"num_attention_heads": d.heads, "num_key_value_heads": d.headsKV, "max_position_embeddings": d.context,
 		"rope_theta": d.theta, "rms_norm_eps": d.eps, "vocab_size": d.vocab, "tie_word_embeddings": true,
-		"num_local_experts": experts, "num_experts_per_tok": used, "hidden_act": "silu",
+		"num_local_experts": mix.experts, "num_experts_per_tok": mix.used, "hidden_act": "silu",
 		"bos_token_id": 1, "eos_token_id": 2,
 	}
 }

@@ -7,6 +7,7 @@ package probe
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/moeconv/moeconv/verify"
 )
@@ -64,13 +65,16 @@ type verdict struct {
 	bad, good, open, notes []string // lines of what is wrong; names of criteria met; lines of what could not be judged, and of what the source lacks as well
 }
 
-// miss is a criterion that an answer does not meet, and the source's own does.
+// miss is a criterion that an answer does not meet, or was cut off before it did.
 type miss struct {
 	Criterion
 	Finding
+	shared bool // the source's own answer does not meet it either
 }
 
 func (m miss) line() string { return m.Name() + ": " + m.Message }
+
+const asSource = ", as of the source's own answer"
 
 // judge applies all criteria to an answer. The source's own answer is the yardstick: what it lacks as well, to the same
 // degree, is no fault of the file.
@@ -84,7 +88,7 @@ func (p Probe) judge(a Answer) verdict {
 		if f.Figure.Valid() {
 			v.scores[c.Name()] = f.Figure
 		}
-		m := miss{c, f}
+		m := miss{Criterion: c, Finding: f}
 		own := verify.Pass
 		if a.Source != nil && !comparing(c) {
 			own = judge(c, *a.Source).Status
@@ -92,9 +96,14 @@ func (p Probe) judge(a Answer) verdict {
 		switch {
 		case f.Status == verify.Pass:
 			v.good = append(v.good, c.Name())
-		case f.Status == notJudged && own == notJudged, missed(f.Status) && missed(own) && verify.Worse(own, f.Status) == own:
-			v.notes = append(v.notes, m.line()+", as of the source's own answer")
+		case f.Status == notJudged && own == notJudged:
+			v.notes = append(v.notes, m.line()+asSource)
+		case missed(f.Status) && missed(own) && verify.Worse(own, f.Status) == own:
+			m.shared = true
+			v.misses = append(v.misses, m)
+			v.notes = append(v.notes, m.line()+asSource)
 		case f.Status == notJudged:
+			v.misses = append(v.misses, m)
 			v.open = append(v.open, m.line())
 		case missed(f.Status):
 			v.status = verify.Worse(v.status, f.Status)
@@ -106,6 +115,13 @@ func (p Probe) judge(a Answer) verdict {
 		v.status = verify.NotApplicable
 	}
 	return v
+}
+
+// doubtful reports whether drawn answers are worth their time: a miss may be chance.
+func (v verdict) doubtful() bool {
+	return slices.ContainsFunc(v.misses, func(m miss) bool {
+		return !comparing(m.Criterion) && m.Status != notJudged && (m.Status == verify.Fail || !m.shared)
+	})
 }
 
 // missed reports whether a criterion is not met.

@@ -4,13 +4,18 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/moeconv/moeconv/verify"
 )
 
-// Significance is the probability below which chance does not explain that a file misses a criterion more often than its
-// source.
-const Significance = 0.05
+// Bounds of the probability that chance makes a file miss a criterion so much more often than its source: of what the greedy
+// answer misses, and of any other criterion, of which there are many.
+const (
+	Significance     = 0.05
+	SignificanceElse = 0.01
+)
 
 // retry draws more answers to a probe whose greedy one failed, of the file and, where there is one, of the source, with
 // the same seeds.
@@ -40,7 +45,7 @@ func (s *Suite) retry(ctx context.Context, p Probe, e Engine, sub *verify.Subjec
 	}
 	v.scores["source's pass@1"] = verify.Number(PassAtK(p.Retries, p.record(own, recs), 1))
 	r.Answers = append(r.Answers, recs...)
-	v.compare(append([]Answer{greedy}, drawn...), append([]Answer{*greedy.Source}, own...))
+	p.compare(v, append([]Answer{greedy}, drawn...), append([]Answer{*greedy.Source}, own...))
 	return nil
 }
 
@@ -61,35 +66,93 @@ func (v verdict) fill(r *verify.Answer) {
 	r.Status, r.Scores, r.Findings, r.AsSource, r.NotJudged = v.status, v.scores, v.bad, v.notes, v.open
 }
 
-// compare holds how often the answers miss a criterion that the greedy one misses against how often the source's do. What
-// the source misses as often, as far as so many answers can tell, is its own way to answer; a failure that the source never
-// shows is a warning even where it may be chance.
-func (v *verdict) compare(answers, own []Answer) {
-	v.status, v.bad = verify.Pass, nil
-	for _, m := range v.misses {
-		status, line := m.Status, m.line()
-		if !comparing(m.Criterion) {
-			k, n := missing(m, answers)
-			sk, sn := missing(m, own)
-			chance := MoreOften(k, n, sk, sn)
-			v.scores["chance "+m.Name()] = verify.Number(chance)
-			line += fmt.Sprintf("; %d of %d answers are so, %d of %d of the source's", k, n, sk, sn)
-			if chance > Significance {
-				if status = verify.Pass; sk == 0 && m.Status == verify.Fail {
-					status = verify.Warn
-				}
-			}
+// compare holds how often the answers miss a criterion against how often the source's do. What the source misses as often,
+// as far as so many answers can tell, is its own way to answer; a greedy answer's failure that the source never shows is a
+// warning even where it may be chance.
+func (p Probe) compare(v *verdict, answers, own []Answer) {
+	greedy := v.misses
+	v.status, v.bad, v.misses, v.open = verify.Pass, nil, nil, nil
+	v.notes = slices.DeleteFunc(v.notes, func(note string) bool {
+		return slices.ContainsFunc(greedy, func(m miss) bool { return note == m.line()+asSource })
+	})
+	for _, c := range p.Criteria {
+		i := slices.IndexFunc(greedy, func(m miss) bool { return m.Name() == c.Name() })
+		switch {
+		case comparing(c) && i >= 0:
+			v.file(greedy[i], greedy[i].Status, greedy[i].line())
+		case comparing(c):
+		case i >= 0 && missed(greedy[i].Status):
+			v.weigh(greedy[i], answers, own)
+		case i >= 0:
+			v.weighElse(c, greedy[i].line(), answers, own)
+		default:
+			v.weighElse(c, "", answers, own)
 		}
-		if status == verify.Pass {
-			v.notes = append(v.notes, line)
-			continue
-		}
-		v.status = verify.Worse(v.status, status)
-		v.bad = append(v.bad, line)
 	}
 	if len(v.open) > 0 && v.status == verify.Pass {
 		v.status = verify.NotApplicable
 	}
+}
+
+// weigh judges what the greedy answer misses. Where that only warns, drawn answers may fail.
+func (v *verdict) weigh(m miss, answers, own []Answer) {
+	if m.Status == verify.Warn && v.weighElse(m.Criterion, "", answers, own) {
+		return
+	}
+	o := oddsOf(m, answers, own)
+	v.scores["chance "+m.Name()] = verify.Number(o.chance)
+	status := m.Status
+	if o.chance > Significance {
+		if status = verify.Pass; o.source == 0 && m.Status == verify.Fail {
+			status = verify.Warn
+		}
+	}
+	v.file(m, status, m.line()+o.String())
+}
+
+// weighElse judges what the greedy answer does not fail, or, as the line open says, was cut off before; it says whether the
+// file fails it.
+func (v *verdict) weighElse(c Criterion, open string, answers, own []Answer) bool {
+	m := miss{Criterion: c, Finding: plain(verify.Fail, "drawn answers fail")}
+	o := oddsOf(m, answers, own)
+	switch {
+	case o.chance <= SignificanceElse:
+		v.scores["chance "+c.Name()] = verify.Number(o.chance)
+		v.file(m, verify.Fail, m.line()+o.String())
+	case open != "" && o.files == 0:
+		v.open = append(v.open, open)
+	case open != "":
+		v.notes = append(v.notes, open+"; "+strings.TrimPrefix(o.String(), "; so are ")+" fail")
+	}
+	return o.chance <= SignificanceElse
+}
+
+// file puts a miss where its status belongs.
+func (v *verdict) file(m miss, status verify.Status, line string) {
+	if status == verify.Pass {
+		v.notes = append(v.notes, line)
+		return
+	}
+	v.status = verify.Worse(v.status, status)
+	v.bad, v.misses = append(v.bad, line), append(v.misses, m)
+}
+
+// odds are how many of how many answers miss a criterion, of the file and of the source, and how likely that is by chance.
+type odds struct {
+	file, files, source, sources int
+	chance                       float64
+}
+
+func oddsOf(m miss, answers, own []Answer) odds {
+	var o odds
+	o.file, o.files = missing(m, answers)
+	o.source, o.sources = missing(m, own)
+	o.chance = MoreOften(o.file, o.files, o.source, o.sources)
+	return o
+}
+
+func (o odds) String() string {
+	return fmt.Sprintf("; so are %d of %d answers, %d of %d of the source's", o.file, o.files, o.source, o.sources)
 }
 
 // missing counts the answers that miss the criterion as badly, among those that can be judged by it.

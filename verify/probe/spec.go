@@ -20,8 +20,8 @@ type Spec struct {
 	Prompt    string `yaml:"prompt"`
 	Mode      string `yaml:"mode"`       // raw (default) or chat
 	MaxTokens int    `yaml:"max_tokens"` // 0: DefaultMaxTokens
-	// Retries is how many more answers are drawn, with the seeds 1, 2 ..., when the greedy one fails: the failure
-	// is a warning when most of them pass.
+	// Retries is how many more answers are drawn, with the seeds 1, 2 ..., when the greedy one says too little: of file and
+	// source, to be compared; without a source, where it fails, and the failure is a warning when most of them pass.
 	Retries     int     `yaml:"retries"`
 	Temperature float64 `yaml:"temperature"` // of the retries
 

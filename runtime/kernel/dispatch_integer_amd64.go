@@ -16,9 +16,13 @@ func Integer(t gguf.Type) bool { return useAVX2 && layouts[t] != nil }
 
 type dotsFunc func(dst *float32, src *byte, x *int8, skip, groups, rows int)
 
+// tileFunc is a dotsFunc for four rows of inputs, ldx bytes apart, and of dst, ldd elements apart.
+type tileFunc func(dst *float32, src *byte, x *int8, skip, groups, rows, ldd, ldx int)
+
 // kernels are a type's.
 type kernels struct {
 	dots     dotsFunc                                // AVX2
+	tile     tileFunc                                // AVX2
 	dotsVNNI dotsFunc                                // with AVX-512's; nil where that is no faster
 	unpack   func(dst *uint8, src *byte, groups int) // AVX-512, and
 	products func(dst *float32, w *uint8, x *int8, ldd, ldx, groups int)
@@ -26,19 +30,19 @@ type kernels struct {
 }
 
 var kernelsOf = map[gguf.Type]kernels{
-	gguf.Q8_0:   {dotsQ8_0AVX2, dotsQ8_0VNNI, unpackQ8_0AVX512, productsBlocksAVX512, 5},
-	gguf.Q4_0:   {dotsQ4_0AVX2, dotsQ4_0VNNI, unpackQ4_0AVX512, productsBlocksAVX512, 5},
-	gguf.Q4_1:   {dotsQ4_1AVX2, dotsQ4_1VNNI, unpackQ4_1AVX512, productsBlocksMinsAVX512, 7},
-	gguf.Q5_0:   {dotsQ5_0AVX2, dotsQ5_0VNNI, unpackQ5_0AVX512, productsBlocksAVX512, 5},
-	gguf.Q5_1:   {dotsQ5_1AVX2, dotsQ5_1VNNI, unpackQ5_1AVX512, productsBlocksMinsAVX512, 7},
-	gguf.IQ4_NL: {dotsIQ4_NLAVX2, dotsIQ4_NLVNNI, unpackIQ4_NLAVX512, productsBlocksAVX512, 5},
-	gguf.MXFP4:  {dotsMXFP4AVX2, dotsMXFP4VNNI, unpackMXFP4AVX512, productsBlocksAVX512, 5},
-	gguf.Q2_K:   {dotsQ2_KAVX2, nil, unpackQ2_KAVX512, productsSuper16MinsAVX512, 7},
-	gguf.Q3_K:   {dotsQ3_KAVX2, nil, unpackQ3_KAVX512, productsSuper16AVX512, 6},
-	gguf.Q4_K:   {dotsQ4_KAVX2, nil, unpackQ4_KAVX512, productsSuper32MinsAVX512, 7},
-	gguf.Q5_K:   {dotsQ5_KAVX2, nil, unpackQ5_KAVX512, productsSuper32MinsAVX512, 7},
-	gguf.Q6_K:   {dotsQ6_KAVX2, nil, unpackQ6_KAVX512, productsSuper16AVX512, 6},
-	gguf.IQ4_XS: {dotsIQ4_XSAVX2, nil, unpackIQ4_XSAVX512, productsSuper32AVX512, 6},
+	gguf.Q8_0:   {dotsQ8_0AVX2, tileQ8_0AVX2, dotsQ8_0VNNI, unpackQ8_0AVX512, productsBlocksAVX512, 5},
+	gguf.Q4_0:   {dotsQ4_0AVX2, tileQ4_0AVX2, dotsQ4_0VNNI, unpackQ4_0AVX512, productsBlocksAVX512, 5},
+	gguf.Q4_1:   {dotsQ4_1AVX2, tileQ4_1AVX2, dotsQ4_1VNNI, unpackQ4_1AVX512, productsBlocksMinsAVX512, 7},
+	gguf.Q5_0:   {dotsQ5_0AVX2, tileQ5_0AVX2, dotsQ5_0VNNI, unpackQ5_0AVX512, productsBlocksAVX512, 5},
+	gguf.Q5_1:   {dotsQ5_1AVX2, tileQ5_1AVX2, dotsQ5_1VNNI, unpackQ5_1AVX512, productsBlocksMinsAVX512, 7},
+	gguf.IQ4_NL: {dotsIQ4_NLAVX2, tileIQ4_NLAVX2, dotsIQ4_NLVNNI, unpackIQ4_NLAVX512, productsBlocksAVX512, 5},
+	gguf.MXFP4:  {dotsMXFP4AVX2, tileMXFP4AVX2, dotsMXFP4VNNI, unpackMXFP4AVX512, productsBlocksAVX512, 5},
+	gguf.Q2_K:   {dotsQ2_KAVX2, tileQ2_KAVX2, nil, unpackQ2_KAVX512, productsSuper16MinsAVX512, 7},
+	gguf.Q3_K:   {dotsQ3_KAVX2, tileQ3_KAVX2, nil, unpackQ3_KAVX512, productsSuper16AVX512, 6},
+	gguf.Q4_K:   {dotsQ4_KAVX2, tileQ4_KAVX2, nil, unpackQ4_KAVX512, productsSuper32MinsAVX512, 7},
+	gguf.Q5_K:   {dotsQ5_KAVX2, tileQ5_KAVX2, nil, unpackQ5_KAVX512, productsSuper32MinsAVX512, 7},
+	gguf.Q6_K:   {dotsQ6_KAVX2, tileQ6_KAVX2, nil, unpackQ6_KAVX512, productsSuper16AVX512, 6},
+	gguf.IQ4_XS: {dotsIQ4_XSAVX2, tileIQ4_XSAVX2, nil, unpackIQ4_XSAVX512, productsSuper32AVX512, 6},
 }
 
 func init() {
@@ -123,22 +127,30 @@ func (l *layout) dotsFunc() dotsFunc {
 	return l.kernels.dots
 }
 
-// dots multiplies rows with one token at a time.
+// dots multiplies rows with four tokens at a time, or with one.
 func (l *layout) dots(dst Mat, t gguf.Type, w []byte, x Inputs, rows, tokens int) {
 	size, groups := len(w)/rows, x.cols/groupLen
 	whole := groups * groupLen / t.BlockLen() * t.BlockSize()
-	dots, step := l.dotsFunc(), rows
+	dots, step, tiles := l.dotsFunc(), rows, tokens/tileTokens*tileTokens
 	if tokens > 1 {
 		step = max(1, dotBytes/size)
 	}
+	if groups == 0 || useAVX512 && l.kernels.dotsVNNI != nil {
+		tiles = 0
+	}
 	for r := 0; r < rows; r += step {
 		n := min(step, rows-r)
+		for i := 0; i < tiles; i += tileTokens {
+			_ = dst.Data[(i+tileTokens-1)*dst.Stride+r+n-1]
+			l.kernels.tile(&dst.Data[i*dst.Stride+r], &w[r*size], &x.data[i*x.stride].quants[0], size-whole, groups, n, dst.Stride, x.stride*inputsSize)
+		}
 		for i := range tokens {
 			to, in := dst.Data[i*dst.Stride+r:][:n], x.data[i*x.stride:][:x.groups]
-			if groups > 0 {
-				dots(&to[0], &w[r*size], &in[0].quants[0], size-whole, groups, n)
-			} else {
+			switch {
+			case groups == 0:
 				clear(to)
+			case i >= tiles:
+				dots(&to[0], &w[r*size], &in[0].quants[0], size-whole, groups, n)
 			}
 			if whole < size {
 				l.addRest(to, w[r*size:][:n*size], whole, &in[groups])
@@ -160,10 +172,15 @@ func (l *layout) addRest(dst []float32, w []byte, from int, x *inputs) {
 }
 
 func putGroup(dst *inputs, src []float32, blocks32 bool) (ok bool) {
-	if useAVX512 && len(src) == groupLen {
-		put := putQ8_KAVX512
-		if blocks32 {
+	if useAVX2 && len(src) == groupLen {
+		put := putQ8_KAVX2
+		switch {
+		case useAVX512 && blocks32:
 			put = putQ8_0AVX512
+		case useAVX512:
+			put = putQ8_KAVX512
+		case blocks32:
+			put = putQ8_0AVX2
 		}
 		if put(&dst.quants[0], &src[0]) {
 			return true

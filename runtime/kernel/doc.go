@@ -15,8 +15,8 @@
 //
 // Weights are used in their encoded form. With AVX2 rows of a common type are multiplied in
 // integers with activations rounded to the type that the reference multiplies with (DotType):
-// MatMulEncoded. One token's products are made of encoded rows as they are read; with AVX-512,
-// VNNI and several tokens, of panels of rows unpacked to eight-bit integers. The sum of a
+// MatMulEncoded. Products are made of encoded rows as they are read, for one token or for four;
+// with AVX-512, VNNI and several tokens, of panels of rows unpacked to eight-bit integers. The sum of a
 // block's products, in super-blocks with their integer scales, is exact; all that follows has
 // one order and no FMA, so the portable form gives the same bits. In all other cases a tile of
 // rows is decoded through its codec to float32. Round puts activations on the same grid of

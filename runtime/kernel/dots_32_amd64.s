@@ -27,106 +27,122 @@ GLOBL each_80<>(SB), RODATA|NOPTR, $32
 // func dotsQ8_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsQ8_0AVX2(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
 	VMOVDQU ones16<>+0(SB), Y1
 	VMOVDQU each_80<>+0(SB), Y0
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      2(CX), Y2
-	VMOVDQU      (SI), Y4
+	VMOVDQU      2(AX), Y2
 	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y4, Y4
-	VPMADDUBSW   Y4, Y3, Y4
-	VPMADDWD     Y1, Y4, Y4
-	VMOVDQU      36(CX), Y2
-	VMOVDQU      32(SI), Y5
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y5, Y5
-	VPMADDUBSW   Y5, Y3, Y5
-	VPMADDWD     Y1, Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      70(CX), Y2
-	VMOVDQU      64(SI), Y5
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y5, Y5
-	VPMADDUBSW   Y5, Y3, Y5
-	VPMADDWD     Y1, Y5, Y5
-	VMOVDQU      104(CX), Y2
-	VMOVDQU      96(SI), Y6
-	VPABSB       Y2, Y3
+	VMOVDQU      36(AX), Y4
+	VPABSB       Y4, Y5
+	VMOVDQU      (DI), Y6
 	VPSIGNB      Y2, Y6, Y6
 	VPMADDUBSW   Y6, Y3, Y6
 	VPMADDWD     Y1, Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      138(CX), Y2
-	VMOVDQU      128(SI), Y5
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y5, Y5
-	VPMADDUBSW   Y5, Y3, Y5
-	VPMADDWD     Y1, Y5, Y5
-	VMOVDQU      172(CX), Y2
-	VMOVDQU      160(SI), Y6
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y6, Y6
-	VPMADDUBSW   Y6, Y3, Y6
-	VPMADDWD     Y1, Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VMOVDQU      206(CX), Y2
-	VMOVDQU      192(SI), Y6
-	VPABSB       Y2, Y3
-	VPSIGNB      Y2, Y6, Y6
-	VPMADDUBSW   Y6, Y3, Y6
-	VPMADDWD     Y1, Y6, Y6
-	VMOVDQU      240(CX), Y2
-	VMOVDQU      224(SI), Y7
-	VPABSB       Y2, Y3
+	VMOVDQU      32(DI), Y2
+	VPSIGNB      Y4, Y2, Y2
+	VPMADDUBSW   Y2, Y5, Y2
+	VPMADDWD     Y1, Y2, Y2
+	VPBLENDD     $0xaa, Y2, Y6, Y3
+	VPBLENDD     $0xaa, Y6, Y2, Y2
+	VPSHUFD      $0xb1, Y2, Y2
+	VPADDD       Y2, Y3, Y3
+	VMOVDQU      70(AX), Y2
+	VPABSB       Y2, Y4
+	VMOVDQU      104(AX), Y5
+	VPABSB       Y5, Y6
+	VMOVDQU      64(DI), Y7
 	VPSIGNB      Y2, Y7, Y7
-	VPMADDUBSW   Y7, Y3, Y7
+	VPMADDUBSW   Y7, Y4, Y7
 	VPMADDWD     Y1, Y7, Y7
-	VPHADDD      Y7, Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPERM2I128   $0x20, Y5, Y4, Y2
-	VPERM2I128   $0x31, Y5, Y4, Y3
-	VPADDD       Y3, Y2, Y2
-	VCVTDQ2PS    Y2, Y2
-	VPXOR        X3, X3, X3
-	VPINSRW      $0x00, (CX), X3, X3
-	VPINSRW      $0x01, 34(CX), X3, X3
-	VPINSRW      $0x02, 68(CX), X3, X3
-	VPINSRW      $0x03, 102(CX), X3, X3
-	VPINSRW      $0x04, 136(CX), X3, X3
-	VPINSRW      $0x05, 170(CX), X3, X3
-	VPINSRW      $0x06, 204(CX), X3, X3
-	VPINSRW      $0x07, 238(CX), X3, X3
-	VCVTPH2PS    X3, Y3
-	VMULPS       352(SI), Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X3
-	VADDPS       X3, X2, X3
-	VMOVSHDUP    X3, X2
-	VADDSS       X2, X3, X2
-	VPERMILPS    $0x02, X3, X4
-	VADDSS       X4, X2, X2
-	VPERMILPS    $0x03, X3, X3
-	VADDSS       X3, X2, X2
-	VADDSS       X2, X0, X0
-	ADDQ         $0x00000110, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	VMOVDQU      96(DI), Y2
+	VPSIGNB      Y5, Y2, Y2
+	VPMADDUBSW   Y2, Y6, Y2
+	VPMADDWD     Y1, Y2, Y2
+	VPBLENDD     $0xaa, Y2, Y7, Y4
+	VPBLENDD     $0xaa, Y7, Y2, Y2
+	VPSHUFD      $0xb1, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBLENDD     $0xcc, Y4, Y3, Y2
+	VPALIGNR     $0x08, Y3, Y4, Y4
+	VPADDD       Y4, Y2, Y2
+	VMOVDQU      138(AX), Y3
+	VPABSB       Y3, Y4
+	VMOVDQU      172(AX), Y5
+	VPABSB       Y5, Y6
+	VMOVDQU      128(DI), Y7
+	VPSIGNB      Y3, Y7, Y7
+	VPMADDUBSW   Y7, Y4, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VMOVDQU      160(DI), Y3
+	VPSIGNB      Y5, Y3, Y3
+	VPMADDUBSW   Y3, Y6, Y3
+	VPMADDWD     Y1, Y3, Y3
+	VPBLENDD     $0xaa, Y3, Y7, Y4
+	VPBLENDD     $0xaa, Y7, Y3, Y3
+	VPSHUFD      $0xb1, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VMOVDQU      206(AX), Y3
+	VPABSB       Y3, Y5
+	VMOVDQU      240(AX), Y6
+	VPABSB       Y6, Y7
+	VMOVDQU      192(DI), Y8
+	VPSIGNB      Y3, Y8, Y8
+	VPMADDUBSW   Y8, Y5, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VMOVDQU      224(DI), Y3
+	VPSIGNB      Y6, Y3, Y3
+	VPMADDUBSW   Y3, Y7, Y3
+	VPMADDWD     Y1, Y3, Y3
+	VPBLENDD     $0xaa, Y3, Y8, Y5
+	VPBLENDD     $0xaa, Y8, Y3, Y3
+	VPSHUFD      $0xb1, Y3, Y3
+	VPADDD       Y3, Y5, Y5
+	VPBLENDD     $0xcc, Y5, Y4, Y3
+	VPALIGNR     $0x08, Y4, Y5, Y5
+	VPADDD       Y5, Y3, Y3
+	VPXOR        X4, X4, X4
+	VPINSRW      $0x00, (AX), X4, X4
+	VPINSRW      $0x01, 34(AX), X4, X4
+	VPINSRW      $0x02, 68(AX), X4, X4
+	VPINSRW      $0x03, 102(AX), X4, X4
+	VPINSRW      $0x04, 136(AX), X4, X4
+	VPINSRW      $0x05, 170(AX), X4, X4
+	VPINSRW      $0x06, 204(AX), X4, X4
+	VPINSRW      $0x07, 238(AX), X4, X4
+	VCVTPH2PS    X4, Y4
+	VPBLENDD     $0xf0, Y3, Y2, Y5
+	VPERM2I128   $0x21, Y3, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       352(DI), Y4, Y2
+	VMULPS       Y2, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X2
+	VADDPS       X2, X5, X2
+	VMOVSHDUP    X2, X3
+	VADDSS       X3, X2, X3
+	VPERMILPS    $0x02, X2, X4
+	VADDSS       X4, X3, X3
+	VPERMILPS    $0x03, X2, X2
+	VADDSS       X2, X3, X3
+	VADDSS       X3, X0, X0
+	ADDQ         $0x00000110, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -144,94 +160,110 @@ GLOBL each_0f<>(SB), RODATA|NOPTR, $32
 // func dotsQ4_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsQ4_0AVX2(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
 	VMOVDQU ones16<>+0(SB), Y1
 	VMOVDQU each_0f<>+0(SB), Y2
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      2(CX), X3
+	VMOVDQU      2(AX), X3
 	VPSRLW       $0x04, X3, X4
 	VINSERTI128  $0x01, X4, Y3, Y4
 	VPAND        Y2, Y4, Y4
-	VPMADDUBSW   (SI), Y4, Y4
+	VMOVDQU      20(AX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y2, Y5, Y5
+	VPMADDUBSW   (DI), Y4, Y4
 	VPMADDWD     Y1, Y4, Y4
-	VMOVDQU      20(CX), X3
+	VPMADDUBSW   32(DI), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y4, Y6
+	VPBLENDD     $0xaa, Y4, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y6, Y6
+	VMOVDQU      38(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y2, Y4, Y4
+	VMOVDQU      56(AX), X3
 	VPSRLW       $0x04, X3, X5
 	VINSERTI128  $0x01, X5, Y3, Y5
 	VPAND        Y2, Y5, Y5
-	VPMADDUBSW   32(SI), Y5, Y5
+	VPMADDUBSW   64(DI), Y4, Y4
+	VPMADDWD     Y1, Y4, Y4
+	VPMADDUBSW   96(DI), Y5, Y5
 	VPMADDWD     Y1, Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      38(CX), X3
+	VPBLENDD     $0xaa, Y5, Y4, Y7
+	VPBLENDD     $0xaa, Y4, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y7, Y7
+	VPBLENDD     $0xcc, Y7, Y6, Y4
+	VPALIGNR     $0x08, Y6, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VMOVDQU      74(AX), X3
 	VPSRLW       $0x04, X3, X5
 	VINSERTI128  $0x01, X5, Y3, Y5
 	VPAND        Y2, Y5, Y5
-	VPMADDUBSW   64(SI), Y5, Y5
-	VPMADDWD     Y1, Y5, Y5
-	VMOVDQU      56(CX), X3
+	VMOVDQU      92(AX), X3
 	VPSRLW       $0x04, X3, X6
 	VINSERTI128  $0x01, X6, Y3, Y6
 	VPAND        Y2, Y6, Y6
-	VPMADDUBSW   96(SI), Y6, Y6
+	VPMADDUBSW   128(DI), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPMADDUBSW   160(DI), Y6, Y6
 	VPMADDWD     Y1, Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      74(CX), X3
+	VPBLENDD     $0xaa, Y6, Y5, Y7
+	VPBLENDD     $0xaa, Y5, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VMOVDQU      110(AX), X3
 	VPSRLW       $0x04, X3, X5
 	VINSERTI128  $0x01, X5, Y3, Y5
 	VPAND        Y2, Y5, Y5
-	VPMADDUBSW   128(SI), Y5, Y5
+	VMOVDQU      128(AX), X3
+	VPSRLW       $0x04, X3, X6
+	VINSERTI128  $0x01, X6, Y3, Y6
+	VPAND        Y2, Y6, Y6
+	VPMADDUBSW   192(DI), Y5, Y5
 	VPMADDWD     Y1, Y5, Y5
-	VMOVDQU      92(CX), X3
-	VPSRLW       $0x04, X3, X6
-	VINSERTI128  $0x01, X6, Y3, Y6
-	VPAND        Y2, Y6, Y6
-	VPMADDUBSW   160(SI), Y6, Y6
+	VPMADDUBSW   224(DI), Y6, Y6
 	VPMADDWD     Y1, Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VMOVDQU      110(CX), X3
-	VPSRLW       $0x04, X3, X6
-	VINSERTI128  $0x01, X6, Y3, Y6
-	VPAND        Y2, Y6, Y6
-	VPMADDUBSW   192(SI), Y6, Y6
-	VPMADDWD     Y1, Y6, Y6
-	VMOVDQU      128(CX), X3
-	VPSRLW       $0x04, X3, X7
-	VINSERTI128  $0x01, X7, Y3, Y7
-	VPAND        Y2, Y7, Y7
-	VPMADDUBSW   224(SI), Y7, Y7
-	VPMADDWD     Y1, Y7, Y7
-	VPHADDD      Y7, Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPERM2I128   $0x20, Y5, Y4, Y6
-	VPERM2I128   $0x31, Y5, Y4, Y4
-	VPADDD       Y4, Y6, Y6
-	VMOVDQU      320(SI), Y4
-	VPSRAD       $0x04, Y4, Y4
-	VPADDD       Y4, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y5, Y8
+	VPBLENDD     $0xaa, Y5, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y8, Y8
+	VPBLENDD     $0xcc, Y8, Y7, Y5
+	VPALIGNR     $0x08, Y7, Y8, Y8
+	VPADDD       Y8, Y5, Y5
 	VPXOR        X3, X3, X3
-	VPINSRW      $0x00, (CX), X3, X3
-	VPINSRW      $0x01, 18(CX), X3, X3
-	VPINSRW      $0x02, 36(CX), X3, X3
-	VPINSRW      $0x03, 54(CX), X3, X3
-	VPINSRW      $0x04, 72(CX), X3, X3
-	VPINSRW      $0x05, 90(CX), X3, X3
-	VPINSRW      $0x06, 108(CX), X3, X3
-	VPINSRW      $0x07, 126(CX), X3, X3
-	VCVTPH2PS    X3, Y4
-	VMULPS       352(SI), Y4, Y4
-	VMULPS       Y4, Y6, Y6
-	VEXTRACTF128 $0x01, Y6, X3
-	VADDPS       X3, X6, X3
+	VPINSRW      $0x00, (AX), X3, X3
+	VPINSRW      $0x01, 18(AX), X3, X3
+	VPINSRW      $0x02, 36(AX), X3, X3
+	VPINSRW      $0x03, 54(AX), X3, X3
+	VPINSRW      $0x04, 72(AX), X3, X3
+	VPINSRW      $0x05, 90(AX), X3, X3
+	VPINSRW      $0x06, 108(AX), X3, X3
+	VPINSRW      $0x07, 126(AX), X3, X3
+	VCVTPH2PS    X3, Y6
+	VPBLENDD     $0xf0, Y5, Y4, Y7
+	VPERM2I128   $0x21, Y5, Y4, Y4
+	VPADDD       Y4, Y7, Y7
+	VMOVDQU      320(DI), Y4
+	VPSRAD       $0x04, Y4, Y4
+	VPADDD       Y4, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       352(DI), Y6, Y4
+	VMULPS       Y4, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X3
+	VADDPS       X3, X7, X3
 	VMOVSHDUP    X3, X4
 	VADDSS       X4, X3, X4
 	VPERMILPS    $0x02, X3, X5
@@ -239,14 +271,14 @@ group:
 	VPERMILPS    $0x03, X3, X3
 	VADDSS       X3, X4, X4
 	VADDSS       X4, X0, X0
-	ADDQ         $0x00000090, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	ADDQ         $0x00000090, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -254,103 +286,119 @@ group:
 // func dotsQ4_1AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsQ4_1AVX2(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
 	VMOVDQU ones16<>+0(SB), Y1
 	VMOVDQU each_0f<>+0(SB), Y2
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      4(CX), X3
+	VMOVDQU      4(AX), X3
 	VPSRLW       $0x04, X3, X4
 	VINSERTI128  $0x01, X4, Y3, Y4
 	VPAND        Y2, Y4, Y4
-	VPMADDUBSW   (SI), Y4, Y4
+	VMOVDQU      24(AX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y2, Y5, Y5
+	VPMADDUBSW   (DI), Y4, Y4
 	VPMADDWD     Y1, Y4, Y4
-	VMOVDQU      24(CX), X3
+	VPMADDUBSW   32(DI), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y4, Y6
+	VPBLENDD     $0xaa, Y4, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y6, Y6
+	VMOVDQU      44(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y2, Y4, Y4
+	VMOVDQU      64(AX), X3
 	VPSRLW       $0x04, X3, X5
 	VINSERTI128  $0x01, X5, Y3, Y5
 	VPAND        Y2, Y5, Y5
-	VPMADDUBSW   32(SI), Y5, Y5
+	VPMADDUBSW   64(DI), Y4, Y4
+	VPMADDWD     Y1, Y4, Y4
+	VPMADDUBSW   96(DI), Y5, Y5
 	VPMADDWD     Y1, Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      44(CX), X3
+	VPBLENDD     $0xaa, Y5, Y4, Y7
+	VPBLENDD     $0xaa, Y4, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y7, Y7
+	VPBLENDD     $0xcc, Y7, Y6, Y4
+	VPALIGNR     $0x08, Y6, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VMOVDQU      84(AX), X3
 	VPSRLW       $0x04, X3, X5
 	VINSERTI128  $0x01, X5, Y3, Y5
 	VPAND        Y2, Y5, Y5
-	VPMADDUBSW   64(SI), Y5, Y5
-	VPMADDWD     Y1, Y5, Y5
-	VMOVDQU      64(CX), X3
+	VMOVDQU      104(AX), X3
 	VPSRLW       $0x04, X3, X6
 	VINSERTI128  $0x01, X6, Y3, Y6
 	VPAND        Y2, Y6, Y6
-	VPMADDUBSW   96(SI), Y6, Y6
+	VPMADDUBSW   128(DI), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPMADDUBSW   160(DI), Y6, Y6
 	VPMADDWD     Y1, Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      84(CX), X3
+	VPBLENDD     $0xaa, Y6, Y5, Y7
+	VPBLENDD     $0xaa, Y5, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VMOVDQU      124(AX), X3
 	VPSRLW       $0x04, X3, X5
 	VINSERTI128  $0x01, X5, Y3, Y5
 	VPAND        Y2, Y5, Y5
-	VPMADDUBSW   128(SI), Y5, Y5
+	VMOVDQU      144(AX), X3
+	VPSRLW       $0x04, X3, X6
+	VINSERTI128  $0x01, X6, Y3, Y6
+	VPAND        Y2, Y6, Y6
+	VPMADDUBSW   192(DI), Y5, Y5
 	VPMADDWD     Y1, Y5, Y5
-	VMOVDQU      104(CX), X3
-	VPSRLW       $0x04, X3, X6
-	VINSERTI128  $0x01, X6, Y3, Y6
-	VPAND        Y2, Y6, Y6
-	VPMADDUBSW   160(SI), Y6, Y6
+	VPMADDUBSW   224(DI), Y6, Y6
 	VPMADDWD     Y1, Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VMOVDQU      124(CX), X3
-	VPSRLW       $0x04, X3, X6
-	VINSERTI128  $0x01, X6, Y3, Y6
-	VPAND        Y2, Y6, Y6
-	VPMADDUBSW   192(SI), Y6, Y6
-	VPMADDWD     Y1, Y6, Y6
-	VMOVDQU      144(CX), X3
-	VPSRLW       $0x04, X3, X7
-	VINSERTI128  $0x01, X7, Y3, Y7
-	VPAND        Y2, Y7, Y7
-	VPMADDUBSW   224(SI), Y7, Y7
-	VPMADDWD     Y1, Y7, Y7
-	VPHADDD      Y7, Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPERM2I128   $0x20, Y5, Y4, Y6
-	VPERM2I128   $0x31, Y5, Y4, Y4
-	VPADDD       Y4, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y5, Y8
+	VPBLENDD     $0xaa, Y5, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y8, Y8
+	VPBLENDD     $0xcc, Y8, Y7, Y5
+	VPALIGNR     $0x08, Y7, Y8, Y8
+	VPADDD       Y8, Y5, Y5
 	VPXOR        X3, X3, X3
-	VPINSRW      $0x00, (CX), X3, X3
-	VPINSRW      $0x01, 20(CX), X3, X3
-	VPINSRW      $0x02, 40(CX), X3, X3
-	VPINSRW      $0x03, 60(CX), X3, X3
-	VPINSRW      $0x04, 80(CX), X3, X3
-	VPINSRW      $0x05, 100(CX), X3, X3
-	VPINSRW      $0x06, 120(CX), X3, X3
-	VPINSRW      $0x07, 140(CX), X3, X3
-	VCVTPH2PS    X3, Y4
-	VMULPS       352(SI), Y4, Y4
-	VMULPS       Y4, Y6, Y6
+	VPINSRW      $0x00, (AX), X3, X3
+	VPINSRW      $0x01, 20(AX), X3, X3
+	VPINSRW      $0x02, 40(AX), X3, X3
+	VPINSRW      $0x03, 60(AX), X3, X3
+	VPINSRW      $0x04, 80(AX), X3, X3
+	VPINSRW      $0x05, 100(AX), X3, X3
+	VPINSRW      $0x06, 120(AX), X3, X3
+	VPINSRW      $0x07, 140(AX), X3, X3
+	VCVTPH2PS    X3, Y6
 	VPXOR        X3, X3, X3
-	VPINSRW      $0x00, 2(CX), X3, X3
-	VPINSRW      $0x01, 22(CX), X3, X3
-	VPINSRW      $0x02, 42(CX), X3, X3
-	VPINSRW      $0x03, 62(CX), X3, X3
-	VPINSRW      $0x04, 82(CX), X3, X3
-	VPINSRW      $0x05, 102(CX), X3, X3
-	VPINSRW      $0x06, 122(CX), X3, X3
-	VPINSRW      $0x07, 142(CX), X3, X3
-	VCVTPH2PS    X3, Y4
-	VMULPS       384(SI), Y4, Y4
-	VADDPS       Y4, Y6, Y6
-	VEXTRACTF128 $0x01, Y6, X3
-	VADDPS       X3, X6, X3
+	VPINSRW      $0x00, 2(AX), X3, X3
+	VPINSRW      $0x01, 22(AX), X3, X3
+	VPINSRW      $0x02, 42(AX), X3, X3
+	VPINSRW      $0x03, 62(AX), X3, X3
+	VPINSRW      $0x04, 82(AX), X3, X3
+	VPINSRW      $0x05, 102(AX), X3, X3
+	VPINSRW      $0x06, 122(AX), X3, X3
+	VPINSRW      $0x07, 142(AX), X3, X3
+	VCVTPH2PS    X3, Y7
+	VPBLENDD     $0xf0, Y5, Y4, Y8
+	VPERM2I128   $0x21, Y5, Y4, Y4
+	VPADDD       Y4, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       352(DI), Y6, Y4
+	VMULPS       Y4, Y8, Y8
+	VMULPS       384(DI), Y7, Y4
+	VADDPS       Y4, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X3
+	VADDPS       X3, X8, X3
 	VMOVSHDUP    X3, X4
 	VADDSS       X4, X3, X4
 	VPERMILPS    $0x02, X3, X5
@@ -358,14 +406,14 @@ group:
 	VPERMILPS    $0x03, X3, X3
 	VADDSS       X3, X4, X4
 	VADDSS       X4, X0, X0
-	ADDQ         $0x000000a0, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	ADDQ         $0x000000a0, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -403,10 +451,10 @@ GLOBL otherBits<>(SB), RODATA|NOPTR, $32
 // func dotsQ5_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsQ5_0AVX2(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
 	VMOVDQU ones16<>+0(SB), Y1
 	VMOVDQU each_0f<>+0(SB), Y2
 	VMOVDQU each_10<>+0(SB), Y3
@@ -414,134 +462,150 @@ TEXT ·dotsQ5_0AVX2(SB), NOSPLIT, $0-48
 	VMOVDQU otherBits<>+0(SB), Y5
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      6(CX), X6
+	VMOVDQU      6(AX), X6
 	VPSRLW       $0x04, X6, X7
 	VINSERTI128  $0x01, X7, Y6, Y7
 	VPAND        Y2, Y7, Y7
-	VPBROADCASTD 2(CX), Y8
+	VPBROADCASTD 2(AX), Y8
 	VPSHUFB      Y4, Y8, Y8
 	VPOR         Y5, Y8, Y8
 	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
 	VPAND        Y3, Y8, Y8
 	VPOR         Y8, Y7, Y7
-	VPMADDUBSW   (SI), Y7, Y7
+	VMOVDQU      28(AX), X6
+	VPSRLW       $0x04, X6, X8
+	VINSERTI128  $0x01, X8, Y6, Y8
+	VPAND        Y2, Y8, Y8
+	VPBROADCASTD 24(AX), Y9
+	VPSHUFB      Y4, Y9, Y9
+	VPOR         Y5, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y3, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPMADDUBSW   (DI), Y7, Y7
 	VPMADDWD     Y1, Y7, Y7
-	VMOVDQU      28(CX), X6
+	VPMADDUBSW   32(DI), Y8, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y7, Y9
+	VPBLENDD     $0xaa, Y7, Y8, Y8
+	VPSHUFD      $0xb1, Y8, Y8
+	VPADDD       Y8, Y9, Y9
+	VMOVDQU      50(AX), X6
+	VPSRLW       $0x04, X6, X7
+	VINSERTI128  $0x01, X7, Y6, Y7
+	VPAND        Y2, Y7, Y7
+	VPBROADCASTD 46(AX), Y8
+	VPSHUFB      Y4, Y8, Y8
+	VPOR         Y5, Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y3, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VMOVDQU      72(AX), X6
 	VPSRLW       $0x04, X6, X8
 	VINSERTI128  $0x01, X8, Y6, Y8
 	VPAND        Y2, Y8, Y8
-	VPBROADCASTD 24(CX), Y9
+	VPBROADCASTD 68(AX), Y10
+	VPSHUFB      Y4, Y10, Y10
+	VPOR         Y5, Y10, Y10
+	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
+	VPAND        Y3, Y10, Y10
+	VPOR         Y10, Y8, Y8
+	VPMADDUBSW   64(DI), Y7, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   96(DI), Y8, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y7, Y10
+	VPBLENDD     $0xaa, Y7, Y8, Y8
+	VPSHUFD      $0xb1, Y8, Y8
+	VPADDD       Y8, Y10, Y10
+	VPBLENDD     $0xcc, Y10, Y9, Y7
+	VPALIGNR     $0x08, Y9, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      94(AX), X6
+	VPSRLW       $0x04, X6, X8
+	VINSERTI128  $0x01, X8, Y6, Y8
+	VPAND        Y2, Y8, Y8
+	VPBROADCASTD 90(AX), Y9
 	VPSHUFB      Y4, Y9, Y9
 	VPOR         Y5, Y9, Y9
 	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
 	VPAND        Y3, Y9, Y9
 	VPOR         Y9, Y8, Y8
-	VPMADDUBSW   32(SI), Y8, Y8
+	VMOVDQU      116(AX), X6
+	VPSRLW       $0x04, X6, X9
+	VINSERTI128  $0x01, X9, Y6, Y9
+	VPAND        Y2, Y9, Y9
+	VPBROADCASTD 112(AX), Y10
+	VPSHUFB      Y4, Y10, Y10
+	VPOR         Y5, Y10, Y10
+	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
+	VPAND        Y3, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPMADDUBSW   128(DI), Y8, Y8
 	VPMADDWD     Y1, Y8, Y8
-	VPHADDD      Y8, Y7, Y7
-	VMOVDQU      50(CX), X6
+	VPMADDUBSW   160(DI), Y9, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y8, Y10
+	VPBLENDD     $0xaa, Y8, Y9, Y9
+	VPSHUFD      $0xb1, Y9, Y9
+	VPADDD       Y9, Y10, Y10
+	VMOVDQU      138(AX), X6
 	VPSRLW       $0x04, X6, X8
 	VINSERTI128  $0x01, X8, Y6, Y8
 	VPAND        Y2, Y8, Y8
-	VPBROADCASTD 46(CX), Y9
+	VPBROADCASTD 134(AX), Y9
 	VPSHUFB      Y4, Y9, Y9
 	VPOR         Y5, Y9, Y9
 	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
 	VPAND        Y3, Y9, Y9
 	VPOR         Y9, Y8, Y8
-	VPMADDUBSW   64(SI), Y8, Y8
-	VPMADDWD     Y1, Y8, Y8
-	VMOVDQU      72(CX), X6
+	VMOVDQU      160(AX), X6
 	VPSRLW       $0x04, X6, X9
 	VINSERTI128  $0x01, X9, Y6, Y9
 	VPAND        Y2, Y9, Y9
-	VPBROADCASTD 68(CX), Y10
-	VPSHUFB      Y4, Y10, Y10
-	VPOR         Y5, Y10, Y10
-	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
-	VPAND        Y3, Y10, Y10
-	VPOR         Y10, Y9, Y9
-	VPMADDUBSW   96(SI), Y9, Y9
-	VPMADDWD     Y1, Y9, Y9
-	VPHADDD      Y9, Y8, Y8
-	VPHADDD      Y8, Y7, Y7
-	VMOVDQU      94(CX), X6
-	VPSRLW       $0x04, X6, X8
-	VINSERTI128  $0x01, X8, Y6, Y8
-	VPAND        Y2, Y8, Y8
-	VPBROADCASTD 90(CX), Y9
-	VPSHUFB      Y4, Y9, Y9
-	VPOR         Y5, Y9, Y9
-	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
-	VPAND        Y3, Y9, Y9
-	VPOR         Y9, Y8, Y8
-	VPMADDUBSW   128(SI), Y8, Y8
-	VPMADDWD     Y1, Y8, Y8
-	VMOVDQU      116(CX), X6
-	VPSRLW       $0x04, X6, X9
-	VINSERTI128  $0x01, X9, Y6, Y9
-	VPAND        Y2, Y9, Y9
-	VPBROADCASTD 112(CX), Y10
-	VPSHUFB      Y4, Y10, Y10
-	VPOR         Y5, Y10, Y10
-	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
-	VPAND        Y3, Y10, Y10
-	VPOR         Y10, Y9, Y9
-	VPMADDUBSW   160(SI), Y9, Y9
-	VPMADDWD     Y1, Y9, Y9
-	VPHADDD      Y9, Y8, Y8
-	VMOVDQU      138(CX), X6
-	VPSRLW       $0x04, X6, X9
-	VINSERTI128  $0x01, X9, Y6, Y9
-	VPAND        Y2, Y9, Y9
-	VPBROADCASTD 134(CX), Y10
-	VPSHUFB      Y4, Y10, Y10
-	VPOR         Y5, Y10, Y10
-	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
-	VPAND        Y3, Y10, Y10
-	VPOR         Y10, Y9, Y9
-	VPMADDUBSW   192(SI), Y9, Y9
-	VPMADDWD     Y1, Y9, Y9
-	VMOVDQU      160(CX), X6
-	VPSRLW       $0x04, X6, X10
-	VINSERTI128  $0x01, X10, Y6, Y10
-	VPAND        Y2, Y10, Y10
-	VPBROADCASTD 156(CX), Y11
+	VPBROADCASTD 156(AX), Y11
 	VPSHUFB      Y4, Y11, Y11
 	VPOR         Y5, Y11, Y11
 	VPCMPEQB     each_ff<>+0(SB), Y11, Y11
 	VPAND        Y3, Y11, Y11
-	VPOR         Y11, Y10, Y10
-	VPMADDUBSW   224(SI), Y10, Y10
-	VPMADDWD     Y1, Y10, Y10
-	VPHADDD      Y10, Y9, Y9
-	VPHADDD      Y9, Y8, Y8
-	VPERM2I128   $0x20, Y8, Y7, Y9
-	VPERM2I128   $0x31, Y8, Y7, Y7
-	VPADDD       Y7, Y9, Y9
-	VMOVDQU      320(SI), Y7
-	VPSRAD       $0x03, Y7, Y7
-	VPADDD       Y7, Y9, Y9
-	VCVTDQ2PS    Y9, Y9
+	VPOR         Y11, Y9, Y9
+	VPMADDUBSW   192(DI), Y8, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPMADDUBSW   224(DI), Y9, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y8, Y11
+	VPBLENDD     $0xaa, Y8, Y9, Y9
+	VPSHUFD      $0xb1, Y9, Y9
+	VPADDD       Y9, Y11, Y11
+	VPBLENDD     $0xcc, Y11, Y10, Y8
+	VPALIGNR     $0x08, Y10, Y11, Y11
+	VPADDD       Y11, Y8, Y8
 	VPXOR        X6, X6, X6
-	VPINSRW      $0x00, (CX), X6, X6
-	VPINSRW      $0x01, 22(CX), X6, X6
-	VPINSRW      $0x02, 44(CX), X6, X6
-	VPINSRW      $0x03, 66(CX), X6, X6
-	VPINSRW      $0x04, 88(CX), X6, X6
-	VPINSRW      $0x05, 110(CX), X6, X6
-	VPINSRW      $0x06, 132(CX), X6, X6
-	VPINSRW      $0x07, 154(CX), X6, X6
-	VCVTPH2PS    X6, Y7
-	VMULPS       352(SI), Y7, Y7
-	VMULPS       Y7, Y9, Y9
-	VEXTRACTF128 $0x01, Y9, X6
-	VADDPS       X6, X9, X6
+	VPINSRW      $0x00, (AX), X6, X6
+	VPINSRW      $0x01, 22(AX), X6, X6
+	VPINSRW      $0x02, 44(AX), X6, X6
+	VPINSRW      $0x03, 66(AX), X6, X6
+	VPINSRW      $0x04, 88(AX), X6, X6
+	VPINSRW      $0x05, 110(AX), X6, X6
+	VPINSRW      $0x06, 132(AX), X6, X6
+	VPINSRW      $0x07, 154(AX), X6, X6
+	VCVTPH2PS    X6, Y9
+	VPBLENDD     $0xf0, Y8, Y7, Y10
+	VPERM2I128   $0x21, Y8, Y7, Y7
+	VPADDD       Y7, Y10, Y10
+	VMOVDQU      320(DI), Y7
+	VPSRAD       $0x03, Y7, Y7
+	VPADDD       Y7, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       352(DI), Y9, Y7
+	VMULPS       Y7, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X6
+	VADDPS       X6, X10, X6
 	VMOVSHDUP    X6, X7
 	VADDSS       X7, X6, X7
 	VPERMILPS    $0x02, X6, X8
@@ -549,14 +613,14 @@ group:
 	VPERMILPS    $0x03, X6, X6
 	VADDSS       X6, X7, X7
 	VADDSS       X7, X0, X0
-	ADDQ         $0x000000b0, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	ADDQ         $0x000000b0, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -574,10 +638,10 @@ GLOBL each_ff<>(SB), RODATA|NOPTR, $32
 // func dotsQ5_1AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsQ5_1AVX2(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
 	VMOVDQU ones16<>+0(SB), Y1
 	VMOVDQU each_0f<>+0(SB), Y2
 	VMOVDQU each_10<>+0(SB), Y3
@@ -585,143 +649,159 @@ TEXT ·dotsQ5_1AVX2(SB), NOSPLIT, $0-48
 	VMOVDQU otherBits<>+0(SB), Y5
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      8(CX), X6
+	VMOVDQU      8(AX), X6
 	VPSRLW       $0x04, X6, X7
 	VINSERTI128  $0x01, X7, Y6, Y7
 	VPAND        Y2, Y7, Y7
-	VPBROADCASTD 4(CX), Y8
+	VPBROADCASTD 4(AX), Y8
 	VPSHUFB      Y4, Y8, Y8
 	VPOR         Y5, Y8, Y8
 	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
 	VPAND        Y3, Y8, Y8
 	VPOR         Y8, Y7, Y7
-	VPMADDUBSW   (SI), Y7, Y7
+	VMOVDQU      32(AX), X6
+	VPSRLW       $0x04, X6, X8
+	VINSERTI128  $0x01, X8, Y6, Y8
+	VPAND        Y2, Y8, Y8
+	VPBROADCASTD 28(AX), Y9
+	VPSHUFB      Y4, Y9, Y9
+	VPOR         Y5, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y3, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPMADDUBSW   (DI), Y7, Y7
 	VPMADDWD     Y1, Y7, Y7
-	VMOVDQU      32(CX), X6
+	VPMADDUBSW   32(DI), Y8, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y7, Y9
+	VPBLENDD     $0xaa, Y7, Y8, Y8
+	VPSHUFD      $0xb1, Y8, Y8
+	VPADDD       Y8, Y9, Y9
+	VMOVDQU      56(AX), X6
+	VPSRLW       $0x04, X6, X7
+	VINSERTI128  $0x01, X7, Y6, Y7
+	VPAND        Y2, Y7, Y7
+	VPBROADCASTD 52(AX), Y8
+	VPSHUFB      Y4, Y8, Y8
+	VPOR         Y5, Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y3, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VMOVDQU      80(AX), X6
 	VPSRLW       $0x04, X6, X8
 	VINSERTI128  $0x01, X8, Y6, Y8
 	VPAND        Y2, Y8, Y8
-	VPBROADCASTD 28(CX), Y9
+	VPBROADCASTD 76(AX), Y10
+	VPSHUFB      Y4, Y10, Y10
+	VPOR         Y5, Y10, Y10
+	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
+	VPAND        Y3, Y10, Y10
+	VPOR         Y10, Y8, Y8
+	VPMADDUBSW   64(DI), Y7, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   96(DI), Y8, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y7, Y10
+	VPBLENDD     $0xaa, Y7, Y8, Y8
+	VPSHUFD      $0xb1, Y8, Y8
+	VPADDD       Y8, Y10, Y10
+	VPBLENDD     $0xcc, Y10, Y9, Y7
+	VPALIGNR     $0x08, Y9, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      104(AX), X6
+	VPSRLW       $0x04, X6, X8
+	VINSERTI128  $0x01, X8, Y6, Y8
+	VPAND        Y2, Y8, Y8
+	VPBROADCASTD 100(AX), Y9
 	VPSHUFB      Y4, Y9, Y9
 	VPOR         Y5, Y9, Y9
 	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
 	VPAND        Y3, Y9, Y9
 	VPOR         Y9, Y8, Y8
-	VPMADDUBSW   32(SI), Y8, Y8
+	VMOVDQU      128(AX), X6
+	VPSRLW       $0x04, X6, X9
+	VINSERTI128  $0x01, X9, Y6, Y9
+	VPAND        Y2, Y9, Y9
+	VPBROADCASTD 124(AX), Y10
+	VPSHUFB      Y4, Y10, Y10
+	VPOR         Y5, Y10, Y10
+	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
+	VPAND        Y3, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPMADDUBSW   128(DI), Y8, Y8
 	VPMADDWD     Y1, Y8, Y8
-	VPHADDD      Y8, Y7, Y7
-	VMOVDQU      56(CX), X6
+	VPMADDUBSW   160(DI), Y9, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y8, Y10
+	VPBLENDD     $0xaa, Y8, Y9, Y9
+	VPSHUFD      $0xb1, Y9, Y9
+	VPADDD       Y9, Y10, Y10
+	VMOVDQU      152(AX), X6
 	VPSRLW       $0x04, X6, X8
 	VINSERTI128  $0x01, X8, Y6, Y8
 	VPAND        Y2, Y8, Y8
-	VPBROADCASTD 52(CX), Y9
+	VPBROADCASTD 148(AX), Y9
 	VPSHUFB      Y4, Y9, Y9
 	VPOR         Y5, Y9, Y9
 	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
 	VPAND        Y3, Y9, Y9
 	VPOR         Y9, Y8, Y8
-	VPMADDUBSW   64(SI), Y8, Y8
-	VPMADDWD     Y1, Y8, Y8
-	VMOVDQU      80(CX), X6
+	VMOVDQU      176(AX), X6
 	VPSRLW       $0x04, X6, X9
 	VINSERTI128  $0x01, X9, Y6, Y9
 	VPAND        Y2, Y9, Y9
-	VPBROADCASTD 76(CX), Y10
-	VPSHUFB      Y4, Y10, Y10
-	VPOR         Y5, Y10, Y10
-	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
-	VPAND        Y3, Y10, Y10
-	VPOR         Y10, Y9, Y9
-	VPMADDUBSW   96(SI), Y9, Y9
-	VPMADDWD     Y1, Y9, Y9
-	VPHADDD      Y9, Y8, Y8
-	VPHADDD      Y8, Y7, Y7
-	VMOVDQU      104(CX), X6
-	VPSRLW       $0x04, X6, X8
-	VINSERTI128  $0x01, X8, Y6, Y8
-	VPAND        Y2, Y8, Y8
-	VPBROADCASTD 100(CX), Y9
-	VPSHUFB      Y4, Y9, Y9
-	VPOR         Y5, Y9, Y9
-	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
-	VPAND        Y3, Y9, Y9
-	VPOR         Y9, Y8, Y8
-	VPMADDUBSW   128(SI), Y8, Y8
-	VPMADDWD     Y1, Y8, Y8
-	VMOVDQU      128(CX), X6
-	VPSRLW       $0x04, X6, X9
-	VINSERTI128  $0x01, X9, Y6, Y9
-	VPAND        Y2, Y9, Y9
-	VPBROADCASTD 124(CX), Y10
-	VPSHUFB      Y4, Y10, Y10
-	VPOR         Y5, Y10, Y10
-	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
-	VPAND        Y3, Y10, Y10
-	VPOR         Y10, Y9, Y9
-	VPMADDUBSW   160(SI), Y9, Y9
-	VPMADDWD     Y1, Y9, Y9
-	VPHADDD      Y9, Y8, Y8
-	VMOVDQU      152(CX), X6
-	VPSRLW       $0x04, X6, X9
-	VINSERTI128  $0x01, X9, Y6, Y9
-	VPAND        Y2, Y9, Y9
-	VPBROADCASTD 148(CX), Y10
-	VPSHUFB      Y4, Y10, Y10
-	VPOR         Y5, Y10, Y10
-	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
-	VPAND        Y3, Y10, Y10
-	VPOR         Y10, Y9, Y9
-	VPMADDUBSW   192(SI), Y9, Y9
-	VPMADDWD     Y1, Y9, Y9
-	VMOVDQU      176(CX), X6
-	VPSRLW       $0x04, X6, X10
-	VINSERTI128  $0x01, X10, Y6, Y10
-	VPAND        Y2, Y10, Y10
-	VPBROADCASTD 172(CX), Y11
+	VPBROADCASTD 172(AX), Y11
 	VPSHUFB      Y4, Y11, Y11
 	VPOR         Y5, Y11, Y11
 	VPCMPEQB     each_ff<>+0(SB), Y11, Y11
 	VPAND        Y3, Y11, Y11
-	VPOR         Y11, Y10, Y10
-	VPMADDUBSW   224(SI), Y10, Y10
-	VPMADDWD     Y1, Y10, Y10
-	VPHADDD      Y10, Y9, Y9
-	VPHADDD      Y9, Y8, Y8
-	VPERM2I128   $0x20, Y8, Y7, Y9
-	VPERM2I128   $0x31, Y8, Y7, Y7
-	VPADDD       Y7, Y9, Y9
-	VCVTDQ2PS    Y9, Y9
+	VPOR         Y11, Y9, Y9
+	VPMADDUBSW   192(DI), Y8, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPMADDUBSW   224(DI), Y9, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y8, Y11
+	VPBLENDD     $0xaa, Y8, Y9, Y9
+	VPSHUFD      $0xb1, Y9, Y9
+	VPADDD       Y9, Y11, Y11
+	VPBLENDD     $0xcc, Y11, Y10, Y8
+	VPALIGNR     $0x08, Y10, Y11, Y11
+	VPADDD       Y11, Y8, Y8
 	VPXOR        X6, X6, X6
-	VPINSRW      $0x00, (CX), X6, X6
-	VPINSRW      $0x01, 24(CX), X6, X6
-	VPINSRW      $0x02, 48(CX), X6, X6
-	VPINSRW      $0x03, 72(CX), X6, X6
-	VPINSRW      $0x04, 96(CX), X6, X6
-	VPINSRW      $0x05, 120(CX), X6, X6
-	VPINSRW      $0x06, 144(CX), X6, X6
-	VPINSRW      $0x07, 168(CX), X6, X6
-	VCVTPH2PS    X6, Y7
-	VMULPS       352(SI), Y7, Y7
-	VMULPS       Y7, Y9, Y9
+	VPINSRW      $0x00, (AX), X6, X6
+	VPINSRW      $0x01, 24(AX), X6, X6
+	VPINSRW      $0x02, 48(AX), X6, X6
+	VPINSRW      $0x03, 72(AX), X6, X6
+	VPINSRW      $0x04, 96(AX), X6, X6
+	VPINSRW      $0x05, 120(AX), X6, X6
+	VPINSRW      $0x06, 144(AX), X6, X6
+	VPINSRW      $0x07, 168(AX), X6, X6
+	VCVTPH2PS    X6, Y9
 	VPXOR        X6, X6, X6
-	VPINSRW      $0x00, 2(CX), X6, X6
-	VPINSRW      $0x01, 26(CX), X6, X6
-	VPINSRW      $0x02, 50(CX), X6, X6
-	VPINSRW      $0x03, 74(CX), X6, X6
-	VPINSRW      $0x04, 98(CX), X6, X6
-	VPINSRW      $0x05, 122(CX), X6, X6
-	VPINSRW      $0x06, 146(CX), X6, X6
-	VPINSRW      $0x07, 170(CX), X6, X6
-	VCVTPH2PS    X6, Y7
-	VMULPS       384(SI), Y7, Y7
-	VADDPS       Y7, Y9, Y9
-	VEXTRACTF128 $0x01, Y9, X6
-	VADDPS       X6, X9, X6
+	VPINSRW      $0x00, 2(AX), X6, X6
+	VPINSRW      $0x01, 26(AX), X6, X6
+	VPINSRW      $0x02, 50(AX), X6, X6
+	VPINSRW      $0x03, 74(AX), X6, X6
+	VPINSRW      $0x04, 98(AX), X6, X6
+	VPINSRW      $0x05, 122(AX), X6, X6
+	VPINSRW      $0x06, 146(AX), X6, X6
+	VPINSRW      $0x07, 170(AX), X6, X6
+	VCVTPH2PS    X6, Y10
+	VPBLENDD     $0xf0, Y8, Y7, Y11
+	VPERM2I128   $0x21, Y8, Y7, Y7
+	VPADDD       Y7, Y11, Y11
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       352(DI), Y9, Y7
+	VMULPS       Y7, Y11, Y11
+	VMULPS       384(DI), Y10, Y7
+	VADDPS       Y7, Y11, Y11
+	VEXTRACTF128 $0x01, Y11, X6
+	VADDPS       X6, X11, X6
 	VMOVSHDUP    X6, X7
 	VADDSS       X7, X6, X7
 	VPERMILPS    $0x02, X6, X8
@@ -729,14 +809,14 @@ group:
 	VPERMILPS    $0x03, X6, X6
 	VADDSS       X6, X7, X7
 	VADDSS       X7, X0, X0
-	ADDQ         $0x000000c0, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	ADDQ         $0x000000c0, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -754,124 +834,140 @@ GLOBL nonLinear4Signed<>(SB), RODATA|NOPTR, $32
 // func dotsIQ4_NLAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsIQ4_NLAVX2(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
 	VMOVDQU ones16<>+0(SB), Y1
 	VMOVDQU each_0f<>+0(SB), Y2
 	VMOVDQU nonLinear4Signed<>+0(SB), Y3
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      2(CX), X4
+	VMOVDQU      2(AX), X4
 	VPSRLW       $0x04, X4, X5
 	VINSERTI128  $0x01, X5, Y4, Y5
 	VPAND        Y2, Y5, Y5
 	VPSHUFB      Y5, Y3, Y5
-	VMOVDQU      (SI), Y7
 	VPABSB       Y5, Y6
-	VPSIGNB      Y5, Y7, Y7
-	VPMADDUBSW   Y7, Y6, Y7
-	VPMADDWD     Y1, Y7, Y7
-	VMOVDQU      20(CX), X4
-	VPSRLW       $0x04, X4, X5
-	VINSERTI128  $0x01, X5, Y4, Y5
-	VPAND        Y2, Y5, Y5
-	VPSHUFB      Y5, Y3, Y5
-	VMOVDQU      32(SI), Y8
-	VPABSB       Y5, Y6
-	VPSIGNB      Y5, Y8, Y8
-	VPMADDUBSW   Y8, Y6, Y8
-	VPMADDWD     Y1, Y8, Y8
-	VPHADDD      Y8, Y7, Y7
-	VMOVDQU      38(CX), X4
-	VPSRLW       $0x04, X4, X5
-	VINSERTI128  $0x01, X5, Y4, Y5
-	VPAND        Y2, Y5, Y5
-	VPSHUFB      Y5, Y3, Y5
-	VMOVDQU      64(SI), Y8
-	VPABSB       Y5, Y6
-	VPSIGNB      Y5, Y8, Y8
-	VPMADDUBSW   Y8, Y6, Y8
-	VPMADDWD     Y1, Y8, Y8
-	VMOVDQU      56(CX), X4
-	VPSRLW       $0x04, X4, X5
-	VINSERTI128  $0x01, X5, Y4, Y5
-	VPAND        Y2, Y5, Y5
-	VPSHUFB      Y5, Y3, Y5
-	VMOVDQU      96(SI), Y9
-	VPABSB       Y5, Y6
+	VMOVDQU      20(AX), X4
+	VPSRLW       $0x04, X4, X7
+	VINSERTI128  $0x01, X7, Y4, Y7
+	VPAND        Y2, Y7, Y7
+	VPSHUFB      Y7, Y3, Y7
+	VPABSB       Y7, Y8
+	VMOVDQU      (DI), Y9
 	VPSIGNB      Y5, Y9, Y9
 	VPMADDUBSW   Y9, Y6, Y9
 	VPMADDWD     Y1, Y9, Y9
-	VPHADDD      Y9, Y8, Y8
-	VPHADDD      Y8, Y7, Y7
-	VMOVDQU      74(CX), X4
+	VMOVDQU      32(DI), Y5
+	VPSIGNB      Y7, Y5, Y5
+	VPMADDUBSW   Y5, Y8, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y9, Y6
+	VPBLENDD     $0xaa, Y9, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y6, Y6
+	VMOVDQU      38(AX), X4
 	VPSRLW       $0x04, X4, X5
 	VINSERTI128  $0x01, X5, Y4, Y5
 	VPAND        Y2, Y5, Y5
 	VPSHUFB      Y5, Y3, Y5
-	VMOVDQU      128(SI), Y8
-	VPABSB       Y5, Y6
-	VPSIGNB      Y5, Y8, Y8
-	VPMADDUBSW   Y8, Y6, Y8
-	VPMADDWD     Y1, Y8, Y8
-	VMOVDQU      92(CX), X4
-	VPSRLW       $0x04, X4, X5
-	VINSERTI128  $0x01, X5, Y4, Y5
-	VPAND        Y2, Y5, Y5
-	VPSHUFB      Y5, Y3, Y5
-	VMOVDQU      160(SI), Y9
-	VPABSB       Y5, Y6
-	VPSIGNB      Y5, Y9, Y9
-	VPMADDUBSW   Y9, Y6, Y9
-	VPMADDWD     Y1, Y9, Y9
-	VPHADDD      Y9, Y8, Y8
-	VMOVDQU      110(CX), X4
-	VPSRLW       $0x04, X4, X5
-	VINSERTI128  $0x01, X5, Y4, Y5
-	VPAND        Y2, Y5, Y5
-	VPSHUFB      Y5, Y3, Y5
-	VMOVDQU      192(SI), Y9
-	VPABSB       Y5, Y6
-	VPSIGNB      Y5, Y9, Y9
-	VPMADDUBSW   Y9, Y6, Y9
-	VPMADDWD     Y1, Y9, Y9
-	VMOVDQU      128(CX), X4
-	VPSRLW       $0x04, X4, X5
-	VINSERTI128  $0x01, X5, Y4, Y5
-	VPAND        Y2, Y5, Y5
-	VPSHUFB      Y5, Y3, Y5
-	VMOVDQU      224(SI), Y10
-	VPABSB       Y5, Y6
+	VPABSB       Y5, Y7
+	VMOVDQU      56(AX), X4
+	VPSRLW       $0x04, X4, X8
+	VINSERTI128  $0x01, X8, Y4, Y8
+	VPAND        Y2, Y8, Y8
+	VPSHUFB      Y8, Y3, Y8
+	VPABSB       Y8, Y9
+	VMOVDQU      64(DI), Y10
 	VPSIGNB      Y5, Y10, Y10
-	VPMADDUBSW   Y10, Y6, Y10
+	VPMADDUBSW   Y10, Y7, Y10
 	VPMADDWD     Y1, Y10, Y10
-	VPHADDD      Y10, Y9, Y9
-	VPHADDD      Y9, Y8, Y8
-	VPERM2I128   $0x20, Y8, Y7, Y5
-	VPERM2I128   $0x31, Y8, Y7, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
+	VMOVDQU      96(DI), Y5
+	VPSIGNB      Y8, Y5, Y5
+	VPMADDUBSW   Y5, Y9, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y10, Y7
+	VPBLENDD     $0xaa, Y10, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y7, Y7
+	VPBLENDD     $0xcc, Y7, Y6, Y5
+	VPALIGNR     $0x08, Y6, Y7, Y7
+	VPADDD       Y7, Y5, Y5
+	VMOVDQU      74(AX), X4
+	VPSRLW       $0x04, X4, X6
+	VINSERTI128  $0x01, X6, Y4, Y6
+	VPAND        Y2, Y6, Y6
+	VPSHUFB      Y6, Y3, Y6
+	VPABSB       Y6, Y7
+	VMOVDQU      92(AX), X4
+	VPSRLW       $0x04, X4, X8
+	VINSERTI128  $0x01, X8, Y4, Y8
+	VPAND        Y2, Y8, Y8
+	VPSHUFB      Y8, Y3, Y8
+	VPABSB       Y8, Y9
+	VMOVDQU      128(DI), Y10
+	VPSIGNB      Y6, Y10, Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VMOVDQU      160(DI), Y6
+	VPSIGNB      Y8, Y6, Y6
+	VPMADDUBSW   Y6, Y9, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y10, Y7
+	VPBLENDD     $0xaa, Y10, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VMOVDQU      110(AX), X4
+	VPSRLW       $0x04, X4, X6
+	VINSERTI128  $0x01, X6, Y4, Y6
+	VPAND        Y2, Y6, Y6
+	VPSHUFB      Y6, Y3, Y6
+	VPABSB       Y6, Y8
+	VMOVDQU      128(AX), X4
+	VPSRLW       $0x04, X4, X9
+	VINSERTI128  $0x01, X9, Y4, Y9
+	VPAND        Y2, Y9, Y9
+	VPSHUFB      Y9, Y3, Y9
+	VPABSB       Y9, Y10
+	VMOVDQU      192(DI), Y11
+	VPSIGNB      Y6, Y11, Y11
+	VPMADDUBSW   Y11, Y8, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VMOVDQU      224(DI), Y6
+	VPSIGNB      Y9, Y6, Y6
+	VPMADDUBSW   Y6, Y10, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y11, Y8
+	VPBLENDD     $0xaa, Y11, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y8, Y8
+	VPBLENDD     $0xcc, Y8, Y7, Y6
+	VPALIGNR     $0x08, Y7, Y8, Y8
+	VPADDD       Y8, Y6, Y6
 	VPXOR        X4, X4, X4
-	VPINSRW      $0x00, (CX), X4, X4
-	VPINSRW      $0x01, 18(CX), X4, X4
-	VPINSRW      $0x02, 36(CX), X4, X4
-	VPINSRW      $0x03, 54(CX), X4, X4
-	VPINSRW      $0x04, 72(CX), X4, X4
-	VPINSRW      $0x05, 90(CX), X4, X4
-	VPINSRW      $0x06, 108(CX), X4, X4
-	VPINSRW      $0x07, 126(CX), X4, X4
-	VCVTPH2PS    X4, Y6
-	VMULPS       352(SI), Y6, Y6
-	VMULPS       Y6, Y5, Y5
-	VEXTRACTF128 $0x01, Y5, X4
-	VADDPS       X4, X5, X4
+	VPINSRW      $0x00, (AX), X4, X4
+	VPINSRW      $0x01, 18(AX), X4, X4
+	VPINSRW      $0x02, 36(AX), X4, X4
+	VPINSRW      $0x03, 54(AX), X4, X4
+	VPINSRW      $0x04, 72(AX), X4, X4
+	VPINSRW      $0x05, 90(AX), X4, X4
+	VPINSRW      $0x06, 108(AX), X4, X4
+	VPINSRW      $0x07, 126(AX), X4, X4
+	VCVTPH2PS    X4, Y7
+	VPBLENDD     $0xf0, Y6, Y5, Y8
+	VPERM2I128   $0x21, Y6, Y5, Y5
+	VPADDD       Y5, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       352(DI), Y7, Y5
+	VMULPS       Y5, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X4
+	VADDPS       X4, X8, X4
 	VMOVSHDUP    X4, X5
 	VADDSS       X5, X4, X5
 	VPERMILPS    $0x02, X4, X6
@@ -879,14 +975,14 @@ group:
 	VPERMILPS    $0x03, X4, X4
 	VADDSS       X4, X5, X5
 	VADDSS       X5, X0, X0
-	ADDQ         $0x00000090, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	ADDQ         $0x00000090, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -904,131 +1000,147 @@ GLOBL twiceE2M1Signed<>(SB), RODATA|NOPTR, $32
 // func dotsMXFP4AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2
 TEXT ·dotsMXFP4AVX2(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
 	VMOVDQU ones16<>+0(SB), Y1
 	VMOVDQU each_0f<>+0(SB), Y2
 	VMOVDQU twiceE2M1Signed<>+0(SB), Y3
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      1(CX), X4
+	VMOVDQU      1(AX), X4
 	VPSRLW       $0x04, X4, X5
 	VINSERTI128  $0x01, X5, Y4, Y5
 	VPAND        Y2, Y5, Y5
 	VPSHUFB      Y5, Y3, Y5
-	VMOVDQU      (SI), Y7
 	VPABSB       Y5, Y6
-	VPSIGNB      Y5, Y7, Y7
-	VPMADDUBSW   Y7, Y6, Y7
-	VPMADDWD     Y1, Y7, Y7
-	VMOVDQU      18(CX), X4
-	VPSRLW       $0x04, X4, X5
-	VINSERTI128  $0x01, X5, Y4, Y5
-	VPAND        Y2, Y5, Y5
-	VPSHUFB      Y5, Y3, Y5
-	VMOVDQU      32(SI), Y8
-	VPABSB       Y5, Y6
-	VPSIGNB      Y5, Y8, Y8
-	VPMADDUBSW   Y8, Y6, Y8
-	VPMADDWD     Y1, Y8, Y8
-	VPHADDD      Y8, Y7, Y7
-	VMOVDQU      35(CX), X4
-	VPSRLW       $0x04, X4, X5
-	VINSERTI128  $0x01, X5, Y4, Y5
-	VPAND        Y2, Y5, Y5
-	VPSHUFB      Y5, Y3, Y5
-	VMOVDQU      64(SI), Y8
-	VPABSB       Y5, Y6
-	VPSIGNB      Y5, Y8, Y8
-	VPMADDUBSW   Y8, Y6, Y8
-	VPMADDWD     Y1, Y8, Y8
-	VMOVDQU      52(CX), X4
-	VPSRLW       $0x04, X4, X5
-	VINSERTI128  $0x01, X5, Y4, Y5
-	VPAND        Y2, Y5, Y5
-	VPSHUFB      Y5, Y3, Y5
-	VMOVDQU      96(SI), Y9
-	VPABSB       Y5, Y6
+	VMOVDQU      18(AX), X4
+	VPSRLW       $0x04, X4, X7
+	VINSERTI128  $0x01, X7, Y4, Y7
+	VPAND        Y2, Y7, Y7
+	VPSHUFB      Y7, Y3, Y7
+	VPABSB       Y7, Y8
+	VMOVDQU      (DI), Y9
 	VPSIGNB      Y5, Y9, Y9
 	VPMADDUBSW   Y9, Y6, Y9
 	VPMADDWD     Y1, Y9, Y9
-	VPHADDD      Y9, Y8, Y8
-	VPHADDD      Y8, Y7, Y7
-	VMOVDQU      69(CX), X4
+	VMOVDQU      32(DI), Y5
+	VPSIGNB      Y7, Y5, Y5
+	VPMADDUBSW   Y5, Y8, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y9, Y6
+	VPBLENDD     $0xaa, Y9, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y6, Y6
+	VMOVDQU      35(AX), X4
 	VPSRLW       $0x04, X4, X5
 	VINSERTI128  $0x01, X5, Y4, Y5
 	VPAND        Y2, Y5, Y5
 	VPSHUFB      Y5, Y3, Y5
-	VMOVDQU      128(SI), Y8
-	VPABSB       Y5, Y6
-	VPSIGNB      Y5, Y8, Y8
-	VPMADDUBSW   Y8, Y6, Y8
-	VPMADDWD     Y1, Y8, Y8
-	VMOVDQU      86(CX), X4
-	VPSRLW       $0x04, X4, X5
-	VINSERTI128  $0x01, X5, Y4, Y5
-	VPAND        Y2, Y5, Y5
-	VPSHUFB      Y5, Y3, Y5
-	VMOVDQU      160(SI), Y9
-	VPABSB       Y5, Y6
-	VPSIGNB      Y5, Y9, Y9
-	VPMADDUBSW   Y9, Y6, Y9
-	VPMADDWD     Y1, Y9, Y9
-	VPHADDD      Y9, Y8, Y8
-	VMOVDQU      103(CX), X4
-	VPSRLW       $0x04, X4, X5
-	VINSERTI128  $0x01, X5, Y4, Y5
-	VPAND        Y2, Y5, Y5
-	VPSHUFB      Y5, Y3, Y5
-	VMOVDQU      192(SI), Y9
-	VPABSB       Y5, Y6
-	VPSIGNB      Y5, Y9, Y9
-	VPMADDUBSW   Y9, Y6, Y9
-	VPMADDWD     Y1, Y9, Y9
-	VMOVDQU      120(CX), X4
-	VPSRLW       $0x04, X4, X5
-	VINSERTI128  $0x01, X5, Y4, Y5
-	VPAND        Y2, Y5, Y5
-	VPSHUFB      Y5, Y3, Y5
-	VMOVDQU      224(SI), Y10
-	VPABSB       Y5, Y6
+	VPABSB       Y5, Y7
+	VMOVDQU      52(AX), X4
+	VPSRLW       $0x04, X4, X8
+	VINSERTI128  $0x01, X8, Y4, Y8
+	VPAND        Y2, Y8, Y8
+	VPSHUFB      Y8, Y3, Y8
+	VPABSB       Y8, Y9
+	VMOVDQU      64(DI), Y10
 	VPSIGNB      Y5, Y10, Y10
-	VPMADDUBSW   Y10, Y6, Y10
+	VPMADDUBSW   Y10, Y7, Y10
 	VPMADDWD     Y1, Y10, Y10
-	VPHADDD      Y10, Y9, Y9
-	VPHADDD      Y9, Y8, Y8
-	VPERM2I128   $0x20, Y8, Y7, Y5
-	VPERM2I128   $0x31, Y8, Y7, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
+	VMOVDQU      96(DI), Y5
+	VPSIGNB      Y8, Y5, Y5
+	VPMADDUBSW   Y5, Y9, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y10, Y7
+	VPBLENDD     $0xaa, Y10, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y7, Y7
+	VPBLENDD     $0xcc, Y7, Y6, Y5
+	VPALIGNR     $0x08, Y6, Y7, Y7
+	VPADDD       Y7, Y5, Y5
+	VMOVDQU      69(AX), X4
+	VPSRLW       $0x04, X4, X6
+	VINSERTI128  $0x01, X6, Y4, Y6
+	VPAND        Y2, Y6, Y6
+	VPSHUFB      Y6, Y3, Y6
+	VPABSB       Y6, Y7
+	VMOVDQU      86(AX), X4
+	VPSRLW       $0x04, X4, X8
+	VINSERTI128  $0x01, X8, Y4, Y8
+	VPAND        Y2, Y8, Y8
+	VPSHUFB      Y8, Y3, Y8
+	VPABSB       Y8, Y9
+	VMOVDQU      128(DI), Y10
+	VPSIGNB      Y6, Y10, Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VMOVDQU      160(DI), Y6
+	VPSIGNB      Y8, Y6, Y6
+	VPMADDUBSW   Y6, Y9, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y10, Y7
+	VPBLENDD     $0xaa, Y10, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VMOVDQU      103(AX), X4
+	VPSRLW       $0x04, X4, X6
+	VINSERTI128  $0x01, X6, Y4, Y6
+	VPAND        Y2, Y6, Y6
+	VPSHUFB      Y6, Y3, Y6
+	VPABSB       Y6, Y8
+	VMOVDQU      120(AX), X4
+	VPSRLW       $0x04, X4, X9
+	VINSERTI128  $0x01, X9, Y4, Y9
+	VPAND        Y2, Y9, Y9
+	VPSHUFB      Y9, Y3, Y9
+	VPABSB       Y9, Y10
+	VMOVDQU      192(DI), Y11
+	VPSIGNB      Y6, Y11, Y11
+	VPMADDUBSW   Y11, Y8, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VMOVDQU      224(DI), Y6
+	VPSIGNB      Y9, Y6, Y6
+	VPMADDUBSW   Y6, Y10, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y11, Y8
+	VPBLENDD     $0xaa, Y11, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y8, Y8
+	VPBLENDD     $0xcc, Y8, Y7, Y6
+	VPALIGNR     $0x08, Y7, Y8, Y8
+	VPADDD       Y8, Y6, Y6
 	VPXOR        X4, X4, X4
-	VPINSRB      $0x00, (CX), X4, X4
-	VPINSRB      $0x01, 17(CX), X4, X4
-	VPINSRB      $0x02, 34(CX), X4, X4
-	VPINSRB      $0x03, 51(CX), X4, X4
-	VPINSRB      $0x04, 68(CX), X4, X4
-	VPINSRB      $0x05, 85(CX), X4, X4
-	VPINSRB      $0x06, 102(CX), X4, X4
-	VPINSRB      $0x07, 119(CX), X4, X4
-	VPMOVZXBD    X4, Y6
-	VMOVDQU      subnormal32<>+0(SB), Y7
-	VPSLLVD      Y6, Y7, Y7
-	VMOVDQU      two32<>+0(SB), Y8
-	VPCMPGTD     Y6, Y8, Y8
-	VPSUBD       one32<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VBLENDVPS    Y8, Y7, Y6, Y6
-	VMULPS       352(SI), Y6, Y6
-	VMULPS       Y6, Y5, Y5
-	VEXTRACTF128 $0x01, Y5, X4
-	VADDPS       X4, X5, X4
+	VPINSRB      $0x00, (AX), X4, X4
+	VPINSRB      $0x01, 17(AX), X4, X4
+	VPINSRB      $0x02, 34(AX), X4, X4
+	VPINSRB      $0x03, 51(AX), X4, X4
+	VPINSRB      $0x04, 68(AX), X4, X4
+	VPINSRB      $0x05, 85(AX), X4, X4
+	VPINSRB      $0x06, 102(AX), X4, X4
+	VPINSRB      $0x07, 119(AX), X4, X4
+	VPMOVZXBD    X4, Y7
+	VMOVDQU      subnormal32<>+0(SB), Y8
+	VPSLLVD      Y7, Y8, Y8
+	VMOVDQU      two32<>+0(SB), Y9
+	VPCMPGTD     Y7, Y9, Y9
+	VPSUBD       one32<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VBLENDVPS    Y9, Y8, Y7, Y7
+	VPBLENDD     $0xf0, Y6, Y5, Y8
+	VPERM2I128   $0x21, Y6, Y5, Y5
+	VPADDD       Y5, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       352(DI), Y7, Y5
+	VMULPS       Y5, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X4
+	VADDPS       X4, X8, X4
 	VMOVSHDUP    X4, X5
 	VADDSS       X5, X4, X5
 	VPERMILPS    $0x02, X4, X6
@@ -1036,14 +1148,14 @@ group:
 	VPERMILPS    $0x03, X4, X4
 	VADDSS       X4, X5, X5
 	VADDSS       X5, X0, X0
-	ADDQ         $0x00000088, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	ADDQ         $0x00000088, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -1078,94 +1190,2459 @@ DATA one32<>+24(SB)/4, $0x00000001
 DATA one32<>+28(SB)/4, $0x00000001
 GLOBL one32<>(SB), RODATA|NOPTR, $32
 
+// func tileQ8_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+// Requires: AVX, AVX2, F16C
+TEXT ·tileQ8_0AVX2(SB), NOSPLIT, $128-64
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
+	MOVQ    ldd+48(FP), R8
+	SHLQ    $0x02, R8
+	LEAQ    (R8)(R8*2), R9
+	MOVQ    ldx+56(FP), R10
+	LEAQ    (R10)(R10*2), R11
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU each_80<>+0(SB), Y0
+
+row:
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
+	VXORPS X0, X0, X0
+
+group:
+	VMOVDQU      2(AX), Y2
+	VPABSB       Y2, Y3
+	VMOVDQU      36(AX), Y4
+	VPABSB       Y4, Y5
+	VMOVDQU      (DI), Y6
+	VPSIGNB      Y2, Y6, Y6
+	VPMADDUBSW   Y6, Y3, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VMOVDQU      32(DI), Y7
+	VPSIGNB      Y4, Y7, Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y8
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VMOVDQU      (DI)(R10*1), Y6
+	VPSIGNB      Y2, Y6, Y6
+	VPMADDUBSW   Y6, Y3, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VMOVDQU      32(DI)(R10*1), Y7
+	VPSIGNB      Y4, Y7, Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y9
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VMOVDQU      (DI)(R10*2), Y6
+	VPSIGNB      Y2, Y6, Y6
+	VPMADDUBSW   Y6, Y3, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VMOVDQU      32(DI)(R10*2), Y7
+	VPSIGNB      Y4, Y7, Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y10
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y10, Y10
+	VMOVDQU      (DI)(R11*1), Y6
+	VPSIGNB      Y2, Y6, Y6
+	VPMADDUBSW   Y6, Y3, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VMOVDQU      32(DI)(R11*1), Y2
+	VPSIGNB      Y4, Y2, Y2
+	VPMADDUBSW   Y2, Y5, Y2
+	VPMADDWD     Y1, Y2, Y2
+	VPBLENDD     $0xaa, Y2, Y6, Y3
+	VPBLENDD     $0xaa, Y6, Y2, Y2
+	VPSHUFD      $0xb1, Y2, Y2
+	VPADDD       Y2, Y3, Y3
+	VMOVDQU      70(AX), Y2
+	VPABSB       Y2, Y4
+	VMOVDQU      104(AX), Y5
+	VPABSB       Y5, Y6
+	VMOVDQU      64(DI), Y7
+	VPSIGNB      Y2, Y7, Y7
+	VPMADDUBSW   Y7, Y4, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VMOVDQU      96(DI), Y11
+	VPSIGNB      Y5, Y11, Y11
+	VPMADDUBSW   Y11, Y6, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y7, Y12
+	VPBLENDD     $0xaa, Y7, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y8, Y7
+	VPALIGNR     $0x08, Y8, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VMOVDQU      64(DI)(R10*1), Y8
+	VPSIGNB      Y2, Y8, Y8
+	VPMADDUBSW   Y8, Y4, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VMOVDQU      96(DI)(R10*1), Y11
+	VPSIGNB      Y5, Y11, Y11
+	VPMADDUBSW   Y11, Y6, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y8, Y12
+	VPBLENDD     $0xaa, Y8, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y9, Y8
+	VPALIGNR     $0x08, Y9, Y12, Y12
+	VPADDD       Y12, Y8, Y8
+	VMOVDQU      64(DI)(R10*2), Y9
+	VPSIGNB      Y2, Y9, Y9
+	VPMADDUBSW   Y9, Y4, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      96(DI)(R10*2), Y11
+	VPSIGNB      Y5, Y11, Y11
+	VPMADDUBSW   Y11, Y6, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y9, Y12
+	VPBLENDD     $0xaa, Y9, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y10, Y9
+	VPALIGNR     $0x08, Y10, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	VMOVDQU      64(DI)(R11*1), Y10
+	VPSIGNB      Y2, Y10, Y10
+	VPMADDUBSW   Y10, Y4, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VMOVDQU      96(DI)(R11*1), Y2
+	VPSIGNB      Y5, Y2, Y2
+	VPMADDUBSW   Y2, Y6, Y2
+	VPMADDWD     Y1, Y2, Y2
+	VPBLENDD     $0xaa, Y2, Y10, Y4
+	VPBLENDD     $0xaa, Y10, Y2, Y2
+	VPSHUFD      $0xb1, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBLENDD     $0xcc, Y4, Y3, Y2
+	VPALIGNR     $0x08, Y3, Y4, Y4
+	VPADDD       Y4, Y2, Y2
+	VMOVDQU      Y7, (SP)
+	VMOVDQU      Y8, 32(SP)
+	VMOVDQU      Y9, 64(SP)
+	VMOVDQU      Y2, 96(SP)
+	VMOVDQU      138(AX), Y2
+	VPABSB       Y2, Y3
+	VMOVDQU      172(AX), Y4
+	VPABSB       Y4, Y5
+	VMOVDQU      128(DI), Y6
+	VPSIGNB      Y2, Y6, Y6
+	VPMADDUBSW   Y6, Y3, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VMOVDQU      160(DI), Y7
+	VPSIGNB      Y4, Y7, Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y8
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VMOVDQU      128(DI)(R10*1), Y6
+	VPSIGNB      Y2, Y6, Y6
+	VPMADDUBSW   Y6, Y3, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VMOVDQU      160(DI)(R10*1), Y7
+	VPSIGNB      Y4, Y7, Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y9
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VMOVDQU      128(DI)(R10*2), Y6
+	VPSIGNB      Y2, Y6, Y6
+	VPMADDUBSW   Y6, Y3, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VMOVDQU      160(DI)(R10*2), Y7
+	VPSIGNB      Y4, Y7, Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y10
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y10, Y10
+	VMOVDQU      128(DI)(R11*1), Y6
+	VPSIGNB      Y2, Y6, Y6
+	VPMADDUBSW   Y6, Y3, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VMOVDQU      160(DI)(R11*1), Y2
+	VPSIGNB      Y4, Y2, Y2
+	VPMADDUBSW   Y2, Y5, Y2
+	VPMADDWD     Y1, Y2, Y2
+	VPBLENDD     $0xaa, Y2, Y6, Y3
+	VPBLENDD     $0xaa, Y6, Y2, Y2
+	VPSHUFD      $0xb1, Y2, Y2
+	VPADDD       Y2, Y3, Y3
+	VMOVDQU      206(AX), Y2
+	VPABSB       Y2, Y4
+	VMOVDQU      240(AX), Y5
+	VPABSB       Y5, Y6
+	VMOVDQU      192(DI), Y7
+	VPSIGNB      Y2, Y7, Y7
+	VPMADDUBSW   Y7, Y4, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VMOVDQU      224(DI), Y11
+	VPSIGNB      Y5, Y11, Y11
+	VPMADDUBSW   Y11, Y6, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y7, Y12
+	VPBLENDD     $0xaa, Y7, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y8, Y7
+	VPALIGNR     $0x08, Y8, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VMOVDQU      192(DI)(R10*1), Y8
+	VPSIGNB      Y2, Y8, Y8
+	VPMADDUBSW   Y8, Y4, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VMOVDQU      224(DI)(R10*1), Y11
+	VPSIGNB      Y5, Y11, Y11
+	VPMADDUBSW   Y11, Y6, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y8, Y12
+	VPBLENDD     $0xaa, Y8, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y9, Y8
+	VPALIGNR     $0x08, Y9, Y12, Y12
+	VPADDD       Y12, Y8, Y8
+	VMOVDQU      192(DI)(R10*2), Y9
+	VPSIGNB      Y2, Y9, Y9
+	VPMADDUBSW   Y9, Y4, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      224(DI)(R10*2), Y11
+	VPSIGNB      Y5, Y11, Y11
+	VPMADDUBSW   Y11, Y6, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y9, Y12
+	VPBLENDD     $0xaa, Y9, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y10, Y9
+	VPALIGNR     $0x08, Y10, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	VMOVDQU      192(DI)(R11*1), Y10
+	VPSIGNB      Y2, Y10, Y10
+	VPMADDUBSW   Y10, Y4, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VMOVDQU      224(DI)(R11*1), Y2
+	VPSIGNB      Y5, Y2, Y2
+	VPMADDUBSW   Y2, Y6, Y2
+	VPMADDWD     Y1, Y2, Y2
+	VPBLENDD     $0xaa, Y2, Y10, Y4
+	VPBLENDD     $0xaa, Y10, Y2, Y2
+	VPSHUFD      $0xb1, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBLENDD     $0xcc, Y4, Y3, Y2
+	VPALIGNR     $0x08, Y3, Y4, Y4
+	VPADDD       Y4, Y2, Y2
+	VPXOR        X3, X3, X3
+	VPINSRW      $0x00, (AX), X3, X3
+	VPINSRW      $0x01, 34(AX), X3, X3
+	VPINSRW      $0x02, 68(AX), X3, X3
+	VPINSRW      $0x03, 102(AX), X3, X3
+	VPINSRW      $0x04, 136(AX), X3, X3
+	VPINSRW      $0x05, 170(AX), X3, X3
+	VPINSRW      $0x06, 204(AX), X3, X3
+	VPINSRW      $0x07, 238(AX), X3, X3
+	VCVTPH2PS    X3, Y3
+	VMOVDQU      (SP), Y4
+	VPBLENDD     $0xf0, Y7, Y4, Y5
+	VPERM2I128   $0x21, Y7, Y4, Y4
+	VPADDD       Y4, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       352(DI), Y3, Y4
+	VMULPS       Y4, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X4
+	VADDPS       X4, X5, X4
+	VMOVDQU      32(SP), Y5
+	VPBLENDD     $0xf0, Y8, Y5, Y6
+	VPERM2I128   $0x21, Y8, Y5, Y5
+	VPADDD       Y5, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       352(DI)(R10*1), Y3, Y5
+	VMULPS       Y5, Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X5
+	VADDPS       X5, X6, X5
+	VMOVDQU      64(SP), Y6
+	VPBLENDD     $0xf0, Y9, Y6, Y7
+	VPERM2I128   $0x21, Y9, Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       352(DI)(R10*2), Y3, Y6
+	VMULPS       Y6, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X6
+	VADDPS       X6, X7, X6
+	VMOVDQU      96(SP), Y7
+	VPBLENDD     $0xf0, Y2, Y7, Y8
+	VPERM2I128   $0x21, Y2, Y7, Y2
+	VPADDD       Y2, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       352(DI)(R11*1), Y3, Y2
+	VMULPS       Y2, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X2
+	VADDPS       X2, X8, X2
+	VUNPCKLPS    X5, X4, X3
+	VUNPCKHPS    X5, X4, X4
+	VUNPCKLPS    X2, X6, X5
+	VUNPCKHPS    X2, X6, X2
+	VMOVLHPS     X5, X3, X6
+	VMOVHLPS     X3, X5, X3
+	VADDPS       X3, X6, X6
+	VMOVLHPS     X2, X4, X3
+	VADDPS       X3, X6, X6
+	VMOVHLPS     X4, X2, X3
+	VADDPS       X3, X6, X6
+	VADDPS       X6, X0, X0
+	ADDQ         $0x00000110, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
+	JNZ          group
+	VEXTRACTPS   $0x00, X0, (SI)
+	VEXTRACTPS   $0x01, X0, (SI)(R8*1)
+	VEXTRACTPS   $0x02, X0, (SI)(R8*2)
+	VEXTRACTPS   $0x03, X0, (SI)(R9*1)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func tileQ4_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+// Requires: AVX, AVX2, F16C
+TEXT ·tileQ4_0AVX2(SB), NOSPLIT, $128-64
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
+	MOVQ    ldd+48(FP), R8
+	SHLQ    $0x02, R8
+	LEAQ    (R8)(R8*2), R9
+	MOVQ    ldx+56(FP), R10
+	LEAQ    (R10)(R10*2), R11
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU each_0f<>+0(SB), Y2
+
+row:
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
+	VXORPS X0, X0, X0
+
+group:
+	VMOVDQU      2(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y2, Y4, Y4
+	VMOVDQU      20(AX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y2, Y5, Y5
+	VPMADDUBSW   (DI), Y4, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPMADDUBSW   32(DI), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y8
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VPMADDUBSW   (DI)(R10*1), Y4, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPMADDUBSW   32(DI)(R10*1), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y9
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VPMADDUBSW   (DI)(R10*2), Y4, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPMADDUBSW   32(DI)(R10*2), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y10
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y10, Y10
+	VPMADDUBSW   (DI)(R11*1), Y4, Y4
+	VPMADDWD     Y1, Y4, Y4
+	VPMADDUBSW   32(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y4, Y6
+	VPBLENDD     $0xaa, Y4, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y6, Y6
+	VMOVDQU      38(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y2, Y4, Y4
+	VMOVDQU      56(AX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y2, Y5, Y5
+	VPMADDUBSW   64(DI), Y4, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   96(DI), Y5, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y7, Y12
+	VPBLENDD     $0xaa, Y7, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y8, Y7
+	VPALIGNR     $0x08, Y8, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPMADDUBSW   64(DI)(R10*1), Y4, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPMADDUBSW   96(DI)(R10*1), Y5, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y8, Y12
+	VPBLENDD     $0xaa, Y8, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y9, Y8
+	VPALIGNR     $0x08, Y9, Y12, Y12
+	VPADDD       Y12, Y8, Y8
+	VPMADDUBSW   64(DI)(R10*2), Y4, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPMADDUBSW   96(DI)(R10*2), Y5, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y9, Y12
+	VPBLENDD     $0xaa, Y9, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y10, Y9
+	VPALIGNR     $0x08, Y10, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	VPMADDUBSW   64(DI)(R11*1), Y4, Y4
+	VPMADDWD     Y1, Y4, Y4
+	VPMADDUBSW   96(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y4, Y10
+	VPBLENDD     $0xaa, Y4, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y10, Y10
+	VPBLENDD     $0xcc, Y10, Y6, Y4
+	VPALIGNR     $0x08, Y6, Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VMOVDQU      Y7, (SP)
+	VMOVDQU      Y8, 32(SP)
+	VMOVDQU      Y9, 64(SP)
+	VMOVDQU      Y4, 96(SP)
+	VMOVDQU      74(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y2, Y4, Y4
+	VMOVDQU      92(AX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y2, Y5, Y5
+	VPMADDUBSW   128(DI), Y4, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPMADDUBSW   160(DI), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y8
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VPMADDUBSW   128(DI)(R10*1), Y4, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPMADDUBSW   160(DI)(R10*1), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y9
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VPMADDUBSW   128(DI)(R10*2), Y4, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPMADDUBSW   160(DI)(R10*2), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y10
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y10, Y10
+	VPMADDUBSW   128(DI)(R11*1), Y4, Y4
+	VPMADDWD     Y1, Y4, Y4
+	VPMADDUBSW   160(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y4, Y6
+	VPBLENDD     $0xaa, Y4, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y6, Y6
+	VMOVDQU      110(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y2, Y4, Y4
+	VMOVDQU      128(AX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y2, Y5, Y5
+	VPMADDUBSW   192(DI), Y4, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   224(DI), Y5, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y7, Y12
+	VPBLENDD     $0xaa, Y7, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y8, Y7
+	VPALIGNR     $0x08, Y8, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPMADDUBSW   192(DI)(R10*1), Y4, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPMADDUBSW   224(DI)(R10*1), Y5, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y8, Y12
+	VPBLENDD     $0xaa, Y8, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y9, Y8
+	VPALIGNR     $0x08, Y9, Y12, Y12
+	VPADDD       Y12, Y8, Y8
+	VPMADDUBSW   192(DI)(R10*2), Y4, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPMADDUBSW   224(DI)(R10*2), Y5, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y9, Y12
+	VPBLENDD     $0xaa, Y9, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y10, Y9
+	VPALIGNR     $0x08, Y10, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	VPMADDUBSW   192(DI)(R11*1), Y4, Y4
+	VPMADDWD     Y1, Y4, Y4
+	VPMADDUBSW   224(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y4, Y10
+	VPBLENDD     $0xaa, Y4, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y10, Y10
+	VPBLENDD     $0xcc, Y10, Y6, Y4
+	VPALIGNR     $0x08, Y6, Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPXOR        X3, X3, X3
+	VPINSRW      $0x00, (AX), X3, X3
+	VPINSRW      $0x01, 18(AX), X3, X3
+	VPINSRW      $0x02, 36(AX), X3, X3
+	VPINSRW      $0x03, 54(AX), X3, X3
+	VPINSRW      $0x04, 72(AX), X3, X3
+	VPINSRW      $0x05, 90(AX), X3, X3
+	VPINSRW      $0x06, 108(AX), X3, X3
+	VPINSRW      $0x07, 126(AX), X3, X3
+	VCVTPH2PS    X3, Y5
+	VMOVDQU      (SP), Y6
+	VPBLENDD     $0xf0, Y7, Y6, Y10
+	VPERM2I128   $0x21, Y7, Y6, Y6
+	VPADDD       Y6, Y10, Y10
+	VMOVDQU      320(DI), Y6
+	VPSRAD       $0x04, Y6, Y6
+	VPADDD       Y6, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       352(DI), Y5, Y6
+	VMULPS       Y6, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X3
+	VADDPS       X3, X10, X3
+	VMOVDQU      32(SP), Y6
+	VPBLENDD     $0xf0, Y8, Y6, Y7
+	VPERM2I128   $0x21, Y8, Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VMOVDQU      320(DI)(R10*1), Y6
+	VPSRAD       $0x04, Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       352(DI)(R10*1), Y5, Y6
+	VMULPS       Y6, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X6
+	VADDPS       X6, X7, X6
+	VMOVDQU      64(SP), Y7
+	VPBLENDD     $0xf0, Y9, Y7, Y8
+	VPERM2I128   $0x21, Y9, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VMOVDQU      320(DI)(R10*2), Y7
+	VPSRAD       $0x04, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       352(DI)(R10*2), Y5, Y7
+	VMULPS       Y7, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X7
+	VADDPS       X7, X8, X7
+	VMOVDQU      96(SP), Y8
+	VPBLENDD     $0xf0, Y4, Y8, Y9
+	VPERM2I128   $0x21, Y4, Y8, Y4
+	VPADDD       Y4, Y9, Y9
+	VMOVDQU      320(DI)(R11*1), Y4
+	VPSRAD       $0x04, Y4, Y4
+	VPADDD       Y4, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       352(DI)(R11*1), Y5, Y4
+	VMULPS       Y4, Y9, Y9
+	VEXTRACTF128 $0x01, Y9, X4
+	VADDPS       X4, X9, X4
+	VUNPCKLPS    X6, X3, X5
+	VUNPCKHPS    X6, X3, X3
+	VUNPCKLPS    X4, X7, X6
+	VUNPCKHPS    X4, X7, X4
+	VMOVLHPS     X6, X5, X7
+	VMOVHLPS     X5, X6, X5
+	VADDPS       X5, X7, X7
+	VMOVLHPS     X4, X3, X5
+	VADDPS       X5, X7, X7
+	VMOVHLPS     X3, X4, X5
+	VADDPS       X5, X7, X7
+	VADDPS       X7, X0, X0
+	ADDQ         $0x00000090, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
+	JNZ          group
+	VEXTRACTPS   $0x00, X0, (SI)
+	VEXTRACTPS   $0x01, X0, (SI)(R8*1)
+	VEXTRACTPS   $0x02, X0, (SI)(R8*2)
+	VEXTRACTPS   $0x03, X0, (SI)(R9*1)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func tileQ4_1AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+// Requires: AVX, AVX2, F16C
+TEXT ·tileQ4_1AVX2(SB), NOSPLIT, $128-64
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
+	MOVQ    ldd+48(FP), R8
+	SHLQ    $0x02, R8
+	LEAQ    (R8)(R8*2), R9
+	MOVQ    ldx+56(FP), R10
+	LEAQ    (R10)(R10*2), R11
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU each_0f<>+0(SB), Y2
+
+row:
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
+	VXORPS X0, X0, X0
+
+group:
+	VMOVDQU      4(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y2, Y4, Y4
+	VMOVDQU      24(AX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y2, Y5, Y5
+	VPMADDUBSW   (DI), Y4, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPMADDUBSW   32(DI), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y8
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VPMADDUBSW   (DI)(R10*1), Y4, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPMADDUBSW   32(DI)(R10*1), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y9
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VPMADDUBSW   (DI)(R10*2), Y4, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPMADDUBSW   32(DI)(R10*2), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y10
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y10, Y10
+	VPMADDUBSW   (DI)(R11*1), Y4, Y4
+	VPMADDWD     Y1, Y4, Y4
+	VPMADDUBSW   32(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y4, Y6
+	VPBLENDD     $0xaa, Y4, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y6, Y6
+	VMOVDQU      44(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y2, Y4, Y4
+	VMOVDQU      64(AX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y2, Y5, Y5
+	VPMADDUBSW   64(DI), Y4, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   96(DI), Y5, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y7, Y12
+	VPBLENDD     $0xaa, Y7, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y8, Y7
+	VPALIGNR     $0x08, Y8, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPMADDUBSW   64(DI)(R10*1), Y4, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPMADDUBSW   96(DI)(R10*1), Y5, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y8, Y12
+	VPBLENDD     $0xaa, Y8, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y9, Y8
+	VPALIGNR     $0x08, Y9, Y12, Y12
+	VPADDD       Y12, Y8, Y8
+	VPMADDUBSW   64(DI)(R10*2), Y4, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPMADDUBSW   96(DI)(R10*2), Y5, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y9, Y12
+	VPBLENDD     $0xaa, Y9, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y10, Y9
+	VPALIGNR     $0x08, Y10, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	VPMADDUBSW   64(DI)(R11*1), Y4, Y4
+	VPMADDWD     Y1, Y4, Y4
+	VPMADDUBSW   96(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y4, Y10
+	VPBLENDD     $0xaa, Y4, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y10, Y10
+	VPBLENDD     $0xcc, Y10, Y6, Y4
+	VPALIGNR     $0x08, Y6, Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VMOVDQU      Y7, (SP)
+	VMOVDQU      Y8, 32(SP)
+	VMOVDQU      Y9, 64(SP)
+	VMOVDQU      Y4, 96(SP)
+	VMOVDQU      84(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y2, Y4, Y4
+	VMOVDQU      104(AX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y2, Y5, Y5
+	VPMADDUBSW   128(DI), Y4, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPMADDUBSW   160(DI), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y8
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VPMADDUBSW   128(DI)(R10*1), Y4, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPMADDUBSW   160(DI)(R10*1), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y9
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VPMADDUBSW   128(DI)(R10*2), Y4, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPMADDUBSW   160(DI)(R10*2), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y10
+	VPBLENDD     $0xaa, Y6, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y10, Y10
+	VPMADDUBSW   128(DI)(R11*1), Y4, Y4
+	VPMADDWD     Y1, Y4, Y4
+	VPMADDUBSW   160(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y4, Y6
+	VPBLENDD     $0xaa, Y4, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y6, Y6
+	VMOVDQU      124(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y2, Y4, Y4
+	VMOVDQU      144(AX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y2, Y5, Y5
+	VPMADDUBSW   192(DI), Y4, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   224(DI), Y5, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y7, Y12
+	VPBLENDD     $0xaa, Y7, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y8, Y7
+	VPALIGNR     $0x08, Y8, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPMADDUBSW   192(DI)(R10*1), Y4, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPMADDUBSW   224(DI)(R10*1), Y5, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y8, Y12
+	VPBLENDD     $0xaa, Y8, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y9, Y8
+	VPALIGNR     $0x08, Y9, Y12, Y12
+	VPADDD       Y12, Y8, Y8
+	VPMADDUBSW   192(DI)(R10*2), Y4, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPMADDUBSW   224(DI)(R10*2), Y5, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y9, Y12
+	VPBLENDD     $0xaa, Y9, Y11, Y11
+	VPSHUFD      $0xb1, Y11, Y11
+	VPADDD       Y11, Y12, Y12
+	VPBLENDD     $0xcc, Y12, Y10, Y9
+	VPALIGNR     $0x08, Y10, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	VPMADDUBSW   192(DI)(R11*1), Y4, Y4
+	VPMADDWD     Y1, Y4, Y4
+	VPMADDUBSW   224(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y4, Y10
+	VPBLENDD     $0xaa, Y4, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y10, Y10
+	VPBLENDD     $0xcc, Y10, Y6, Y4
+	VPALIGNR     $0x08, Y6, Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPXOR        X3, X3, X3
+	VPINSRW      $0x00, (AX), X3, X3
+	VPINSRW      $0x01, 20(AX), X3, X3
+	VPINSRW      $0x02, 40(AX), X3, X3
+	VPINSRW      $0x03, 60(AX), X3, X3
+	VPINSRW      $0x04, 80(AX), X3, X3
+	VPINSRW      $0x05, 100(AX), X3, X3
+	VPINSRW      $0x06, 120(AX), X3, X3
+	VPINSRW      $0x07, 140(AX), X3, X3
+	VCVTPH2PS    X3, Y5
+	VPXOR        X3, X3, X3
+	VPINSRW      $0x00, 2(AX), X3, X3
+	VPINSRW      $0x01, 22(AX), X3, X3
+	VPINSRW      $0x02, 42(AX), X3, X3
+	VPINSRW      $0x03, 62(AX), X3, X3
+	VPINSRW      $0x04, 82(AX), X3, X3
+	VPINSRW      $0x05, 102(AX), X3, X3
+	VPINSRW      $0x06, 122(AX), X3, X3
+	VPINSRW      $0x07, 142(AX), X3, X3
+	VCVTPH2PS    X3, Y6
+	VMOVDQU      (SP), Y10
+	VPBLENDD     $0xf0, Y7, Y10, Y11
+	VPERM2I128   $0x21, Y7, Y10, Y7
+	VPADDD       Y7, Y11, Y11
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       352(DI), Y5, Y7
+	VMULPS       Y7, Y11, Y11
+	VMULPS       384(DI), Y6, Y7
+	VADDPS       Y7, Y11, Y11
+	VEXTRACTF128 $0x01, Y11, X3
+	VADDPS       X3, X11, X3
+	VMOVDQU      32(SP), Y7
+	VPBLENDD     $0xf0, Y8, Y7, Y10
+	VPERM2I128   $0x21, Y8, Y7, Y7
+	VPADDD       Y7, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       352(DI)(R10*1), Y5, Y7
+	VMULPS       Y7, Y10, Y10
+	VMULPS       384(DI)(R10*1), Y6, Y7
+	VADDPS       Y7, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X7
+	VADDPS       X7, X10, X7
+	VMOVDQU      64(SP), Y8
+	VPBLENDD     $0xf0, Y9, Y8, Y10
+	VPERM2I128   $0x21, Y9, Y8, Y8
+	VPADDD       Y8, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       352(DI)(R10*2), Y5, Y8
+	VMULPS       Y8, Y10, Y10
+	VMULPS       384(DI)(R10*2), Y6, Y8
+	VADDPS       Y8, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X8
+	VADDPS       X8, X10, X8
+	VMOVDQU      96(SP), Y9
+	VPBLENDD     $0xf0, Y4, Y9, Y10
+	VPERM2I128   $0x21, Y4, Y9, Y4
+	VPADDD       Y4, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       352(DI)(R11*1), Y5, Y4
+	VMULPS       Y4, Y10, Y10
+	VMULPS       384(DI)(R11*1), Y6, Y4
+	VADDPS       Y4, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X4
+	VADDPS       X4, X10, X4
+	VUNPCKLPS    X7, X3, X5
+	VUNPCKHPS    X7, X3, X3
+	VUNPCKLPS    X4, X8, X6
+	VUNPCKHPS    X4, X8, X4
+	VMOVLHPS     X6, X5, X7
+	VMOVHLPS     X5, X6, X5
+	VADDPS       X5, X7, X7
+	VMOVLHPS     X4, X3, X5
+	VADDPS       X5, X7, X7
+	VMOVHLPS     X3, X4, X5
+	VADDPS       X5, X7, X7
+	VADDPS       X7, X0, X0
+	ADDQ         $0x000000a0, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
+	JNZ          group
+	VEXTRACTPS   $0x00, X0, (SI)
+	VEXTRACTPS   $0x01, X0, (SI)(R8*1)
+	VEXTRACTPS   $0x02, X0, (SI)(R8*2)
+	VEXTRACTPS   $0x03, X0, (SI)(R9*1)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func tileQ5_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+// Requires: AVX, AVX2, F16C
+TEXT ·tileQ5_0AVX2(SB), NOSPLIT, $128-64
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
+	MOVQ    ldd+48(FP), R8
+	SHLQ    $0x02, R8
+	LEAQ    (R8)(R8*2), R9
+	MOVQ    ldx+56(FP), R10
+	LEAQ    (R10)(R10*2), R11
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU each_0f<>+0(SB), Y2
+	VMOVDQU each_10<>+0(SB), Y3
+
+row:
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
+	VXORPS X0, X0, X0
+
+group:
+	VMOVDQU      6(AX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPBROADCASTD 2(AX), Y6
+	VPSHUFB      byteOfBit<>+0(SB), Y6, Y6
+	VPOR         otherBits<>+0(SB), Y6, Y6
+	VPCMPEQB     each_ff<>+0(SB), Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VMOVDQU      28(AX), X4
+	VPSRLW       $0x04, X4, X6
+	VINSERTI128  $0x01, X6, Y4, Y6
+	VPAND        Y2, Y6, Y6
+	VPBROADCASTD 24(AX), Y7
+	VPSHUFB      byteOfBit<>+0(SB), Y7, Y7
+	VPOR         otherBits<>+0(SB), Y7, Y7
+	VPCMPEQB     each_ff<>+0(SB), Y7, Y7
+	VPAND        Y3, Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPMADDUBSW   (DI), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   32(DI), Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y7, Y9
+	VPBLENDD     $0xaa, Y7, Y8, Y8
+	VPSHUFD      $0xb1, Y8, Y8
+	VPADDD       Y8, Y9, Y9
+	VPMADDUBSW   (DI)(R10*1), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   32(DI)(R10*1), Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y7, Y10
+	VPBLENDD     $0xaa, Y7, Y8, Y8
+	VPSHUFD      $0xb1, Y8, Y8
+	VPADDD       Y8, Y10, Y10
+	VPMADDUBSW   (DI)(R10*2), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   32(DI)(R10*2), Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y7, Y11
+	VPBLENDD     $0xaa, Y7, Y8, Y8
+	VPSHUFD      $0xb1, Y8, Y8
+	VPADDD       Y8, Y11, Y11
+	VPMADDUBSW   (DI)(R11*1), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPMADDUBSW   32(DI)(R11*1), Y6, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y5, Y7
+	VPBLENDD     $0xaa, Y5, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VMOVDQU      50(AX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPBROADCASTD 46(AX), Y6
+	VPSHUFB      byteOfBit<>+0(SB), Y6, Y6
+	VPOR         otherBits<>+0(SB), Y6, Y6
+	VPCMPEQB     each_ff<>+0(SB), Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VMOVDQU      72(AX), X4
+	VPSRLW       $0x04, X4, X6
+	VINSERTI128  $0x01, X6, Y4, Y6
+	VPAND        Y2, Y6, Y6
+	VPBROADCASTD 68(AX), Y8
+	VPSHUFB      byteOfBit<>+0(SB), Y8, Y8
+	VPOR         otherBits<>+0(SB), Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y3, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VPMADDUBSW   64(DI), Y5, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPMADDUBSW   96(DI), Y6, Y12
+	VPMADDWD     Y1, Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y8, Y13
+	VPBLENDD     $0xaa, Y8, Y12, Y12
+	VPSHUFD      $0xb1, Y12, Y12
+	VPADDD       Y12, Y13, Y13
+	VPBLENDD     $0xcc, Y13, Y9, Y8
+	VPALIGNR     $0x08, Y9, Y13, Y13
+	VPADDD       Y13, Y8, Y8
+	VPMADDUBSW   64(DI)(R10*1), Y5, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPMADDUBSW   96(DI)(R10*1), Y6, Y12
+	VPMADDWD     Y1, Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y9, Y13
+	VPBLENDD     $0xaa, Y9, Y12, Y12
+	VPSHUFD      $0xb1, Y12, Y12
+	VPADDD       Y12, Y13, Y13
+	VPBLENDD     $0xcc, Y13, Y10, Y9
+	VPALIGNR     $0x08, Y10, Y13, Y13
+	VPADDD       Y13, Y9, Y9
+	VPMADDUBSW   64(DI)(R10*2), Y5, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPMADDUBSW   96(DI)(R10*2), Y6, Y12
+	VPMADDWD     Y1, Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y10, Y13
+	VPBLENDD     $0xaa, Y10, Y12, Y12
+	VPSHUFD      $0xb1, Y12, Y12
+	VPADDD       Y12, Y13, Y13
+	VPBLENDD     $0xcc, Y13, Y11, Y10
+	VPALIGNR     $0x08, Y11, Y13, Y13
+	VPADDD       Y13, Y10, Y10
+	VPMADDUBSW   64(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPMADDUBSW   96(DI)(R11*1), Y6, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y5, Y11
+	VPBLENDD     $0xaa, Y5, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y11, Y11
+	VPBLENDD     $0xcc, Y11, Y7, Y5
+	VPALIGNR     $0x08, Y7, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VMOVDQU      Y8, (SP)
+	VMOVDQU      Y9, 32(SP)
+	VMOVDQU      Y10, 64(SP)
+	VMOVDQU      Y5, 96(SP)
+	VMOVDQU      94(AX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPBROADCASTD 90(AX), Y6
+	VPSHUFB      byteOfBit<>+0(SB), Y6, Y6
+	VPOR         otherBits<>+0(SB), Y6, Y6
+	VPCMPEQB     each_ff<>+0(SB), Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VMOVDQU      116(AX), X4
+	VPSRLW       $0x04, X4, X6
+	VINSERTI128  $0x01, X6, Y4, Y6
+	VPAND        Y2, Y6, Y6
+	VPBROADCASTD 112(AX), Y7
+	VPSHUFB      byteOfBit<>+0(SB), Y7, Y7
+	VPOR         otherBits<>+0(SB), Y7, Y7
+	VPCMPEQB     each_ff<>+0(SB), Y7, Y7
+	VPAND        Y3, Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPMADDUBSW   128(DI), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   160(DI), Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y7, Y9
+	VPBLENDD     $0xaa, Y7, Y8, Y8
+	VPSHUFD      $0xb1, Y8, Y8
+	VPADDD       Y8, Y9, Y9
+	VPMADDUBSW   128(DI)(R10*1), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   160(DI)(R10*1), Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y7, Y10
+	VPBLENDD     $0xaa, Y7, Y8, Y8
+	VPSHUFD      $0xb1, Y8, Y8
+	VPADDD       Y8, Y10, Y10
+	VPMADDUBSW   128(DI)(R10*2), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   160(DI)(R10*2), Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y7, Y11
+	VPBLENDD     $0xaa, Y7, Y8, Y8
+	VPSHUFD      $0xb1, Y8, Y8
+	VPADDD       Y8, Y11, Y11
+	VPMADDUBSW   128(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPMADDUBSW   160(DI)(R11*1), Y6, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y5, Y7
+	VPBLENDD     $0xaa, Y5, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VMOVDQU      138(AX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPBROADCASTD 134(AX), Y6
+	VPSHUFB      byteOfBit<>+0(SB), Y6, Y6
+	VPOR         otherBits<>+0(SB), Y6, Y6
+	VPCMPEQB     each_ff<>+0(SB), Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VMOVDQU      160(AX), X4
+	VPSRLW       $0x04, X4, X6
+	VINSERTI128  $0x01, X6, Y4, Y6
+	VPAND        Y2, Y6, Y6
+	VPBROADCASTD 156(AX), Y8
+	VPSHUFB      byteOfBit<>+0(SB), Y8, Y8
+	VPOR         otherBits<>+0(SB), Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y3, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VPMADDUBSW   192(DI), Y5, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPMADDUBSW   224(DI), Y6, Y12
+	VPMADDWD     Y1, Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y8, Y13
+	VPBLENDD     $0xaa, Y8, Y12, Y12
+	VPSHUFD      $0xb1, Y12, Y12
+	VPADDD       Y12, Y13, Y13
+	VPBLENDD     $0xcc, Y13, Y9, Y8
+	VPALIGNR     $0x08, Y9, Y13, Y13
+	VPADDD       Y13, Y8, Y8
+	VPMADDUBSW   192(DI)(R10*1), Y5, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPMADDUBSW   224(DI)(R10*1), Y6, Y12
+	VPMADDWD     Y1, Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y9, Y13
+	VPBLENDD     $0xaa, Y9, Y12, Y12
+	VPSHUFD      $0xb1, Y12, Y12
+	VPADDD       Y12, Y13, Y13
+	VPBLENDD     $0xcc, Y13, Y10, Y9
+	VPALIGNR     $0x08, Y10, Y13, Y13
+	VPADDD       Y13, Y9, Y9
+	VPMADDUBSW   192(DI)(R10*2), Y5, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPMADDUBSW   224(DI)(R10*2), Y6, Y12
+	VPMADDWD     Y1, Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y10, Y13
+	VPBLENDD     $0xaa, Y10, Y12, Y12
+	VPSHUFD      $0xb1, Y12, Y12
+	VPADDD       Y12, Y13, Y13
+	VPBLENDD     $0xcc, Y13, Y11, Y10
+	VPALIGNR     $0x08, Y11, Y13, Y13
+	VPADDD       Y13, Y10, Y10
+	VPMADDUBSW   192(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPMADDUBSW   224(DI)(R11*1), Y6, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y5, Y11
+	VPBLENDD     $0xaa, Y5, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y11, Y11
+	VPBLENDD     $0xcc, Y11, Y7, Y5
+	VPALIGNR     $0x08, Y7, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPXOR        X4, X4, X4
+	VPINSRW      $0x00, (AX), X4, X4
+	VPINSRW      $0x01, 22(AX), X4, X4
+	VPINSRW      $0x02, 44(AX), X4, X4
+	VPINSRW      $0x03, 66(AX), X4, X4
+	VPINSRW      $0x04, 88(AX), X4, X4
+	VPINSRW      $0x05, 110(AX), X4, X4
+	VPINSRW      $0x06, 132(AX), X4, X4
+	VPINSRW      $0x07, 154(AX), X4, X4
+	VCVTPH2PS    X4, Y6
+	VMOVDQU      (SP), Y7
+	VPBLENDD     $0xf0, Y8, Y7, Y11
+	VPERM2I128   $0x21, Y8, Y7, Y7
+	VPADDD       Y7, Y11, Y11
+	VMOVDQU      320(DI), Y7
+	VPSRAD       $0x03, Y7, Y7
+	VPADDD       Y7, Y11, Y11
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       352(DI), Y6, Y7
+	VMULPS       Y7, Y11, Y11
+	VEXTRACTF128 $0x01, Y11, X4
+	VADDPS       X4, X11, X4
+	VMOVDQU      32(SP), Y7
+	VPBLENDD     $0xf0, Y9, Y7, Y8
+	VPERM2I128   $0x21, Y9, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VMOVDQU      320(DI)(R10*1), Y7
+	VPSRAD       $0x03, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       352(DI)(R10*1), Y6, Y7
+	VMULPS       Y7, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X7
+	VADDPS       X7, X8, X7
+	VMOVDQU      64(SP), Y8
+	VPBLENDD     $0xf0, Y10, Y8, Y9
+	VPERM2I128   $0x21, Y10, Y8, Y8
+	VPADDD       Y8, Y9, Y9
+	VMOVDQU      320(DI)(R10*2), Y8
+	VPSRAD       $0x03, Y8, Y8
+	VPADDD       Y8, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       352(DI)(R10*2), Y6, Y8
+	VMULPS       Y8, Y9, Y9
+	VEXTRACTF128 $0x01, Y9, X8
+	VADDPS       X8, X9, X8
+	VMOVDQU      96(SP), Y9
+	VPBLENDD     $0xf0, Y5, Y9, Y10
+	VPERM2I128   $0x21, Y5, Y9, Y5
+	VPADDD       Y5, Y10, Y10
+	VMOVDQU      320(DI)(R11*1), Y5
+	VPSRAD       $0x03, Y5, Y5
+	VPADDD       Y5, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       352(DI)(R11*1), Y6, Y5
+	VMULPS       Y5, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X5
+	VADDPS       X5, X10, X5
+	VUNPCKLPS    X7, X4, X6
+	VUNPCKHPS    X7, X4, X4
+	VUNPCKLPS    X5, X8, X7
+	VUNPCKHPS    X5, X8, X5
+	VMOVLHPS     X7, X6, X8
+	VMOVHLPS     X6, X7, X6
+	VADDPS       X6, X8, X8
+	VMOVLHPS     X5, X4, X6
+	VADDPS       X6, X8, X8
+	VMOVHLPS     X4, X5, X6
+	VADDPS       X6, X8, X8
+	VADDPS       X8, X0, X0
+	ADDQ         $0x000000b0, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
+	JNZ          group
+	VEXTRACTPS   $0x00, X0, (SI)
+	VEXTRACTPS   $0x01, X0, (SI)(R8*1)
+	VEXTRACTPS   $0x02, X0, (SI)(R8*2)
+	VEXTRACTPS   $0x03, X0, (SI)(R9*1)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func tileQ5_1AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+// Requires: AVX, AVX2, F16C
+TEXT ·tileQ5_1AVX2(SB), NOSPLIT, $128-64
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
+	MOVQ    ldd+48(FP), R8
+	SHLQ    $0x02, R8
+	LEAQ    (R8)(R8*2), R9
+	MOVQ    ldx+56(FP), R10
+	LEAQ    (R10)(R10*2), R11
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU each_0f<>+0(SB), Y2
+	VMOVDQU each_10<>+0(SB), Y3
+
+row:
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
+	VXORPS X0, X0, X0
+
+group:
+	VMOVDQU      8(AX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPBROADCASTD 4(AX), Y6
+	VPSHUFB      byteOfBit<>+0(SB), Y6, Y6
+	VPOR         otherBits<>+0(SB), Y6, Y6
+	VPCMPEQB     each_ff<>+0(SB), Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VMOVDQU      32(AX), X4
+	VPSRLW       $0x04, X4, X6
+	VINSERTI128  $0x01, X6, Y4, Y6
+	VPAND        Y2, Y6, Y6
+	VPBROADCASTD 28(AX), Y7
+	VPSHUFB      byteOfBit<>+0(SB), Y7, Y7
+	VPOR         otherBits<>+0(SB), Y7, Y7
+	VPCMPEQB     each_ff<>+0(SB), Y7, Y7
+	VPAND        Y3, Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPMADDUBSW   (DI), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   32(DI), Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y7, Y9
+	VPBLENDD     $0xaa, Y7, Y8, Y8
+	VPSHUFD      $0xb1, Y8, Y8
+	VPADDD       Y8, Y9, Y9
+	VPMADDUBSW   (DI)(R10*1), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   32(DI)(R10*1), Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y7, Y10
+	VPBLENDD     $0xaa, Y7, Y8, Y8
+	VPSHUFD      $0xb1, Y8, Y8
+	VPADDD       Y8, Y10, Y10
+	VPMADDUBSW   (DI)(R10*2), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   32(DI)(R10*2), Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y7, Y11
+	VPBLENDD     $0xaa, Y7, Y8, Y8
+	VPSHUFD      $0xb1, Y8, Y8
+	VPADDD       Y8, Y11, Y11
+	VPMADDUBSW   (DI)(R11*1), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPMADDUBSW   32(DI)(R11*1), Y6, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y5, Y7
+	VPBLENDD     $0xaa, Y5, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VMOVDQU      56(AX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPBROADCASTD 52(AX), Y6
+	VPSHUFB      byteOfBit<>+0(SB), Y6, Y6
+	VPOR         otherBits<>+0(SB), Y6, Y6
+	VPCMPEQB     each_ff<>+0(SB), Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VMOVDQU      80(AX), X4
+	VPSRLW       $0x04, X4, X6
+	VINSERTI128  $0x01, X6, Y4, Y6
+	VPAND        Y2, Y6, Y6
+	VPBROADCASTD 76(AX), Y8
+	VPSHUFB      byteOfBit<>+0(SB), Y8, Y8
+	VPOR         otherBits<>+0(SB), Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y3, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VPMADDUBSW   64(DI), Y5, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPMADDUBSW   96(DI), Y6, Y12
+	VPMADDWD     Y1, Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y8, Y13
+	VPBLENDD     $0xaa, Y8, Y12, Y12
+	VPSHUFD      $0xb1, Y12, Y12
+	VPADDD       Y12, Y13, Y13
+	VPBLENDD     $0xcc, Y13, Y9, Y8
+	VPALIGNR     $0x08, Y9, Y13, Y13
+	VPADDD       Y13, Y8, Y8
+	VPMADDUBSW   64(DI)(R10*1), Y5, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPMADDUBSW   96(DI)(R10*1), Y6, Y12
+	VPMADDWD     Y1, Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y9, Y13
+	VPBLENDD     $0xaa, Y9, Y12, Y12
+	VPSHUFD      $0xb1, Y12, Y12
+	VPADDD       Y12, Y13, Y13
+	VPBLENDD     $0xcc, Y13, Y10, Y9
+	VPALIGNR     $0x08, Y10, Y13, Y13
+	VPADDD       Y13, Y9, Y9
+	VPMADDUBSW   64(DI)(R10*2), Y5, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPMADDUBSW   96(DI)(R10*2), Y6, Y12
+	VPMADDWD     Y1, Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y10, Y13
+	VPBLENDD     $0xaa, Y10, Y12, Y12
+	VPSHUFD      $0xb1, Y12, Y12
+	VPADDD       Y12, Y13, Y13
+	VPBLENDD     $0xcc, Y13, Y11, Y10
+	VPALIGNR     $0x08, Y11, Y13, Y13
+	VPADDD       Y13, Y10, Y10
+	VPMADDUBSW   64(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPMADDUBSW   96(DI)(R11*1), Y6, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y5, Y11
+	VPBLENDD     $0xaa, Y5, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y11, Y11
+	VPBLENDD     $0xcc, Y11, Y7, Y5
+	VPALIGNR     $0x08, Y7, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VMOVDQU      Y8, (SP)
+	VMOVDQU      Y9, 32(SP)
+	VMOVDQU      Y10, 64(SP)
+	VMOVDQU      Y5, 96(SP)
+	VMOVDQU      104(AX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPBROADCASTD 100(AX), Y6
+	VPSHUFB      byteOfBit<>+0(SB), Y6, Y6
+	VPOR         otherBits<>+0(SB), Y6, Y6
+	VPCMPEQB     each_ff<>+0(SB), Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VMOVDQU      128(AX), X4
+	VPSRLW       $0x04, X4, X6
+	VINSERTI128  $0x01, X6, Y4, Y6
+	VPAND        Y2, Y6, Y6
+	VPBROADCASTD 124(AX), Y7
+	VPSHUFB      byteOfBit<>+0(SB), Y7, Y7
+	VPOR         otherBits<>+0(SB), Y7, Y7
+	VPCMPEQB     each_ff<>+0(SB), Y7, Y7
+	VPAND        Y3, Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPMADDUBSW   128(DI), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   160(DI), Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y7, Y9
+	VPBLENDD     $0xaa, Y7, Y8, Y8
+	VPSHUFD      $0xb1, Y8, Y8
+	VPADDD       Y8, Y9, Y9
+	VPMADDUBSW   128(DI)(R10*1), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   160(DI)(R10*1), Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y7, Y10
+	VPBLENDD     $0xaa, Y7, Y8, Y8
+	VPSHUFD      $0xb1, Y8, Y8
+	VPADDD       Y8, Y10, Y10
+	VPMADDUBSW   128(DI)(R10*2), Y5, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPMADDUBSW   160(DI)(R10*2), Y6, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y7, Y11
+	VPBLENDD     $0xaa, Y7, Y8, Y8
+	VPSHUFD      $0xb1, Y8, Y8
+	VPADDD       Y8, Y11, Y11
+	VPMADDUBSW   128(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPMADDUBSW   160(DI)(R11*1), Y6, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y5, Y7
+	VPBLENDD     $0xaa, Y5, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VMOVDQU      152(AX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPBROADCASTD 148(AX), Y6
+	VPSHUFB      byteOfBit<>+0(SB), Y6, Y6
+	VPOR         otherBits<>+0(SB), Y6, Y6
+	VPCMPEQB     each_ff<>+0(SB), Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VMOVDQU      176(AX), X4
+	VPSRLW       $0x04, X4, X6
+	VINSERTI128  $0x01, X6, Y4, Y6
+	VPAND        Y2, Y6, Y6
+	VPBROADCASTD 172(AX), Y8
+	VPSHUFB      byteOfBit<>+0(SB), Y8, Y8
+	VPOR         otherBits<>+0(SB), Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y3, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VPMADDUBSW   192(DI), Y5, Y8
+	VPMADDWD     Y1, Y8, Y8
+	VPMADDUBSW   224(DI), Y6, Y12
+	VPMADDWD     Y1, Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y8, Y13
+	VPBLENDD     $0xaa, Y8, Y12, Y12
+	VPSHUFD      $0xb1, Y12, Y12
+	VPADDD       Y12, Y13, Y13
+	VPBLENDD     $0xcc, Y13, Y9, Y8
+	VPALIGNR     $0x08, Y9, Y13, Y13
+	VPADDD       Y13, Y8, Y8
+	VPMADDUBSW   192(DI)(R10*1), Y5, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VPMADDUBSW   224(DI)(R10*1), Y6, Y12
+	VPMADDWD     Y1, Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y9, Y13
+	VPBLENDD     $0xaa, Y9, Y12, Y12
+	VPSHUFD      $0xb1, Y12, Y12
+	VPADDD       Y12, Y13, Y13
+	VPBLENDD     $0xcc, Y13, Y10, Y9
+	VPALIGNR     $0x08, Y10, Y13, Y13
+	VPADDD       Y13, Y9, Y9
+	VPMADDUBSW   192(DI)(R10*2), Y5, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPMADDUBSW   224(DI)(R10*2), Y6, Y12
+	VPMADDWD     Y1, Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y10, Y13
+	VPBLENDD     $0xaa, Y10, Y12, Y12
+	VPSHUFD      $0xb1, Y12, Y12
+	VPADDD       Y12, Y13, Y13
+	VPBLENDD     $0xcc, Y13, Y11, Y10
+	VPALIGNR     $0x08, Y11, Y13, Y13
+	VPADDD       Y13, Y10, Y10
+	VPMADDUBSW   192(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPMADDUBSW   224(DI)(R11*1), Y6, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y5, Y11
+	VPBLENDD     $0xaa, Y5, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y11, Y11
+	VPBLENDD     $0xcc, Y11, Y7, Y5
+	VPALIGNR     $0x08, Y7, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPXOR        X4, X4, X4
+	VPINSRW      $0x00, (AX), X4, X4
+	VPINSRW      $0x01, 24(AX), X4, X4
+	VPINSRW      $0x02, 48(AX), X4, X4
+	VPINSRW      $0x03, 72(AX), X4, X4
+	VPINSRW      $0x04, 96(AX), X4, X4
+	VPINSRW      $0x05, 120(AX), X4, X4
+	VPINSRW      $0x06, 144(AX), X4, X4
+	VPINSRW      $0x07, 168(AX), X4, X4
+	VCVTPH2PS    X4, Y6
+	VPXOR        X4, X4, X4
+	VPINSRW      $0x00, 2(AX), X4, X4
+	VPINSRW      $0x01, 26(AX), X4, X4
+	VPINSRW      $0x02, 50(AX), X4, X4
+	VPINSRW      $0x03, 74(AX), X4, X4
+	VPINSRW      $0x04, 98(AX), X4, X4
+	VPINSRW      $0x05, 122(AX), X4, X4
+	VPINSRW      $0x06, 146(AX), X4, X4
+	VPINSRW      $0x07, 170(AX), X4, X4
+	VCVTPH2PS    X4, Y7
+	VMOVDQU      (SP), Y11
+	VPBLENDD     $0xf0, Y8, Y11, Y12
+	VPERM2I128   $0x21, Y8, Y11, Y8
+	VPADDD       Y8, Y12, Y12
+	VCVTDQ2PS    Y12, Y12
+	VMULPS       352(DI), Y6, Y8
+	VMULPS       Y8, Y12, Y12
+	VMULPS       384(DI), Y7, Y8
+	VADDPS       Y8, Y12, Y12
+	VEXTRACTF128 $0x01, Y12, X4
+	VADDPS       X4, X12, X4
+	VMOVDQU      32(SP), Y8
+	VPBLENDD     $0xf0, Y9, Y8, Y11
+	VPERM2I128   $0x21, Y9, Y8, Y8
+	VPADDD       Y8, Y11, Y11
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       352(DI)(R10*1), Y6, Y8
+	VMULPS       Y8, Y11, Y11
+	VMULPS       384(DI)(R10*1), Y7, Y8
+	VADDPS       Y8, Y11, Y11
+	VEXTRACTF128 $0x01, Y11, X8
+	VADDPS       X8, X11, X8
+	VMOVDQU      64(SP), Y9
+	VPBLENDD     $0xf0, Y10, Y9, Y11
+	VPERM2I128   $0x21, Y10, Y9, Y9
+	VPADDD       Y9, Y11, Y11
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       352(DI)(R10*2), Y6, Y9
+	VMULPS       Y9, Y11, Y11
+	VMULPS       384(DI)(R10*2), Y7, Y9
+	VADDPS       Y9, Y11, Y11
+	VEXTRACTF128 $0x01, Y11, X9
+	VADDPS       X9, X11, X9
+	VMOVDQU      96(SP), Y10
+	VPBLENDD     $0xf0, Y5, Y10, Y11
+	VPERM2I128   $0x21, Y5, Y10, Y5
+	VPADDD       Y5, Y11, Y11
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       352(DI)(R11*1), Y6, Y5
+	VMULPS       Y5, Y11, Y11
+	VMULPS       384(DI)(R11*1), Y7, Y5
+	VADDPS       Y5, Y11, Y11
+	VEXTRACTF128 $0x01, Y11, X5
+	VADDPS       X5, X11, X5
+	VUNPCKLPS    X8, X4, X6
+	VUNPCKHPS    X8, X4, X4
+	VUNPCKLPS    X5, X9, X7
+	VUNPCKHPS    X5, X9, X5
+	VMOVLHPS     X7, X6, X8
+	VMOVHLPS     X6, X7, X6
+	VADDPS       X6, X8, X8
+	VMOVLHPS     X5, X4, X6
+	VADDPS       X6, X8, X8
+	VMOVHLPS     X4, X5, X6
+	VADDPS       X6, X8, X8
+	VADDPS       X8, X0, X0
+	ADDQ         $0x000000c0, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
+	JNZ          group
+	VEXTRACTPS   $0x00, X0, (SI)
+	VEXTRACTPS   $0x01, X0, (SI)(R8*1)
+	VEXTRACTPS   $0x02, X0, (SI)(R8*2)
+	VEXTRACTPS   $0x03, X0, (SI)(R9*1)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func tileIQ4_NLAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+// Requires: AVX, AVX2, F16C
+TEXT ·tileIQ4_NLAVX2(SB), NOSPLIT, $128-64
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
+	MOVQ    ldd+48(FP), R8
+	SHLQ    $0x02, R8
+	LEAQ    (R8)(R8*2), R9
+	MOVQ    ldx+56(FP), R10
+	LEAQ    (R10)(R10*2), R11
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU each_0f<>+0(SB), Y2
+	VMOVDQU nonLinear4Signed<>+0(SB), Y3
+
+row:
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
+	VXORPS X0, X0, X0
+
+group:
+	VMOVDQU      2(AX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VPABSB       Y5, Y6
+	VMOVDQU      20(AX), X4
+	VPSRLW       $0x04, X4, X7
+	VINSERTI128  $0x01, X7, Y4, Y7
+	VPAND        Y2, Y7, Y7
+	VPSHUFB      Y7, Y3, Y7
+	VPABSB       Y7, Y8
+	VMOVDQU      (DI), Y9
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      32(DI), Y10
+	VPSIGNB      Y7, Y10, Y10
+	VPMADDUBSW   Y10, Y8, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y9, Y11
+	VPBLENDD     $0xaa, Y9, Y10, Y10
+	VPSHUFD      $0xb1, Y10, Y10
+	VPADDD       Y10, Y11, Y11
+	VMOVDQU      (DI)(R10*1), Y9
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      32(DI)(R10*1), Y10
+	VPSIGNB      Y7, Y10, Y10
+	VPMADDUBSW   Y10, Y8, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y9, Y12
+	VPBLENDD     $0xaa, Y9, Y10, Y10
+	VPSHUFD      $0xb1, Y10, Y10
+	VPADDD       Y10, Y12, Y12
+	VMOVDQU      (DI)(R10*2), Y9
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      32(DI)(R10*2), Y10
+	VPSIGNB      Y7, Y10, Y10
+	VPMADDUBSW   Y10, Y8, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y9, Y13
+	VPBLENDD     $0xaa, Y9, Y10, Y10
+	VPSHUFD      $0xb1, Y10, Y10
+	VPADDD       Y10, Y13, Y13
+	VMOVDQU      (DI)(R11*1), Y9
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      32(DI)(R11*1), Y5
+	VPSIGNB      Y7, Y5, Y5
+	VPMADDUBSW   Y5, Y8, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y9, Y6
+	VPBLENDD     $0xaa, Y9, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y6, Y6
+	VMOVDQU      38(AX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VPABSB       Y5, Y7
+	VMOVDQU      56(AX), X4
+	VPSRLW       $0x04, X4, X8
+	VINSERTI128  $0x01, X8, Y4, Y8
+	VPAND        Y2, Y8, Y8
+	VPSHUFB      Y8, Y3, Y8
+	VPABSB       Y8, Y9
+	VMOVDQU      64(DI), Y10
+	VPSIGNB      Y5, Y10, Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VMOVDQU      96(DI), Y14
+	VPSIGNB      Y8, Y14, Y14
+	VPMADDUBSW   Y14, Y9, Y14
+	VPMADDWD     Y1, Y14, Y14
+	VPBLENDD     $0xaa, Y14, Y10, Y15
+	VPBLENDD     $0xaa, Y10, Y14, Y14
+	VPSHUFD      $0xb1, Y14, Y14
+	VPADDD       Y14, Y15, Y15
+	VPBLENDD     $0xcc, Y15, Y11, Y10
+	VPALIGNR     $0x08, Y11, Y15, Y15
+	VPADDD       Y15, Y10, Y10
+	VMOVDQU      64(DI)(R10*1), Y11
+	VPSIGNB      Y5, Y11, Y11
+	VPMADDUBSW   Y11, Y7, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VMOVDQU      96(DI)(R10*1), Y14
+	VPSIGNB      Y8, Y14, Y14
+	VPMADDUBSW   Y14, Y9, Y14
+	VPMADDWD     Y1, Y14, Y14
+	VPBLENDD     $0xaa, Y14, Y11, Y15
+	VPBLENDD     $0xaa, Y11, Y14, Y14
+	VPSHUFD      $0xb1, Y14, Y14
+	VPADDD       Y14, Y15, Y15
+	VPBLENDD     $0xcc, Y15, Y12, Y11
+	VPALIGNR     $0x08, Y12, Y15, Y15
+	VPADDD       Y15, Y11, Y11
+	VMOVDQU      64(DI)(R10*2), Y12
+	VPSIGNB      Y5, Y12, Y12
+	VPMADDUBSW   Y12, Y7, Y12
+	VPMADDWD     Y1, Y12, Y12
+	VMOVDQU      96(DI)(R10*2), Y14
+	VPSIGNB      Y8, Y14, Y14
+	VPMADDUBSW   Y14, Y9, Y14
+	VPMADDWD     Y1, Y14, Y14
+	VPBLENDD     $0xaa, Y14, Y12, Y15
+	VPBLENDD     $0xaa, Y12, Y14, Y14
+	VPSHUFD      $0xb1, Y14, Y14
+	VPADDD       Y14, Y15, Y15
+	VPBLENDD     $0xcc, Y15, Y13, Y12
+	VPALIGNR     $0x08, Y13, Y15, Y15
+	VPADDD       Y15, Y12, Y12
+	VMOVDQU      64(DI)(R11*1), Y13
+	VPSIGNB      Y5, Y13, Y13
+	VPMADDUBSW   Y13, Y7, Y13
+	VPMADDWD     Y1, Y13, Y13
+	VMOVDQU      96(DI)(R11*1), Y5
+	VPSIGNB      Y8, Y5, Y5
+	VPMADDUBSW   Y5, Y9, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y13, Y7
+	VPBLENDD     $0xaa, Y13, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y7, Y7
+	VPBLENDD     $0xcc, Y7, Y6, Y5
+	VPALIGNR     $0x08, Y6, Y7, Y7
+	VPADDD       Y7, Y5, Y5
+	VMOVDQU      Y10, (SP)
+	VMOVDQU      Y11, 32(SP)
+	VMOVDQU      Y12, 64(SP)
+	VMOVDQU      Y5, 96(SP)
+	VMOVDQU      74(AX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VPABSB       Y5, Y6
+	VMOVDQU      92(AX), X4
+	VPSRLW       $0x04, X4, X7
+	VINSERTI128  $0x01, X7, Y4, Y7
+	VPAND        Y2, Y7, Y7
+	VPSHUFB      Y7, Y3, Y7
+	VPABSB       Y7, Y8
+	VMOVDQU      128(DI), Y9
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      160(DI), Y10
+	VPSIGNB      Y7, Y10, Y10
+	VPMADDUBSW   Y10, Y8, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y9, Y11
+	VPBLENDD     $0xaa, Y9, Y10, Y10
+	VPSHUFD      $0xb1, Y10, Y10
+	VPADDD       Y10, Y11, Y11
+	VMOVDQU      128(DI)(R10*1), Y9
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      160(DI)(R10*1), Y10
+	VPSIGNB      Y7, Y10, Y10
+	VPMADDUBSW   Y10, Y8, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y9, Y12
+	VPBLENDD     $0xaa, Y9, Y10, Y10
+	VPSHUFD      $0xb1, Y10, Y10
+	VPADDD       Y10, Y12, Y12
+	VMOVDQU      128(DI)(R10*2), Y9
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      160(DI)(R10*2), Y10
+	VPSIGNB      Y7, Y10, Y10
+	VPMADDUBSW   Y10, Y8, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y9, Y13
+	VPBLENDD     $0xaa, Y9, Y10, Y10
+	VPSHUFD      $0xb1, Y10, Y10
+	VPADDD       Y10, Y13, Y13
+	VMOVDQU      128(DI)(R11*1), Y9
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      160(DI)(R11*1), Y5
+	VPSIGNB      Y7, Y5, Y5
+	VPMADDUBSW   Y5, Y8, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y9, Y6
+	VPBLENDD     $0xaa, Y9, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y6, Y6
+	VMOVDQU      110(AX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VPABSB       Y5, Y7
+	VMOVDQU      128(AX), X4
+	VPSRLW       $0x04, X4, X8
+	VINSERTI128  $0x01, X8, Y4, Y8
+	VPAND        Y2, Y8, Y8
+	VPSHUFB      Y8, Y3, Y8
+	VPABSB       Y8, Y9
+	VMOVDQU      192(DI), Y10
+	VPSIGNB      Y5, Y10, Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VMOVDQU      224(DI), Y14
+	VPSIGNB      Y8, Y14, Y14
+	VPMADDUBSW   Y14, Y9, Y14
+	VPMADDWD     Y1, Y14, Y14
+	VPBLENDD     $0xaa, Y14, Y10, Y15
+	VPBLENDD     $0xaa, Y10, Y14, Y14
+	VPSHUFD      $0xb1, Y14, Y14
+	VPADDD       Y14, Y15, Y15
+	VPBLENDD     $0xcc, Y15, Y11, Y10
+	VPALIGNR     $0x08, Y11, Y15, Y15
+	VPADDD       Y15, Y10, Y10
+	VMOVDQU      192(DI)(R10*1), Y11
+	VPSIGNB      Y5, Y11, Y11
+	VPMADDUBSW   Y11, Y7, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VMOVDQU      224(DI)(R10*1), Y14
+	VPSIGNB      Y8, Y14, Y14
+	VPMADDUBSW   Y14, Y9, Y14
+	VPMADDWD     Y1, Y14, Y14
+	VPBLENDD     $0xaa, Y14, Y11, Y15
+	VPBLENDD     $0xaa, Y11, Y14, Y14
+	VPSHUFD      $0xb1, Y14, Y14
+	VPADDD       Y14, Y15, Y15
+	VPBLENDD     $0xcc, Y15, Y12, Y11
+	VPALIGNR     $0x08, Y12, Y15, Y15
+	VPADDD       Y15, Y11, Y11
+	VMOVDQU      192(DI)(R10*2), Y12
+	VPSIGNB      Y5, Y12, Y12
+	VPMADDUBSW   Y12, Y7, Y12
+	VPMADDWD     Y1, Y12, Y12
+	VMOVDQU      224(DI)(R10*2), Y14
+	VPSIGNB      Y8, Y14, Y14
+	VPMADDUBSW   Y14, Y9, Y14
+	VPMADDWD     Y1, Y14, Y14
+	VPBLENDD     $0xaa, Y14, Y12, Y15
+	VPBLENDD     $0xaa, Y12, Y14, Y14
+	VPSHUFD      $0xb1, Y14, Y14
+	VPADDD       Y14, Y15, Y15
+	VPBLENDD     $0xcc, Y15, Y13, Y12
+	VPALIGNR     $0x08, Y13, Y15, Y15
+	VPADDD       Y15, Y12, Y12
+	VMOVDQU      192(DI)(R11*1), Y13
+	VPSIGNB      Y5, Y13, Y13
+	VPMADDUBSW   Y13, Y7, Y13
+	VPMADDWD     Y1, Y13, Y13
+	VMOVDQU      224(DI)(R11*1), Y5
+	VPSIGNB      Y8, Y5, Y5
+	VPMADDUBSW   Y5, Y9, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y13, Y7
+	VPBLENDD     $0xaa, Y13, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y7, Y7
+	VPBLENDD     $0xcc, Y7, Y6, Y5
+	VPALIGNR     $0x08, Y6, Y7, Y7
+	VPADDD       Y7, Y5, Y5
+	VPXOR        X4, X4, X4
+	VPINSRW      $0x00, (AX), X4, X4
+	VPINSRW      $0x01, 18(AX), X4, X4
+	VPINSRW      $0x02, 36(AX), X4, X4
+	VPINSRW      $0x03, 54(AX), X4, X4
+	VPINSRW      $0x04, 72(AX), X4, X4
+	VPINSRW      $0x05, 90(AX), X4, X4
+	VPINSRW      $0x06, 108(AX), X4, X4
+	VPINSRW      $0x07, 126(AX), X4, X4
+	VCVTPH2PS    X4, Y6
+	VMOVDQU      (SP), Y7
+	VPBLENDD     $0xf0, Y10, Y7, Y8
+	VPERM2I128   $0x21, Y10, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       352(DI), Y6, Y7
+	VMULPS       Y7, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X4
+	VADDPS       X4, X8, X4
+	VMOVDQU      32(SP), Y7
+	VPBLENDD     $0xf0, Y11, Y7, Y8
+	VPERM2I128   $0x21, Y11, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       352(DI)(R10*1), Y6, Y7
+	VMULPS       Y7, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X7
+	VADDPS       X7, X8, X7
+	VMOVDQU      64(SP), Y8
+	VPBLENDD     $0xf0, Y12, Y8, Y9
+	VPERM2I128   $0x21, Y12, Y8, Y8
+	VPADDD       Y8, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       352(DI)(R10*2), Y6, Y8
+	VMULPS       Y8, Y9, Y9
+	VEXTRACTF128 $0x01, Y9, X8
+	VADDPS       X8, X9, X8
+	VMOVDQU      96(SP), Y9
+	VPBLENDD     $0xf0, Y5, Y9, Y10
+	VPERM2I128   $0x21, Y5, Y9, Y5
+	VPADDD       Y5, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       352(DI)(R11*1), Y6, Y5
+	VMULPS       Y5, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X5
+	VADDPS       X5, X10, X5
+	VUNPCKLPS    X7, X4, X6
+	VUNPCKHPS    X7, X4, X4
+	VUNPCKLPS    X5, X8, X7
+	VUNPCKHPS    X5, X8, X5
+	VMOVLHPS     X7, X6, X8
+	VMOVHLPS     X6, X7, X6
+	VADDPS       X6, X8, X8
+	VMOVLHPS     X5, X4, X6
+	VADDPS       X6, X8, X8
+	VMOVHLPS     X4, X5, X6
+	VADDPS       X6, X8, X8
+	VADDPS       X8, X0, X0
+	ADDQ         $0x00000090, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
+	JNZ          group
+	VEXTRACTPS   $0x00, X0, (SI)
+	VEXTRACTPS   $0x01, X0, (SI)(R8*1)
+	VEXTRACTPS   $0x02, X0, (SI)(R8*2)
+	VEXTRACTPS   $0x03, X0, (SI)(R9*1)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func tileMXFP4AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+// Requires: AVX, AVX2
+TEXT ·tileMXFP4AVX2(SB), NOSPLIT, $128-64
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
+	MOVQ    ldd+48(FP), R8
+	SHLQ    $0x02, R8
+	LEAQ    (R8)(R8*2), R9
+	MOVQ    ldx+56(FP), R10
+	LEAQ    (R10)(R10*2), R11
+	VMOVDQU ones16<>+0(SB), Y1
+	VMOVDQU each_0f<>+0(SB), Y2
+	VMOVDQU twiceE2M1Signed<>+0(SB), Y3
+
+row:
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
+	VXORPS X0, X0, X0
+
+group:
+	VMOVDQU      1(AX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VPABSB       Y5, Y6
+	VMOVDQU      18(AX), X4
+	VPSRLW       $0x04, X4, X7
+	VINSERTI128  $0x01, X7, Y4, Y7
+	VPAND        Y2, Y7, Y7
+	VPSHUFB      Y7, Y3, Y7
+	VPABSB       Y7, Y8
+	VMOVDQU      (DI), Y9
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      32(DI), Y10
+	VPSIGNB      Y7, Y10, Y10
+	VPMADDUBSW   Y10, Y8, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y9, Y11
+	VPBLENDD     $0xaa, Y9, Y10, Y10
+	VPSHUFD      $0xb1, Y10, Y10
+	VPADDD       Y10, Y11, Y11
+	VMOVDQU      (DI)(R10*1), Y9
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      32(DI)(R10*1), Y10
+	VPSIGNB      Y7, Y10, Y10
+	VPMADDUBSW   Y10, Y8, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y9, Y12
+	VPBLENDD     $0xaa, Y9, Y10, Y10
+	VPSHUFD      $0xb1, Y10, Y10
+	VPADDD       Y10, Y12, Y12
+	VMOVDQU      (DI)(R10*2), Y9
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      32(DI)(R10*2), Y10
+	VPSIGNB      Y7, Y10, Y10
+	VPMADDUBSW   Y10, Y8, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y9, Y13
+	VPBLENDD     $0xaa, Y9, Y10, Y10
+	VPSHUFD      $0xb1, Y10, Y10
+	VPADDD       Y10, Y13, Y13
+	VMOVDQU      (DI)(R11*1), Y9
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      32(DI)(R11*1), Y5
+	VPSIGNB      Y7, Y5, Y5
+	VPMADDUBSW   Y5, Y8, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y9, Y6
+	VPBLENDD     $0xaa, Y9, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y6, Y6
+	VMOVDQU      35(AX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VPABSB       Y5, Y7
+	VMOVDQU      52(AX), X4
+	VPSRLW       $0x04, X4, X8
+	VINSERTI128  $0x01, X8, Y4, Y8
+	VPAND        Y2, Y8, Y8
+	VPSHUFB      Y8, Y3, Y8
+	VPABSB       Y8, Y9
+	VMOVDQU      64(DI), Y10
+	VPSIGNB      Y5, Y10, Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VMOVDQU      96(DI), Y14
+	VPSIGNB      Y8, Y14, Y14
+	VPMADDUBSW   Y14, Y9, Y14
+	VPMADDWD     Y1, Y14, Y14
+	VPBLENDD     $0xaa, Y14, Y10, Y15
+	VPBLENDD     $0xaa, Y10, Y14, Y14
+	VPSHUFD      $0xb1, Y14, Y14
+	VPADDD       Y14, Y15, Y15
+	VPBLENDD     $0xcc, Y15, Y11, Y10
+	VPALIGNR     $0x08, Y11, Y15, Y15
+	VPADDD       Y15, Y10, Y10
+	VMOVDQU      64(DI)(R10*1), Y11
+	VPSIGNB      Y5, Y11, Y11
+	VPMADDUBSW   Y11, Y7, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VMOVDQU      96(DI)(R10*1), Y14
+	VPSIGNB      Y8, Y14, Y14
+	VPMADDUBSW   Y14, Y9, Y14
+	VPMADDWD     Y1, Y14, Y14
+	VPBLENDD     $0xaa, Y14, Y11, Y15
+	VPBLENDD     $0xaa, Y11, Y14, Y14
+	VPSHUFD      $0xb1, Y14, Y14
+	VPADDD       Y14, Y15, Y15
+	VPBLENDD     $0xcc, Y15, Y12, Y11
+	VPALIGNR     $0x08, Y12, Y15, Y15
+	VPADDD       Y15, Y11, Y11
+	VMOVDQU      64(DI)(R10*2), Y12
+	VPSIGNB      Y5, Y12, Y12
+	VPMADDUBSW   Y12, Y7, Y12
+	VPMADDWD     Y1, Y12, Y12
+	VMOVDQU      96(DI)(R10*2), Y14
+	VPSIGNB      Y8, Y14, Y14
+	VPMADDUBSW   Y14, Y9, Y14
+	VPMADDWD     Y1, Y14, Y14
+	VPBLENDD     $0xaa, Y14, Y12, Y15
+	VPBLENDD     $0xaa, Y12, Y14, Y14
+	VPSHUFD      $0xb1, Y14, Y14
+	VPADDD       Y14, Y15, Y15
+	VPBLENDD     $0xcc, Y15, Y13, Y12
+	VPALIGNR     $0x08, Y13, Y15, Y15
+	VPADDD       Y15, Y12, Y12
+	VMOVDQU      64(DI)(R11*1), Y13
+	VPSIGNB      Y5, Y13, Y13
+	VPMADDUBSW   Y13, Y7, Y13
+	VPMADDWD     Y1, Y13, Y13
+	VMOVDQU      96(DI)(R11*1), Y5
+	VPSIGNB      Y8, Y5, Y5
+	VPMADDUBSW   Y5, Y9, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y13, Y7
+	VPBLENDD     $0xaa, Y13, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y7, Y7
+	VPBLENDD     $0xcc, Y7, Y6, Y5
+	VPALIGNR     $0x08, Y6, Y7, Y7
+	VPADDD       Y7, Y5, Y5
+	VMOVDQU      Y10, (SP)
+	VMOVDQU      Y11, 32(SP)
+	VMOVDQU      Y12, 64(SP)
+	VMOVDQU      Y5, 96(SP)
+	VMOVDQU      69(AX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VPABSB       Y5, Y6
+	VMOVDQU      86(AX), X4
+	VPSRLW       $0x04, X4, X7
+	VINSERTI128  $0x01, X7, Y4, Y7
+	VPAND        Y2, Y7, Y7
+	VPSHUFB      Y7, Y3, Y7
+	VPABSB       Y7, Y8
+	VMOVDQU      128(DI), Y9
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      160(DI), Y10
+	VPSIGNB      Y7, Y10, Y10
+	VPMADDUBSW   Y10, Y8, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y9, Y11
+	VPBLENDD     $0xaa, Y9, Y10, Y10
+	VPSHUFD      $0xb1, Y10, Y10
+	VPADDD       Y10, Y11, Y11
+	VMOVDQU      128(DI)(R10*1), Y9
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      160(DI)(R10*1), Y10
+	VPSIGNB      Y7, Y10, Y10
+	VPMADDUBSW   Y10, Y8, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y9, Y12
+	VPBLENDD     $0xaa, Y9, Y10, Y10
+	VPSHUFD      $0xb1, Y10, Y10
+	VPADDD       Y10, Y12, Y12
+	VMOVDQU      128(DI)(R10*2), Y9
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      160(DI)(R10*2), Y10
+	VPSIGNB      Y7, Y10, Y10
+	VPMADDUBSW   Y10, Y8, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y9, Y13
+	VPBLENDD     $0xaa, Y9, Y10, Y10
+	VPSHUFD      $0xb1, Y10, Y10
+	VPADDD       Y10, Y13, Y13
+	VMOVDQU      128(DI)(R11*1), Y9
+	VPSIGNB      Y5, Y9, Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPMADDWD     Y1, Y9, Y9
+	VMOVDQU      160(DI)(R11*1), Y5
+	VPSIGNB      Y7, Y5, Y5
+	VPMADDUBSW   Y5, Y8, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y9, Y6
+	VPBLENDD     $0xaa, Y9, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y6, Y6
+	VMOVDQU      103(AX), X4
+	VPSRLW       $0x04, X4, X5
+	VINSERTI128  $0x01, X5, Y4, Y5
+	VPAND        Y2, Y5, Y5
+	VPSHUFB      Y5, Y3, Y5
+	VPABSB       Y5, Y7
+	VMOVDQU      120(AX), X4
+	VPSRLW       $0x04, X4, X8
+	VINSERTI128  $0x01, X8, Y4, Y8
+	VPAND        Y2, Y8, Y8
+	VPSHUFB      Y8, Y3, Y8
+	VPABSB       Y8, Y9
+	VMOVDQU      192(DI), Y10
+	VPSIGNB      Y5, Y10, Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPMADDWD     Y1, Y10, Y10
+	VMOVDQU      224(DI), Y14
+	VPSIGNB      Y8, Y14, Y14
+	VPMADDUBSW   Y14, Y9, Y14
+	VPMADDWD     Y1, Y14, Y14
+	VPBLENDD     $0xaa, Y14, Y10, Y15
+	VPBLENDD     $0xaa, Y10, Y14, Y14
+	VPSHUFD      $0xb1, Y14, Y14
+	VPADDD       Y14, Y15, Y15
+	VPBLENDD     $0xcc, Y15, Y11, Y10
+	VPALIGNR     $0x08, Y11, Y15, Y15
+	VPADDD       Y15, Y10, Y10
+	VMOVDQU      192(DI)(R10*1), Y11
+	VPSIGNB      Y5, Y11, Y11
+	VPMADDUBSW   Y11, Y7, Y11
+	VPMADDWD     Y1, Y11, Y11
+	VMOVDQU      224(DI)(R10*1), Y14
+	VPSIGNB      Y8, Y14, Y14
+	VPMADDUBSW   Y14, Y9, Y14
+	VPMADDWD     Y1, Y14, Y14
+	VPBLENDD     $0xaa, Y14, Y11, Y15
+	VPBLENDD     $0xaa, Y11, Y14, Y14
+	VPSHUFD      $0xb1, Y14, Y14
+	VPADDD       Y14, Y15, Y15
+	VPBLENDD     $0xcc, Y15, Y12, Y11
+	VPALIGNR     $0x08, Y12, Y15, Y15
+	VPADDD       Y15, Y11, Y11
+	VMOVDQU      192(DI)(R10*2), Y12
+	VPSIGNB      Y5, Y12, Y12
+	VPMADDUBSW   Y12, Y7, Y12
+	VPMADDWD     Y1, Y12, Y12
+	VMOVDQU      224(DI)(R10*2), Y14
+	VPSIGNB      Y8, Y14, Y14
+	VPMADDUBSW   Y14, Y9, Y14
+	VPMADDWD     Y1, Y14, Y14
+	VPBLENDD     $0xaa, Y14, Y12, Y15
+	VPBLENDD     $0xaa, Y12, Y14, Y14
+	VPSHUFD      $0xb1, Y14, Y14
+	VPADDD       Y14, Y15, Y15
+	VPBLENDD     $0xcc, Y15, Y13, Y12
+	VPALIGNR     $0x08, Y13, Y15, Y15
+	VPADDD       Y15, Y12, Y12
+	VMOVDQU      192(DI)(R11*1), Y13
+	VPSIGNB      Y5, Y13, Y13
+	VPMADDUBSW   Y13, Y7, Y13
+	VPMADDWD     Y1, Y13, Y13
+	VMOVDQU      224(DI)(R11*1), Y5
+	VPSIGNB      Y8, Y5, Y5
+	VPMADDUBSW   Y5, Y9, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y13, Y7
+	VPBLENDD     $0xaa, Y13, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y7, Y7
+	VPBLENDD     $0xcc, Y7, Y6, Y5
+	VPALIGNR     $0x08, Y6, Y7, Y7
+	VPADDD       Y7, Y5, Y5
+	VPXOR        X4, X4, X4
+	VPINSRB      $0x00, (AX), X4, X4
+	VPINSRB      $0x01, 17(AX), X4, X4
+	VPINSRB      $0x02, 34(AX), X4, X4
+	VPINSRB      $0x03, 51(AX), X4, X4
+	VPINSRB      $0x04, 68(AX), X4, X4
+	VPINSRB      $0x05, 85(AX), X4, X4
+	VPINSRB      $0x06, 102(AX), X4, X4
+	VPINSRB      $0x07, 119(AX), X4, X4
+	VPMOVZXBD    X4, Y6
+	VMOVDQU      subnormal32<>+0(SB), Y7
+	VPSLLVD      Y6, Y7, Y7
+	VMOVDQU      two32<>+0(SB), Y8
+	VPCMPGTD     Y6, Y8, Y8
+	VPSUBD       one32<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VBLENDVPS    Y8, Y7, Y6, Y6
+	VMOVDQU      (SP), Y7
+	VPBLENDD     $0xf0, Y10, Y7, Y8
+	VPERM2I128   $0x21, Y10, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       352(DI), Y6, Y7
+	VMULPS       Y7, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X4
+	VADDPS       X4, X8, X4
+	VMOVDQU      32(SP), Y7
+	VPBLENDD     $0xf0, Y11, Y7, Y8
+	VPERM2I128   $0x21, Y11, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       352(DI)(R10*1), Y6, Y7
+	VMULPS       Y7, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X7
+	VADDPS       X7, X8, X7
+	VMOVDQU      64(SP), Y8
+	VPBLENDD     $0xf0, Y12, Y8, Y9
+	VPERM2I128   $0x21, Y12, Y8, Y8
+	VPADDD       Y8, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       352(DI)(R10*2), Y6, Y8
+	VMULPS       Y8, Y9, Y9
+	VEXTRACTF128 $0x01, Y9, X8
+	VADDPS       X8, X9, X8
+	VMOVDQU      96(SP), Y9
+	VPBLENDD     $0xf0, Y5, Y9, Y10
+	VPERM2I128   $0x21, Y5, Y9, Y5
+	VPADDD       Y5, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       352(DI)(R11*1), Y6, Y5
+	VMULPS       Y5, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X5
+	VADDPS       X5, X10, X5
+	VUNPCKLPS    X7, X4, X6
+	VUNPCKHPS    X7, X4, X4
+	VUNPCKLPS    X5, X8, X7
+	VUNPCKHPS    X5, X8, X5
+	VMOVLHPS     X7, X6, X8
+	VMOVHLPS     X6, X7, X6
+	VADDPS       X6, X8, X8
+	VMOVLHPS     X5, X4, X6
+	VADDPS       X6, X8, X8
+	VMOVHLPS     X4, X5, X6
+	VADDPS       X6, X8, X8
+	VADDPS       X8, X0, X0
+	ADDQ         $0x00000088, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
+	JNZ          group
+	VEXTRACTPS   $0x00, X0, (SI)
+	VEXTRACTPS   $0x01, X0, (SI)(R8*1)
+	VEXTRACTPS   $0x02, X0, (SI)(R8*2)
+	VEXTRACTPS   $0x03, X0, (SI)(R9*1)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
+	JNZ          row
+	VZEROUPPER
+	RET
+
 // func dotsQ8_0VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
 TEXT ·dotsQ8_0VNNI(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU each_80<>+0(SB), Y1
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      2(CX), Y2
+	VMOVDQU      2(AX), Y2
+	VPXOR        Y1, Y2, Y2
+	VMOVDQU      36(AX), Y3
+	VPXOR        Y1, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     (DI), Y2, Y4
+	VPXOR        Y2, Y2, Y2
+	VPDPBUSD     32(DI), Y3, Y2
+	VPBLENDD     $0xaa, Y2, Y4, Y3
+	VPBLENDD     $0xaa, Y4, Y2, Y2
+	VPSHUFD      $0xb1, Y2, Y2
+	VPADDD       Y2, Y3, Y3
+	VMOVDQU      70(AX), Y2
+	VPXOR        Y1, Y2, Y2
+	VMOVDQU      104(AX), Y4
+	VPXOR        Y1, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     64(DI), Y2, Y5
+	VPXOR        Y2, Y2, Y2
+	VPDPBUSD     96(DI), Y4, Y2
+	VPBLENDD     $0xaa, Y2, Y5, Y4
+	VPBLENDD     $0xaa, Y5, Y2, Y2
+	VPSHUFD      $0xb1, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBLENDD     $0xcc, Y4, Y3, Y2
+	VPALIGNR     $0x08, Y3, Y4, Y4
+	VPADDD       Y4, Y2, Y2
+	VMOVDQU      138(AX), Y3
+	VPXOR        Y1, Y3, Y3
+	VMOVDQU      172(AX), Y4
+	VPXOR        Y1, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     128(DI), Y3, Y5
 	VPXOR        Y3, Y3, Y3
-	VPXOR        Y1, Y2, Y2
-	VPDPBUSD     (SI), Y2, Y3
-	VMOVDQU      36(CX), Y2
-	VPXOR        Y4, Y4, Y4
-	VPXOR        Y1, Y2, Y2
-	VPDPBUSD     32(SI), Y2, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      70(CX), Y2
-	VPXOR        Y4, Y4, Y4
-	VPXOR        Y1, Y2, Y2
-	VPDPBUSD     64(SI), Y2, Y4
-	VMOVDQU      104(CX), Y2
-	VPXOR        Y5, Y5, Y5
-	VPXOR        Y1, Y2, Y2
-	VPDPBUSD     96(SI), Y2, Y5
-	VPHADDD      Y5, Y4, Y4
-	VPHADDD      Y4, Y3, Y3
-	VMOVDQU      138(CX), Y2
-	VPXOR        Y4, Y4, Y4
-	VPXOR        Y1, Y2, Y2
-	VPDPBUSD     128(SI), Y2, Y4
-	VMOVDQU      172(CX), Y2
-	VPXOR        Y5, Y5, Y5
-	VPXOR        Y1, Y2, Y2
-	VPDPBUSD     160(SI), Y2, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      206(CX), Y2
-	VPXOR        Y5, Y5, Y5
-	VPXOR        Y1, Y2, Y2
-	VPDPBUSD     192(SI), Y2, Y5
-	VMOVDQU      240(CX), Y2
+	VPDPBUSD     160(DI), Y4, Y3
+	VPBLENDD     $0xaa, Y3, Y5, Y4
+	VPBLENDD     $0xaa, Y5, Y3, Y3
+	VPSHUFD      $0xb1, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VMOVDQU      206(AX), Y3
+	VPXOR        Y1, Y3, Y3
+	VMOVDQU      240(AX), Y5
+	VPXOR        Y1, Y5, Y5
 	VPXOR        Y6, Y6, Y6
-	VPXOR        Y1, Y2, Y2
-	VPDPBUSD     224(SI), Y2, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VPERM2I128   $0x20, Y4, Y3, Y2
-	VPERM2I128   $0x31, Y4, Y3, Y3
-	VPADDD       Y3, Y2, Y2
-	VPADDD       320(SI), Y2, Y2
-	VCVTDQ2PS    Y2, Y2
-	VPXOR        X3, X3, X3
-	VPINSRW      $0x00, (CX), X3, X3
-	VPINSRW      $0x01, 34(CX), X3, X3
-	VPINSRW      $0x02, 68(CX), X3, X3
-	VPINSRW      $0x03, 102(CX), X3, X3
-	VPINSRW      $0x04, 136(CX), X3, X3
-	VPINSRW      $0x05, 170(CX), X3, X3
-	VPINSRW      $0x06, 204(CX), X3, X3
-	VPINSRW      $0x07, 238(CX), X3, X3
-	VCVTPH2PS    X3, Y3
-	VMULPS       352(SI), Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X3
-	VADDPS       X3, X2, X3
-	VMOVSHDUP    X3, X2
-	VADDSS       X2, X3, X2
-	VPERMILPS    $0x02, X3, X4
-	VADDSS       X4, X2, X2
-	VPERMILPS    $0x03, X3, X3
-	VADDSS       X3, X2, X2
-	VADDSS       X2, X0, X0
-	ADDQ         $0x00000110, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	VPDPBUSD     192(DI), Y3, Y6
+	VPXOR        Y3, Y3, Y3
+	VPDPBUSD     224(DI), Y5, Y3
+	VPBLENDD     $0xaa, Y3, Y6, Y5
+	VPBLENDD     $0xaa, Y6, Y3, Y3
+	VPSHUFD      $0xb1, Y3, Y3
+	VPADDD       Y3, Y5, Y5
+	VPBLENDD     $0xcc, Y5, Y4, Y3
+	VPALIGNR     $0x08, Y4, Y5, Y5
+	VPADDD       Y5, Y3, Y3
+	VPXOR        X4, X4, X4
+	VPINSRW      $0x00, (AX), X4, X4
+	VPINSRW      $0x01, 34(AX), X4, X4
+	VPINSRW      $0x02, 68(AX), X4, X4
+	VPINSRW      $0x03, 102(AX), X4, X4
+	VPINSRW      $0x04, 136(AX), X4, X4
+	VPINSRW      $0x05, 170(AX), X4, X4
+	VPINSRW      $0x06, 204(AX), X4, X4
+	VPINSRW      $0x07, 238(AX), X4, X4
+	VCVTPH2PS    X4, Y4
+	VPBLENDD     $0xf0, Y3, Y2, Y5
+	VPERM2I128   $0x21, Y3, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPADDD       320(DI), Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       352(DI), Y4, Y2
+	VMULPS       Y2, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X2
+	VADDPS       X2, X5, X2
+	VMOVSHDUP    X2, X3
+	VADDSS       X3, X2, X3
+	VPERMILPS    $0x02, X2, X4
+	VADDSS       X4, X3, X3
+	VPERMILPS    $0x03, X2, X2
+	VADDSS       X2, X3, X3
+	VADDSS       X3, X0, X0
+	ADDQ         $0x00000110, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -1173,94 +3650,110 @@ group:
 // func dotsQ4_0VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
 TEXT ·dotsQ4_0VNNI(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU each_0f<>+0(SB), Y1
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      2(CX), X2
+	VMOVDQU      2(AX), X2
 	VPSRLW       $0x04, X2, X3
 	VINSERTI128  $0x01, X3, Y2, Y3
 	VPAND        Y1, Y3, Y3
+	VMOVDQU      20(AX), X2
+	VPSRLW       $0x04, X2, X4
+	VINSERTI128  $0x01, X4, Y2, Y4
+	VPAND        Y1, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     (DI), Y3, Y5
+	VPXOR        Y3, Y3, Y3
+	VPDPBUSD     32(DI), Y4, Y3
+	VPBLENDD     $0xaa, Y3, Y5, Y4
+	VPBLENDD     $0xaa, Y5, Y3, Y3
+	VPSHUFD      $0xb1, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VMOVDQU      38(AX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
+	VMOVDQU      56(AX), X2
+	VPSRLW       $0x04, X2, X5
+	VINSERTI128  $0x01, X5, Y2, Y5
+	VPAND        Y1, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     64(DI), Y3, Y6
+	VPXOR        Y3, Y3, Y3
+	VPDPBUSD     96(DI), Y5, Y3
+	VPBLENDD     $0xaa, Y3, Y6, Y5
+	VPBLENDD     $0xaa, Y6, Y3, Y3
+	VPSHUFD      $0xb1, Y3, Y3
+	VPADDD       Y3, Y5, Y5
+	VPBLENDD     $0xcc, Y5, Y4, Y3
+	VPALIGNR     $0x08, Y4, Y5, Y5
+	VPADDD       Y5, Y3, Y3
+	VMOVDQU      74(AX), X2
+	VPSRLW       $0x04, X2, X4
+	VINSERTI128  $0x01, X4, Y2, Y4
+	VPAND        Y1, Y4, Y4
+	VMOVDQU      92(AX), X2
+	VPSRLW       $0x04, X2, X5
+	VINSERTI128  $0x01, X5, Y2, Y5
+	VPAND        Y1, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     128(DI), Y4, Y6
 	VPXOR        Y4, Y4, Y4
-	VPDPBUSD     (SI), Y3, Y4
-	VMOVDQU      20(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        Y1, Y3, Y3
-	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     32(SI), Y3, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      38(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        Y1, Y3, Y3
-	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     64(SI), Y3, Y5
-	VMOVDQU      56(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        Y1, Y3, Y3
-	VPXOR        Y6, Y6, Y6
-	VPDPBUSD     96(SI), Y3, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      74(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        Y1, Y3, Y3
-	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     128(SI), Y3, Y5
-	VMOVDQU      92(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        Y1, Y3, Y3
-	VPXOR        Y6, Y6, Y6
-	VPDPBUSD     160(SI), Y3, Y6
-	VPHADDD      Y6, Y5, Y5
-	VMOVDQU      110(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        Y1, Y3, Y3
-	VPXOR        Y6, Y6, Y6
-	VPDPBUSD     192(SI), Y3, Y6
-	VMOVDQU      128(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        Y1, Y3, Y3
+	VPDPBUSD     160(DI), Y5, Y4
+	VPBLENDD     $0xaa, Y4, Y6, Y5
+	VPBLENDD     $0xaa, Y6, Y4, Y4
+	VPSHUFD      $0xb1, Y4, Y4
+	VPADDD       Y4, Y5, Y5
+	VMOVDQU      110(AX), X2
+	VPSRLW       $0x04, X2, X4
+	VINSERTI128  $0x01, X4, Y2, Y4
+	VPAND        Y1, Y4, Y4
+	VMOVDQU      128(AX), X2
+	VPSRLW       $0x04, X2, X6
+	VINSERTI128  $0x01, X6, Y2, Y6
+	VPAND        Y1, Y6, Y6
 	VPXOR        Y7, Y7, Y7
-	VPDPBUSD     224(SI), Y3, Y7
-	VPHADDD      Y7, Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPERM2I128   $0x20, Y5, Y4, Y3
-	VPERM2I128   $0x31, Y5, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VMOVDQU      320(SI), Y4
-	VPSRAD       $0x04, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VCVTDQ2PS    Y3, Y3
+	VPDPBUSD     192(DI), Y4, Y7
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     224(DI), Y6, Y4
+	VPBLENDD     $0xaa, Y4, Y7, Y6
+	VPBLENDD     $0xaa, Y7, Y4, Y4
+	VPSHUFD      $0xb1, Y4, Y4
+	VPADDD       Y4, Y6, Y6
+	VPBLENDD     $0xcc, Y6, Y5, Y4
+	VPALIGNR     $0x08, Y5, Y6, Y6
+	VPADDD       Y6, Y4, Y4
 	VPXOR        X2, X2, X2
-	VPINSRW      $0x00, (CX), X2, X2
-	VPINSRW      $0x01, 18(CX), X2, X2
-	VPINSRW      $0x02, 36(CX), X2, X2
-	VPINSRW      $0x03, 54(CX), X2, X2
-	VPINSRW      $0x04, 72(CX), X2, X2
-	VPINSRW      $0x05, 90(CX), X2, X2
-	VPINSRW      $0x06, 108(CX), X2, X2
-	VPINSRW      $0x07, 126(CX), X2, X2
-	VCVTPH2PS    X2, Y4
-	VMULPS       352(SI), Y4, Y4
-	VMULPS       Y4, Y3, Y3
-	VEXTRACTF128 $0x01, Y3, X2
-	VADDPS       X2, X3, X2
+	VPINSRW      $0x00, (AX), X2, X2
+	VPINSRW      $0x01, 18(AX), X2, X2
+	VPINSRW      $0x02, 36(AX), X2, X2
+	VPINSRW      $0x03, 54(AX), X2, X2
+	VPINSRW      $0x04, 72(AX), X2, X2
+	VPINSRW      $0x05, 90(AX), X2, X2
+	VPINSRW      $0x06, 108(AX), X2, X2
+	VPINSRW      $0x07, 126(AX), X2, X2
+	VCVTPH2PS    X2, Y5
+	VPBLENDD     $0xf0, Y4, Y3, Y6
+	VPERM2I128   $0x21, Y4, Y3, Y3
+	VPADDD       Y3, Y6, Y6
+	VMOVDQU      320(DI), Y3
+	VPSRAD       $0x04, Y3, Y3
+	VPADDD       Y3, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       352(DI), Y5, Y3
+	VMULPS       Y3, Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X2
+	VADDPS       X2, X6, X2
 	VMOVSHDUP    X2, X3
 	VADDSS       X3, X2, X3
 	VPERMILPS    $0x02, X2, X4
@@ -1268,14 +3761,14 @@ group:
 	VPERMILPS    $0x03, X2, X2
 	VADDSS       X2, X3, X3
 	VADDSS       X3, X0, X0
-	ADDQ         $0x00000090, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	ADDQ         $0x00000090, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -1283,103 +3776,119 @@ group:
 // func dotsQ4_1VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
 TEXT ·dotsQ4_1VNNI(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU each_0f<>+0(SB), Y1
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      4(CX), X2
+	VMOVDQU      4(AX), X2
 	VPSRLW       $0x04, X2, X3
 	VINSERTI128  $0x01, X3, Y2, Y3
 	VPAND        Y1, Y3, Y3
+	VMOVDQU      24(AX), X2
+	VPSRLW       $0x04, X2, X4
+	VINSERTI128  $0x01, X4, Y2, Y4
+	VPAND        Y1, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     (DI), Y3, Y5
+	VPXOR        Y3, Y3, Y3
+	VPDPBUSD     32(DI), Y4, Y3
+	VPBLENDD     $0xaa, Y3, Y5, Y4
+	VPBLENDD     $0xaa, Y5, Y3, Y3
+	VPSHUFD      $0xb1, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VMOVDQU      44(AX), X2
+	VPSRLW       $0x04, X2, X3
+	VINSERTI128  $0x01, X3, Y2, Y3
+	VPAND        Y1, Y3, Y3
+	VMOVDQU      64(AX), X2
+	VPSRLW       $0x04, X2, X5
+	VINSERTI128  $0x01, X5, Y2, Y5
+	VPAND        Y1, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     64(DI), Y3, Y6
+	VPXOR        Y3, Y3, Y3
+	VPDPBUSD     96(DI), Y5, Y3
+	VPBLENDD     $0xaa, Y3, Y6, Y5
+	VPBLENDD     $0xaa, Y6, Y3, Y3
+	VPSHUFD      $0xb1, Y3, Y3
+	VPADDD       Y3, Y5, Y5
+	VPBLENDD     $0xcc, Y5, Y4, Y3
+	VPALIGNR     $0x08, Y4, Y5, Y5
+	VPADDD       Y5, Y3, Y3
+	VMOVDQU      84(AX), X2
+	VPSRLW       $0x04, X2, X4
+	VINSERTI128  $0x01, X4, Y2, Y4
+	VPAND        Y1, Y4, Y4
+	VMOVDQU      104(AX), X2
+	VPSRLW       $0x04, X2, X5
+	VINSERTI128  $0x01, X5, Y2, Y5
+	VPAND        Y1, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     128(DI), Y4, Y6
 	VPXOR        Y4, Y4, Y4
-	VPDPBUSD     (SI), Y3, Y4
-	VMOVDQU      24(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        Y1, Y3, Y3
-	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     32(SI), Y3, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      44(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        Y1, Y3, Y3
-	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     64(SI), Y3, Y5
-	VMOVDQU      64(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        Y1, Y3, Y3
-	VPXOR        Y6, Y6, Y6
-	VPDPBUSD     96(SI), Y3, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPHADDD      Y5, Y4, Y4
-	VMOVDQU      84(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        Y1, Y3, Y3
-	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     128(SI), Y3, Y5
-	VMOVDQU      104(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        Y1, Y3, Y3
-	VPXOR        Y6, Y6, Y6
-	VPDPBUSD     160(SI), Y3, Y6
-	VPHADDD      Y6, Y5, Y5
-	VMOVDQU      124(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        Y1, Y3, Y3
-	VPXOR        Y6, Y6, Y6
-	VPDPBUSD     192(SI), Y3, Y6
-	VMOVDQU      144(CX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y3
-	VPAND        Y1, Y3, Y3
+	VPDPBUSD     160(DI), Y5, Y4
+	VPBLENDD     $0xaa, Y4, Y6, Y5
+	VPBLENDD     $0xaa, Y6, Y4, Y4
+	VPSHUFD      $0xb1, Y4, Y4
+	VPADDD       Y4, Y5, Y5
+	VMOVDQU      124(AX), X2
+	VPSRLW       $0x04, X2, X4
+	VINSERTI128  $0x01, X4, Y2, Y4
+	VPAND        Y1, Y4, Y4
+	VMOVDQU      144(AX), X2
+	VPSRLW       $0x04, X2, X6
+	VINSERTI128  $0x01, X6, Y2, Y6
+	VPAND        Y1, Y6, Y6
 	VPXOR        Y7, Y7, Y7
-	VPDPBUSD     224(SI), Y3, Y7
-	VPHADDD      Y7, Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VPERM2I128   $0x20, Y5, Y4, Y3
-	VPERM2I128   $0x31, Y5, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VCVTDQ2PS    Y3, Y3
+	VPDPBUSD     192(DI), Y4, Y7
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     224(DI), Y6, Y4
+	VPBLENDD     $0xaa, Y4, Y7, Y6
+	VPBLENDD     $0xaa, Y7, Y4, Y4
+	VPSHUFD      $0xb1, Y4, Y4
+	VPADDD       Y4, Y6, Y6
+	VPBLENDD     $0xcc, Y6, Y5, Y4
+	VPALIGNR     $0x08, Y5, Y6, Y6
+	VPADDD       Y6, Y4, Y4
 	VPXOR        X2, X2, X2
-	VPINSRW      $0x00, (CX), X2, X2
-	VPINSRW      $0x01, 20(CX), X2, X2
-	VPINSRW      $0x02, 40(CX), X2, X2
-	VPINSRW      $0x03, 60(CX), X2, X2
-	VPINSRW      $0x04, 80(CX), X2, X2
-	VPINSRW      $0x05, 100(CX), X2, X2
-	VPINSRW      $0x06, 120(CX), X2, X2
-	VPINSRW      $0x07, 140(CX), X2, X2
-	VCVTPH2PS    X2, Y4
-	VMULPS       352(SI), Y4, Y4
-	VMULPS       Y4, Y3, Y3
+	VPINSRW      $0x00, (AX), X2, X2
+	VPINSRW      $0x01, 20(AX), X2, X2
+	VPINSRW      $0x02, 40(AX), X2, X2
+	VPINSRW      $0x03, 60(AX), X2, X2
+	VPINSRW      $0x04, 80(AX), X2, X2
+	VPINSRW      $0x05, 100(AX), X2, X2
+	VPINSRW      $0x06, 120(AX), X2, X2
+	VPINSRW      $0x07, 140(AX), X2, X2
+	VCVTPH2PS    X2, Y5
 	VPXOR        X2, X2, X2
-	VPINSRW      $0x00, 2(CX), X2, X2
-	VPINSRW      $0x01, 22(CX), X2, X2
-	VPINSRW      $0x02, 42(CX), X2, X2
-	VPINSRW      $0x03, 62(CX), X2, X2
-	VPINSRW      $0x04, 82(CX), X2, X2
-	VPINSRW      $0x05, 102(CX), X2, X2
-	VPINSRW      $0x06, 122(CX), X2, X2
-	VPINSRW      $0x07, 142(CX), X2, X2
-	VCVTPH2PS    X2, Y4
-	VMULPS       384(SI), Y4, Y4
-	VADDPS       Y4, Y3, Y3
-	VEXTRACTF128 $0x01, Y3, X2
-	VADDPS       X2, X3, X2
+	VPINSRW      $0x00, 2(AX), X2, X2
+	VPINSRW      $0x01, 22(AX), X2, X2
+	VPINSRW      $0x02, 42(AX), X2, X2
+	VPINSRW      $0x03, 62(AX), X2, X2
+	VPINSRW      $0x04, 82(AX), X2, X2
+	VPINSRW      $0x05, 102(AX), X2, X2
+	VPINSRW      $0x06, 122(AX), X2, X2
+	VPINSRW      $0x07, 142(AX), X2, X2
+	VCVTPH2PS    X2, Y6
+	VPBLENDD     $0xf0, Y4, Y3, Y7
+	VPERM2I128   $0x21, Y4, Y3, Y3
+	VPADDD       Y3, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       352(DI), Y5, Y3
+	VMULPS       Y3, Y7, Y7
+	VMULPS       384(DI), Y6, Y3
+	VADDPS       Y3, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X2
+	VADDPS       X2, X7, X2
 	VMOVSHDUP    X2, X3
 	VADDSS       X3, X2, X3
 	VPERMILPS    $0x02, X2, X4
@@ -1387,14 +3896,14 @@ group:
 	VPERMILPS    $0x03, X2, X2
 	VADDSS       X2, X3, X3
 	VADDSS       X3, X0, X0
-	ADDQ         $0x000000a0, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	ADDQ         $0x000000a0, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -1402,10 +3911,10 @@ group:
 // func dotsQ5_0VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
 TEXT ·dotsQ5_0VNNI(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU each_0f<>+0(SB), Y1
 	VMOVDQU each_10<>+0(SB), Y2
@@ -1413,134 +3922,150 @@ TEXT ·dotsQ5_0VNNI(SB), NOSPLIT, $0-48
 	VMOVDQU otherBits<>+0(SB), Y4
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      6(CX), X5
+	VMOVDQU      6(AX), X5
 	VPSRLW       $0x04, X5, X6
 	VINSERTI128  $0x01, X6, Y5, Y6
 	VPAND        Y1, Y6, Y6
-	VPBROADCASTD 2(CX), Y7
+	VPBROADCASTD 2(AX), Y7
 	VPSHUFB      Y3, Y7, Y7
 	VPOR         Y4, Y7, Y7
 	VPCMPEQB     each_ff<>+0(SB), Y7, Y7
 	VPAND        Y2, Y7, Y7
 	VPOR         Y7, Y6, Y6
+	VMOVDQU      28(AX), X5
+	VPSRLW       $0x04, X5, X7
+	VINSERTI128  $0x01, X7, Y5, Y7
+	VPAND        Y1, Y7, Y7
+	VPBROADCASTD 24(AX), Y8
+	VPSHUFB      Y3, Y8, Y8
+	VPOR         Y4, Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     (DI), Y6, Y8
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     32(DI), Y7, Y6
+	VPBLENDD     $0xaa, Y6, Y8, Y7
+	VPBLENDD     $0xaa, Y8, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VMOVDQU      50(AX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 46(AX), Y8
+	VPSHUFB      Y3, Y8, Y8
+	VPOR         Y4, Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VMOVDQU      72(AX), X5
+	VPSRLW       $0x04, X5, X8
+	VINSERTI128  $0x01, X8, Y5, Y8
+	VPAND        Y1, Y8, Y8
+	VPBROADCASTD 68(AX), Y9
+	VPSHUFB      Y3, Y9, Y9
+	VPOR         Y4, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPDPBUSD     64(DI), Y6, Y9
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     96(DI), Y8, Y6
+	VPBLENDD     $0xaa, Y6, Y9, Y8
+	VPBLENDD     $0xaa, Y9, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y8, Y8
+	VPBLENDD     $0xcc, Y8, Y7, Y6
+	VPALIGNR     $0x08, Y7, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVDQU      94(AX), X5
+	VPSRLW       $0x04, X5, X7
+	VINSERTI128  $0x01, X7, Y5, Y7
+	VPAND        Y1, Y7, Y7
+	VPBROADCASTD 90(AX), Y8
+	VPSHUFB      Y3, Y8, Y8
+	VPOR         Y4, Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VMOVDQU      116(AX), X5
+	VPSRLW       $0x04, X5, X8
+	VINSERTI128  $0x01, X8, Y5, Y8
+	VPAND        Y1, Y8, Y8
+	VPBROADCASTD 112(AX), Y9
+	VPSHUFB      Y3, Y9, Y9
+	VPOR         Y4, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPDPBUSD     128(DI), Y7, Y9
 	VPXOR        Y7, Y7, Y7
-	VPDPBUSD     (SI), Y6, Y7
-	VMOVDQU      28(CX), X5
-	VPSRLW       $0x04, X5, X6
-	VINSERTI128  $0x01, X6, Y5, Y6
-	VPAND        Y1, Y6, Y6
-	VPBROADCASTD 24(CX), Y8
-	VPSHUFB      Y3, Y8, Y8
-	VPOR         Y4, Y8, Y8
-	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
-	VPAND        Y2, Y8, Y8
-	VPOR         Y8, Y6, Y6
-	VPXOR        Y8, Y8, Y8
-	VPDPBUSD     32(SI), Y6, Y8
-	VPHADDD      Y8, Y7, Y7
-	VMOVDQU      50(CX), X5
-	VPSRLW       $0x04, X5, X6
-	VINSERTI128  $0x01, X6, Y5, Y6
-	VPAND        Y1, Y6, Y6
-	VPBROADCASTD 46(CX), Y8
-	VPSHUFB      Y3, Y8, Y8
-	VPOR         Y4, Y8, Y8
-	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
-	VPAND        Y2, Y8, Y8
-	VPOR         Y8, Y6, Y6
-	VPXOR        Y8, Y8, Y8
-	VPDPBUSD     64(SI), Y6, Y8
-	VMOVDQU      72(CX), X5
-	VPSRLW       $0x04, X5, X6
-	VINSERTI128  $0x01, X6, Y5, Y6
-	VPAND        Y1, Y6, Y6
-	VPBROADCASTD 68(CX), Y9
+	VPDPBUSD     160(DI), Y8, Y7
+	VPBLENDD     $0xaa, Y7, Y9, Y8
+	VPBLENDD     $0xaa, Y9, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VMOVDQU      138(AX), X5
+	VPSRLW       $0x04, X5, X7
+	VINSERTI128  $0x01, X7, Y5, Y7
+	VPAND        Y1, Y7, Y7
+	VPBROADCASTD 134(AX), Y9
 	VPSHUFB      Y3, Y9, Y9
 	VPOR         Y4, Y9, Y9
 	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
 	VPAND        Y2, Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPXOR        Y9, Y9, Y9
-	VPDPBUSD     96(SI), Y6, Y9
-	VPHADDD      Y9, Y8, Y8
-	VPHADDD      Y8, Y7, Y7
-	VMOVDQU      94(CX), X5
-	VPSRLW       $0x04, X5, X6
-	VINSERTI128  $0x01, X6, Y5, Y6
-	VPAND        Y1, Y6, Y6
-	VPBROADCASTD 90(CX), Y8
-	VPSHUFB      Y3, Y8, Y8
-	VPOR         Y4, Y8, Y8
-	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
-	VPAND        Y2, Y8, Y8
-	VPOR         Y8, Y6, Y6
-	VPXOR        Y8, Y8, Y8
-	VPDPBUSD     128(SI), Y6, Y8
-	VMOVDQU      116(CX), X5
-	VPSRLW       $0x04, X5, X6
-	VINSERTI128  $0x01, X6, Y5, Y6
-	VPAND        Y1, Y6, Y6
-	VPBROADCASTD 112(CX), Y9
-	VPSHUFB      Y3, Y9, Y9
-	VPOR         Y4, Y9, Y9
-	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
-	VPAND        Y2, Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPXOR        Y9, Y9, Y9
-	VPDPBUSD     160(SI), Y6, Y9
-	VPHADDD      Y9, Y8, Y8
-	VMOVDQU      138(CX), X5
-	VPSRLW       $0x04, X5, X6
-	VINSERTI128  $0x01, X6, Y5, Y6
-	VPAND        Y1, Y6, Y6
-	VPBROADCASTD 134(CX), Y9
-	VPSHUFB      Y3, Y9, Y9
-	VPOR         Y4, Y9, Y9
-	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
-	VPAND        Y2, Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPXOR        Y9, Y9, Y9
-	VPDPBUSD     192(SI), Y6, Y9
-	VMOVDQU      160(CX), X5
-	VPSRLW       $0x04, X5, X6
-	VINSERTI128  $0x01, X6, Y5, Y6
-	VPAND        Y1, Y6, Y6
-	VPBROADCASTD 156(CX), Y10
+	VPOR         Y9, Y7, Y7
+	VMOVDQU      160(AX), X5
+	VPSRLW       $0x04, X5, X9
+	VINSERTI128  $0x01, X9, Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPBROADCASTD 156(AX), Y10
 	VPSHUFB      Y3, Y10, Y10
 	VPOR         Y4, Y10, Y10
 	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
 	VPAND        Y2, Y10, Y10
-	VPOR         Y10, Y6, Y6
+	VPOR         Y10, Y9, Y9
 	VPXOR        Y10, Y10, Y10
-	VPDPBUSD     224(SI), Y6, Y10
-	VPHADDD      Y10, Y9, Y9
-	VPHADDD      Y9, Y8, Y8
-	VPERM2I128   $0x20, Y8, Y7, Y6
-	VPERM2I128   $0x31, Y8, Y7, Y7
-	VPADDD       Y7, Y6, Y6
-	VMOVDQU      320(SI), Y7
-	VPSRAD       $0x03, Y7, Y7
-	VPADDD       Y7, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
+	VPDPBUSD     192(DI), Y7, Y10
+	VPXOR        Y7, Y7, Y7
+	VPDPBUSD     224(DI), Y9, Y7
+	VPBLENDD     $0xaa, Y7, Y10, Y9
+	VPBLENDD     $0xaa, Y10, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VPBLENDD     $0xcc, Y9, Y8, Y7
+	VPALIGNR     $0x08, Y8, Y9, Y9
+	VPADDD       Y9, Y7, Y7
 	VPXOR        X5, X5, X5
-	VPINSRW      $0x00, (CX), X5, X5
-	VPINSRW      $0x01, 22(CX), X5, X5
-	VPINSRW      $0x02, 44(CX), X5, X5
-	VPINSRW      $0x03, 66(CX), X5, X5
-	VPINSRW      $0x04, 88(CX), X5, X5
-	VPINSRW      $0x05, 110(CX), X5, X5
-	VPINSRW      $0x06, 132(CX), X5, X5
-	VPINSRW      $0x07, 154(CX), X5, X5
-	VCVTPH2PS    X5, Y7
-	VMULPS       352(SI), Y7, Y7
-	VMULPS       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y6, X5
-	VADDPS       X5, X6, X5
+	VPINSRW      $0x00, (AX), X5, X5
+	VPINSRW      $0x01, 22(AX), X5, X5
+	VPINSRW      $0x02, 44(AX), X5, X5
+	VPINSRW      $0x03, 66(AX), X5, X5
+	VPINSRW      $0x04, 88(AX), X5, X5
+	VPINSRW      $0x05, 110(AX), X5, X5
+	VPINSRW      $0x06, 132(AX), X5, X5
+	VPINSRW      $0x07, 154(AX), X5, X5
+	VCVTPH2PS    X5, Y8
+	VPBLENDD     $0xf0, Y7, Y6, Y9
+	VPERM2I128   $0x21, Y7, Y6, Y6
+	VPADDD       Y6, Y9, Y9
+	VMOVDQU      320(DI), Y6
+	VPSRAD       $0x03, Y6, Y6
+	VPADDD       Y6, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       352(DI), Y8, Y6
+	VMULPS       Y6, Y9, Y9
+	VEXTRACTF128 $0x01, Y9, X5
+	VADDPS       X5, X9, X5
 	VMOVSHDUP    X5, X6
 	VADDSS       X6, X5, X6
 	VPERMILPS    $0x02, X5, X7
@@ -1548,14 +4073,14 @@ group:
 	VPERMILPS    $0x03, X5, X5
 	VADDSS       X5, X6, X6
 	VADDSS       X6, X0, X0
-	ADDQ         $0x000000b0, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	ADDQ         $0x000000b0, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -1563,10 +4088,10 @@ group:
 // func dotsQ5_1VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
 TEXT ·dotsQ5_1VNNI(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU each_0f<>+0(SB), Y1
 	VMOVDQU each_10<>+0(SB), Y2
@@ -1574,143 +4099,159 @@ TEXT ·dotsQ5_1VNNI(SB), NOSPLIT, $0-48
 	VMOVDQU otherBits<>+0(SB), Y4
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      8(CX), X5
+	VMOVDQU      8(AX), X5
 	VPSRLW       $0x04, X5, X6
 	VINSERTI128  $0x01, X6, Y5, Y6
 	VPAND        Y1, Y6, Y6
-	VPBROADCASTD 4(CX), Y7
+	VPBROADCASTD 4(AX), Y7
 	VPSHUFB      Y3, Y7, Y7
 	VPOR         Y4, Y7, Y7
 	VPCMPEQB     each_ff<>+0(SB), Y7, Y7
 	VPAND        Y2, Y7, Y7
 	VPOR         Y7, Y6, Y6
+	VMOVDQU      32(AX), X5
+	VPSRLW       $0x04, X5, X7
+	VINSERTI128  $0x01, X7, Y5, Y7
+	VPAND        Y1, Y7, Y7
+	VPBROADCASTD 28(AX), Y8
+	VPSHUFB      Y3, Y8, Y8
+	VPOR         Y4, Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPXOR        Y8, Y8, Y8
+	VPDPBUSD     (DI), Y6, Y8
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     32(DI), Y7, Y6
+	VPBLENDD     $0xaa, Y6, Y8, Y7
+	VPBLENDD     $0xaa, Y8, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VMOVDQU      56(AX), X5
+	VPSRLW       $0x04, X5, X6
+	VINSERTI128  $0x01, X6, Y5, Y6
+	VPAND        Y1, Y6, Y6
+	VPBROADCASTD 52(AX), Y8
+	VPSHUFB      Y3, Y8, Y8
+	VPOR         Y4, Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y6, Y6
+	VMOVDQU      80(AX), X5
+	VPSRLW       $0x04, X5, X8
+	VINSERTI128  $0x01, X8, Y5, Y8
+	VPAND        Y1, Y8, Y8
+	VPBROADCASTD 76(AX), Y9
+	VPSHUFB      Y3, Y9, Y9
+	VPOR         Y4, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPDPBUSD     64(DI), Y6, Y9
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     96(DI), Y8, Y6
+	VPBLENDD     $0xaa, Y6, Y9, Y8
+	VPBLENDD     $0xaa, Y9, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y8, Y8
+	VPBLENDD     $0xcc, Y8, Y7, Y6
+	VPALIGNR     $0x08, Y7, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVDQU      104(AX), X5
+	VPSRLW       $0x04, X5, X7
+	VINSERTI128  $0x01, X7, Y5, Y7
+	VPAND        Y1, Y7, Y7
+	VPBROADCASTD 100(AX), Y8
+	VPSHUFB      Y3, Y8, Y8
+	VPOR         Y4, Y8, Y8
+	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
+	VPAND        Y2, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VMOVDQU      128(AX), X5
+	VPSRLW       $0x04, X5, X8
+	VINSERTI128  $0x01, X8, Y5, Y8
+	VPAND        Y1, Y8, Y8
+	VPBROADCASTD 124(AX), Y9
+	VPSHUFB      Y3, Y9, Y9
+	VPOR         Y4, Y9, Y9
+	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
+	VPAND        Y2, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPDPBUSD     128(DI), Y7, Y9
 	VPXOR        Y7, Y7, Y7
-	VPDPBUSD     (SI), Y6, Y7
-	VMOVDQU      32(CX), X5
-	VPSRLW       $0x04, X5, X6
-	VINSERTI128  $0x01, X6, Y5, Y6
-	VPAND        Y1, Y6, Y6
-	VPBROADCASTD 28(CX), Y8
-	VPSHUFB      Y3, Y8, Y8
-	VPOR         Y4, Y8, Y8
-	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
-	VPAND        Y2, Y8, Y8
-	VPOR         Y8, Y6, Y6
-	VPXOR        Y8, Y8, Y8
-	VPDPBUSD     32(SI), Y6, Y8
-	VPHADDD      Y8, Y7, Y7
-	VMOVDQU      56(CX), X5
-	VPSRLW       $0x04, X5, X6
-	VINSERTI128  $0x01, X6, Y5, Y6
-	VPAND        Y1, Y6, Y6
-	VPBROADCASTD 52(CX), Y8
-	VPSHUFB      Y3, Y8, Y8
-	VPOR         Y4, Y8, Y8
-	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
-	VPAND        Y2, Y8, Y8
-	VPOR         Y8, Y6, Y6
-	VPXOR        Y8, Y8, Y8
-	VPDPBUSD     64(SI), Y6, Y8
-	VMOVDQU      80(CX), X5
-	VPSRLW       $0x04, X5, X6
-	VINSERTI128  $0x01, X6, Y5, Y6
-	VPAND        Y1, Y6, Y6
-	VPBROADCASTD 76(CX), Y9
+	VPDPBUSD     160(DI), Y8, Y7
+	VPBLENDD     $0xaa, Y7, Y9, Y8
+	VPBLENDD     $0xaa, Y9, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VMOVDQU      152(AX), X5
+	VPSRLW       $0x04, X5, X7
+	VINSERTI128  $0x01, X7, Y5, Y7
+	VPAND        Y1, Y7, Y7
+	VPBROADCASTD 148(AX), Y9
 	VPSHUFB      Y3, Y9, Y9
 	VPOR         Y4, Y9, Y9
 	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
 	VPAND        Y2, Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPXOR        Y9, Y9, Y9
-	VPDPBUSD     96(SI), Y6, Y9
-	VPHADDD      Y9, Y8, Y8
-	VPHADDD      Y8, Y7, Y7
-	VMOVDQU      104(CX), X5
-	VPSRLW       $0x04, X5, X6
-	VINSERTI128  $0x01, X6, Y5, Y6
-	VPAND        Y1, Y6, Y6
-	VPBROADCASTD 100(CX), Y8
-	VPSHUFB      Y3, Y8, Y8
-	VPOR         Y4, Y8, Y8
-	VPCMPEQB     each_ff<>+0(SB), Y8, Y8
-	VPAND        Y2, Y8, Y8
-	VPOR         Y8, Y6, Y6
-	VPXOR        Y8, Y8, Y8
-	VPDPBUSD     128(SI), Y6, Y8
-	VMOVDQU      128(CX), X5
-	VPSRLW       $0x04, X5, X6
-	VINSERTI128  $0x01, X6, Y5, Y6
-	VPAND        Y1, Y6, Y6
-	VPBROADCASTD 124(CX), Y9
-	VPSHUFB      Y3, Y9, Y9
-	VPOR         Y4, Y9, Y9
-	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
-	VPAND        Y2, Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPXOR        Y9, Y9, Y9
-	VPDPBUSD     160(SI), Y6, Y9
-	VPHADDD      Y9, Y8, Y8
-	VMOVDQU      152(CX), X5
-	VPSRLW       $0x04, X5, X6
-	VINSERTI128  $0x01, X6, Y5, Y6
-	VPAND        Y1, Y6, Y6
-	VPBROADCASTD 148(CX), Y9
-	VPSHUFB      Y3, Y9, Y9
-	VPOR         Y4, Y9, Y9
-	VPCMPEQB     each_ff<>+0(SB), Y9, Y9
-	VPAND        Y2, Y9, Y9
-	VPOR         Y9, Y6, Y6
-	VPXOR        Y9, Y9, Y9
-	VPDPBUSD     192(SI), Y6, Y9
-	VMOVDQU      176(CX), X5
-	VPSRLW       $0x04, X5, X6
-	VINSERTI128  $0x01, X6, Y5, Y6
-	VPAND        Y1, Y6, Y6
-	VPBROADCASTD 172(CX), Y10
+	VPOR         Y9, Y7, Y7
+	VMOVDQU      176(AX), X5
+	VPSRLW       $0x04, X5, X9
+	VINSERTI128  $0x01, X9, Y5, Y9
+	VPAND        Y1, Y9, Y9
+	VPBROADCASTD 172(AX), Y10
 	VPSHUFB      Y3, Y10, Y10
 	VPOR         Y4, Y10, Y10
 	VPCMPEQB     each_ff<>+0(SB), Y10, Y10
 	VPAND        Y2, Y10, Y10
-	VPOR         Y10, Y6, Y6
+	VPOR         Y10, Y9, Y9
 	VPXOR        Y10, Y10, Y10
-	VPDPBUSD     224(SI), Y6, Y10
-	VPHADDD      Y10, Y9, Y9
-	VPHADDD      Y9, Y8, Y8
-	VPERM2I128   $0x20, Y8, Y7, Y6
-	VPERM2I128   $0x31, Y8, Y7, Y7
-	VPADDD       Y7, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
+	VPDPBUSD     192(DI), Y7, Y10
+	VPXOR        Y7, Y7, Y7
+	VPDPBUSD     224(DI), Y9, Y7
+	VPBLENDD     $0xaa, Y7, Y10, Y9
+	VPBLENDD     $0xaa, Y10, Y7, Y7
+	VPSHUFD      $0xb1, Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VPBLENDD     $0xcc, Y9, Y8, Y7
+	VPALIGNR     $0x08, Y8, Y9, Y9
+	VPADDD       Y9, Y7, Y7
 	VPXOR        X5, X5, X5
-	VPINSRW      $0x00, (CX), X5, X5
-	VPINSRW      $0x01, 24(CX), X5, X5
-	VPINSRW      $0x02, 48(CX), X5, X5
-	VPINSRW      $0x03, 72(CX), X5, X5
-	VPINSRW      $0x04, 96(CX), X5, X5
-	VPINSRW      $0x05, 120(CX), X5, X5
-	VPINSRW      $0x06, 144(CX), X5, X5
-	VPINSRW      $0x07, 168(CX), X5, X5
-	VCVTPH2PS    X5, Y7
-	VMULPS       352(SI), Y7, Y7
-	VMULPS       Y7, Y6, Y6
+	VPINSRW      $0x00, (AX), X5, X5
+	VPINSRW      $0x01, 24(AX), X5, X5
+	VPINSRW      $0x02, 48(AX), X5, X5
+	VPINSRW      $0x03, 72(AX), X5, X5
+	VPINSRW      $0x04, 96(AX), X5, X5
+	VPINSRW      $0x05, 120(AX), X5, X5
+	VPINSRW      $0x06, 144(AX), X5, X5
+	VPINSRW      $0x07, 168(AX), X5, X5
+	VCVTPH2PS    X5, Y8
 	VPXOR        X5, X5, X5
-	VPINSRW      $0x00, 2(CX), X5, X5
-	VPINSRW      $0x01, 26(CX), X5, X5
-	VPINSRW      $0x02, 50(CX), X5, X5
-	VPINSRW      $0x03, 74(CX), X5, X5
-	VPINSRW      $0x04, 98(CX), X5, X5
-	VPINSRW      $0x05, 122(CX), X5, X5
-	VPINSRW      $0x06, 146(CX), X5, X5
-	VPINSRW      $0x07, 170(CX), X5, X5
-	VCVTPH2PS    X5, Y7
-	VMULPS       384(SI), Y7, Y7
-	VADDPS       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y6, X5
-	VADDPS       X5, X6, X5
+	VPINSRW      $0x00, 2(AX), X5, X5
+	VPINSRW      $0x01, 26(AX), X5, X5
+	VPINSRW      $0x02, 50(AX), X5, X5
+	VPINSRW      $0x03, 74(AX), X5, X5
+	VPINSRW      $0x04, 98(AX), X5, X5
+	VPINSRW      $0x05, 122(AX), X5, X5
+	VPINSRW      $0x06, 146(AX), X5, X5
+	VPINSRW      $0x07, 170(AX), X5, X5
+	VCVTPH2PS    X5, Y9
+	VPBLENDD     $0xf0, Y7, Y6, Y10
+	VPERM2I128   $0x21, Y7, Y6, Y6
+	VPADDD       Y6, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       352(DI), Y8, Y6
+	VMULPS       Y6, Y10, Y10
+	VMULPS       384(DI), Y9, Y6
+	VADDPS       Y6, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X5
+	VADDPS       X5, X10, X5
 	VMOVSHDUP    X5, X6
 	VADDSS       X6, X5, X6
 	VPERMILPS    $0x02, X5, X7
@@ -1718,14 +4259,14 @@ group:
 	VPERMILPS    $0x03, X5, X5
 	VADDSS       X5, X6, X6
 	VADDSS       X6, X0, X0
-	ADDQ         $0x000000c0, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	ADDQ         $0x000000c0, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -1733,109 +4274,125 @@ group:
 // func dotsIQ4_NLVNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
 TEXT ·dotsIQ4_NLVNNI(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU each_0f<>+0(SB), Y1
 	VMOVDQU nonLinear4Signed<>+0(SB), Y2
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      2(CX), X3
+	VMOVDQU      2(AX), X3
 	VPSRLW       $0x04, X3, X4
 	VINSERTI128  $0x01, X4, Y3, Y4
 	VPAND        Y1, Y4, Y4
 	VPSHUFB      Y4, Y2, Y4
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VMOVDQU      20(AX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y1, Y5, Y5
+	VPSHUFB      Y5, Y2, Y5
+	VPXOR        each_80<>+0(SB), Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     (DI), Y4, Y6
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     32(DI), Y5, Y4
+	VPBLENDD     $0xaa, Y4, Y6, Y5
+	VPBLENDD     $0xaa, Y6, Y4, Y4
+	VPSHUFD      $0xb1, Y4, Y4
+	VPADDD       Y4, Y5, Y5
+	VMOVDQU      38(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VMOVDQU      56(AX), X3
+	VPSRLW       $0x04, X3, X6
+	VINSERTI128  $0x01, X6, Y3, Y6
+	VPAND        Y1, Y6, Y6
+	VPSHUFB      Y6, Y2, Y6
+	VPXOR        each_80<>+0(SB), Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	VPDPBUSD     64(DI), Y4, Y7
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     96(DI), Y6, Y4
+	VPBLENDD     $0xaa, Y4, Y7, Y6
+	VPBLENDD     $0xaa, Y7, Y4, Y4
+	VPSHUFD      $0xb1, Y4, Y4
+	VPADDD       Y4, Y6, Y6
+	VPBLENDD     $0xcc, Y6, Y5, Y4
+	VPALIGNR     $0x08, Y5, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVDQU      74(AX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y1, Y5, Y5
+	VPSHUFB      Y5, Y2, Y5
+	VPXOR        each_80<>+0(SB), Y5, Y5
+	VMOVDQU      92(AX), X3
+	VPSRLW       $0x04, X3, X6
+	VINSERTI128  $0x01, X6, Y3, Y6
+	VPAND        Y1, Y6, Y6
+	VPSHUFB      Y6, Y2, Y6
+	VPXOR        each_80<>+0(SB), Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	VPDPBUSD     128(DI), Y5, Y7
 	VPXOR        Y5, Y5, Y5
-	VPXOR        each_80<>+0(SB), Y4, Y4
-	VPDPBUSD     (SI), Y4, Y5
-	VMOVDQU      20(CX), X3
-	VPSRLW       $0x04, X3, X4
-	VINSERTI128  $0x01, X4, Y3, Y4
-	VPAND        Y1, Y4, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        Y6, Y6, Y6
-	VPXOR        each_80<>+0(SB), Y4, Y4
-	VPDPBUSD     32(SI), Y4, Y6
-	VPHADDD      Y6, Y5, Y5
-	VMOVDQU      38(CX), X3
-	VPSRLW       $0x04, X3, X4
-	VINSERTI128  $0x01, X4, Y3, Y4
-	VPAND        Y1, Y4, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        Y6, Y6, Y6
-	VPXOR        each_80<>+0(SB), Y4, Y4
-	VPDPBUSD     64(SI), Y4, Y6
-	VMOVDQU      56(CX), X3
-	VPSRLW       $0x04, X3, X4
-	VINSERTI128  $0x01, X4, Y3, Y4
-	VPAND        Y1, Y4, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        Y7, Y7, Y7
-	VPXOR        each_80<>+0(SB), Y4, Y4
-	VPDPBUSD     96(SI), Y4, Y7
-	VPHADDD      Y7, Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VMOVDQU      74(CX), X3
-	VPSRLW       $0x04, X3, X4
-	VINSERTI128  $0x01, X4, Y3, Y4
-	VPAND        Y1, Y4, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        Y6, Y6, Y6
-	VPXOR        each_80<>+0(SB), Y4, Y4
-	VPDPBUSD     128(SI), Y4, Y6
-	VMOVDQU      92(CX), X3
-	VPSRLW       $0x04, X3, X4
-	VINSERTI128  $0x01, X4, Y3, Y4
-	VPAND        Y1, Y4, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        Y7, Y7, Y7
-	VPXOR        each_80<>+0(SB), Y4, Y4
-	VPDPBUSD     160(SI), Y4, Y7
-	VPHADDD      Y7, Y6, Y6
-	VMOVDQU      110(CX), X3
-	VPSRLW       $0x04, X3, X4
-	VINSERTI128  $0x01, X4, Y3, Y4
-	VPAND        Y1, Y4, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        Y7, Y7, Y7
-	VPXOR        each_80<>+0(SB), Y4, Y4
-	VPDPBUSD     192(SI), Y4, Y7
-	VMOVDQU      128(CX), X3
-	VPSRLW       $0x04, X3, X4
-	VINSERTI128  $0x01, X4, Y3, Y4
-	VPAND        Y1, Y4, Y4
-	VPSHUFB      Y4, Y2, Y4
+	VPDPBUSD     160(DI), Y6, Y5
+	VPBLENDD     $0xaa, Y5, Y7, Y6
+	VPBLENDD     $0xaa, Y7, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y6, Y6
+	VMOVDQU      110(AX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y1, Y5, Y5
+	VPSHUFB      Y5, Y2, Y5
+	VPXOR        each_80<>+0(SB), Y5, Y5
+	VMOVDQU      128(AX), X3
+	VPSRLW       $0x04, X3, X7
+	VINSERTI128  $0x01, X7, Y3, Y7
+	VPAND        Y1, Y7, Y7
+	VPSHUFB      Y7, Y2, Y7
+	VPXOR        each_80<>+0(SB), Y7, Y7
 	VPXOR        Y8, Y8, Y8
-	VPXOR        each_80<>+0(SB), Y4, Y4
-	VPDPBUSD     224(SI), Y4, Y8
-	VPHADDD      Y8, Y7, Y7
-	VPHADDD      Y7, Y6, Y6
-	VPERM2I128   $0x20, Y6, Y5, Y4
-	VPERM2I128   $0x31, Y6, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VPADDD       320(SI), Y4, Y4
-	VCVTDQ2PS    Y4, Y4
+	VPDPBUSD     192(DI), Y5, Y8
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     224(DI), Y7, Y5
+	VPBLENDD     $0xaa, Y5, Y8, Y7
+	VPBLENDD     $0xaa, Y8, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y7, Y7
+	VPBLENDD     $0xcc, Y7, Y6, Y5
+	VPALIGNR     $0x08, Y6, Y7, Y7
+	VPADDD       Y7, Y5, Y5
 	VPXOR        X3, X3, X3
-	VPINSRW      $0x00, (CX), X3, X3
-	VPINSRW      $0x01, 18(CX), X3, X3
-	VPINSRW      $0x02, 36(CX), X3, X3
-	VPINSRW      $0x03, 54(CX), X3, X3
-	VPINSRW      $0x04, 72(CX), X3, X3
-	VPINSRW      $0x05, 90(CX), X3, X3
-	VPINSRW      $0x06, 108(CX), X3, X3
-	VPINSRW      $0x07, 126(CX), X3, X3
-	VCVTPH2PS    X3, Y5
-	VMULPS       352(SI), Y5, Y5
-	VMULPS       Y5, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X3
-	VADDPS       X3, X4, X3
+	VPINSRW      $0x00, (AX), X3, X3
+	VPINSRW      $0x01, 18(AX), X3, X3
+	VPINSRW      $0x02, 36(AX), X3, X3
+	VPINSRW      $0x03, 54(AX), X3, X3
+	VPINSRW      $0x04, 72(AX), X3, X3
+	VPINSRW      $0x05, 90(AX), X3, X3
+	VPINSRW      $0x06, 108(AX), X3, X3
+	VPINSRW      $0x07, 126(AX), X3, X3
+	VCVTPH2PS    X3, Y6
+	VPBLENDD     $0xf0, Y5, Y4, Y7
+	VPERM2I128   $0x21, Y5, Y4, Y4
+	VPADDD       Y4, Y7, Y7
+	VPADDD       320(DI), Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       352(DI), Y6, Y4
+	VMULPS       Y4, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X3
+	VADDPS       X3, X7, X3
 	VMOVSHDUP    X3, X4
 	VADDSS       X4, X3, X4
 	VPERMILPS    $0x02, X3, X5
@@ -1843,14 +4400,14 @@ group:
 	VPERMILPS    $0x03, X3, X3
 	VADDSS       X3, X4, X4
 	VADDSS       X4, X0, X0
-	ADDQ         $0x00000090, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	ADDQ         $0x00000090, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -1858,116 +4415,132 @@ group:
 // func dotsMXFP4VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI
 TEXT ·dotsMXFP4VNNI(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
 	VMOVDQU ones16<>+0(SB), Y0
 	VMOVDQU each_0f<>+0(SB), Y1
 	VMOVDQU twiceE2M1Signed<>+0(SB), Y2
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      1(CX), X3
+	VMOVDQU      1(AX), X3
 	VPSRLW       $0x04, X3, X4
 	VINSERTI128  $0x01, X4, Y3, Y4
 	VPAND        Y1, Y4, Y4
 	VPSHUFB      Y4, Y2, Y4
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VMOVDQU      18(AX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y1, Y5, Y5
+	VPSHUFB      Y5, Y2, Y5
+	VPXOR        each_80<>+0(SB), Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     (DI), Y4, Y6
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     32(DI), Y5, Y4
+	VPBLENDD     $0xaa, Y4, Y6, Y5
+	VPBLENDD     $0xaa, Y6, Y4, Y4
+	VPSHUFD      $0xb1, Y4, Y4
+	VPADDD       Y4, Y5, Y5
+	VMOVDQU      35(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPSHUFB      Y4, Y2, Y4
+	VPXOR        each_80<>+0(SB), Y4, Y4
+	VMOVDQU      52(AX), X3
+	VPSRLW       $0x04, X3, X6
+	VINSERTI128  $0x01, X6, Y3, Y6
+	VPAND        Y1, Y6, Y6
+	VPSHUFB      Y6, Y2, Y6
+	VPXOR        each_80<>+0(SB), Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	VPDPBUSD     64(DI), Y4, Y7
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     96(DI), Y6, Y4
+	VPBLENDD     $0xaa, Y4, Y7, Y6
+	VPBLENDD     $0xaa, Y7, Y4, Y4
+	VPSHUFD      $0xb1, Y4, Y4
+	VPADDD       Y4, Y6, Y6
+	VPBLENDD     $0xcc, Y6, Y5, Y4
+	VPALIGNR     $0x08, Y5, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVDQU      69(AX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y1, Y5, Y5
+	VPSHUFB      Y5, Y2, Y5
+	VPXOR        each_80<>+0(SB), Y5, Y5
+	VMOVDQU      86(AX), X3
+	VPSRLW       $0x04, X3, X6
+	VINSERTI128  $0x01, X6, Y3, Y6
+	VPAND        Y1, Y6, Y6
+	VPSHUFB      Y6, Y2, Y6
+	VPXOR        each_80<>+0(SB), Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	VPDPBUSD     128(DI), Y5, Y7
 	VPXOR        Y5, Y5, Y5
-	VPXOR        each_80<>+0(SB), Y4, Y4
-	VPDPBUSD     (SI), Y4, Y5
-	VMOVDQU      18(CX), X3
-	VPSRLW       $0x04, X3, X4
-	VINSERTI128  $0x01, X4, Y3, Y4
-	VPAND        Y1, Y4, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        Y6, Y6, Y6
-	VPXOR        each_80<>+0(SB), Y4, Y4
-	VPDPBUSD     32(SI), Y4, Y6
-	VPHADDD      Y6, Y5, Y5
-	VMOVDQU      35(CX), X3
-	VPSRLW       $0x04, X3, X4
-	VINSERTI128  $0x01, X4, Y3, Y4
-	VPAND        Y1, Y4, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        Y6, Y6, Y6
-	VPXOR        each_80<>+0(SB), Y4, Y4
-	VPDPBUSD     64(SI), Y4, Y6
-	VMOVDQU      52(CX), X3
-	VPSRLW       $0x04, X3, X4
-	VINSERTI128  $0x01, X4, Y3, Y4
-	VPAND        Y1, Y4, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        Y7, Y7, Y7
-	VPXOR        each_80<>+0(SB), Y4, Y4
-	VPDPBUSD     96(SI), Y4, Y7
-	VPHADDD      Y7, Y6, Y6
-	VPHADDD      Y6, Y5, Y5
-	VMOVDQU      69(CX), X3
-	VPSRLW       $0x04, X3, X4
-	VINSERTI128  $0x01, X4, Y3, Y4
-	VPAND        Y1, Y4, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        Y6, Y6, Y6
-	VPXOR        each_80<>+0(SB), Y4, Y4
-	VPDPBUSD     128(SI), Y4, Y6
-	VMOVDQU      86(CX), X3
-	VPSRLW       $0x04, X3, X4
-	VINSERTI128  $0x01, X4, Y3, Y4
-	VPAND        Y1, Y4, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        Y7, Y7, Y7
-	VPXOR        each_80<>+0(SB), Y4, Y4
-	VPDPBUSD     160(SI), Y4, Y7
-	VPHADDD      Y7, Y6, Y6
-	VMOVDQU      103(CX), X3
-	VPSRLW       $0x04, X3, X4
-	VINSERTI128  $0x01, X4, Y3, Y4
-	VPAND        Y1, Y4, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        Y7, Y7, Y7
-	VPXOR        each_80<>+0(SB), Y4, Y4
-	VPDPBUSD     192(SI), Y4, Y7
-	VMOVDQU      120(CX), X3
-	VPSRLW       $0x04, X3, X4
-	VINSERTI128  $0x01, X4, Y3, Y4
-	VPAND        Y1, Y4, Y4
-	VPSHUFB      Y4, Y2, Y4
+	VPDPBUSD     160(DI), Y6, Y5
+	VPBLENDD     $0xaa, Y5, Y7, Y6
+	VPBLENDD     $0xaa, Y7, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y6, Y6
+	VMOVDQU      103(AX), X3
+	VPSRLW       $0x04, X3, X5
+	VINSERTI128  $0x01, X5, Y3, Y5
+	VPAND        Y1, Y5, Y5
+	VPSHUFB      Y5, Y2, Y5
+	VPXOR        each_80<>+0(SB), Y5, Y5
+	VMOVDQU      120(AX), X3
+	VPSRLW       $0x04, X3, X7
+	VINSERTI128  $0x01, X7, Y3, Y7
+	VPAND        Y1, Y7, Y7
+	VPSHUFB      Y7, Y2, Y7
+	VPXOR        each_80<>+0(SB), Y7, Y7
 	VPXOR        Y8, Y8, Y8
-	VPXOR        each_80<>+0(SB), Y4, Y4
-	VPDPBUSD     224(SI), Y4, Y8
-	VPHADDD      Y8, Y7, Y7
-	VPHADDD      Y7, Y6, Y6
-	VPERM2I128   $0x20, Y6, Y5, Y4
-	VPERM2I128   $0x31, Y6, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VPADDD       320(SI), Y4, Y4
-	VCVTDQ2PS    Y4, Y4
+	VPDPBUSD     192(DI), Y5, Y8
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     224(DI), Y7, Y5
+	VPBLENDD     $0xaa, Y5, Y8, Y7
+	VPBLENDD     $0xaa, Y8, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y7, Y7
+	VPBLENDD     $0xcc, Y7, Y6, Y5
+	VPALIGNR     $0x08, Y6, Y7, Y7
+	VPADDD       Y7, Y5, Y5
 	VPXOR        X3, X3, X3
-	VPINSRB      $0x00, (CX), X3, X3
-	VPINSRB      $0x01, 17(CX), X3, X3
-	VPINSRB      $0x02, 34(CX), X3, X3
-	VPINSRB      $0x03, 51(CX), X3, X3
-	VPINSRB      $0x04, 68(CX), X3, X3
-	VPINSRB      $0x05, 85(CX), X3, X3
-	VPINSRB      $0x06, 102(CX), X3, X3
-	VPINSRB      $0x07, 119(CX), X3, X3
-	VPMOVZXBD    X3, Y5
-	VMOVDQU      subnormal32<>+0(SB), Y6
-	VPSLLVD      Y5, Y6, Y6
-	VMOVDQU      two32<>+0(SB), Y7
-	VPCMPGTD     Y5, Y7, Y7
-	VPSUBD       one32<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VBLENDVPS    Y7, Y6, Y5, Y5
-	VMULPS       352(SI), Y5, Y5
-	VMULPS       Y5, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X3
-	VADDPS       X3, X4, X3
+	VPINSRB      $0x00, (AX), X3, X3
+	VPINSRB      $0x01, 17(AX), X3, X3
+	VPINSRB      $0x02, 34(AX), X3, X3
+	VPINSRB      $0x03, 51(AX), X3, X3
+	VPINSRB      $0x04, 68(AX), X3, X3
+	VPINSRB      $0x05, 85(AX), X3, X3
+	VPINSRB      $0x06, 102(AX), X3, X3
+	VPINSRB      $0x07, 119(AX), X3, X3
+	VPMOVZXBD    X3, Y6
+	VMOVDQU      subnormal32<>+0(SB), Y7
+	VPSLLVD      Y6, Y7, Y7
+	VMOVDQU      two32<>+0(SB), Y8
+	VPCMPGTD     Y6, Y8, Y8
+	VPSUBD       one32<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VBLENDVPS    Y8, Y7, Y6, Y6
+	VPBLENDD     $0xf0, Y5, Y4, Y7
+	VPERM2I128   $0x21, Y5, Y4, Y4
+	VPADDD       Y4, Y7, Y7
+	VPADDD       320(DI), Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       352(DI), Y6, Y4
+	VMULPS       Y4, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X3
+	VADDPS       X3, X7, X3
 	VMOVSHDUP    X3, X4
 	VADDSS       X4, X3, X4
 	VPERMILPS    $0x02, X3, X5
@@ -1975,14 +4548,14 @@ group:
 	VPERMILPS    $0x03, X3, X3
 	VADDSS       X3, X4, X4
 	VADDSS       X4, X0, X0
-	ADDQ         $0x00000088, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	ADDQ         $0x00000088, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET

@@ -39,6 +39,41 @@ func dotsIQ4_NLAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows
 //go:noescape
 func dotsMXFP4AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 
+// tileQ8_0AVX2 is a form of productGeneric for encoded rows, skip bytes apart, and four rows of inputs.
+//
+//go:noescape
+func tileQ8_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+
+// tileQ4_0AVX2 is a form of productGeneric for encoded rows, skip bytes apart, and four rows of inputs.
+//
+//go:noescape
+func tileQ4_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+
+// tileQ4_1AVX2 is a form of productGeneric for encoded rows, skip bytes apart, and four rows of inputs.
+//
+//go:noescape
+func tileQ4_1AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+
+// tileQ5_0AVX2 is a form of productGeneric for encoded rows, skip bytes apart, and four rows of inputs.
+//
+//go:noescape
+func tileQ5_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+
+// tileQ5_1AVX2 is a form of productGeneric for encoded rows, skip bytes apart, and four rows of inputs.
+//
+//go:noescape
+func tileQ5_1AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+
+// tileIQ4_NLAVX2 is a form of productGeneric for encoded rows, skip bytes apart, and four rows of inputs.
+//
+//go:noescape
+func tileIQ4_NLAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+
+// tileMXFP4AVX2 is a form of productGeneric for encoded rows, skip bytes apart, and four rows of inputs.
+//
+//go:noescape
+func tileMXFP4AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+
 // dotsQ8_0VNNI is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
 //
 //go:noescape

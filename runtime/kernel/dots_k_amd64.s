@@ -77,99 +77,103 @@ GLOBL each_03<>(SB), RODATA|NOPTR, $32
 // func dotsQ2_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsQ2_KAVX2(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
-	VMOVDQU word0<>+0(SB), Y2
-	VMOVDQU word1<>+0(SB), Y3
-	VMOVDQU word2<>+0(SB), Y4
-	VMOVDQU word3<>+0(SB), Y5
-	VMOVDQU word4<>+0(SB), Y6
-	VMOVDQU word5<>+0(SB), Y7
-	VMOVDQU each_03<>+0(SB), Y8
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
+	VMOVDQU word0<>+0(SB), Y1
+	VMOVDQU word1<>+0(SB), Y2
+	VMOVDQU word2<>+0(SB), Y3
+	VMOVDQU word3<>+0(SB), Y4
+	VMOVDQU word4<>+0(SB), Y5
+	VMOVDQU word5<>+0(SB), Y6
+	VMOVDQU each_03<>+0(SB), Y7
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      (CX), X1
-	VPSHUFB      evenOdd<>+0(SB), X1, X1
-	VPSRLW       $0x04, X1, X9
+	VMOVDQU      (AX), X8
+	VPSHUFB      evenOdd<>+0(SB), X8, X8
+	VPSRLW       $0x04, X8, X9
 	VPAND        each_0f<>+0(SB), X9, X9
-	VPAND        each_0f<>+0(SB), X1, X1
-	VPMOVZXBW    X1, Y1
+	VPAND        each_0f<>+0(SB), X8, X8
+	VPMOVZXBW    X8, Y8
 	VPMOVZXBW    X9, Y9
-	VPMADDWD     416(SI), Y9, Y9
-	VMOVDQU      16(CX), Y10
-	VPAND        Y8, Y10, Y11
-	VPMADDUBSW   (SI), Y11, Y11
-	VPSHUFB      Y2, Y1, Y12
+	VMOVDQU      16(AX), Y10
+	VPAND        Y7, Y10, Y11
+	VPSHUFB      Y1, Y8, Y12
+	VPMADDUBSW   (DI), Y11, Y11
 	VPMADDWD     Y12, Y11, Y11
 	VPSRLW       $0x02, Y10, Y12
-	VPAND        Y8, Y12, Y12
-	VPMADDUBSW   32(SI), Y12, Y12
-	VPSHUFB      Y3, Y1, Y13
+	VPAND        Y7, Y12, Y12
+	VPSHUFB      Y2, Y8, Y13
+	VPMADDUBSW   32(DI), Y12, Y12
 	VPMADDWD     Y13, Y12, Y12
 	VPADDD       Y12, Y11, Y11
 	VPSRLW       $0x04, Y10, Y12
-	VPAND        Y8, Y12, Y12
-	VPMADDUBSW   64(SI), Y12, Y12
-	VPSHUFB      Y4, Y1, Y13
+	VPAND        Y7, Y12, Y12
+	VPSHUFB      Y3, Y8, Y13
+	VPMADDUBSW   64(DI), Y12, Y12
 	VPMADDWD     Y13, Y12, Y12
 	VPADDD       Y12, Y11, Y11
 	VPSRLW       $0x06, Y10, Y10
-	VPAND        Y8, Y10, Y10
-	VPMADDUBSW   96(SI), Y10, Y10
-	VPSHUFB      Y5, Y1, Y12
+	VPAND        Y7, Y10, Y10
+	VPSHUFB      Y4, Y8, Y12
+	VPMADDUBSW   96(DI), Y10, Y10
 	VPMADDWD     Y12, Y10, Y10
 	VPADDD       Y10, Y11, Y11
-	VMOVDQU      48(CX), Y10
-	VPAND        Y8, Y10, Y12
-	VPMADDUBSW   128(SI), Y12, Y12
-	VPSHUFB      Y6, Y1, Y13
+	VMOVDQU      48(AX), Y10
+	VPAND        Y7, Y10, Y12
+	VPSHUFB      Y5, Y8, Y13
+	VPMADDUBSW   128(DI), Y12, Y12
 	VPMADDWD     Y13, Y12, Y12
 	VPADDD       Y12, Y11, Y11
 	VPSRLW       $0x02, Y10, Y12
-	VPAND        Y8, Y12, Y12
-	VPMADDUBSW   160(SI), Y12, Y12
-	VPSHUFB      Y7, Y1, Y13
+	VPAND        Y7, Y12, Y12
+	VPSHUFB      Y6, Y8, Y13
+	VPMADDUBSW   160(DI), Y12, Y12
 	VPMADDWD     Y13, Y12, Y12
 	VPADDD       Y12, Y11, Y11
 	VPSRLW       $0x04, Y10, Y12
-	VPAND        Y8, Y12, Y12
-	VPMADDUBSW   192(SI), Y12, Y12
-	VPSHUFB      word6<>+0(SB), Y1, Y13
+	VPAND        Y7, Y12, Y12
+	VPSHUFB      word6<>+0(SB), Y8, Y13
+	VPMADDUBSW   192(DI), Y12, Y12
 	VPMADDWD     Y13, Y12, Y12
 	VPADDD       Y12, Y11, Y11
 	VPSRLW       $0x06, Y10, Y10
-	VPAND        Y8, Y10, Y10
-	VPMADDUBSW   224(SI), Y10, Y10
-	VPSHUFB      word7<>+0(SB), Y1, Y1
-	VPMADDWD     Y1, Y10, Y10
+	VPAND        Y7, Y10, Y10
+	VPSHUFB      word7<>+0(SB), Y8, Y8
+	VPMADDUBSW   224(DI), Y10, Y10
+	VPMADDWD     Y8, Y10, Y10
 	VPADDD       Y10, Y11, Y11
-	VPHADDD      Y9, Y11, Y11
-	VEXTRACTI128 $0x01, Y11, X1
-	VPADDD       X11, X1, X1
-	VPHADDD      X1, X1, X1
-	VCVTDQ2PS    X1, X1
-	VMOVD        80(CX), X9
-	VCVTPH2PS    X9, X9
-	VMULPS       352(SI), X9, X9
-	VMULPS       X1, X9, X9
-	VADDPS       X9, X0, X0
-	ADDQ         $0x00000054, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	VMOVD        80(AX), X8
+	VCVTPH2PS    X8, X8
+	VPMADDWD     416(DI), Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y11, Y10
+	VPBLENDD     $0xaa, Y11, Y9, Y9
+	VPSHUFD      $0xb1, Y9, Y9
+	VPADDD       Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X9
+	VPADDD       X10, X9, X9
+	VPSHUFD      $0xee, X9, X10
+	VPADDD       X10, X9, X9
+	VCVTDQ2PS    X9, X9
+	VMULPS       352(DI), X8, X8
+	VMULPS       X9, X8, X8
+	VADDPS       X8, X0, X0
+	ADDQ         $0x00000054, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSHDUP    X0, X1
-	VSUBSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSHDUP    X0, X8
+	VSUBSS       X8, X0, X0
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -223,10 +227,10 @@ GLOBL each_04<>(SB), RODATA|NOPTR, $32
 // func dotsQ3_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsQ3_KAVX2(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
 	VMOVDQU word0<>+0(SB), Y1
 	VMOVDQU word1<>+0(SB), Y2
 	VMOVDQU word2<>+0(SB), Y3
@@ -236,12 +240,12 @@ TEXT ·dotsQ3_KAVX2(SB), NOSPLIT, $0-48
 	VMOVDQU each_04<>+0(SB), Y7
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      94(CX), X8
+	VMOVDQU      94(AX), X8
 	VPSHUFB      q3Low<>+0(SB), X8, X9
 	VPSHUFB      q3Top<>+0(SB), X8, X8
 	VPSRLVD      q3LowShift<>+0(SB), X9, X9
@@ -253,30 +257,30 @@ group:
 	VPSUBB       each_20<>+0(SB), X9, X9
 	VPSHUFB      evenOdd<>+0(SB), X9, X9
 	VPMOVSXBW    X9, Y8
-	VMOVDQU      (CX), Y9
-	VMOVDQU      32(CX), Y10
+	VMOVDQU      (AX), Y9
+	VMOVDQU      32(AX), Y10
 	VPAND        Y6, Y10, Y11
 	VPSLLW       $0x02, Y9, Y12
 	VPAND        Y7, Y12, Y12
 	VPOR         Y12, Y11, Y11
-	VPMADDUBSW   (SI), Y11, Y11
 	VPSHUFB      Y1, Y8, Y12
+	VPMADDUBSW   (DI), Y11, Y11
 	VPMADDWD     Y12, Y11, Y11
 	VPSRLW       $0x02, Y10, Y12
 	VPAND        Y6, Y12, Y12
 	VPSLLW       $0x01, Y9, Y13
 	VPAND        Y7, Y13, Y13
 	VPOR         Y13, Y12, Y12
-	VPMADDUBSW   32(SI), Y12, Y12
 	VPSHUFB      Y2, Y8, Y13
+	VPMADDUBSW   32(DI), Y12, Y12
 	VPMADDWD     Y13, Y12, Y12
 	VPADDD       Y12, Y11, Y11
 	VPSRLW       $0x04, Y10, Y12
 	VPAND        Y6, Y12, Y12
 	VPAND        Y7, Y9, Y13
 	VPOR         Y13, Y12, Y12
-	VPMADDUBSW   64(SI), Y12, Y12
 	VPSHUFB      Y3, Y8, Y13
+	VPMADDUBSW   64(DI), Y12, Y12
 	VPMADDWD     Y13, Y12, Y12
 	VPADDD       Y12, Y11, Y11
 	VPSRLW       $0x06, Y10, Y10
@@ -284,17 +288,17 @@ group:
 	VPSRLW       $0x01, Y9, Y12
 	VPAND        Y7, Y12, Y12
 	VPOR         Y12, Y10, Y10
-	VPMADDUBSW   96(SI), Y10, Y10
 	VPSHUFB      Y4, Y8, Y12
+	VPMADDUBSW   96(DI), Y10, Y10
 	VPMADDWD     Y12, Y10, Y10
 	VPADDD       Y10, Y11, Y11
-	VMOVDQU      64(CX), Y10
+	VMOVDQU      64(AX), Y10
 	VPAND        Y6, Y10, Y12
 	VPSRLW       $0x02, Y9, Y13
 	VPAND        Y7, Y13, Y13
 	VPOR         Y13, Y12, Y12
-	VPMADDUBSW   128(SI), Y12, Y12
 	VPSHUFB      Y5, Y8, Y13
+	VPMADDUBSW   128(DI), Y12, Y12
 	VPMADDWD     Y13, Y12, Y12
 	VPADDD       Y12, Y11, Y11
 	VPSRLW       $0x02, Y10, Y12
@@ -302,8 +306,8 @@ group:
 	VPSRLW       $0x03, Y9, Y13
 	VPAND        Y7, Y13, Y13
 	VPOR         Y13, Y12, Y12
-	VPMADDUBSW   160(SI), Y12, Y12
 	VPSHUFB      word5<>+0(SB), Y8, Y13
+	VPMADDUBSW   160(DI), Y12, Y12
 	VPMADDWD     Y13, Y12, Y12
 	VPADDD       Y12, Y11, Y11
 	VPSRLW       $0x04, Y10, Y12
@@ -311,8 +315,8 @@ group:
 	VPSRLW       $0x04, Y9, Y13
 	VPAND        Y7, Y13, Y13
 	VPOR         Y13, Y12, Y12
-	VPMADDUBSW   192(SI), Y12, Y12
 	VPSHUFB      word6<>+0(SB), Y8, Y13
+	VPMADDUBSW   192(DI), Y12, Y12
 	VPMADDWD     Y13, Y12, Y12
 	VPADDD       Y12, Y11, Y11
 	VPSRLW       $0x06, Y10, Y10
@@ -320,32 +324,34 @@ group:
 	VPSRLW       $0x05, Y9, Y9
 	VPAND        Y7, Y9, Y9
 	VPOR         Y9, Y10, Y10
-	VPMADDUBSW   224(SI), Y10, Y9
-	VPSHUFB      word7<>+0(SB), Y8, Y10
-	VPMADDWD     Y10, Y9, Y9
-	VPADDD       Y9, Y11, Y11
-	VPMADDWD     416(SI), Y8, Y8
+	VPSHUFB      word7<>+0(SB), Y8, Y9
+	VPMADDUBSW   224(DI), Y10, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y11, Y11
+	VPMADDWD     416(DI), Y8, Y8
 	VPSLLD       $0x02, Y8, Y8
 	VPSUBD       Y8, Y11, Y11
-	VPHADDD      Y11, Y11, Y11
-	VEXTRACTI128 $0x01, Y11, X8
-	VPADDD       X11, X8, X8
-	VPHADDD      X8, X8, X8
-	VCVTDQ2PS    X8, X8
-	VPXOR        X9, X9, X9
-	VPINSRW      $0x00, 108(CX), X9, X9
-	VCVTPH2PS    X9, X9
-	VMULPS       352(SI), X9, X9
-	VMULPS       X8, X9, X9
-	VADDPS       X9, X0, X0
-	ADDQ         $0x0000006e, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	VPXOR        X8, X8, X8
+	VPINSRW      $0x00, 108(AX), X8, X8
+	VCVTPH2PS    X8, X8
+	VEXTRACTI128 $0x01, Y11, X9
+	VPADDD       X11, X9, X9
+	VPSHUFD      $0xee, X9, X10
+	VPADDD       X10, X9, X9
+	VPSHUFD      $0x55, X9, X10
+	VPADDD       X10, X9, X9
+	VCVTDQ2PS    X9, X9
+	VMULPS       352(DI), X8, X8
+	VMULPS       X9, X8, X8
+	VADDPS       X8, X0, X0
+	ADDQ         $0x0000006e, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -387,105 +393,109 @@ GLOBL each_20<>(SB), RODATA|NOPTR, $32
 // func dotsQ4_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsQ4_KAVX2(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
-	VMOVDQU word0<>+0(SB), Y2
-	VMOVDQU word1<>+0(SB), Y3
-	VMOVDQU word2<>+0(SB), Y4
-	VMOVDQU word3<>+0(SB), Y5
-	VMOVDQU word4<>+0(SB), Y6
-	VMOVDQU word5<>+0(SB), Y7
-	VMOVDQU each_0f<>+0(SB), Y8
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
+	VMOVDQU word0<>+0(SB), Y1
+	VMOVDQU word1<>+0(SB), Y2
+	VMOVDQU word2<>+0(SB), Y3
+	VMOVDQU word3<>+0(SB), Y4
+	VMOVDQU word4<>+0(SB), Y5
+	VMOVDQU word5<>+0(SB), Y6
+	VMOVDQU each_0f<>+0(SB), Y7
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      (CX), X1
-	VPSHUFD      $0xff, X1, X9
+	VMOVDQU      (AX), X8
+	VPSHUFD      $0xff, X8, X9
 	VPSRLVD      shift04<>+0(SB), X9, X9
 	VPAND        each_0f<>+0(SB), X9, X9
-	VPSHUFD      $0x09, X1, X1
-	VPSRLW       $0x02, X1, X10
+	VPSHUFD      $0x09, X8, X8
+	VPSRLW       $0x02, X8, X10
 	VPAND        each_30<>+0(SB), X10, X10
 	VPOR         X10, X9, X9
-	VPAND        each_3f<>+0(SB), X1, X1
-	VPUNPCKLDQ   X9, X1, X1
-	VPMOVZXBW    X1, Y1
-	VEXTRACTI128 $0x01, Y1, X9
-	VPMADDWD     448(SI), X9, X9
-	VINSERTI128  $0x01, X1, Y1, Y1
-	VMOVDQU      16(CX), Y10
+	VPAND        each_3f<>+0(SB), X8, X8
+	VPUNPCKLDQ   X9, X8, X8
+	VPMOVZXBW    X8, Y8
+	VEXTRACTI128 $0x01, Y8, X9
+	VINSERTI128  $0x01, X8, Y8, Y8
+	VMOVDQU      16(AX), Y10
 	VPSRLW       $0x04, Y10, Y11
-	VPAND        Y8, Y11, Y11
-	VPAND        Y8, Y10, Y10
-	VPMADDUBSW   (SI), Y10, Y10
-	VPSHUFB      Y2, Y1, Y12
+	VPAND        Y7, Y11, Y11
+	VPAND        Y7, Y10, Y10
+	VPSHUFB      Y1, Y8, Y12
+	VPMADDUBSW   (DI), Y10, Y10
 	VPMADDWD     Y12, Y10, Y10
-	VPMADDUBSW   32(SI), Y11, Y11
-	VPSHUFB      Y3, Y1, Y12
+	VPSHUFB      Y2, Y8, Y12
+	VPMADDUBSW   32(DI), Y11, Y11
 	VPMADDWD     Y12, Y11, Y11
 	VPADDD       Y11, Y10, Y10
-	VMOVDQU      48(CX), Y11
+	VMOVDQU      48(AX), Y11
 	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y8, Y12, Y12
-	VPAND        Y8, Y11, Y11
-	VPMADDUBSW   64(SI), Y11, Y11
-	VPSHUFB      Y4, Y1, Y13
+	VPAND        Y7, Y12, Y12
+	VPAND        Y7, Y11, Y11
+	VPSHUFB      Y3, Y8, Y13
+	VPMADDUBSW   64(DI), Y11, Y11
 	VPMADDWD     Y13, Y11, Y11
 	VPADDD       Y11, Y10, Y10
-	VPMADDUBSW   96(SI), Y12, Y11
-	VPSHUFB      Y5, Y1, Y12
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y10, Y10
-	VMOVDQU      80(CX), Y11
+	VPSHUFB      Y4, Y8, Y11
+	VPMADDUBSW   96(DI), Y12, Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y10, Y10
+	VMOVDQU      80(AX), Y11
 	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y8, Y12, Y12
-	VPAND        Y8, Y11, Y11
-	VPMADDUBSW   128(SI), Y11, Y11
-	VPSHUFB      Y6, Y1, Y13
+	VPAND        Y7, Y12, Y12
+	VPAND        Y7, Y11, Y11
+	VPSHUFB      Y5, Y8, Y13
+	VPMADDUBSW   128(DI), Y11, Y11
 	VPMADDWD     Y13, Y11, Y11
 	VPADDD       Y11, Y10, Y10
-	VPMADDUBSW   160(SI), Y12, Y11
-	VPSHUFB      Y7, Y1, Y12
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y10, Y10
-	VMOVDQU      112(CX), Y11
+	VPSHUFB      Y6, Y8, Y11
+	VPMADDUBSW   160(DI), Y12, Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y10, Y10
+	VMOVDQU      112(AX), Y11
 	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y8, Y12, Y12
-	VPAND        Y8, Y11, Y11
-	VPMADDUBSW   192(SI), Y11, Y11
-	VPSHUFB      word6<>+0(SB), Y1, Y13
+	VPAND        Y7, Y12, Y12
+	VPAND        Y7, Y11, Y11
+	VPSHUFB      word6<>+0(SB), Y8, Y13
+	VPMADDUBSW   192(DI), Y11, Y11
 	VPMADDWD     Y13, Y11, Y11
 	VPADDD       Y11, Y10, Y10
-	VPMADDUBSW   224(SI), Y12, Y11
-	VPSHUFB      word7<>+0(SB), Y1, Y1
-	VPMADDWD     Y1, Y11, Y11
+	VPSHUFB      word7<>+0(SB), Y8, Y8
+	VPMADDUBSW   224(DI), Y12, Y11
+	VPMADDWD     Y8, Y11, Y11
 	VPADDD       Y11, Y10, Y10
-	VPHADDD      Y9, Y10, Y10
-	VEXTRACTI128 $0x01, Y10, X1
-	VPADDD       X10, X1, X1
-	VPHADDD      X1, X1, X1
-	VCVTDQ2PS    X1, X1
-	VMOVD        (CX), X9
-	VCVTPH2PS    X9, X9
-	VMULPS       352(SI), X9, X9
-	VMULPS       X1, X9, X9
-	VADDPS       X9, X0, X0
-	ADDQ         $0x00000090, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	VMOVD        (AX), X8
+	VCVTPH2PS    X8, X8
+	VPMADDWD     448(DI), X9, X9
+	VPBLENDD     $0xaa, Y9, Y10, Y11
+	VPBLENDD     $0xaa, Y10, Y9, Y9
+	VPSHUFD      $0xb1, Y9, Y9
+	VPADDD       Y9, Y11, Y11
+	VEXTRACTI128 $0x01, Y11, X9
+	VPADDD       X11, X9, X9
+	VPSHUFD      $0xee, X9, X10
+	VPADDD       X10, X9, X9
+	VCVTDQ2PS    X9, X9
+	VMULPS       352(DI), X8, X8
+	VMULPS       X9, X8, X8
+	VADDPS       X8, X0, X0
+	ADDQ         $0x00000090, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSHDUP    X0, X1
-	VSUBSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSHDUP    X0, X8
+	VSUBSS       X8, X0, X0
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -529,128 +539,132 @@ GLOBL each_10<>(SB), RODATA|NOPTR, $32
 // func dotsQ5_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsQ5_KAVX2(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
-	VMOVDQU word0<>+0(SB), Y2
-	VMOVDQU word1<>+0(SB), Y3
-	VMOVDQU word2<>+0(SB), Y4
-	VMOVDQU word3<>+0(SB), Y5
-	VMOVDQU each_0f<>+0(SB), Y6
-	VMOVDQU each_10<>+0(SB), Y7
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
+	VMOVDQU word0<>+0(SB), Y1
+	VMOVDQU word1<>+0(SB), Y2
+	VMOVDQU word2<>+0(SB), Y3
+	VMOVDQU word3<>+0(SB), Y4
+	VMOVDQU each_0f<>+0(SB), Y5
+	VMOVDQU each_10<>+0(SB), Y6
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      (CX), X1
-	VPSHUFD      $0xff, X1, X8
+	VMOVDQU      (AX), X7
+	VPSHUFD      $0xff, X7, X8
 	VPSRLVD      shift04<>+0(SB), X8, X8
 	VPAND        each_0f<>+0(SB), X8, X8
-	VPSHUFD      $0x09, X1, X1
-	VPSRLW       $0x02, X1, X9
+	VPSHUFD      $0x09, X7, X7
+	VPSRLW       $0x02, X7, X9
 	VPAND        each_30<>+0(SB), X9, X9
 	VPOR         X9, X8, X8
-	VPAND        each_3f<>+0(SB), X1, X1
-	VPUNPCKLDQ   X8, X1, X1
-	VPMOVZXBW    X1, Y1
-	VEXTRACTI128 $0x01, Y1, X8
-	VPMADDWD     448(SI), X8, X8
-	VINSERTI128  $0x01, X1, Y1, Y1
-	VMOVDQU      16(CX), Y9
-	VMOVDQU      48(CX), Y10
+	VPAND        each_3f<>+0(SB), X7, X7
+	VPUNPCKLDQ   X8, X7, X7
+	VPMOVZXBW    X7, Y7
+	VEXTRACTI128 $0x01, Y7, X8
+	VINSERTI128  $0x01, X7, Y7, Y7
+	VMOVDQU      16(AX), Y9
+	VMOVDQU      48(AX), Y10
 	VPSRLW       $0x04, Y10, Y11
-	VPAND        Y6, Y11, Y11
-	VPAND        Y6, Y10, Y10
+	VPAND        Y5, Y11, Y11
+	VPAND        Y5, Y10, Y10
 	VPSLLW       $0x04, Y9, Y12
-	VPAND        Y7, Y12, Y12
+	VPAND        Y6, Y12, Y12
 	VPOR         Y12, Y10, Y10
 	VPSLLW       $0x03, Y9, Y12
-	VPAND        Y7, Y12, Y12
+	VPAND        Y6, Y12, Y12
 	VPOR         Y12, Y11, Y11
-	VPMADDUBSW   (SI), Y10, Y10
-	VPSHUFB      Y2, Y1, Y12
+	VPSHUFB      Y1, Y7, Y12
+	VPMADDUBSW   (DI), Y10, Y10
 	VPMADDWD     Y12, Y10, Y10
-	VPMADDUBSW   32(SI), Y11, Y11
-	VPSHUFB      Y3, Y1, Y12
+	VPSHUFB      Y2, Y7, Y12
+	VPMADDUBSW   32(DI), Y11, Y11
 	VPMADDWD     Y12, Y11, Y11
 	VPADDD       Y11, Y10, Y10
-	VMOVDQU      80(CX), Y11
+	VMOVDQU      80(AX), Y11
 	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y6, Y12, Y12
-	VPAND        Y6, Y11, Y11
+	VPAND        Y5, Y12, Y12
+	VPAND        Y5, Y11, Y11
 	VPSLLW       $0x02, Y9, Y13
-	VPAND        Y7, Y13, Y13
+	VPAND        Y6, Y13, Y13
 	VPOR         Y13, Y11, Y11
 	VPSLLW       $0x01, Y9, Y13
-	VPAND        Y7, Y13, Y13
+	VPAND        Y6, Y13, Y13
 	VPOR         Y13, Y12, Y12
-	VPMADDUBSW   64(SI), Y11, Y11
-	VPSHUFB      Y4, Y1, Y13
+	VPSHUFB      Y3, Y7, Y13
+	VPMADDUBSW   64(DI), Y11, Y11
 	VPMADDWD     Y13, Y11, Y11
 	VPADDD       Y11, Y10, Y10
-	VPMADDUBSW   96(SI), Y12, Y11
-	VPSHUFB      Y5, Y1, Y12
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y10, Y10
-	VMOVDQU      112(CX), Y11
+	VPSHUFB      Y4, Y7, Y11
+	VPMADDUBSW   96(DI), Y12, Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y10, Y10
+	VMOVDQU      112(AX), Y11
 	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y6, Y12, Y12
-	VPAND        Y6, Y11, Y11
-	VPAND        Y7, Y9, Y13
+	VPAND        Y5, Y12, Y12
+	VPAND        Y5, Y11, Y11
+	VPAND        Y6, Y9, Y13
 	VPOR         Y13, Y11, Y11
 	VPSRLW       $0x01, Y9, Y13
-	VPAND        Y7, Y13, Y13
+	VPAND        Y6, Y13, Y13
 	VPOR         Y13, Y12, Y12
-	VPMADDUBSW   128(SI), Y11, Y11
-	VPSHUFB      word4<>+0(SB), Y1, Y13
+	VPSHUFB      word4<>+0(SB), Y7, Y13
+	VPMADDUBSW   128(DI), Y11, Y11
 	VPMADDWD     Y13, Y11, Y11
 	VPADDD       Y11, Y10, Y10
-	VPMADDUBSW   160(SI), Y12, Y11
-	VPSHUFB      word5<>+0(SB), Y1, Y12
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y10, Y10
-	VMOVDQU      144(CX), Y11
+	VPSHUFB      word5<>+0(SB), Y7, Y11
+	VPMADDUBSW   160(DI), Y12, Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y10, Y10
+	VMOVDQU      144(AX), Y11
 	VPSRLW       $0x04, Y11, Y12
-	VPAND        Y6, Y12, Y12
-	VPAND        Y6, Y11, Y11
+	VPAND        Y5, Y12, Y12
+	VPAND        Y5, Y11, Y11
 	VPSRLW       $0x02, Y9, Y13
-	VPAND        Y7, Y13, Y13
+	VPAND        Y6, Y13, Y13
 	VPOR         Y13, Y11, Y11
 	VPSRLW       $0x03, Y9, Y9
-	VPAND        Y7, Y9, Y9
+	VPAND        Y6, Y9, Y9
 	VPOR         Y9, Y12, Y12
-	VPMADDUBSW   192(SI), Y11, Y9
-	VPSHUFB      word6<>+0(SB), Y1, Y11
-	VPMADDWD     Y11, Y9, Y9
+	VPSHUFB      word6<>+0(SB), Y7, Y9
+	VPMADDUBSW   192(DI), Y11, Y11
+	VPMADDWD     Y9, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSHUFB      word7<>+0(SB), Y7, Y7
+	VPMADDUBSW   224(DI), Y12, Y9
+	VPMADDWD     Y7, Y9, Y9
 	VPADDD       Y9, Y10, Y10
-	VPMADDUBSW   224(SI), Y12, Y9
-	VPSHUFB      word7<>+0(SB), Y1, Y1
-	VPMADDWD     Y1, Y9, Y9
-	VPADDD       Y9, Y10, Y10
-	VPHADDD      Y8, Y10, Y10
-	VEXTRACTI128 $0x01, Y10, X1
-	VPADDD       X10, X1, X1
-	VPHADDD      X1, X1, X1
-	VCVTDQ2PS    X1, X1
-	VMOVD        (CX), X8
-	VCVTPH2PS    X8, X8
-	VMULPS       352(SI), X8, X8
-	VMULPS       X1, X8, X8
-	VADDPS       X8, X0, X0
-	ADDQ         $0x000000b0, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	VMOVD        (AX), X7
+	VCVTPH2PS    X7, X7
+	VPMADDWD     448(DI), X8, X8
+	VPBLENDD     $0xaa, Y8, Y10, Y9
+	VPBLENDD     $0xaa, Y10, Y8, Y8
+	VPSHUFD      $0xb1, Y8, Y8
+	VPADDD       Y8, Y9, Y9
+	VEXTRACTI128 $0x01, Y9, X8
+	VPADDD       X9, X8, X8
+	VPSHUFD      $0xee, X8, X9
+	VPADDD       X9, X8, X8
+	VCVTDQ2PS    X8, X8
+	VMULPS       352(DI), X7, X7
+	VMULPS       X8, X7, X7
+	VADDPS       X7, X0, X0
+	ADDQ         $0x000000b0, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSHDUP    X0, X1
-	VSUBSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSHDUP    X0, X7
+	VSUBSS       X7, X0, X0
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -658,10 +672,10 @@ group:
 // func dotsQ6_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsQ6_KAVX2(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
 	VMOVDQU word0<>+0(SB), Y1
 	VMOVDQU word1<>+0(SB), Y2
 	VMOVDQU word2<>+0(SB), Y3
@@ -671,16 +685,16 @@ TEXT ·dotsQ6_KAVX2(SB), NOSPLIT, $0-48
 	VMOVDQU each_30<>+0(SB), Y7
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVDQU      192(CX), X8
+	VMOVDQU      192(AX), X8
 	VPSHUFB      evenOdd<>+0(SB), X8, X8
 	VPMOVSXBW    X8, Y8
-	VMOVDQU      128(CX), Y9
-	VMOVDQU      (CX), Y10
+	VMOVDQU      128(AX), Y9
+	VMOVDQU      (AX), Y10
 	VPSRLW       $0x04, Y10, Y11
 	VPAND        Y6, Y11, Y11
 	VPAND        Y6, Y10, Y10
@@ -689,14 +703,14 @@ group:
 	VPOR         Y12, Y10, Y10
 	VPAND        Y7, Y9, Y12
 	VPOR         Y12, Y11, Y11
-	VPMADDUBSW   (SI), Y10, Y10
 	VPSHUFB      Y1, Y8, Y12
+	VPMADDUBSW   (DI), Y10, Y10
 	VPMADDWD     Y12, Y10, Y10
-	VPMADDUBSW   64(SI), Y11, Y11
 	VPSHUFB      Y3, Y8, Y12
+	VPMADDUBSW   64(DI), Y11, Y11
 	VPMADDWD     Y12, Y11, Y11
 	VPADDD       Y11, Y10, Y10
-	VMOVDQU      32(CX), Y11
+	VMOVDQU      32(AX), Y11
 	VPSRLW       $0x04, Y11, Y12
 	VPAND        Y6, Y12, Y12
 	VPAND        Y6, Y11, Y11
@@ -706,16 +720,16 @@ group:
 	VPSRLW       $0x02, Y9, Y9
 	VPAND        Y7, Y9, Y9
 	VPOR         Y9, Y12, Y12
-	VPMADDUBSW   32(SI), Y11, Y9
-	VPSHUFB      Y2, Y8, Y11
-	VPMADDWD     Y11, Y9, Y9
-	VPADDD       Y9, Y10, Y10
-	VPMADDUBSW   96(SI), Y12, Y9
-	VPSHUFB      Y4, Y8, Y11
-	VPMADDWD     Y11, Y9, Y9
-	VPADDD       Y9, Y10, Y10
-	VMOVDQU      160(CX), Y9
-	VMOVDQU      64(CX), Y11
+	VPSHUFB      Y2, Y8, Y9
+	VPMADDUBSW   32(DI), Y11, Y11
+	VPMADDWD     Y9, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSHUFB      Y4, Y8, Y9
+	VPMADDUBSW   96(DI), Y12, Y11
+	VPMADDWD     Y9, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VMOVDQU      160(AX), Y9
+	VMOVDQU      64(AX), Y11
 	VPSRLW       $0x04, Y11, Y12
 	VPAND        Y6, Y12, Y12
 	VPAND        Y6, Y11, Y11
@@ -724,15 +738,15 @@ group:
 	VPOR         Y13, Y11, Y11
 	VPAND        Y7, Y9, Y13
 	VPOR         Y13, Y12, Y12
-	VPMADDUBSW   128(SI), Y11, Y11
 	VPSHUFB      Y5, Y8, Y13
+	VPMADDUBSW   128(DI), Y11, Y11
 	VPMADDWD     Y13, Y11, Y11
 	VPADDD       Y11, Y10, Y10
-	VPMADDUBSW   192(SI), Y12, Y11
-	VPSHUFB      word6<>+0(SB), Y8, Y12
-	VPMADDWD     Y12, Y11, Y11
-	VPADDD       Y11, Y10, Y10
-	VMOVDQU      96(CX), Y11
+	VPSHUFB      word6<>+0(SB), Y8, Y11
+	VPMADDUBSW   192(DI), Y12, Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y10, Y10
+	VMOVDQU      96(AX), Y11
 	VPSRLW       $0x04, Y11, Y12
 	VPAND        Y6, Y12, Y12
 	VPAND        Y6, Y11, Y11
@@ -742,36 +756,38 @@ group:
 	VPSRLW       $0x02, Y9, Y9
 	VPAND        Y7, Y9, Y9
 	VPOR         Y9, Y12, Y12
-	VPMADDUBSW   160(SI), Y11, Y9
-	VPSHUFB      word5<>+0(SB), Y8, Y11
-	VPMADDWD     Y11, Y9, Y9
-	VPADDD       Y9, Y10, Y10
-	VPMADDUBSW   224(SI), Y12, Y9
-	VPSHUFB      word7<>+0(SB), Y8, Y11
-	VPMADDWD     Y11, Y9, Y9
-	VPADDD       Y9, Y10, Y10
-	VPMADDWD     416(SI), Y8, Y8
+	VPSHUFB      word5<>+0(SB), Y8, Y9
+	VPMADDUBSW   160(DI), Y11, Y11
+	VPMADDWD     Y9, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSHUFB      word7<>+0(SB), Y8, Y9
+	VPMADDUBSW   224(DI), Y12, Y11
+	VPMADDWD     Y9, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VPMADDWD     416(DI), Y8, Y8
 	VPSLLD       $0x05, Y8, Y8
 	VPSUBD       Y8, Y10, Y10
-	VPHADDD      Y10, Y10, Y10
-	VEXTRACTI128 $0x01, Y10, X8
-	VPADDD       X10, X8, X8
-	VPHADDD      X8, X8, X8
-	VCVTDQ2PS    X8, X8
-	VPXOR        X9, X9, X9
-	VPINSRW      $0x00, 208(CX), X9, X9
-	VCVTPH2PS    X9, X9
-	VMULPS       352(SI), X9, X9
-	VMULPS       X8, X9, X9
-	VADDPS       X9, X0, X0
-	ADDQ         $0x000000d2, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	VPXOR        X8, X8, X8
+	VPINSRW      $0x00, 208(AX), X8, X8
+	VCVTPH2PS    X8, X8
+	VEXTRACTI128 $0x01, Y10, X9
+	VPADDD       X10, X9, X9
+	VPSHUFD      $0xee, X9, X10
+	VPADDD       X10, X9, X9
+	VPSHUFD      $0x55, X9, X10
+	VPADDD       X10, X9, X9
+	VCVTDQ2PS    X9, X9
+	VMULPS       352(DI), X8, X8
+	VMULPS       X9, X8, X8
+	VADDPS       X8, X0, X0
+	ADDQ         $0x000000d2, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -789,10 +805,10 @@ GLOBL nonLinear4Signed<>(SB), RODATA|NOPTR, $32
 // func dotsIQ4_XSAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsIQ4_XSAVX2(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	MOVQ    rows+40(FP), DX
-	MOVQ    skip+24(FP), BX
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
 	VMOVDQU word0<>+0(SB), Y1
 	VMOVDQU word1<>+0(SB), Y2
 	VMOVDQU word2<>+0(SB), Y3
@@ -802,12 +818,12 @@ TEXT ·dotsIQ4_XSAVX2(SB), NOSPLIT, $0-48
 	VMOVDQU nonLinear4Signed<>+0(SB), Y7
 
 row:
-	MOVQ   x+16(FP), SI
-	MOVQ   groups+32(FP), DI
+	MOVQ   x+16(FP), DI
+	MOVQ   groups+32(FP), BX
 	VXORPS X0, X0, X0
 
 group:
-	VMOVQ        (CX), X8
+	VMOVQ        (AX), X8
 	VPSHUFB      xsLow<>+0(SB), X8, X9
 	VPSHUFB      xsTop<>+0(SB), X8, X8
 	VPMULLW      xsLowBy<>+0(SB), X9, X9
@@ -819,120 +835,122 @@ group:
 	VPOR         X8, X9, X9
 	VPSUBW       xsZero<>+0(SB), X9, X9
 	VINSERTI128  $0x01, X9, Y9, Y8
-	VMOVDQU      8(CX), X9
+	VMOVDQU      8(AX), X9
 	VPSRLW       $0x04, X9, X10
 	VINSERTI128  $0x01, X10, Y9, Y10
 	VPAND        Y6, Y10, Y10
 	VPSHUFB      Y10, Y7, Y10
-	VMOVDQU      (SI), Y12
 	VPABSB       Y10, Y11
+	VPSHUFB      Y1, Y8, Y12
+	VMOVDQU      (DI), Y13
+	VPSIGNB      Y10, Y13, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VMOVDQU      24(AX), X9
+	VPSRLW       $0x04, X9, X10
+	VINSERTI128  $0x01, X10, Y9, Y10
+	VPAND        Y6, Y10, Y10
+	VPSHUFB      Y10, Y7, Y10
+	VPABSB       Y10, Y11
+	VPSHUFB      Y2, Y8, Y12
+	VMOVDQU      32(DI), Y14
+	VPSIGNB      Y10, Y14, Y14
+	VPMADDUBSW   Y14, Y11, Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y13, Y13
+	VMOVDQU      40(AX), X9
+	VPSRLW       $0x04, X9, X10
+	VINSERTI128  $0x01, X10, Y9, Y10
+	VPAND        Y6, Y10, Y10
+	VPSHUFB      Y10, Y7, Y10
+	VPABSB       Y10, Y11
+	VPSHUFB      Y3, Y8, Y12
+	VMOVDQU      64(DI), Y14
+	VPSIGNB      Y10, Y14, Y14
+	VPMADDUBSW   Y14, Y11, Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y13, Y13
+	VMOVDQU      56(AX), X9
+	VPSRLW       $0x04, X9, X10
+	VINSERTI128  $0x01, X10, Y9, Y10
+	VPAND        Y6, Y10, Y10
+	VPSHUFB      Y10, Y7, Y10
+	VPABSB       Y10, Y11
+	VPSHUFB      Y4, Y8, Y12
+	VMOVDQU      96(DI), Y14
+	VPSIGNB      Y10, Y14, Y14
+	VPMADDUBSW   Y14, Y11, Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y13, Y13
+	VMOVDQU      72(AX), X9
+	VPSRLW       $0x04, X9, X10
+	VINSERTI128  $0x01, X10, Y9, Y10
+	VPAND        Y6, Y10, Y10
+	VPSHUFB      Y10, Y7, Y10
+	VPABSB       Y10, Y11
+	VPSHUFB      Y5, Y8, Y12
+	VMOVDQU      128(DI), Y14
+	VPSIGNB      Y10, Y14, Y14
+	VPMADDUBSW   Y14, Y11, Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y13, Y13
+	VMOVDQU      88(AX), X9
+	VPSRLW       $0x04, X9, X10
+	VINSERTI128  $0x01, X10, Y9, Y10
+	VPAND        Y6, Y10, Y10
+	VPSHUFB      Y10, Y7, Y10
+	VPABSB       Y10, Y11
+	VPSHUFB      word5<>+0(SB), Y8, Y12
+	VMOVDQU      160(DI), Y14
+	VPSIGNB      Y10, Y14, Y14
+	VPMADDUBSW   Y14, Y11, Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y13, Y13
+	VMOVDQU      104(AX), X9
+	VPSRLW       $0x04, X9, X10
+	VINSERTI128  $0x01, X10, Y9, Y10
+	VPAND        Y6, Y10, Y10
+	VPSHUFB      Y10, Y7, Y10
+	VPABSB       Y10, Y11
+	VPSHUFB      word6<>+0(SB), Y8, Y12
+	VMOVDQU      192(DI), Y14
+	VPSIGNB      Y10, Y14, Y14
+	VPMADDUBSW   Y14, Y11, Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y13, Y13
+	VMOVDQU      120(AX), X9
+	VPSRLW       $0x04, X9, X10
+	VINSERTI128  $0x01, X10, Y9, Y10
+	VPAND        Y6, Y10, Y10
+	VPSHUFB      Y10, Y7, Y10
+	VPABSB       Y10, Y11
+	VPSHUFB      word7<>+0(SB), Y8, Y8
+	VMOVDQU      224(DI), Y12
 	VPSIGNB      Y10, Y12, Y12
 	VPMADDUBSW   Y12, Y11, Y12
-	VPSHUFB      Y1, Y8, Y10
-	VPMADDWD     Y10, Y12, Y12
-	VMOVDQU      24(CX), X9
-	VPSRLW       $0x04, X9, X10
-	VINSERTI128  $0x01, X10, Y9, Y10
-	VPAND        Y6, Y10, Y10
-	VPSHUFB      Y10, Y7, Y10
-	VMOVDQU      32(SI), Y13
-	VPABSB       Y10, Y11
-	VPSIGNB      Y10, Y13, Y13
-	VPMADDUBSW   Y13, Y11, Y13
-	VPSHUFB      Y2, Y8, Y10
-	VPMADDWD     Y10, Y13, Y13
-	VPADDD       Y13, Y12, Y12
-	VMOVDQU      40(CX), X9
-	VPSRLW       $0x04, X9, X10
-	VINSERTI128  $0x01, X10, Y9, Y10
-	VPAND        Y6, Y10, Y10
-	VPSHUFB      Y10, Y7, Y10
-	VMOVDQU      64(SI), Y13
-	VPABSB       Y10, Y11
-	VPSIGNB      Y10, Y13, Y13
-	VPMADDUBSW   Y13, Y11, Y13
-	VPSHUFB      Y3, Y8, Y10
-	VPMADDWD     Y10, Y13, Y13
-	VPADDD       Y13, Y12, Y12
-	VMOVDQU      56(CX), X9
-	VPSRLW       $0x04, X9, X10
-	VINSERTI128  $0x01, X10, Y9, Y10
-	VPAND        Y6, Y10, Y10
-	VPSHUFB      Y10, Y7, Y10
-	VMOVDQU      96(SI), Y13
-	VPABSB       Y10, Y11
-	VPSIGNB      Y10, Y13, Y13
-	VPMADDUBSW   Y13, Y11, Y13
-	VPSHUFB      Y4, Y8, Y10
-	VPMADDWD     Y10, Y13, Y13
-	VPADDD       Y13, Y12, Y12
-	VMOVDQU      72(CX), X9
-	VPSRLW       $0x04, X9, X10
-	VINSERTI128  $0x01, X10, Y9, Y10
-	VPAND        Y6, Y10, Y10
-	VPSHUFB      Y10, Y7, Y10
-	VMOVDQU      128(SI), Y13
-	VPABSB       Y10, Y11
-	VPSIGNB      Y10, Y13, Y13
-	VPMADDUBSW   Y13, Y11, Y13
-	VPSHUFB      Y5, Y8, Y10
-	VPMADDWD     Y10, Y13, Y13
-	VPADDD       Y13, Y12, Y12
-	VMOVDQU      88(CX), X9
-	VPSRLW       $0x04, X9, X10
-	VINSERTI128  $0x01, X10, Y9, Y10
-	VPAND        Y6, Y10, Y10
-	VPSHUFB      Y10, Y7, Y10
-	VMOVDQU      160(SI), Y13
-	VPABSB       Y10, Y11
-	VPSIGNB      Y10, Y13, Y13
-	VPMADDUBSW   Y13, Y11, Y13
-	VPSHUFB      word5<>+0(SB), Y8, Y10
-	VPMADDWD     Y10, Y13, Y13
-	VPADDD       Y13, Y12, Y12
-	VMOVDQU      104(CX), X9
-	VPSRLW       $0x04, X9, X10
-	VINSERTI128  $0x01, X10, Y9, Y10
-	VPAND        Y6, Y10, Y10
-	VPSHUFB      Y10, Y7, Y10
-	VMOVDQU      192(SI), Y13
-	VPABSB       Y10, Y11
-	VPSIGNB      Y10, Y13, Y13
-	VPMADDUBSW   Y13, Y11, Y13
-	VPSHUFB      word6<>+0(SB), Y8, Y10
-	VPMADDWD     Y10, Y13, Y13
-	VPADDD       Y13, Y12, Y12
-	VMOVDQU      120(CX), X9
-	VPSRLW       $0x04, X9, X10
-	VINSERTI128  $0x01, X10, Y9, Y10
-	VPAND        Y6, Y10, Y10
-	VPSHUFB      Y10, Y7, Y10
-	VMOVDQU      224(SI), Y13
-	VPABSB       Y10, Y11
-	VPSIGNB      Y10, Y13, Y13
-	VPMADDUBSW   Y13, Y11, Y13
-	VPSHUFB      word7<>+0(SB), Y8, Y8
-	VPMADDWD     Y8, Y13, Y13
-	VPADDD       Y13, Y12, Y12
-	VPHADDD      Y12, Y12, Y12
-	VEXTRACTI128 $0x01, Y12, X8
-	VPADDD       X12, X8, X8
-	VPHADDD      X8, X8, X8
-	VCVTDQ2PS    X8, X8
-	VPXOR        X9, X9, X9
-	VPINSRW      $0x00, (CX), X9, X9
-	VCVTPH2PS    X9, X9
-	VMULPS       352(SI), X9, X9
-	VMULPS       X8, X9, X9
-	VADDPS       X9, X0, X0
-	ADDQ         $0x00000088, CX
-	ADDQ         $0x00000200, SI
-	DECQ         DI
+	VPMADDWD     Y8, Y12, Y12
+	VPADDD       Y12, Y13, Y13
+	VPXOR        X8, X8, X8
+	VPINSRW      $0x00, (AX), X8, X8
+	VCVTPH2PS    X8, X8
+	VEXTRACTI128 $0x01, Y13, X9
+	VPADDD       X13, X9, X9
+	VPSHUFD      $0xee, X9, X10
+	VPADDD       X10, X9, X9
+	VPSHUFD      $0x55, X9, X10
+	VPADDD       X10, X9, X9
+	VCVTDQ2PS    X9, X9
+	VMULPS       352(DI), X8, X8
+	VMULPS       X9, X8, X8
+	VADDPS       X8, X0, X0
+	ADDQ         $0x00000088, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
 	JNZ          group
-	VMOVSS       X0, (AX)
-	ADDQ         $0x04, AX
-	ADDQ         BX, CX
-	DECQ         DX
+	VMOVSS       X0, (SI)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
 	JNZ          row
 	VZEROUPPER
 	RET
@@ -988,3 +1006,1552 @@ DATA xsZero<>+20(SB)/4, $0x00200020
 DATA xsZero<>+24(SB)/4, $0x00200020
 DATA xsZero<>+28(SB)/4, $0x00200020
 GLOBL xsZero<>(SB), RODATA|NOPTR, $32
+
+// func tileQ2_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+// Requires: AVX, AVX2, F16C
+TEXT ·tileQ2_KAVX2(SB), NOSPLIT, $64-64
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
+	MOVQ    ldd+48(FP), R8
+	SHLQ    $0x02, R8
+	LEAQ    (R8)(R8*2), R9
+	MOVQ    ldx+56(FP), R10
+	LEAQ    (R10)(R10*2), R11
+	VMOVDQU each_03<>+0(SB), Y0
+
+row:
+	MOVQ    x+16(FP), DI
+	MOVQ    groups+32(FP), BX
+	VXORPS  X1, X1, X1
+	VMOVUPS X1, (SP)
+	VMOVUPS X1, 16(SP)
+	VMOVUPS X1, 32(SP)
+	VMOVUPS X1, 48(SP)
+
+group:
+	VMOVDQU      (AX), X1
+	VPSHUFB      evenOdd<>+0(SB), X1, X1
+	VPSRLW       $0x04, X1, X2
+	VPAND        each_0f<>+0(SB), X2, X2
+	VPAND        each_0f<>+0(SB), X1, X1
+	VPMOVZXBW    X1, Y1
+	VPMOVZXBW    X2, Y2
+	VMOVDQU      16(AX), Y3
+	VPAND        Y0, Y3, Y4
+	VPSHUFB      word0<>+0(SB), Y1, Y5
+	VPMADDUBSW   (DI), Y4, Y6
+	VPMADDWD     Y5, Y6, Y6
+	VPMADDUBSW   (DI)(R10*1), Y4, Y7
+	VPMADDWD     Y5, Y7, Y7
+	VPMADDUBSW   (DI)(R10*2), Y4, Y8
+	VPMADDWD     Y5, Y8, Y8
+	VPMADDUBSW   (DI)(R11*1), Y4, Y4
+	VPMADDWD     Y5, Y4, Y4
+	VPSRLW       $0x02, Y3, Y5
+	VPAND        Y0, Y5, Y5
+	VPSHUFB      word1<>+0(SB), Y1, Y9
+	VPMADDUBSW   32(DI), Y5, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPMADDUBSW   32(DI)(R10*1), Y5, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPMADDUBSW   32(DI)(R10*2), Y5, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDUBSW   32(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VPSRLW       $0x04, Y3, Y5
+	VPAND        Y0, Y5, Y5
+	VPSHUFB      word2<>+0(SB), Y1, Y9
+	VPMADDUBSW   64(DI), Y5, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPMADDUBSW   64(DI)(R10*1), Y5, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPMADDUBSW   64(DI)(R10*2), Y5, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDUBSW   64(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VPSRLW       $0x06, Y3, Y3
+	VPAND        Y0, Y3, Y3
+	VPSHUFB      word3<>+0(SB), Y1, Y5
+	VPMADDUBSW   96(DI), Y3, Y9
+	VPMADDWD     Y5, Y9, Y9
+	VPADDD       Y9, Y6, Y6
+	VPMADDUBSW   96(DI)(R10*1), Y3, Y9
+	VPMADDWD     Y5, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VPMADDUBSW   96(DI)(R10*2), Y3, Y9
+	VPMADDWD     Y5, Y9, Y9
+	VPADDD       Y9, Y8, Y8
+	VPMADDUBSW   96(DI)(R11*1), Y3, Y3
+	VPMADDWD     Y5, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VMOVDQU      48(AX), Y3
+	VPAND        Y0, Y3, Y5
+	VPSHUFB      word4<>+0(SB), Y1, Y9
+	VPMADDUBSW   128(DI), Y5, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPMADDUBSW   128(DI)(R10*1), Y5, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPMADDUBSW   128(DI)(R10*2), Y5, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDUBSW   128(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VPSRLW       $0x02, Y3, Y5
+	VPAND        Y0, Y5, Y5
+	VPSHUFB      word5<>+0(SB), Y1, Y9
+	VPMADDUBSW   160(DI), Y5, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPMADDUBSW   160(DI)(R10*1), Y5, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPMADDUBSW   160(DI)(R10*2), Y5, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDUBSW   160(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VPSRLW       $0x04, Y3, Y5
+	VPAND        Y0, Y5, Y5
+	VPSHUFB      word6<>+0(SB), Y1, Y9
+	VPMADDUBSW   192(DI), Y5, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y6, Y6
+	VPMADDUBSW   192(DI)(R10*1), Y5, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPMADDUBSW   192(DI)(R10*2), Y5, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDUBSW   192(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y9, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VPSRLW       $0x06, Y3, Y3
+	VPAND        Y0, Y3, Y3
+	VPSHUFB      word7<>+0(SB), Y1, Y1
+	VPMADDUBSW   224(DI), Y3, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPADDD       Y5, Y6, Y6
+	VPMADDUBSW   224(DI)(R10*1), Y3, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPADDD       Y5, Y7, Y7
+	VPMADDUBSW   224(DI)(R10*2), Y3, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VPADDD       Y5, Y8, Y8
+	VPMADDUBSW   224(DI)(R11*1), Y3, Y3
+	VPMADDWD     Y1, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VMOVD        80(AX), X1
+	VCVTPH2PS    X1, X1
+	VPMADDWD     416(DI), Y2, Y3
+	VPBLENDD     $0xaa, Y3, Y6, Y5
+	VPBLENDD     $0xaa, Y6, Y3, Y3
+	VPSHUFD      $0xb1, Y3, Y3
+	VPADDD       Y3, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X3
+	VPADDD       X5, X3, X3
+	VPSHUFD      $0xee, X3, X5
+	VPADDD       X5, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI), X1, X5
+	VMULPS       X3, X5, X5
+	VADDPS       (SP), X5, X5
+	VMOVUPS      X5, (SP)
+	VPMADDWD     416(DI)(R10*1), Y2, Y3
+	VPBLENDD     $0xaa, Y3, Y7, Y5
+	VPBLENDD     $0xaa, Y7, Y3, Y3
+	VPSHUFD      $0xb1, Y3, Y3
+	VPADDD       Y3, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X3
+	VPADDD       X5, X3, X3
+	VPSHUFD      $0xee, X3, X5
+	VPADDD       X5, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI)(R10*1), X1, X5
+	VMULPS       X3, X5, X5
+	VADDPS       16(SP), X5, X5
+	VMOVUPS      X5, 16(SP)
+	VPMADDWD     416(DI)(R10*2), Y2, Y3
+	VPBLENDD     $0xaa, Y3, Y8, Y5
+	VPBLENDD     $0xaa, Y8, Y3, Y3
+	VPSHUFD      $0xb1, Y3, Y3
+	VPADDD       Y3, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X3
+	VPADDD       X5, X3, X3
+	VPSHUFD      $0xee, X3, X5
+	VPADDD       X5, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI)(R10*2), X1, X5
+	VMULPS       X3, X5, X5
+	VADDPS       32(SP), X5, X5
+	VMOVUPS      X5, 32(SP)
+	VPMADDWD     416(DI)(R11*1), Y2, Y2
+	VPBLENDD     $0xaa, Y2, Y4, Y3
+	VPBLENDD     $0xaa, Y4, Y2, Y2
+	VPSHUFD      $0xb1, Y2, Y2
+	VPADDD       Y2, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X2
+	VPADDD       X3, X2, X2
+	VPSHUFD      $0xee, X2, X3
+	VPADDD       X3, X2, X2
+	VCVTDQ2PS    X2, X2
+	VMULPS       352(DI)(R11*1), X1, X1
+	VMULPS       X2, X1, X1
+	VADDPS       48(SP), X1, X1
+	VMOVUPS      X1, 48(SP)
+	ADDQ         $0x00000054, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
+	JNZ          group
+	VMOVUPS      (SP), X1
+	VMOVSHDUP    X1, X2
+	VSUBSS       X2, X1, X1
+	VMOVSS       X1, (SI)
+	VMOVUPS      16(SP), X1
+	VMOVSHDUP    X1, X2
+	VSUBSS       X2, X1, X1
+	VMOVSS       X1, (SI)(R8*1)
+	VMOVUPS      32(SP), X1
+	VMOVSHDUP    X1, X2
+	VSUBSS       X2, X1, X1
+	VMOVSS       X1, (SI)(R8*2)
+	VMOVUPS      48(SP), X1
+	VMOVSHDUP    X1, X2
+	VSUBSS       X2, X1, X1
+	VMOVSS       X1, (SI)(R9*1)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func tileQ3_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+// Requires: AVX, AVX2, F16C
+TEXT ·tileQ3_KAVX2(SB), NOSPLIT, $64-64
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
+	MOVQ    ldd+48(FP), R8
+	SHLQ    $0x02, R8
+	LEAQ    (R8)(R8*2), R9
+	MOVQ    ldx+56(FP), R10
+	LEAQ    (R10)(R10*2), R11
+	VMOVDQU each_03<>+0(SB), Y0
+	VMOVDQU each_04<>+0(SB), Y1
+
+row:
+	MOVQ    x+16(FP), DI
+	MOVQ    groups+32(FP), BX
+	VXORPS  X2, X2, X2
+	VMOVUPS X2, (SP)
+	VMOVUPS X2, 16(SP)
+	VMOVUPS X2, 32(SP)
+	VMOVUPS X2, 48(SP)
+
+group:
+	VMOVDQU      94(AX), X2
+	VPSHUFB      q3Low<>+0(SB), X2, X3
+	VPSHUFB      q3Top<>+0(SB), X2, X2
+	VPSRLVD      q3LowShift<>+0(SB), X3, X3
+	VPSRLVD      q3TopShift<>+0(SB), X2, X2
+	VPAND        each_0f<>+0(SB), X3, X3
+	VPAND        each_03<>+0(SB), X2, X2
+	VPSLLW       $0x04, X2, X2
+	VPOR         X2, X3, X3
+	VPSUBB       each_20<>+0(SB), X3, X3
+	VPSHUFB      evenOdd<>+0(SB), X3, X3
+	VPMOVSXBW    X3, Y2
+	VMOVDQU      (AX), Y3
+	VMOVDQU      32(AX), Y4
+	VPAND        Y0, Y4, Y5
+	VPSLLW       $0x02, Y3, Y6
+	VPAND        Y1, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPSHUFB      word0<>+0(SB), Y2, Y6
+	VPMADDUBSW   (DI), Y5, Y7
+	VPMADDWD     Y6, Y7, Y7
+	VPMADDUBSW   (DI)(R10*1), Y5, Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPMADDUBSW   (DI)(R10*2), Y5, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPMADDUBSW   (DI)(R11*1), Y5, Y5
+	VPMADDWD     Y6, Y5, Y5
+	VPSRLW       $0x02, Y4, Y6
+	VPAND        Y0, Y6, Y6
+	VPSLLW       $0x01, Y3, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y6, Y6
+	VPSHUFB      word1<>+0(SB), Y2, Y10
+	VPMADDUBSW   32(DI), Y6, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPMADDUBSW   32(DI)(R10*1), Y6, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VPMADDUBSW   32(DI)(R10*2), Y6, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y9, Y9
+	VPMADDUBSW   32(DI)(R11*1), Y6, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	VPSRLW       $0x04, Y4, Y6
+	VPAND        Y0, Y6, Y6
+	VPAND        Y1, Y3, Y10
+	VPOR         Y10, Y6, Y6
+	VPSHUFB      word2<>+0(SB), Y2, Y10
+	VPMADDUBSW   64(DI), Y6, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPMADDUBSW   64(DI)(R10*1), Y6, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VPMADDUBSW   64(DI)(R10*2), Y6, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y9, Y9
+	VPMADDUBSW   64(DI)(R11*1), Y6, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	VPSRLW       $0x06, Y4, Y4
+	VPAND        Y0, Y4, Y4
+	VPSRLW       $0x01, Y3, Y6
+	VPAND        Y1, Y6, Y6
+	VPOR         Y6, Y4, Y4
+	VPSHUFB      word3<>+0(SB), Y2, Y6
+	VPMADDUBSW   96(DI), Y4, Y10
+	VPMADDWD     Y6, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPMADDUBSW   96(DI)(R10*1), Y4, Y10
+	VPMADDWD     Y6, Y10, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDUBSW   96(DI)(R10*2), Y4, Y10
+	VPMADDWD     Y6, Y10, Y10
+	VPADDD       Y10, Y9, Y9
+	VPMADDUBSW   96(DI)(R11*1), Y4, Y4
+	VPMADDWD     Y6, Y4, Y4
+	VPADDD       Y4, Y5, Y5
+	VMOVDQU      64(AX), Y4
+	VPAND        Y0, Y4, Y6
+	VPSRLW       $0x02, Y3, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y6, Y6
+	VPSHUFB      word4<>+0(SB), Y2, Y10
+	VPMADDUBSW   128(DI), Y6, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPMADDUBSW   128(DI)(R10*1), Y6, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VPMADDUBSW   128(DI)(R10*2), Y6, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y9, Y9
+	VPMADDUBSW   128(DI)(R11*1), Y6, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	VPSRLW       $0x02, Y4, Y6
+	VPAND        Y0, Y6, Y6
+	VPSRLW       $0x03, Y3, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y6, Y6
+	VPSHUFB      word5<>+0(SB), Y2, Y10
+	VPMADDUBSW   160(DI), Y6, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPMADDUBSW   160(DI)(R10*1), Y6, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VPMADDUBSW   160(DI)(R10*2), Y6, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y9, Y9
+	VPMADDUBSW   160(DI)(R11*1), Y6, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	VPSRLW       $0x04, Y4, Y6
+	VPAND        Y0, Y6, Y6
+	VPSRLW       $0x04, Y3, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y6, Y6
+	VPSHUFB      word6<>+0(SB), Y2, Y10
+	VPMADDUBSW   192(DI), Y6, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPMADDUBSW   192(DI)(R10*1), Y6, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VPMADDUBSW   192(DI)(R10*2), Y6, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y9, Y9
+	VPMADDUBSW   192(DI)(R11*1), Y6, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	VPSRLW       $0x06, Y4, Y4
+	VPAND        Y0, Y4, Y4
+	VPSRLW       $0x05, Y3, Y3
+	VPAND        Y1, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPSHUFB      word7<>+0(SB), Y2, Y3
+	VPMADDUBSW   224(DI), Y4, Y6
+	VPMADDWD     Y3, Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VPMADDUBSW   224(DI)(R10*1), Y4, Y6
+	VPMADDWD     Y3, Y6, Y6
+	VPADDD       Y6, Y8, Y8
+	VPMADDUBSW   224(DI)(R10*2), Y4, Y6
+	VPMADDWD     Y3, Y6, Y6
+	VPADDD       Y6, Y9, Y9
+	VPMADDUBSW   224(DI)(R11*1), Y4, Y4
+	VPMADDWD     Y3, Y4, Y4
+	VPADDD       Y4, Y5, Y5
+	VPMADDWD     416(DI), Y2, Y3
+	VPSLLD       $0x02, Y3, Y3
+	VPSUBD       Y3, Y7, Y7
+	VPMADDWD     416(DI)(R10*1), Y2, Y3
+	VPSLLD       $0x02, Y3, Y3
+	VPSUBD       Y3, Y8, Y8
+	VPMADDWD     416(DI)(R10*2), Y2, Y3
+	VPSLLD       $0x02, Y3, Y3
+	VPSUBD       Y3, Y9, Y9
+	VPMADDWD     416(DI)(R11*1), Y2, Y2
+	VPSLLD       $0x02, Y2, Y2
+	VPSUBD       Y2, Y5, Y5
+	VPXOR        X2, X2, X2
+	VPINSRW      $0x00, 108(AX), X2, X2
+	VCVTPH2PS    X2, X2
+	VEXTRACTI128 $0x01, Y7, X3
+	VPADDD       X7, X3, X3
+	VPSHUFD      $0xee, X3, X4
+	VPADDD       X4, X3, X3
+	VPSHUFD      $0x55, X3, X4
+	VPADDD       X4, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI), X2, X4
+	VMULPS       X3, X4, X4
+	VADDPS       (SP), X4, X4
+	VMOVUPS      X4, (SP)
+	VEXTRACTI128 $0x01, Y8, X3
+	VPADDD       X8, X3, X3
+	VPSHUFD      $0xee, X3, X4
+	VPADDD       X4, X3, X3
+	VPSHUFD      $0x55, X3, X4
+	VPADDD       X4, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI)(R10*1), X2, X4
+	VMULPS       X3, X4, X4
+	VADDPS       16(SP), X4, X4
+	VMOVUPS      X4, 16(SP)
+	VEXTRACTI128 $0x01, Y9, X3
+	VPADDD       X9, X3, X3
+	VPSHUFD      $0xee, X3, X4
+	VPADDD       X4, X3, X3
+	VPSHUFD      $0x55, X3, X4
+	VPADDD       X4, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI)(R10*2), X2, X4
+	VMULPS       X3, X4, X4
+	VADDPS       32(SP), X4, X4
+	VMOVUPS      X4, 32(SP)
+	VEXTRACTI128 $0x01, Y5, X3
+	VPADDD       X5, X3, X3
+	VPSHUFD      $0xee, X3, X4
+	VPADDD       X4, X3, X3
+	VPSHUFD      $0x55, X3, X4
+	VPADDD       X4, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI)(R11*1), X2, X2
+	VMULPS       X3, X2, X2
+	VADDPS       48(SP), X2, X2
+	VMOVUPS      X2, 48(SP)
+	ADDQ         $0x0000006e, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
+	JNZ          group
+	VMOVUPS      (SP), X2
+	VMOVSS       X2, (SI)
+	VMOVUPS      16(SP), X2
+	VMOVSS       X2, (SI)(R8*1)
+	VMOVUPS      32(SP), X2
+	VMOVSS       X2, (SI)(R8*2)
+	VMOVUPS      48(SP), X2
+	VMOVSS       X2, (SI)(R9*1)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func tileQ4_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+// Requires: AVX, AVX2, F16C
+TEXT ·tileQ4_KAVX2(SB), NOSPLIT, $64-64
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
+	MOVQ    ldd+48(FP), R8
+	SHLQ    $0x02, R8
+	LEAQ    (R8)(R8*2), R9
+	MOVQ    ldx+56(FP), R10
+	LEAQ    (R10)(R10*2), R11
+	VMOVDQU each_0f<>+0(SB), Y0
+
+row:
+	MOVQ    x+16(FP), DI
+	MOVQ    groups+32(FP), BX
+	VXORPS  X1, X1, X1
+	VMOVUPS X1, (SP)
+	VMOVUPS X1, 16(SP)
+	VMOVUPS X1, 32(SP)
+	VMOVUPS X1, 48(SP)
+
+group:
+	VMOVDQU      (AX), X1
+	VPSHUFD      $0xff, X1, X2
+	VPSRLVD      shift04<>+0(SB), X2, X2
+	VPAND        each_0f<>+0(SB), X2, X2
+	VPSHUFD      $0x09, X1, X1
+	VPSRLW       $0x02, X1, X3
+	VPAND        each_30<>+0(SB), X3, X3
+	VPOR         X3, X2, X2
+	VPAND        each_3f<>+0(SB), X1, X1
+	VPUNPCKLDQ   X2, X1, X1
+	VPMOVZXBW    X1, Y1
+	VEXTRACTI128 $0x01, Y1, X2
+	VINSERTI128  $0x01, X1, Y1, Y1
+	VMOVDQU      16(AX), Y6
+	VPSRLW       $0x04, Y6, Y7
+	VPAND        Y0, Y7, Y7
+	VPAND        Y0, Y6, Y6
+	VPSHUFB      word0<>+0(SB), Y1, Y8
+	VPMADDUBSW   (DI), Y6, Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPMADDUBSW   (DI)(R10*1), Y6, Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPMADDUBSW   (DI)(R10*2), Y6, Y11
+	VPMADDWD     Y8, Y11, Y11
+	VPMADDUBSW   (DI)(R11*1), Y6, Y6
+	VPMADDWD     Y8, Y6, Y6
+	VPSHUFB      word1<>+0(SB), Y1, Y8
+	VPMADDUBSW   32(DI), Y7, Y12
+	VPMADDWD     Y8, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	VPMADDUBSW   32(DI)(R10*1), Y7, Y12
+	VPMADDWD     Y8, Y12, Y12
+	VPADDD       Y12, Y10, Y10
+	VPMADDUBSW   32(DI)(R10*2), Y7, Y12
+	VPMADDWD     Y8, Y12, Y12
+	VPADDD       Y12, Y11, Y11
+	VPMADDUBSW   32(DI)(R11*1), Y7, Y7
+	VPMADDWD     Y8, Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VMOVDQU      48(AX), Y7
+	VPSRLW       $0x04, Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPAND        Y0, Y7, Y7
+	VPSHUFB      word2<>+0(SB), Y1, Y12
+	VPMADDUBSW   64(DI), Y7, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y9, Y9
+	VPMADDUBSW   64(DI)(R10*1), Y7, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y10, Y10
+	VPMADDUBSW   64(DI)(R10*2), Y7, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y11, Y11
+	VPMADDUBSW   64(DI)(R11*1), Y7, Y7
+	VPMADDWD     Y12, Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VPSHUFB      word3<>+0(SB), Y1, Y7
+	VPMADDUBSW   96(DI), Y8, Y12
+	VPMADDWD     Y7, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	VPMADDUBSW   96(DI)(R10*1), Y8, Y12
+	VPMADDWD     Y7, Y12, Y12
+	VPADDD       Y12, Y10, Y10
+	VPMADDUBSW   96(DI)(R10*2), Y8, Y12
+	VPMADDWD     Y7, Y12, Y12
+	VPADDD       Y12, Y11, Y11
+	VPMADDUBSW   96(DI)(R11*1), Y8, Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVDQU      80(AX), Y7
+	VPSRLW       $0x04, Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPAND        Y0, Y7, Y7
+	VPSHUFB      word4<>+0(SB), Y1, Y12
+	VPMADDUBSW   128(DI), Y7, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y9, Y9
+	VPMADDUBSW   128(DI)(R10*1), Y7, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y10, Y10
+	VPMADDUBSW   128(DI)(R10*2), Y7, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y11, Y11
+	VPMADDUBSW   128(DI)(R11*1), Y7, Y7
+	VPMADDWD     Y12, Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VPSHUFB      word5<>+0(SB), Y1, Y7
+	VPMADDUBSW   160(DI), Y8, Y12
+	VPMADDWD     Y7, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	VPMADDUBSW   160(DI)(R10*1), Y8, Y12
+	VPMADDWD     Y7, Y12, Y12
+	VPADDD       Y12, Y10, Y10
+	VPMADDUBSW   160(DI)(R10*2), Y8, Y12
+	VPMADDWD     Y7, Y12, Y12
+	VPADDD       Y12, Y11, Y11
+	VPMADDUBSW   160(DI)(R11*1), Y8, Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVDQU      112(AX), Y7
+	VPSRLW       $0x04, Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPAND        Y0, Y7, Y7
+	VPSHUFB      word6<>+0(SB), Y1, Y12
+	VPMADDUBSW   192(DI), Y7, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y9, Y9
+	VPMADDUBSW   192(DI)(R10*1), Y7, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y10, Y10
+	VPMADDUBSW   192(DI)(R10*2), Y7, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y11, Y11
+	VPMADDUBSW   192(DI)(R11*1), Y7, Y7
+	VPMADDWD     Y12, Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VPSHUFB      word7<>+0(SB), Y1, Y1
+	VPMADDUBSW   224(DI), Y8, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VPMADDUBSW   224(DI)(R10*1), Y8, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPADDD       Y7, Y10, Y10
+	VPMADDUBSW   224(DI)(R10*2), Y8, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPADDD       Y7, Y11, Y11
+	VPMADDUBSW   224(DI)(R11*1), Y8, Y7
+	VPMADDWD     Y1, Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VMOVD        (AX), X1
+	VCVTPH2PS    X1, X1
+	VPMADDWD     448(DI), X2, X3
+	VPBLENDD     $0xaa, Y3, Y9, Y7
+	VPBLENDD     $0xaa, Y9, Y3, Y3
+	VPSHUFD      $0xb1, Y3, Y3
+	VPADDD       Y3, Y7, Y7
+	VEXTRACTI128 $0x01, Y7, X3
+	VPADDD       X7, X3, X3
+	VPSHUFD      $0xee, X3, X4
+	VPADDD       X4, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI), X1, X4
+	VMULPS       X3, X4, X4
+	VADDPS       (SP), X4, X4
+	VMOVUPS      X4, (SP)
+	VPMADDWD     448(DI)(R10*1), X2, X4
+	VPBLENDD     $0xaa, Y4, Y10, Y7
+	VPBLENDD     $0xaa, Y10, Y4, Y4
+	VPSHUFD      $0xb1, Y4, Y4
+	VPADDD       Y4, Y7, Y7
+	VEXTRACTI128 $0x01, Y7, X3
+	VPADDD       X7, X3, X3
+	VPSHUFD      $0xee, X3, X4
+	VPADDD       X4, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI)(R10*1), X1, X4
+	VMULPS       X3, X4, X4
+	VADDPS       16(SP), X4, X4
+	VMOVUPS      X4, 16(SP)
+	VPMADDWD     448(DI)(R10*2), X2, X5
+	VPBLENDD     $0xaa, Y5, Y11, Y7
+	VPBLENDD     $0xaa, Y11, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y7, Y7
+	VEXTRACTI128 $0x01, Y7, X3
+	VPADDD       X7, X3, X3
+	VPSHUFD      $0xee, X3, X4
+	VPADDD       X4, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI)(R10*2), X1, X4
+	VMULPS       X3, X4, X4
+	VADDPS       32(SP), X4, X4
+	VMOVUPS      X4, 32(SP)
+	VPMADDWD     448(DI)(R11*1), X2, X2
+	VPBLENDD     $0xaa, Y2, Y6, Y7
+	VPBLENDD     $0xaa, Y6, Y2, Y2
+	VPSHUFD      $0xb1, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VEXTRACTI128 $0x01, Y7, X2
+	VPADDD       X7, X2, X2
+	VPSHUFD      $0xee, X2, X3
+	VPADDD       X3, X2, X2
+	VCVTDQ2PS    X2, X2
+	VMULPS       352(DI)(R11*1), X1, X1
+	VMULPS       X2, X1, X1
+	VADDPS       48(SP), X1, X1
+	VMOVUPS      X1, 48(SP)
+	ADDQ         $0x00000090, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
+	JNZ          group
+	VMOVUPS      (SP), X1
+	VMOVSHDUP    X1, X2
+	VSUBSS       X2, X1, X1
+	VMOVSS       X1, (SI)
+	VMOVUPS      16(SP), X1
+	VMOVSHDUP    X1, X2
+	VSUBSS       X2, X1, X1
+	VMOVSS       X1, (SI)(R8*1)
+	VMOVUPS      32(SP), X1
+	VMOVSHDUP    X1, X2
+	VSUBSS       X2, X1, X1
+	VMOVSS       X1, (SI)(R8*2)
+	VMOVUPS      48(SP), X1
+	VMOVSHDUP    X1, X2
+	VSUBSS       X2, X1, X1
+	VMOVSS       X1, (SI)(R9*1)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func tileQ5_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+// Requires: AVX, AVX2, F16C
+TEXT ·tileQ5_KAVX2(SB), NOSPLIT, $64-64
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
+	MOVQ    ldd+48(FP), R8
+	SHLQ    $0x02, R8
+	LEAQ    (R8)(R8*2), R9
+	MOVQ    ldx+56(FP), R10
+	LEAQ    (R10)(R10*2), R11
+	VMOVDQU each_0f<>+0(SB), Y0
+	VMOVDQU each_10<>+0(SB), Y1
+
+row:
+	MOVQ    x+16(FP), DI
+	MOVQ    groups+32(FP), BX
+	VXORPS  X2, X2, X2
+	VMOVUPS X2, (SP)
+	VMOVUPS X2, 16(SP)
+	VMOVUPS X2, 32(SP)
+	VMOVUPS X2, 48(SP)
+
+group:
+	VMOVDQU      (AX), X2
+	VPSHUFD      $0xff, X2, X3
+	VPSRLVD      shift04<>+0(SB), X3, X3
+	VPAND        each_0f<>+0(SB), X3, X3
+	VPSHUFD      $0x09, X2, X2
+	VPSRLW       $0x02, X2, X4
+	VPAND        each_30<>+0(SB), X4, X4
+	VPOR         X4, X3, X3
+	VPAND        each_3f<>+0(SB), X2, X2
+	VPUNPCKLDQ   X3, X2, X2
+	VPMOVZXBW    X2, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VINSERTI128  $0x01, X2, Y2, Y2
+	VMOVDQU      16(AX), Y7
+	VMOVDQU      48(AX), Y8
+	VPSRLW       $0x04, Y8, Y9
+	VPAND        Y0, Y9, Y9
+	VPAND        Y0, Y8, Y8
+	VPSLLW       $0x04, Y7, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y8, Y8
+	VPSLLW       $0x03, Y7, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPSHUFB      word0<>+0(SB), Y2, Y10
+	VPMADDUBSW   (DI), Y8, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPMADDUBSW   (DI)(R10*1), Y8, Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPMADDUBSW   (DI)(R10*2), Y8, Y13
+	VPMADDWD     Y10, Y13, Y13
+	VPMADDUBSW   (DI)(R11*1), Y8, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPSHUFB      word1<>+0(SB), Y2, Y10
+	VPMADDUBSW   32(DI), Y9, Y14
+	VPMADDWD     Y10, Y14, Y14
+	VPADDD       Y14, Y11, Y11
+	VPMADDUBSW   32(DI)(R10*1), Y9, Y14
+	VPMADDWD     Y10, Y14, Y14
+	VPADDD       Y14, Y12, Y12
+	VPMADDUBSW   32(DI)(R10*2), Y9, Y14
+	VPMADDWD     Y10, Y14, Y14
+	VPADDD       Y14, Y13, Y13
+	VPMADDUBSW   32(DI)(R11*1), Y9, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VPADDD       Y9, Y8, Y8
+	VMOVDQU      80(AX), Y9
+	VPSRLW       $0x04, Y9, Y10
+	VPAND        Y0, Y10, Y10
+	VPAND        Y0, Y9, Y9
+	VPSLLW       $0x02, Y7, Y14
+	VPAND        Y1, Y14, Y14
+	VPOR         Y14, Y9, Y9
+	VPSLLW       $0x01, Y7, Y14
+	VPAND        Y1, Y14, Y14
+	VPOR         Y14, Y10, Y10
+	VPSHUFB      word2<>+0(SB), Y2, Y14
+	VPMADDUBSW   64(DI), Y9, Y15
+	VPMADDWD     Y14, Y15, Y15
+	VPADDD       Y15, Y11, Y11
+	VPMADDUBSW   64(DI)(R10*1), Y9, Y15
+	VPMADDWD     Y14, Y15, Y15
+	VPADDD       Y15, Y12, Y12
+	VPMADDUBSW   64(DI)(R10*2), Y9, Y15
+	VPMADDWD     Y14, Y15, Y15
+	VPADDD       Y15, Y13, Y13
+	VPMADDUBSW   64(DI)(R11*1), Y9, Y9
+	VPMADDWD     Y14, Y9, Y9
+	VPADDD       Y9, Y8, Y8
+	VPSHUFB      word3<>+0(SB), Y2, Y9
+	VPMADDUBSW   96(DI), Y10, Y14
+	VPMADDWD     Y9, Y14, Y14
+	VPADDD       Y14, Y11, Y11
+	VPMADDUBSW   96(DI)(R10*1), Y10, Y14
+	VPMADDWD     Y9, Y14, Y14
+	VPADDD       Y14, Y12, Y12
+	VPMADDUBSW   96(DI)(R10*2), Y10, Y14
+	VPMADDWD     Y9, Y14, Y14
+	VPADDD       Y14, Y13, Y13
+	VPMADDUBSW   96(DI)(R11*1), Y10, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y8, Y8
+	VMOVDQU      112(AX), Y9
+	VPSRLW       $0x04, Y9, Y10
+	VPAND        Y0, Y10, Y10
+	VPAND        Y0, Y9, Y9
+	VPAND        Y1, Y7, Y14
+	VPOR         Y14, Y9, Y9
+	VPSRLW       $0x01, Y7, Y14
+	VPAND        Y1, Y14, Y14
+	VPOR         Y14, Y10, Y10
+	VPSHUFB      word4<>+0(SB), Y2, Y14
+	VPMADDUBSW   128(DI), Y9, Y15
+	VPMADDWD     Y14, Y15, Y15
+	VPADDD       Y15, Y11, Y11
+	VPMADDUBSW   128(DI)(R10*1), Y9, Y15
+	VPMADDWD     Y14, Y15, Y15
+	VPADDD       Y15, Y12, Y12
+	VPMADDUBSW   128(DI)(R10*2), Y9, Y15
+	VPMADDWD     Y14, Y15, Y15
+	VPADDD       Y15, Y13, Y13
+	VPMADDUBSW   128(DI)(R11*1), Y9, Y9
+	VPMADDWD     Y14, Y9, Y9
+	VPADDD       Y9, Y8, Y8
+	VPSHUFB      word5<>+0(SB), Y2, Y9
+	VPMADDUBSW   160(DI), Y10, Y14
+	VPMADDWD     Y9, Y14, Y14
+	VPADDD       Y14, Y11, Y11
+	VPMADDUBSW   160(DI)(R10*1), Y10, Y14
+	VPMADDWD     Y9, Y14, Y14
+	VPADDD       Y14, Y12, Y12
+	VPMADDUBSW   160(DI)(R10*2), Y10, Y14
+	VPMADDWD     Y9, Y14, Y14
+	VPADDD       Y14, Y13, Y13
+	VPMADDUBSW   160(DI)(R11*1), Y10, Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y8, Y8
+	VMOVDQU      144(AX), Y9
+	VPSRLW       $0x04, Y9, Y10
+	VPAND        Y0, Y10, Y10
+	VPAND        Y0, Y9, Y9
+	VPSRLW       $0x02, Y7, Y14
+	VPAND        Y1, Y14, Y14
+	VPOR         Y14, Y9, Y9
+	VPSRLW       $0x03, Y7, Y7
+	VPAND        Y1, Y7, Y7
+	VPOR         Y7, Y10, Y10
+	VPSHUFB      word6<>+0(SB), Y2, Y7
+	VPMADDUBSW   192(DI), Y9, Y14
+	VPMADDWD     Y7, Y14, Y14
+	VPADDD       Y14, Y11, Y11
+	VPMADDUBSW   192(DI)(R10*1), Y9, Y14
+	VPMADDWD     Y7, Y14, Y14
+	VPADDD       Y14, Y12, Y12
+	VPMADDUBSW   192(DI)(R10*2), Y9, Y14
+	VPMADDWD     Y7, Y14, Y14
+	VPADDD       Y14, Y13, Y13
+	VPMADDUBSW   192(DI)(R11*1), Y9, Y9
+	VPMADDWD     Y7, Y9, Y9
+	VPADDD       Y9, Y8, Y8
+	VPSHUFB      word7<>+0(SB), Y2, Y2
+	VPMADDUBSW   224(DI), Y10, Y7
+	VPMADDWD     Y2, Y7, Y7
+	VPADDD       Y7, Y11, Y11
+	VPMADDUBSW   224(DI)(R10*1), Y10, Y7
+	VPMADDWD     Y2, Y7, Y7
+	VPADDD       Y7, Y12, Y12
+	VPMADDUBSW   224(DI)(R10*2), Y10, Y7
+	VPMADDWD     Y2, Y7, Y7
+	VPADDD       Y7, Y13, Y13
+	VPMADDUBSW   224(DI)(R11*1), Y10, Y7
+	VPMADDWD     Y2, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VMOVD        (AX), X2
+	VCVTPH2PS    X2, X2
+	VPMADDWD     448(DI), X3, X4
+	VPBLENDD     $0xaa, Y4, Y11, Y7
+	VPBLENDD     $0xaa, Y11, Y4, Y4
+	VPSHUFD      $0xb1, Y4, Y4
+	VPADDD       Y4, Y7, Y7
+	VEXTRACTI128 $0x01, Y7, X4
+	VPADDD       X7, X4, X4
+	VPSHUFD      $0xee, X4, X5
+	VPADDD       X5, X4, X4
+	VCVTDQ2PS    X4, X4
+	VMULPS       352(DI), X2, X5
+	VMULPS       X4, X5, X5
+	VADDPS       (SP), X5, X5
+	VMOVUPS      X5, (SP)
+	VPMADDWD     448(DI)(R10*1), X3, X5
+	VPBLENDD     $0xaa, Y5, Y12, Y7
+	VPBLENDD     $0xaa, Y12, Y5, Y5
+	VPSHUFD      $0xb1, Y5, Y5
+	VPADDD       Y5, Y7, Y7
+	VEXTRACTI128 $0x01, Y7, X4
+	VPADDD       X7, X4, X4
+	VPSHUFD      $0xee, X4, X5
+	VPADDD       X5, X4, X4
+	VCVTDQ2PS    X4, X4
+	VMULPS       352(DI)(R10*1), X2, X5
+	VMULPS       X4, X5, X5
+	VADDPS       16(SP), X5, X5
+	VMOVUPS      X5, 16(SP)
+	VPMADDWD     448(DI)(R10*2), X3, X6
+	VPBLENDD     $0xaa, Y6, Y13, Y7
+	VPBLENDD     $0xaa, Y13, Y6, Y6
+	VPSHUFD      $0xb1, Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VEXTRACTI128 $0x01, Y7, X4
+	VPADDD       X7, X4, X4
+	VPSHUFD      $0xee, X4, X5
+	VPADDD       X5, X4, X4
+	VCVTDQ2PS    X4, X4
+	VMULPS       352(DI)(R10*2), X2, X5
+	VMULPS       X4, X5, X5
+	VADDPS       32(SP), X5, X5
+	VMOVUPS      X5, 32(SP)
+	VPMADDWD     448(DI)(R11*1), X3, X3
+	VPBLENDD     $0xaa, Y3, Y8, Y7
+	VPBLENDD     $0xaa, Y8, Y3, Y3
+	VPSHUFD      $0xb1, Y3, Y3
+	VPADDD       Y3, Y7, Y7
+	VEXTRACTI128 $0x01, Y7, X3
+	VPADDD       X7, X3, X3
+	VPSHUFD      $0xee, X3, X4
+	VPADDD       X4, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI)(R11*1), X2, X2
+	VMULPS       X3, X2, X2
+	VADDPS       48(SP), X2, X2
+	VMOVUPS      X2, 48(SP)
+	ADDQ         $0x000000b0, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
+	JNZ          group
+	VMOVUPS      (SP), X2
+	VMOVSHDUP    X2, X3
+	VSUBSS       X3, X2, X2
+	VMOVSS       X2, (SI)
+	VMOVUPS      16(SP), X2
+	VMOVSHDUP    X2, X3
+	VSUBSS       X3, X2, X2
+	VMOVSS       X2, (SI)(R8*1)
+	VMOVUPS      32(SP), X2
+	VMOVSHDUP    X2, X3
+	VSUBSS       X3, X2, X2
+	VMOVSS       X2, (SI)(R8*2)
+	VMOVUPS      48(SP), X2
+	VMOVSHDUP    X2, X3
+	VSUBSS       X3, X2, X2
+	VMOVSS       X2, (SI)(R9*1)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func tileQ6_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+// Requires: AVX, AVX2, F16C
+TEXT ·tileQ6_KAVX2(SB), NOSPLIT, $64-64
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
+	MOVQ    ldd+48(FP), R8
+	SHLQ    $0x02, R8
+	LEAQ    (R8)(R8*2), R9
+	MOVQ    ldx+56(FP), R10
+	LEAQ    (R10)(R10*2), R11
+	VMOVDQU each_0f<>+0(SB), Y0
+	VMOVDQU each_30<>+0(SB), Y1
+
+row:
+	MOVQ    x+16(FP), DI
+	MOVQ    groups+32(FP), BX
+	VXORPS  X2, X2, X2
+	VMOVUPS X2, (SP)
+	VMOVUPS X2, 16(SP)
+	VMOVUPS X2, 32(SP)
+	VMOVUPS X2, 48(SP)
+
+group:
+	VMOVDQU      192(AX), X2
+	VPSHUFB      evenOdd<>+0(SB), X2, X2
+	VPMOVSXBW    X2, Y2
+	VMOVDQU      128(AX), Y3
+	VMOVDQU      (AX), Y4
+	VPSRLW       $0x04, Y4, Y5
+	VPAND        Y0, Y5, Y5
+	VPAND        Y0, Y4, Y4
+	VPSLLW       $0x04, Y3, Y6
+	VPAND        Y1, Y6, Y6
+	VPOR         Y6, Y4, Y4
+	VPAND        Y1, Y3, Y6
+	VPOR         Y6, Y5, Y5
+	VPSHUFB      word0<>+0(SB), Y2, Y6
+	VPMADDUBSW   (DI), Y4, Y7
+	VPMADDWD     Y6, Y7, Y7
+	VPMADDUBSW   (DI)(R10*1), Y4, Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPMADDUBSW   (DI)(R10*2), Y4, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPMADDUBSW   (DI)(R11*1), Y4, Y4
+	VPMADDWD     Y6, Y4, Y4
+	VPSHUFB      word2<>+0(SB), Y2, Y6
+	VPMADDUBSW   64(DI), Y5, Y10
+	VPMADDWD     Y6, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPMADDUBSW   64(DI)(R10*1), Y5, Y10
+	VPMADDWD     Y6, Y10, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDUBSW   64(DI)(R10*2), Y5, Y10
+	VPMADDWD     Y6, Y10, Y10
+	VPADDD       Y10, Y9, Y9
+	VPMADDUBSW   64(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y6, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VMOVDQU      32(AX), Y5
+	VPSRLW       $0x04, Y5, Y6
+	VPAND        Y0, Y6, Y6
+	VPAND        Y0, Y5, Y5
+	VPSLLW       $0x02, Y3, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y5, Y5
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y1, Y3, Y3
+	VPOR         Y3, Y6, Y6
+	VPSHUFB      word1<>+0(SB), Y2, Y3
+	VPMADDUBSW   32(DI), Y5, Y10
+	VPMADDWD     Y3, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPMADDUBSW   32(DI)(R10*1), Y5, Y10
+	VPMADDWD     Y3, Y10, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDUBSW   32(DI)(R10*2), Y5, Y10
+	VPMADDWD     Y3, Y10, Y10
+	VPADDD       Y10, Y9, Y9
+	VPMADDUBSW   32(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y3, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VPSHUFB      word3<>+0(SB), Y2, Y3
+	VPMADDUBSW   96(DI), Y6, Y5
+	VPMADDWD     Y3, Y5, Y5
+	VPADDD       Y5, Y7, Y7
+	VPMADDUBSW   96(DI)(R10*1), Y6, Y5
+	VPMADDWD     Y3, Y5, Y5
+	VPADDD       Y5, Y8, Y8
+	VPMADDUBSW   96(DI)(R10*2), Y6, Y5
+	VPMADDWD     Y3, Y5, Y5
+	VPADDD       Y5, Y9, Y9
+	VPMADDUBSW   96(DI)(R11*1), Y6, Y5
+	VPMADDWD     Y3, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VMOVDQU      160(AX), Y3
+	VMOVDQU      64(AX), Y5
+	VPSRLW       $0x04, Y5, Y6
+	VPAND        Y0, Y6, Y6
+	VPAND        Y0, Y5, Y5
+	VPSLLW       $0x04, Y3, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y5, Y5
+	VPAND        Y1, Y3, Y10
+	VPOR         Y10, Y6, Y6
+	VPSHUFB      word4<>+0(SB), Y2, Y10
+	VPMADDUBSW   128(DI), Y5, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPMADDUBSW   128(DI)(R10*1), Y5, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VPMADDUBSW   128(DI)(R10*2), Y5, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y9, Y9
+	VPMADDUBSW   128(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y10, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VPSHUFB      word6<>+0(SB), Y2, Y5
+	VPMADDUBSW   192(DI), Y6, Y10
+	VPMADDWD     Y5, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPMADDUBSW   192(DI)(R10*1), Y6, Y10
+	VPMADDWD     Y5, Y10, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDUBSW   192(DI)(R10*2), Y6, Y10
+	VPMADDWD     Y5, Y10, Y10
+	VPADDD       Y10, Y9, Y9
+	VPMADDUBSW   192(DI)(R11*1), Y6, Y6
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVDQU      96(AX), Y5
+	VPSRLW       $0x04, Y5, Y6
+	VPAND        Y0, Y6, Y6
+	VPAND        Y0, Y5, Y5
+	VPSLLW       $0x02, Y3, Y10
+	VPAND        Y1, Y10, Y10
+	VPOR         Y10, Y5, Y5
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y1, Y3, Y3
+	VPOR         Y3, Y6, Y6
+	VPSHUFB      word5<>+0(SB), Y2, Y3
+	VPMADDUBSW   160(DI), Y5, Y10
+	VPMADDWD     Y3, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VPMADDUBSW   160(DI)(R10*1), Y5, Y10
+	VPMADDWD     Y3, Y10, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDUBSW   160(DI)(R10*2), Y5, Y10
+	VPMADDWD     Y3, Y10, Y10
+	VPADDD       Y10, Y9, Y9
+	VPMADDUBSW   160(DI)(R11*1), Y5, Y5
+	VPMADDWD     Y3, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VPSHUFB      word7<>+0(SB), Y2, Y3
+	VPMADDUBSW   224(DI), Y6, Y5
+	VPMADDWD     Y3, Y5, Y5
+	VPADDD       Y5, Y7, Y7
+	VPMADDUBSW   224(DI)(R10*1), Y6, Y5
+	VPMADDWD     Y3, Y5, Y5
+	VPADDD       Y5, Y8, Y8
+	VPMADDUBSW   224(DI)(R10*2), Y6, Y5
+	VPMADDWD     Y3, Y5, Y5
+	VPADDD       Y5, Y9, Y9
+	VPMADDUBSW   224(DI)(R11*1), Y6, Y5
+	VPMADDWD     Y3, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VPMADDWD     416(DI), Y2, Y3
+	VPSLLD       $0x05, Y3, Y3
+	VPSUBD       Y3, Y7, Y7
+	VPMADDWD     416(DI)(R10*1), Y2, Y3
+	VPSLLD       $0x05, Y3, Y3
+	VPSUBD       Y3, Y8, Y8
+	VPMADDWD     416(DI)(R10*2), Y2, Y3
+	VPSLLD       $0x05, Y3, Y3
+	VPSUBD       Y3, Y9, Y9
+	VPMADDWD     416(DI)(R11*1), Y2, Y2
+	VPSLLD       $0x05, Y2, Y2
+	VPSUBD       Y2, Y4, Y4
+	VPXOR        X2, X2, X2
+	VPINSRW      $0x00, 208(AX), X2, X2
+	VCVTPH2PS    X2, X2
+	VEXTRACTI128 $0x01, Y7, X3
+	VPADDD       X7, X3, X3
+	VPSHUFD      $0xee, X3, X5
+	VPADDD       X5, X3, X3
+	VPSHUFD      $0x55, X3, X5
+	VPADDD       X5, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI), X2, X5
+	VMULPS       X3, X5, X5
+	VADDPS       (SP), X5, X5
+	VMOVUPS      X5, (SP)
+	VEXTRACTI128 $0x01, Y8, X3
+	VPADDD       X8, X3, X3
+	VPSHUFD      $0xee, X3, X5
+	VPADDD       X5, X3, X3
+	VPSHUFD      $0x55, X3, X5
+	VPADDD       X5, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI)(R10*1), X2, X5
+	VMULPS       X3, X5, X5
+	VADDPS       16(SP), X5, X5
+	VMOVUPS      X5, 16(SP)
+	VEXTRACTI128 $0x01, Y9, X3
+	VPADDD       X9, X3, X3
+	VPSHUFD      $0xee, X3, X5
+	VPADDD       X5, X3, X3
+	VPSHUFD      $0x55, X3, X5
+	VPADDD       X5, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI)(R10*2), X2, X5
+	VMULPS       X3, X5, X5
+	VADDPS       32(SP), X5, X5
+	VMOVUPS      X5, 32(SP)
+	VEXTRACTI128 $0x01, Y4, X3
+	VPADDD       X4, X3, X3
+	VPSHUFD      $0xee, X3, X4
+	VPADDD       X4, X3, X3
+	VPSHUFD      $0x55, X3, X4
+	VPADDD       X4, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI)(R11*1), X2, X2
+	VMULPS       X3, X2, X2
+	VADDPS       48(SP), X2, X2
+	VMOVUPS      X2, 48(SP)
+	ADDQ         $0x000000d2, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
+	JNZ          group
+	VMOVUPS      (SP), X2
+	VMOVSS       X2, (SI)
+	VMOVUPS      16(SP), X2
+	VMOVSS       X2, (SI)(R8*1)
+	VMOVUPS      32(SP), X2
+	VMOVSS       X2, (SI)(R8*2)
+	VMOVUPS      48(SP), X2
+	VMOVSS       X2, (SI)(R9*1)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func tileIQ4_XSAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+// Requires: AVX, AVX2, F16C
+TEXT ·tileIQ4_XSAVX2(SB), NOSPLIT, $64-64
+	MOVQ    src+8(FP), AX
+	MOVQ    rows+40(FP), CX
+	MOVQ    skip+24(FP), DX
+	MOVQ    dst+0(FP), SI
+	MOVQ    ldd+48(FP), R8
+	SHLQ    $0x02, R8
+	LEAQ    (R8)(R8*2), R9
+	MOVQ    ldx+56(FP), R10
+	LEAQ    (R10)(R10*2), R11
+	VMOVDQU each_0f<>+0(SB), Y0
+	VMOVDQU nonLinear4Signed<>+0(SB), Y1
+
+row:
+	MOVQ    x+16(FP), DI
+	MOVQ    groups+32(FP), BX
+	VXORPS  X2, X2, X2
+	VMOVUPS X2, (SP)
+	VMOVUPS X2, 16(SP)
+	VMOVUPS X2, 32(SP)
+	VMOVUPS X2, 48(SP)
+
+group:
+	VMOVQ        (AX), X2
+	VPSHUFB      xsLow<>+0(SB), X2, X3
+	VPSHUFB      xsTop<>+0(SB), X2, X2
+	VPMULLW      xsLowBy<>+0(SB), X3, X3
+	VPMULLW      xsTopBy<>+0(SB), X2, X2
+	VPSRLW       $0x04, X3, X3
+	VPSRLW       $0x0e, X2, X2
+	VPAND        xsFifteen<>+0(SB), X3, X3
+	VPSLLW       $0x04, X2, X2
+	VPOR         X2, X3, X3
+	VPSUBW       xsZero<>+0(SB), X3, X3
+	VINSERTI128  $0x01, X3, Y3, Y2
+	VMOVDQU      8(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y0, Y4, Y4
+	VPSHUFB      Y4, Y1, Y4
+	VPABSB       Y4, Y5
+	VPSHUFB      word0<>+0(SB), Y2, Y6
+	VMOVDQU      (DI), Y7
+	VPSIGNB      Y4, Y7, Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPMADDWD     Y6, Y7, Y7
+	VMOVDQU      (DI)(R10*1), Y8
+	VPSIGNB      Y4, Y8, Y8
+	VPMADDUBSW   Y8, Y5, Y8
+	VPMADDWD     Y6, Y8, Y8
+	VMOVDQU      (DI)(R10*2), Y9
+	VPSIGNB      Y4, Y9, Y9
+	VPMADDUBSW   Y9, Y5, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VMOVDQU      (DI)(R11*1), Y10
+	VPSIGNB      Y4, Y10, Y10
+	VPMADDUBSW   Y10, Y5, Y10
+	VPMADDWD     Y6, Y10, Y10
+	VMOVDQU      24(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y0, Y4, Y4
+	VPSHUFB      Y4, Y1, Y4
+	VPABSB       Y4, Y5
+	VPSHUFB      word1<>+0(SB), Y2, Y6
+	VMOVDQU      32(DI), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VMOVDQU      32(DI)(R10*1), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VMOVDQU      32(DI)(R10*2), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y9, Y9
+	VMOVDQU      32(DI)(R11*1), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VMOVDQU      40(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y0, Y4, Y4
+	VPSHUFB      Y4, Y1, Y4
+	VPABSB       Y4, Y5
+	VPSHUFB      word2<>+0(SB), Y2, Y6
+	VMOVDQU      64(DI), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VMOVDQU      64(DI)(R10*1), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VMOVDQU      64(DI)(R10*2), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y9, Y9
+	VMOVDQU      64(DI)(R11*1), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VMOVDQU      56(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y0, Y4, Y4
+	VPSHUFB      Y4, Y1, Y4
+	VPABSB       Y4, Y5
+	VPSHUFB      word3<>+0(SB), Y2, Y6
+	VMOVDQU      96(DI), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VMOVDQU      96(DI)(R10*1), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VMOVDQU      96(DI)(R10*2), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y9, Y9
+	VMOVDQU      96(DI)(R11*1), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VMOVDQU      72(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y0, Y4, Y4
+	VPSHUFB      Y4, Y1, Y4
+	VPABSB       Y4, Y5
+	VPSHUFB      word4<>+0(SB), Y2, Y6
+	VMOVDQU      128(DI), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VMOVDQU      128(DI)(R10*1), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VMOVDQU      128(DI)(R10*2), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y9, Y9
+	VMOVDQU      128(DI)(R11*1), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VMOVDQU      88(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y0, Y4, Y4
+	VPSHUFB      Y4, Y1, Y4
+	VPABSB       Y4, Y5
+	VPSHUFB      word5<>+0(SB), Y2, Y6
+	VMOVDQU      160(DI), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VMOVDQU      160(DI)(R10*1), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VMOVDQU      160(DI)(R10*2), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y9, Y9
+	VMOVDQU      160(DI)(R11*1), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VMOVDQU      104(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y0, Y4, Y4
+	VPSHUFB      Y4, Y1, Y4
+	VPABSB       Y4, Y5
+	VPSHUFB      word6<>+0(SB), Y2, Y6
+	VMOVDQU      192(DI), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VMOVDQU      192(DI)(R10*1), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VMOVDQU      192(DI)(R10*2), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y9, Y9
+	VMOVDQU      192(DI)(R11*1), Y11
+	VPSIGNB      Y4, Y11, Y11
+	VPMADDUBSW   Y11, Y5, Y11
+	VPMADDWD     Y6, Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VMOVDQU      120(AX), X3
+	VPSRLW       $0x04, X3, X4
+	VINSERTI128  $0x01, X4, Y3, Y4
+	VPAND        Y0, Y4, Y4
+	VPSHUFB      Y4, Y1, Y4
+	VPABSB       Y4, Y5
+	VPSHUFB      word7<>+0(SB), Y2, Y2
+	VMOVDQU      224(DI), Y6
+	VPSIGNB      Y4, Y6, Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VPMADDWD     Y2, Y6, Y6
+	VPADDD       Y6, Y7, Y7
+	VMOVDQU      224(DI)(R10*1), Y6
+	VPSIGNB      Y4, Y6, Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VPMADDWD     Y2, Y6, Y6
+	VPADDD       Y6, Y8, Y8
+	VMOVDQU      224(DI)(R10*2), Y6
+	VPSIGNB      Y4, Y6, Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VPMADDWD     Y2, Y6, Y6
+	VPADDD       Y6, Y9, Y9
+	VMOVDQU      224(DI)(R11*1), Y6
+	VPSIGNB      Y4, Y6, Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VPMADDWD     Y2, Y6, Y6
+	VPADDD       Y6, Y10, Y10
+	VPXOR        X2, X2, X2
+	VPINSRW      $0x00, (AX), X2, X2
+	VCVTPH2PS    X2, X2
+	VEXTRACTI128 $0x01, Y7, X3
+	VPADDD       X7, X3, X3
+	VPSHUFD      $0xee, X3, X4
+	VPADDD       X4, X3, X3
+	VPSHUFD      $0x55, X3, X4
+	VPADDD       X4, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI), X2, X4
+	VMULPS       X3, X4, X4
+	VADDPS       (SP), X4, X4
+	VMOVUPS      X4, (SP)
+	VEXTRACTI128 $0x01, Y8, X3
+	VPADDD       X8, X3, X3
+	VPSHUFD      $0xee, X3, X4
+	VPADDD       X4, X3, X3
+	VPSHUFD      $0x55, X3, X4
+	VPADDD       X4, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI)(R10*1), X2, X4
+	VMULPS       X3, X4, X4
+	VADDPS       16(SP), X4, X4
+	VMOVUPS      X4, 16(SP)
+	VEXTRACTI128 $0x01, Y9, X3
+	VPADDD       X9, X3, X3
+	VPSHUFD      $0xee, X3, X4
+	VPADDD       X4, X3, X3
+	VPSHUFD      $0x55, X3, X4
+	VPADDD       X4, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI)(R10*2), X2, X4
+	VMULPS       X3, X4, X4
+	VADDPS       32(SP), X4, X4
+	VMOVUPS      X4, 32(SP)
+	VEXTRACTI128 $0x01, Y10, X3
+	VPADDD       X10, X3, X3
+	VPSHUFD      $0xee, X3, X4
+	VPADDD       X4, X3, X3
+	VPSHUFD      $0x55, X3, X4
+	VPADDD       X4, X3, X3
+	VCVTDQ2PS    X3, X3
+	VMULPS       352(DI)(R11*1), X2, X2
+	VMULPS       X3, X2, X2
+	VADDPS       48(SP), X2, X2
+	VMOVUPS      X2, 48(SP)
+	ADDQ         $0x00000088, AX
+	ADDQ         $0x00000200, DI
+	DECQ         BX
+	JNZ          group
+	VMOVUPS      (SP), X2
+	VMOVSS       X2, (SI)
+	VMOVUPS      16(SP), X2
+	VMOVSS       X2, (SI)(R8*1)
+	VMOVUPS      32(SP), X2
+	VMOVSS       X2, (SI)(R8*2)
+	VMOVUPS      48(SP), X2
+	VMOVSS       X2, (SI)(R9*1)
+	ADDQ         $0x04, SI
+	ADDQ         DX, AX
+	DECQ         CX
+	JNZ          row
+	VZEROUPPER
+	RET

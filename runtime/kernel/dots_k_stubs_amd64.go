@@ -33,3 +33,33 @@ func dotsQ6_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows i
 //
 //go:noescape
 func dotsIQ4_XSAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+
+// tileQ2_KAVX2 is a form of productGeneric for encoded rows, skip bytes apart, and four rows of inputs.
+//
+//go:noescape
+func tileQ2_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+
+// tileQ3_KAVX2 is a form of productGeneric for encoded rows, skip bytes apart, and four rows of inputs.
+//
+//go:noescape
+func tileQ3_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+
+// tileQ4_KAVX2 is a form of productGeneric for encoded rows, skip bytes apart, and four rows of inputs.
+//
+//go:noescape
+func tileQ4_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+
+// tileQ5_KAVX2 is a form of productGeneric for encoded rows, skip bytes apart, and four rows of inputs.
+//
+//go:noescape
+func tileQ5_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+
+// tileQ6_KAVX2 is a form of productGeneric for encoded rows, skip bytes apart, and four rows of inputs.
+//
+//go:noescape
+func tileQ6_KAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
+
+// tileIQ4_XSAVX2 is a form of productGeneric for encoded rows, skip bytes apart, and four rows of inputs.
+//
+//go:noescape
+func tileIQ4_XSAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)

@@ -589,3 +589,749 @@ leave:
 	MOVB AL, done+16(FP)
 	VZEROUPPER
 	RET
+
+// func putQ8_KAVX2(dst *int8, src *float32) (done bool)
+// Requires: AVX, AVX2
+TEXT ·putQ8_KAVX2(SB), NOSPLIT, $0-17
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	VMOVDQU      abs32<>+0(SB), Y0
+	VPAND        (CX), Y0, Y1
+	VPAND        32(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        64(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        96(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        128(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        160(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        192(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        224(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        256(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        288(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        320(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        352(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        384(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        416(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        448(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        480(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        512(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        544(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        576(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        608(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        640(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        672(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        704(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        736(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        768(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        800(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        832(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        864(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        896(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        928(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        960(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        992(CX), Y0, Y0
+	VPMAXUD      Y0, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMAXUD      X0, X1, X0
+	VPSHUFD      $0x4e, X0, X1
+	VPMAXUD      X1, X0, X0
+	VPSHUFD      $0xb1, X0, X1
+	VPMAXUD      X1, X0, X0
+	VMOVD        X0, DX
+	SUBL         $0x0c000000, DX
+	CMPL         DX, $0x73800000
+	JAE          leave
+	VMOVSS       constants<>+0(SB), X1
+	VDIVSS       X0, X1, X0
+	VMOVSS       constants<>+4(SB), X1
+	VDIVSS       X0, X1, X1
+	VBROADCASTSS X1, Y1
+	VMOVUPS      Y1, 352(AX)
+	VBROADCASTSS X0, Y0
+	VMULPS       (CX), Y0, Y1
+	VCVTPS2DQ    Y1, Y1
+	VMULPS       32(CX), Y0, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMULPS       64(CX), Y0, Y3
+	VCVTPS2DQ    Y3, Y3
+	VMULPS       96(CX), Y0, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPACKSSDW    Y2, Y1, Y1
+	VPACKSSDW    Y4, Y3, Y3
+	VPACKSSWB    Y3, Y1, Y1
+	VMOVDQU      packed<>+0(SB), Y2
+	VPERMD       Y1, Y2, Y1
+	VMOVDQU      Y1, (AX)
+	VMOVDQU      each_01<>+0(SB), Y2
+	VPMADDUBSW   Y1, Y2, Y2
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
+	VMULPS       128(CX), Y0, Y1
+	VCVTPS2DQ    Y1, Y1
+	VMULPS       160(CX), Y0, Y3
+	VCVTPS2DQ    Y3, Y3
+	VMULPS       192(CX), Y0, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       224(CX), Y0, Y5
+	VCVTPS2DQ    Y5, Y5
+	VPACKSSDW    Y3, Y1, Y1
+	VPACKSSDW    Y5, Y4, Y4
+	VPACKSSWB    Y4, Y1, Y1
+	VMOVDQU      packed<>+0(SB), Y3
+	VPERMD       Y1, Y3, Y1
+	VMOVDQU      Y1, 32(AX)
+	VMOVDQU      each_01<>+0(SB), Y3
+	VPMADDUBSW   Y1, Y3, Y3
+	VPMADDWD     ones16<>+0(SB), Y3, Y3
+	VPBLENDD     $0xaa, Y3, Y2, Y1
+	VPBLENDD     $0xaa, Y2, Y3, Y3
+	VPSHUFD      $0xb1, Y3, Y3
+	VPADDD       Y3, Y1, Y1
+	VMULPS       256(CX), Y0, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMULPS       288(CX), Y0, Y3
+	VCVTPS2DQ    Y3, Y3
+	VMULPS       320(CX), Y0, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       352(CX), Y0, Y5
+	VCVTPS2DQ    Y5, Y5
+	VPACKSSDW    Y3, Y2, Y2
+	VPACKSSDW    Y5, Y4, Y4
+	VPACKSSWB    Y4, Y2, Y2
+	VMOVDQU      packed<>+0(SB), Y3
+	VPERMD       Y2, Y3, Y2
+	VMOVDQU      Y2, 64(AX)
+	VMOVDQU      each_01<>+0(SB), Y3
+	VPMADDUBSW   Y2, Y3, Y3
+	VPMADDWD     ones16<>+0(SB), Y3, Y3
+	VMULPS       384(CX), Y0, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMULPS       416(CX), Y0, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       448(CX), Y0, Y5
+	VCVTPS2DQ    Y5, Y5
+	VMULPS       480(CX), Y0, Y6
+	VCVTPS2DQ    Y6, Y6
+	VPACKSSDW    Y4, Y2, Y2
+	VPACKSSDW    Y6, Y5, Y5
+	VPACKSSWB    Y5, Y2, Y2
+	VMOVDQU      packed<>+0(SB), Y4
+	VPERMD       Y2, Y4, Y2
+	VMOVDQU      Y2, 96(AX)
+	VMOVDQU      each_01<>+0(SB), Y4
+	VPMADDUBSW   Y2, Y4, Y4
+	VPMADDWD     ones16<>+0(SB), Y4, Y4
+	VPBLENDD     $0xaa, Y4, Y3, Y2
+	VPBLENDD     $0xaa, Y3, Y4, Y4
+	VPSHUFD      $0xb1, Y4, Y4
+	VPADDD       Y4, Y2, Y2
+	VPBLENDD     $0xcc, Y2, Y1, Y3
+	VPALIGNR     $0x08, Y1, Y2, Y2
+	VPADDD       Y2, Y3, Y3
+	VMULPS       512(CX), Y0, Y1
+	VCVTPS2DQ    Y1, Y1
+	VMULPS       544(CX), Y0, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMULPS       576(CX), Y0, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       608(CX), Y0, Y5
+	VCVTPS2DQ    Y5, Y5
+	VPACKSSDW    Y2, Y1, Y1
+	VPACKSSDW    Y5, Y4, Y4
+	VPACKSSWB    Y4, Y1, Y1
+	VMOVDQU      packed<>+0(SB), Y2
+	VPERMD       Y1, Y2, Y1
+	VMOVDQU      Y1, 128(AX)
+	VMOVDQU      each_01<>+0(SB), Y2
+	VPMADDUBSW   Y1, Y2, Y2
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
+	VMULPS       640(CX), Y0, Y1
+	VCVTPS2DQ    Y1, Y1
+	VMULPS       672(CX), Y0, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       704(CX), Y0, Y5
+	VCVTPS2DQ    Y5, Y5
+	VMULPS       736(CX), Y0, Y6
+	VCVTPS2DQ    Y6, Y6
+	VPACKSSDW    Y4, Y1, Y1
+	VPACKSSDW    Y6, Y5, Y5
+	VPACKSSWB    Y5, Y1, Y1
+	VMOVDQU      packed<>+0(SB), Y4
+	VPERMD       Y1, Y4, Y1
+	VMOVDQU      Y1, 160(AX)
+	VMOVDQU      each_01<>+0(SB), Y4
+	VPMADDUBSW   Y1, Y4, Y4
+	VPMADDWD     ones16<>+0(SB), Y4, Y4
+	VPBLENDD     $0xaa, Y4, Y2, Y1
+	VPBLENDD     $0xaa, Y2, Y4, Y4
+	VPSHUFD      $0xb1, Y4, Y4
+	VPADDD       Y4, Y1, Y1
+	VMULPS       768(CX), Y0, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMULPS       800(CX), Y0, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       832(CX), Y0, Y5
+	VCVTPS2DQ    Y5, Y5
+	VMULPS       864(CX), Y0, Y6
+	VCVTPS2DQ    Y6, Y6
+	VPACKSSDW    Y4, Y2, Y2
+	VPACKSSDW    Y6, Y5, Y5
+	VPACKSSWB    Y5, Y2, Y2
+	VMOVDQU      packed<>+0(SB), Y4
+	VPERMD       Y2, Y4, Y2
+	VMOVDQU      Y2, 192(AX)
+	VMOVDQU      each_01<>+0(SB), Y4
+	VPMADDUBSW   Y2, Y4, Y4
+	VPMADDWD     ones16<>+0(SB), Y4, Y4
+	VMULPS       896(CX), Y0, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMULPS       928(CX), Y0, Y5
+	VCVTPS2DQ    Y5, Y5
+	VMULPS       960(CX), Y0, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       992(CX), Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	VPACKSSDW    Y5, Y2, Y2
+	VPACKSSDW    Y0, Y6, Y6
+	VPACKSSWB    Y6, Y2, Y2
+	VMOVDQU      packed<>+0(SB), Y0
+	VPERMD       Y2, Y0, Y2
+	VMOVDQU      Y2, 224(AX)
+	VMOVDQU      each_01<>+0(SB), Y0
+	VPMADDUBSW   Y2, Y0, Y0
+	VPMADDWD     ones16<>+0(SB), Y0, Y0
+	VPBLENDD     $0xaa, Y0, Y4, Y2
+	VPBLENDD     $0xaa, Y4, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y0
+	VPADDD       Y0, Y2, Y2
+	VPBLENDD     $0xcc, Y2, Y1, Y0
+	VPALIGNR     $0x08, Y1, Y2, Y2
+	VPADDD       Y2, Y0, Y0
+	VPERM2I128   $0x20, Y0, Y3, Y1
+	VPERM2I128   $0x31, Y0, Y3, Y0
+	VPXOR        Y2, Y2, Y2
+	VPADDD       Y0, Y1, Y3
+	VPACKSSDW    Y0, Y1, Y4
+	VPERMQ       $0xd8, Y4, Y4
+	VMOVDQU      Y4, 416(AX)
+	VPACKSSDW    Y3, Y3, Y4
+	VPERMQ       $0xd8, Y4, Y4
+	VMOVDQU      X4, 448(AX)
+	VPSLLD       $0x07, Y3, Y4
+	VPSUBD       Y4, Y2, Y4
+	VMOVDQU      Y4, 320(AX)
+	VPUNPCKLDQ   Y0, Y1, Y4
+	VPUNPCKHDQ   Y0, Y1, Y0
+	VPERM2I128   $0x20, Y0, Y4, Y1
+	VPERM2I128   $0x31, Y0, Y4, Y0
+	VPSLLD       $0x07, Y1, Y1
+	VPSUBD       Y1, Y2, Y1
+	VMOVDQU      Y1, 256(AX)
+	VPSLLD       $0x07, Y0, Y0
+	VPSUBD       Y0, Y2, Y0
+	VMOVDQU      Y0, 288(AX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       352(AX), Y3, Y3
+	VMOVUPS      Y3, 384(AX)
+	MOVB         $0x01, AL
+	MOVB         AL, done+16(FP)
+	VZEROUPPER
+	RET
+
+leave:
+	MOVB $0x00, AL
+	MOVB AL, done+16(FP)
+	VZEROUPPER
+	RET
+
+DATA abs32<>+0(SB)/4, $0x7fffffff
+DATA abs32<>+4(SB)/4, $0x7fffffff
+DATA abs32<>+8(SB)/4, $0x7fffffff
+DATA abs32<>+12(SB)/4, $0x7fffffff
+DATA abs32<>+16(SB)/4, $0x7fffffff
+DATA abs32<>+20(SB)/4, $0x7fffffff
+DATA abs32<>+24(SB)/4, $0x7fffffff
+DATA abs32<>+28(SB)/4, $0x7fffffff
+GLOBL abs32<>(SB), RODATA|NOPTR, $32
+
+DATA packed<>+0(SB)/4, $0x00000000
+DATA packed<>+4(SB)/4, $0x00000004
+DATA packed<>+8(SB)/4, $0x00000001
+DATA packed<>+12(SB)/4, $0x00000005
+DATA packed<>+16(SB)/4, $0x00000002
+DATA packed<>+20(SB)/4, $0x00000006
+DATA packed<>+24(SB)/4, $0x00000003
+DATA packed<>+28(SB)/4, $0x00000007
+GLOBL packed<>(SB), RODATA|NOPTR, $32
+
+DATA each_01<>+0(SB)/4, $0x01010101
+DATA each_01<>+4(SB)/4, $0x01010101
+DATA each_01<>+8(SB)/4, $0x01010101
+DATA each_01<>+12(SB)/4, $0x01010101
+DATA each_01<>+16(SB)/4, $0x01010101
+DATA each_01<>+20(SB)/4, $0x01010101
+DATA each_01<>+24(SB)/4, $0x01010101
+DATA each_01<>+28(SB)/4, $0x01010101
+GLOBL each_01<>(SB), RODATA|NOPTR, $32
+
+DATA ones16<>+0(SB)/4, $0x00010001
+DATA ones16<>+4(SB)/4, $0x00010001
+DATA ones16<>+8(SB)/4, $0x00010001
+DATA ones16<>+12(SB)/4, $0x00010001
+DATA ones16<>+16(SB)/4, $0x00010001
+DATA ones16<>+20(SB)/4, $0x00010001
+DATA ones16<>+24(SB)/4, $0x00010001
+DATA ones16<>+28(SB)/4, $0x00010001
+GLOBL ones16<>(SB), RODATA|NOPTR, $32
+
+// func putQ8_0AVX2(dst *int8, src *float32) (done bool)
+// Requires: AVX, AVX2, F16C
+TEXT ·putQ8_0AVX2(SB), NOSPLIT, $0-17
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	VMOVDQU      abs32<>+0(SB), Y0
+	VPAND        (CX), Y0, Y1
+	VPAND        32(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        64(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        96(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X2
+	VPMAXUD      X2, X1, X2
+	VPSHUFD      $0x4e, X2, X1
+	VPMAXUD      X1, X2, X2
+	VPSHUFD      $0xb1, X2, X1
+	VPMAXUD      X1, X2, X2
+	VMOVD        X2, DX
+	SUBL         $0x0c000000, DX
+	CMPL         DX, $0x73800000
+	JAE          leave
+	VMOVSS       constants<>+0(SB), X1
+	VDIVSS       X2, X1, X3
+	VDIVSS       X1, X2, X1
+	VCVTPS2PH    $0x00, X1, X1
+	VCVTPH2PS    X1, X1
+	VMOVD        X1, DX
+	DECL         DX
+	CMPL         DX, $0x7f7fffff
+	JAE          leave
+	VMOVSS       X1, 352(AX)
+	VBROADCASTSS X3, Y1
+	VMULPS       (CX), Y1, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMULPS       32(CX), Y1, Y3
+	VCVTPS2DQ    Y3, Y3
+	VMULPS       64(CX), Y1, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       96(CX), Y1, Y1
+	VCVTPS2DQ    Y1, Y1
+	VPACKSSDW    Y3, Y2, Y2
+	VPACKSSDW    Y1, Y4, Y4
+	VPACKSSWB    Y4, Y2, Y2
+	VMOVDQU      packed<>+0(SB), Y1
+	VPERMD       Y2, Y1, Y2
+	VMOVDQU      Y2, (AX)
+	VMOVDQU      each_01<>+0(SB), Y1
+	VPMADDUBSW   Y2, Y1, Y1
+	VPMADDWD     ones16<>+0(SB), Y1, Y1
+	VPAND        128(CX), Y0, Y2
+	VPAND        160(CX), Y0, Y3
+	VPMAXUD      Y3, Y2, Y2
+	VPAND        192(CX), Y0, Y3
+	VPMAXUD      Y3, Y2, Y2
+	VPAND        224(CX), Y0, Y3
+	VPMAXUD      Y3, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPMAXUD      X3, X2, X3
+	VPSHUFD      $0x4e, X3, X2
+	VPMAXUD      X2, X3, X3
+	VPSHUFD      $0xb1, X3, X2
+	VPMAXUD      X2, X3, X3
+	VMOVD        X3, DX
+	SUBL         $0x0c000000, DX
+	CMPL         DX, $0x73800000
+	JAE          leave
+	VMOVSS       constants<>+0(SB), X2
+	VDIVSS       X3, X2, X4
+	VDIVSS       X2, X3, X2
+	VCVTPS2PH    $0x00, X2, X2
+	VCVTPH2PS    X2, X2
+	VMOVD        X2, DX
+	DECL         DX
+	CMPL         DX, $0x7f7fffff
+	JAE          leave
+	VMOVSS       X2, 356(AX)
+	VBROADCASTSS X4, Y2
+	VMULPS       128(CX), Y2, Y3
+	VCVTPS2DQ    Y3, Y3
+	VMULPS       160(CX), Y2, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       192(CX), Y2, Y5
+	VCVTPS2DQ    Y5, Y5
+	VMULPS       224(CX), Y2, Y2
+	VCVTPS2DQ    Y2, Y2
+	VPACKSSDW    Y4, Y3, Y3
+	VPACKSSDW    Y2, Y5, Y5
+	VPACKSSWB    Y5, Y3, Y3
+	VMOVDQU      packed<>+0(SB), Y2
+	VPERMD       Y3, Y2, Y3
+	VMOVDQU      Y3, 32(AX)
+	VMOVDQU      each_01<>+0(SB), Y2
+	VPMADDUBSW   Y3, Y2, Y2
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
+	VPBLENDD     $0xaa, Y2, Y1, Y3
+	VPBLENDD     $0xaa, Y1, Y2, Y2
+	VPSHUFD      $0xb1, Y2, Y2
+	VPADDD       Y2, Y3, Y3
+	VPAND        256(CX), Y0, Y1
+	VPAND        288(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        320(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VPAND        352(CX), Y0, Y2
+	VPMAXUD      Y2, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X2
+	VPMAXUD      X2, X1, X2
+	VPSHUFD      $0x4e, X2, X1
+	VPMAXUD      X1, X2, X2
+	VPSHUFD      $0xb1, X2, X1
+	VPMAXUD      X1, X2, X2
+	VMOVD        X2, DX
+	SUBL         $0x0c000000, DX
+	CMPL         DX, $0x73800000
+	JAE          leave
+	VMOVSS       constants<>+0(SB), X1
+	VDIVSS       X2, X1, X4
+	VDIVSS       X1, X2, X1
+	VCVTPS2PH    $0x00, X1, X1
+	VCVTPH2PS    X1, X1
+	VMOVD        X1, DX
+	DECL         DX
+	CMPL         DX, $0x7f7fffff
+	JAE          leave
+	VMOVSS       X1, 360(AX)
+	VBROADCASTSS X4, Y1
+	VMULPS       256(CX), Y1, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMULPS       288(CX), Y1, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       320(CX), Y1, Y5
+	VCVTPS2DQ    Y5, Y5
+	VMULPS       352(CX), Y1, Y1
+	VCVTPS2DQ    Y1, Y1
+	VPACKSSDW    Y4, Y2, Y2
+	VPACKSSDW    Y1, Y5, Y5
+	VPACKSSWB    Y5, Y2, Y2
+	VMOVDQU      packed<>+0(SB), Y1
+	VPERMD       Y2, Y1, Y2
+	VMOVDQU      Y2, 64(AX)
+	VMOVDQU      each_01<>+0(SB), Y1
+	VPMADDUBSW   Y2, Y1, Y1
+	VPMADDWD     ones16<>+0(SB), Y1, Y1
+	VPAND        384(CX), Y0, Y2
+	VPAND        416(CX), Y0, Y4
+	VPMAXUD      Y4, Y2, Y2
+	VPAND        448(CX), Y0, Y4
+	VPMAXUD      Y4, Y2, Y2
+	VPAND        480(CX), Y0, Y4
+	VPMAXUD      Y4, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X4
+	VPMAXUD      X4, X2, X4
+	VPSHUFD      $0x4e, X4, X2
+	VPMAXUD      X2, X4, X4
+	VPSHUFD      $0xb1, X4, X2
+	VPMAXUD      X2, X4, X4
+	VMOVD        X4, DX
+	SUBL         $0x0c000000, DX
+	CMPL         DX, $0x73800000
+	JAE          leave
+	VMOVSS       constants<>+0(SB), X2
+	VDIVSS       X4, X2, X5
+	VDIVSS       X2, X4, X2
+	VCVTPS2PH    $0x00, X2, X2
+	VCVTPH2PS    X2, X2
+	VMOVD        X2, DX
+	DECL         DX
+	CMPL         DX, $0x7f7fffff
+	JAE          leave
+	VMOVSS       X2, 364(AX)
+	VBROADCASTSS X5, Y2
+	VMULPS       384(CX), Y2, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       416(CX), Y2, Y5
+	VCVTPS2DQ    Y5, Y5
+	VMULPS       448(CX), Y2, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       480(CX), Y2, Y2
+	VCVTPS2DQ    Y2, Y2
+	VPACKSSDW    Y5, Y4, Y4
+	VPACKSSDW    Y2, Y6, Y6
+	VPACKSSWB    Y6, Y4, Y4
+	VMOVDQU      packed<>+0(SB), Y2
+	VPERMD       Y4, Y2, Y4
+	VMOVDQU      Y4, 96(AX)
+	VMOVDQU      each_01<>+0(SB), Y2
+	VPMADDUBSW   Y4, Y2, Y2
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
+	VPBLENDD     $0xaa, Y2, Y1, Y4
+	VPBLENDD     $0xaa, Y1, Y2, Y2
+	VPSHUFD      $0xb1, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBLENDD     $0xcc, Y4, Y3, Y1
+	VPALIGNR     $0x08, Y3, Y4, Y4
+	VPADDD       Y4, Y1, Y1
+	VPAND        512(CX), Y0, Y2
+	VPAND        544(CX), Y0, Y3
+	VPMAXUD      Y3, Y2, Y2
+	VPAND        576(CX), Y0, Y3
+	VPMAXUD      Y3, Y2, Y2
+	VPAND        608(CX), Y0, Y3
+	VPMAXUD      Y3, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPMAXUD      X3, X2, X3
+	VPSHUFD      $0x4e, X3, X2
+	VPMAXUD      X2, X3, X3
+	VPSHUFD      $0xb1, X3, X2
+	VPMAXUD      X2, X3, X3
+	VMOVD        X3, DX
+	SUBL         $0x0c000000, DX
+	CMPL         DX, $0x73800000
+	JAE          leave
+	VMOVSS       constants<>+0(SB), X2
+	VDIVSS       X3, X2, X4
+	VDIVSS       X2, X3, X2
+	VCVTPS2PH    $0x00, X2, X2
+	VCVTPH2PS    X2, X2
+	VMOVD        X2, DX
+	DECL         DX
+	CMPL         DX, $0x7f7fffff
+	JAE          leave
+	VMOVSS       X2, 368(AX)
+	VBROADCASTSS X4, Y2
+	VMULPS       512(CX), Y2, Y3
+	VCVTPS2DQ    Y3, Y3
+	VMULPS       544(CX), Y2, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       576(CX), Y2, Y5
+	VCVTPS2DQ    Y5, Y5
+	VMULPS       608(CX), Y2, Y2
+	VCVTPS2DQ    Y2, Y2
+	VPACKSSDW    Y4, Y3, Y3
+	VPACKSSDW    Y2, Y5, Y5
+	VPACKSSWB    Y5, Y3, Y3
+	VMOVDQU      packed<>+0(SB), Y2
+	VPERMD       Y3, Y2, Y3
+	VMOVDQU      Y3, 128(AX)
+	VMOVDQU      each_01<>+0(SB), Y2
+	VPMADDUBSW   Y3, Y2, Y2
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
+	VPAND        640(CX), Y0, Y3
+	VPAND        672(CX), Y0, Y4
+	VPMAXUD      Y4, Y3, Y3
+	VPAND        704(CX), Y0, Y4
+	VPMAXUD      Y4, Y3, Y3
+	VPAND        736(CX), Y0, Y4
+	VPMAXUD      Y4, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X4
+	VPMAXUD      X4, X3, X4
+	VPSHUFD      $0x4e, X4, X3
+	VPMAXUD      X3, X4, X4
+	VPSHUFD      $0xb1, X4, X3
+	VPMAXUD      X3, X4, X4
+	VMOVD        X4, DX
+	SUBL         $0x0c000000, DX
+	CMPL         DX, $0x73800000
+	JAE          leave
+	VMOVSS       constants<>+0(SB), X3
+	VDIVSS       X4, X3, X5
+	VDIVSS       X3, X4, X3
+	VCVTPS2PH    $0x00, X3, X3
+	VCVTPH2PS    X3, X3
+	VMOVD        X3, DX
+	DECL         DX
+	CMPL         DX, $0x7f7fffff
+	JAE          leave
+	VMOVSS       X3, 372(AX)
+	VBROADCASTSS X5, Y3
+	VMULPS       640(CX), Y3, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       672(CX), Y3, Y5
+	VCVTPS2DQ    Y5, Y5
+	VMULPS       704(CX), Y3, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       736(CX), Y3, Y3
+	VCVTPS2DQ    Y3, Y3
+	VPACKSSDW    Y5, Y4, Y4
+	VPACKSSDW    Y3, Y6, Y6
+	VPACKSSWB    Y6, Y4, Y4
+	VMOVDQU      packed<>+0(SB), Y3
+	VPERMD       Y4, Y3, Y4
+	VMOVDQU      Y4, 160(AX)
+	VMOVDQU      each_01<>+0(SB), Y3
+	VPMADDUBSW   Y4, Y3, Y3
+	VPMADDWD     ones16<>+0(SB), Y3, Y3
+	VPBLENDD     $0xaa, Y3, Y2, Y4
+	VPBLENDD     $0xaa, Y2, Y3, Y3
+	VPSHUFD      $0xb1, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VPAND        768(CX), Y0, Y2
+	VPAND        800(CX), Y0, Y3
+	VPMAXUD      Y3, Y2, Y2
+	VPAND        832(CX), Y0, Y3
+	VPMAXUD      Y3, Y2, Y2
+	VPAND        864(CX), Y0, Y3
+	VPMAXUD      Y3, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPMAXUD      X3, X2, X3
+	VPSHUFD      $0x4e, X3, X2
+	VPMAXUD      X2, X3, X3
+	VPSHUFD      $0xb1, X3, X2
+	VPMAXUD      X2, X3, X3
+	VMOVD        X3, DX
+	SUBL         $0x0c000000, DX
+	CMPL         DX, $0x73800000
+	JAE          leave
+	VMOVSS       constants<>+0(SB), X2
+	VDIVSS       X3, X2, X5
+	VDIVSS       X2, X3, X2
+	VCVTPS2PH    $0x00, X2, X2
+	VCVTPH2PS    X2, X2
+	VMOVD        X2, DX
+	DECL         DX
+	CMPL         DX, $0x7f7fffff
+	JAE          leave
+	VMOVSS       X2, 376(AX)
+	VBROADCASTSS X5, Y2
+	VMULPS       768(CX), Y2, Y3
+	VCVTPS2DQ    Y3, Y3
+	VMULPS       800(CX), Y2, Y5
+	VCVTPS2DQ    Y5, Y5
+	VMULPS       832(CX), Y2, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       864(CX), Y2, Y2
+	VCVTPS2DQ    Y2, Y2
+	VPACKSSDW    Y5, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y6
+	VPACKSSWB    Y6, Y3, Y3
+	VMOVDQU      packed<>+0(SB), Y2
+	VPERMD       Y3, Y2, Y3
+	VMOVDQU      Y3, 192(AX)
+	VMOVDQU      each_01<>+0(SB), Y2
+	VPMADDUBSW   Y3, Y2, Y2
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
+	VPAND        896(CX), Y0, Y3
+	VPAND        928(CX), Y0, Y5
+	VPMAXUD      Y5, Y3, Y3
+	VPAND        960(CX), Y0, Y5
+	VPMAXUD      Y5, Y3, Y3
+	VPAND        992(CX), Y0, Y0
+	VPMAXUD      Y0, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X0
+	VPMAXUD      X0, X3, X0
+	VPSHUFD      $0x4e, X0, X3
+	VPMAXUD      X3, X0, X0
+	VPSHUFD      $0xb1, X0, X3
+	VPMAXUD      X3, X0, X0
+	VMOVD        X0, DX
+	SUBL         $0x0c000000, DX
+	CMPL         DX, $0x73800000
+	JAE          leave
+	VMOVSS       constants<>+0(SB), X3
+	VDIVSS       X0, X3, X5
+	VDIVSS       X3, X0, X0
+	VCVTPS2PH    $0x00, X0, X0
+	VCVTPH2PS    X0, X0
+	VMOVD        X0, DX
+	DECL         DX
+	CMPL         DX, $0x7f7fffff
+	JAE          leave
+	VMOVSS       X0, 380(AX)
+	VBROADCASTSS X5, Y0
+	VMULPS       896(CX), Y0, Y3
+	VCVTPS2DQ    Y3, Y3
+	VMULPS       928(CX), Y0, Y5
+	VCVTPS2DQ    Y5, Y5
+	VMULPS       960(CX), Y0, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       992(CX), Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	VPACKSSDW    Y5, Y3, Y3
+	VPACKSSDW    Y0, Y6, Y6
+	VPACKSSWB    Y6, Y3, Y3
+	VMOVDQU      packed<>+0(SB), Y0
+	VPERMD       Y3, Y0, Y3
+	VMOVDQU      Y3, 224(AX)
+	VMOVDQU      each_01<>+0(SB), Y0
+	VPMADDUBSW   Y3, Y0, Y0
+	VPMADDWD     ones16<>+0(SB), Y0, Y0
+	VPBLENDD     $0xaa, Y0, Y2, Y3
+	VPBLENDD     $0xaa, Y2, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y0
+	VPADDD       Y0, Y3, Y3
+	VPBLENDD     $0xcc, Y3, Y4, Y0
+	VPALIGNR     $0x08, Y4, Y3, Y3
+	VPADDD       Y3, Y0, Y0
+	VPERM2I128   $0x20, Y0, Y1, Y2
+	VPERM2I128   $0x31, Y0, Y1, Y0
+	VPXOR        Y1, Y1, Y1
+	VPADDD       Y0, Y2, Y3
+	VPACKSSDW    Y0, Y2, Y4
+	VPERMQ       $0xd8, Y4, Y4
+	VMOVDQU      Y4, 416(AX)
+	VPACKSSDW    Y3, Y3, Y4
+	VPERMQ       $0xd8, Y4, Y4
+	VMOVDQU      X4, 448(AX)
+	VPSLLD       $0x07, Y3, Y4
+	VPSUBD       Y4, Y1, Y4
+	VMOVDQU      Y4, 320(AX)
+	VPUNPCKLDQ   Y0, Y2, Y4
+	VPUNPCKHDQ   Y0, Y2, Y0
+	VPERM2I128   $0x20, Y0, Y4, Y2
+	VPERM2I128   $0x31, Y0, Y4, Y0
+	VPSLLD       $0x07, Y2, Y2
+	VPSUBD       Y2, Y1, Y2
+	VMOVDQU      Y2, 256(AX)
+	VPSLLD       $0x07, Y0, Y0
+	VPSUBD       Y0, Y1, Y0
+	VMOVDQU      Y0, 288(AX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       352(AX), Y3, Y3
+	VMOVUPS      Y3, 384(AX)
+	MOVB         $0x01, AL
+	MOVB         AL, done+16(FP)
+	VZEROUPPER
+	RET
+
+leave:
+	MOVB $0x00, AL
+	MOVB AL, done+16(FP)
+	VZEROUPPER
+	RET

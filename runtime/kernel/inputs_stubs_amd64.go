@@ -13,3 +13,13 @@ func putQ8_KAVX512(dst *int8, src *float32) (done bool)
 //
 //go:noescape
 func putQ8_0AVX512(dst *int8, src *float32) (done bool)
+
+// putQ8_KAVX2 is the AVX2 form of putGroupGeneric.
+//
+//go:noescape
+func putQ8_KAVX2(dst *int8, src *float32) (done bool)
+
+// putQ8_0AVX2 is the AVX2 form of putGroupGeneric.
+//
+//go:noescape
+func putQ8_0AVX2(dst *int8, src *float32) (done bool)

@@ -7,7 +7,7 @@ import (
 )
 
 func init() {
-	generators["dots_32"] = bothForms(func() {
+	generators["dots_32"] = bothForms(eachTile(func() {
 		dotsBlocks("Q8_0", 34, signedWeights, []Mem{ones16(), each32(0x80)}, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return ymm(w(2)) })
 		dotsBlocks("Q4_0", 18, 8, []Mem{ones16(), each32(0x0f)}, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return nibbles16(w(2)) })
 		dotsBlocks("Q4_1", 20, 0, []Mem{ones16(), each32(0x0f)}, halvesAtZero, true, func(w func(n int) Mem) reg.VecVirtual { return nibbles16(w(4)) })
@@ -15,7 +15,7 @@ func init() {
 		dotsBlocks("Q5_1", 24, 0, []Mem{ones16(), each32(0x0f), each32(0x10), byteOfBit(), otherBits()}, halvesAtZero, true, func(w func(n int) Mem) reg.VecVirtual { return fiveBits(w(4), w(8)) })
 		dotsBlocks("IQ4_NL", 18, signedWeights, []Mem{ones16(), each32(0x0f), signedValues("nonLinear4", nonLinear4)}, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return lookup16(w(2), "nonLinear4", nonLinear4) })
 		dotsBlocks("MXFP4", 17, signedWeights, []Mem{ones16(), each32(0x0f), signedValues("twiceE2M1", twiceE2M1)}, powersOf, false, func(w func(n int) Mem) reg.VecVirtual { return lookup16(w(1), "twiceE2M1", twiceE2M1) })
-	})
+	}))
 }
 
 func twiceE2M1(i int) int { return [16]int{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}[i] }
@@ -26,60 +26,127 @@ const signedWeights = -1
 // dotsBlocks writes dots for blocks of 32 of size bytes. block loads its weights, which are larger by zero than they
 // should be. If there are minima, halves at 2, they are added.
 func dotsBlocks(name string, size, zero int, hold []Mem, scales func(w reg.Register, size int) reg.VecVirtual, mins bool, block func(w func(n int) Mem) reg.VecVirtual) {
-	dots(name, 8*size, false, hold, func(acc reg.VecVirtual, w, x reg.Register) {
-		var quarters [2]reg.VecVirtual // of a half's four blocks
+	dots(name, 8*size, false, tokens > 1, hold, func(acc sumsOf, w reg.Register, x rowsOf) {
+		var quarters [2][tileTokens]reg.VecVirtual // of a half's four blocks
+		var first Mem                              // the first half's, where registers are few
+		if tokens > 1 {
+			first = AllocLocal(32 * tokens)
+		}
 		for h := range quarters {
-			var pair [2]reg.VecVirtual
-			for p := range pair {
-				var sums [2]reg.VecVirtual
-				for i := range sums {
-					b := 4*h + 2*p + i
-					v := block(func(n int) Mem { return Mem{Base: w, Disp: size*b + n} })
-					sums[i] = products32(v, Mem{Base: x, Disp: 32 * b}, zero == signedWeights)
+			var pairs [tileTokens]reg.VecVirtual
+			for p := range 2 {
+				b := 4*h + 2*p
+				one := newBlock32(block(func(n int) Mem { return Mem{Base: w, Disp: size*b + n} }), zero == signedWeights)
+				two := newBlock32(block(func(n int) Mem { return Mem{Base: w, Disp: size*(b+1) + n} }), zero == signedWeights)
+				for c := range tokens {
+					pairs[c] = merged(p, pairs[c], mergePairs(one.products(x.at(c, 32*b)), two.products(x.at(c, 32*b+32))))
 				}
-				VPHADDD(sums[1], sums[0], sums[0])
-				pair[p] = sums[0]
 			}
-			VPHADDD(pair[1], pair[0], pair[0])
-			quarters[h] = pair[0]
+			for c := range tokens {
+				if quarters[h][c] = pairs[c]; h == 0 && tokens > 1 {
+					VMOVDQU(pairs[c], first.Offset(32*c))
+				}
+			}
 		}
-		sum, other := YMM(), YMM()
-		VPERM2I128(Imm(0x20), quarters[1], quarters[0], sum)
-		VPERM2I128(Imm(0x31), quarters[1], quarters[0], other)
-		VPADDD(other, sum, sum)
-		switch { // the bias is of 128
-		case zero > 0:
-			VPSRAD(Imm(uint64(map[int]int{8: 4, 16: 3}[zero])), ymm(Mem{Base: x, Disp: inputBias32}), other)
-			VPADDD(other, sum, sum)
-		case zero < 0 && vnni:
-			VPADDD(Mem{Base: x, Disp: inputBias32}, sum, sum)
-		}
-		VCVTDQ2PS(sum, sum)
-		by := scales(w, size)
-		VMULPS(Mem{Base: x, Disp: inputScales}, by, by)
-		VMULPS(by, sum, sum)
+		scale := scales(w, size)
+		var least reg.VecVirtual
 		if mins {
-			least := halvesAt(w, 2, size)
-			VMULPS(Mem{Base: x, Disp: inputSums}, least, least)
-			VADDPS(least, sum, sum)
+			least = halvesAt(w, 2, size)
 		}
-		addEight(acc, sum)
+		var fours [tileTokens]reg.VecVirtual
+		for c := range tokens {
+			if tokens > 1 {
+				quarters[0][c] = ymm(first.Offset(32 * c))
+			}
+			sum, other := YMM(), YMM()
+			VPBLENDD(Imm(0xf0), quarters[1][c], quarters[0][c], sum)
+			VPERM2I128(Imm(0x21), quarters[1][c], quarters[0][c], other)
+			VPADDD(other, sum, sum)
+			switch { // the bias is of 128
+			case zero > 0:
+				VPSRAD(Imm(uint64(map[int]int{8: 4, 16: 3}[zero])), ymm(x.at(c, inputBias32)), other)
+				VPADDD(other, sum, sum)
+			case zero < 0 && vnni:
+				VPADDD(x.at(c, inputBias32), sum, sum)
+			}
+			VCVTDQ2PS(sum, sum)
+			by := YMM()
+			VMULPS(x.at(c, inputScales), scale, by)
+			VMULPS(by, sum, sum)
+			if mins {
+				by := YMM()
+				VMULPS(x.at(c, inputSums), least, by)
+				VADDPS(by, sum, sum)
+			}
+			high := XMM()
+			VEXTRACTF128(Imm(1), sum, high)
+			VADDPS(high, sum.AsX(), high)
+			fours[c] = high // of blocks four apart
+		}
+		if tokens == 1 {
+			VADDSS(inOrder(fours[0]), acc.one, acc.one)
+		} else {
+			VADDPS(inOrderAll(fours), acc.one, acc.one)
+		}
 	})
 }
 
-// addEight adds to acc the lanes of v: those four apart first, then the pairs in order.
-func addEight(acc, v reg.VecVirtual) {
-	high, t := XMM(), XMM()
-	VEXTRACTF128(Imm(1), v, high)
-	VADDPS(high, v.AsX(), high)
-	VMOVSHDUP(high, t)
-	VADDSS(t, high, t)
+// mergePairs is, in places 0 and 2 of a quarter, the sums of a's elements 0, 1 and 2, 3, and in 1 and 3 those of b's,
+// which is lost.
+func mergePairs(a, b reg.VecVirtual) reg.VecVirtual {
+	same := YMM()
+	VPBLENDD(Imm(0xaa), b, a, same)
+	VPBLENDD(Imm(0xaa), a, b, b)
+	VPSHUFD(Imm(0xb1), b, b)
+	VPADDD(b, same, same)
+	return same
+}
+
+// merged is b, or after the first pair what it makes with a.
+func merged(pair int, a, b reg.VecVirtual) reg.VecVirtual {
+	if pair == 0 {
+		return b
+	}
+	return mergeHalves(a, b)
+}
+
+// mergeHalves is the sums of a's elements two apart in a quarter, and behind them those of b's, which is lost.
+func mergeHalves(a, b reg.VecVirtual) reg.VecVirtual {
+	same := YMM()
+	VPBLENDD(Imm(0xcc), b, a, same)
+	VPALIGNR(Imm(8), a, b, b)
+	VPADDD(b, same, same)
+	return same
+}
+
+// inOrder adds up four lanes in their order.
+func inOrder(v reg.VecVirtual) reg.VecVirtual {
+	t := XMM()
+	VMOVSHDUP(v, t)
+	VADDSS(t, v, t)
 	for _, lane := range []uint64{2, 3} {
 		next := XMM()
-		VPERMILPS(Imm(lane), high, next)
+		VPERMILPS(Imm(lane), v, next)
 		VADDSS(next, t, t)
 	}
-	VADDSS(t, acc, acc)
+	return t
+}
+
+// inOrderAll is that of four vectors, a lane each.
+func inOrderAll(v [tileTokens]reg.VecVirtual) reg.VecVirtual {
+	low01, high01, low23, high23, t, next := XMM(), XMM(), XMM(), XMM(), XMM(), XMM()
+	VUNPCKLPS(v[1], v[0], low01)
+	VUNPCKHPS(v[1], v[0], high01)
+	VUNPCKLPS(v[3], v[2], low23)
+	VUNPCKHPS(v[3], v[2], high23)
+	VMOVLHPS(low23, low01, t)
+	VMOVHLPS(low01, low23, next)
+	VADDPS(next, t, t)
+	VMOVLHPS(high23, high01, next)
+	VADDPS(next, t, t)
+	VMOVHLPS(high01, high23, next)
+	VADDPS(next, t, t)
+	return t
 }
 
 func halvesAtZero(w reg.Register, size int) reg.VecVirtual { return halvesAt(w, 0, size) }
@@ -116,36 +183,44 @@ func powersOf(w reg.Register, size int) reg.VecVirtual {
 	return e
 }
 
-// products32 is lanes of the products of weights and inputs. With VNNI signed weights are larger by 128.
-func products32(weights reg.VecVirtual, x Mem, signed bool) reg.VecVirtual {
-	if vnni {
-		sum := YMM()
-		VPXOR(sum, sum, sum)
-		if signed {
-			VPXOR(constant(each32(0x80)), weights, weights)
-		}
-		VPDPBUSD(x, weights, sum)
-		return sum
+// block32 is 32 weights as they are multiplied. With VNNI signed ones are larger by 128; else they have a magnitude.
+type block32 struct{ weights, size reg.VecVirtual }
+
+func newBlock32(weights reg.VecVirtual, signed bool) block32 {
+	switch {
+	case signed && vnni:
+		VPXOR(constant(each32(0x80)), weights, weights)
+	case signed:
+		size := YMM()
+		VPABSB(weights, size)
+		return block32{weights, size}
 	}
+	return block32{weights: weights}
+}
+
+// products is lanes of the products of weights and inputs.
+func (b block32) products(x Mem) reg.VecVirtual {
 	v := YMM()
-	if signed {
-		v = signedProducts(weights, x)
-	} else {
-		VPMADDUBSW(x, weights, v)
+	if vnni {
+		VPXOR(v, v, v)
+		VPDPBUSD(x, b.weights, v)
+		return v
 	}
+	b.pairs(x, v)
 	VPMADDWD(constant(ones16()), v, v)
 	return v
 }
 
-// signedProducts is products of pairs of signed weights and inputs: of magnitudes with inputs of the weights' signs.
-// The largest, two of 128 times 127, are still words.
-func signedProducts(weights reg.VecVirtual, x Mem) reg.VecVirtual {
-	size, v := YMM(), YMM()
+// pairs is products of pairs: of signed weights, of magnitudes with inputs of the weights' signs. The largest, two of 128
+// times 127, are still words.
+func (b block32) pairs(x Mem, v reg.VecVirtual) {
+	if b.size == nil {
+		VPMADDUBSW(x, b.weights, v)
+		return
+	}
 	VMOVDQU(x, v)
-	VPABSB(weights, size)
-	VPSIGNB(weights, v, v)
-	VPMADDUBSW(v, size, v)
-	return v
+	VPSIGNB(b.weights, v, v)
+	VPMADDUBSW(v, b.size, v)
 }
 
 // nibbles16 is 16 bytes' low nibbles, and their high nibbles behind them.

@@ -9,14 +9,14 @@ import (
 )
 
 func init() {
-	generators["dots_k"] = func() {
+	generators["dots_k"] = eachTile(func() {
 		dotsQ2_K()
 		dotsQ3_K()
 		dotsQ4_K()
 		dotsQ5_K()
 		dotsQ6_K()
 		dotsIQ4_XS()
-	}
+	})
 }
 
 // holding is the first words' shuffles, and bytes.
@@ -31,43 +31,64 @@ func holding(words int, bytes ...byte) []Mem {
 	return out
 }
 
-// superBlock is what multiplies a block of 256 weights: lanes of the sum of its products, scaled in integers, and of
-// that of its minima, nil if there are none.
-type superBlock func(w func(n int) Mem, x func(n int) Mem) (sum, least reg.VecVirtual)
+// inputAt is a place in each row of inputs.
+type inputAt func(c, n int) Mem
+
+// lanes are of sums, one for each row of inputs.
+type lanes [tileTokens]reg.VecVirtual
+
+// superBlock is what multiplies a block of 256 weights: lanes of the sum of its products, scaled in integers, and what
+// makes that of its minima, nil if there are none.
+type superBlock func(w func(n int) Mem, x inputAt) (sum *lanes, least func(c int) reg.VecVirtual)
 
 // dotsSuper writes dots for blocks of 256 of size bytes with a scale at d, and behind it that of the minima, if any.
 func dotsSuper(name string, size, d int, mins bool, hold []Mem, block superBlock) {
-	dots(name, size, mins, hold, func(acc reg.VecVirtual, w, x reg.Register) {
-		sum, least := block(func(n int) Mem { return Mem{Base: w, Disp: n} }, func(n int) Mem { return Mem{Base: x, Disp: n} })
-		if least == nil {
-			least = sum
-		}
-		high, scale := XMM(), XMM()
-		VPHADDD(least.AsY(), sum, sum)
-		VEXTRACTI128(Imm(1), sum, high)
-		VPADDD(sum.AsX(), high, high)
-		VPHADDD(high, high, high) // the sum, and the minima's
-		VCVTDQ2PS(high, high)
+	dots(name, size, mins, false, hold, func(acc sumsOf, w reg.Register, x rowsOf) {
+		sums, least := block(func(n int) Mem { return Mem{Base: w, Disp: n} }, x.at)
+		halves := XMM()
 		if mins {
-			VMOVD(Mem{Base: w, Disp: d}, scale)
+			VMOVD(Mem{Base: w, Disp: d}, halves)
 		} else {
-			VPXOR(scale, scale, scale)
-			VPINSRW(Imm(0), Mem{Base: w, Disp: d}, scale, scale)
+			VPXOR(halves, halves, halves)
+			VPINSRW(Imm(0), Mem{Base: w, Disp: d}, halves, halves)
 		}
-		VCVTPH2PS(scale, scale)
-		VMULPS(Mem{Base: x, Disp: inputScales}, scale, scale)
-		VMULPS(high, scale, scale)
-		VADDPS(scale, acc, acc)
+		VCVTPH2PS(halves, halves)
+		for c := range tokens {
+			sum, high, other, scale := sums[c], XMM(), XMM(), XMM()
+			if mins {
+				sum = mergePairs(sum, least(c))
+			}
+			VEXTRACTI128(Imm(1), sum, high)
+			VPADDD(sum.AsX(), high, high)
+			VPSHUFD(Imm(0xee), high, other)
+			VPADDD(other, high, high) // the sum's two, or the sum and the minima's
+			if !mins {
+				VPSHUFD(Imm(0x55), high, other)
+				VPADDD(other, high, high)
+			}
+			VCVTDQ2PS(high, high)
+			VMULPS(x.at(c, inputScales), halves, scale)
+			VMULPS(high, scale, scale)
+			acc.add(c, scale)
+		}
 	})
 }
 
-// accumulate adds to acc the products of 32 unsigned weights, vector i of the block, with inputs, times their scale:
-// word i of a half of scales for the half's weights.
-func accumulate(acc *reg.VecVirtual, weights reg.VecVirtual, x Mem, scales reg.VecVirtual, i int) {
-	v, s := YMM(), YMM()
-	VPMADDUBSW(x, weights, v)
+// accumulate adds to sums the products of 32 weights, vector i of the block, with inputs, times their scale: word i of a
+// half of scales for the half's weights. x is where the inputs are.
+func (l *lanes) accumulate(weights block32, x inputAt, at int, scales reg.VecVirtual, i int) {
+	s := YMM()
 	VPSHUFB(constant(eachWord(i)), scales, s)
-	addScaled(acc, v, s)
+	for c := range tokens {
+		v := YMM()
+		weights.pairs(x(c, at), v)
+		VPMADDWD(s, v, v)
+		if l[c] == nil {
+			l[c] = v
+		} else {
+			VPADDD(v, l[c], l[c])
+		}
+	}
 }
 
 // eachWord shuffles word i to all places of a half.
@@ -75,26 +96,19 @@ func eachWord(i int) Mem {
 	return words16(fmt.Sprintf("word%d", i), func(int) uint16 { return uint16(2*i | (2*i+1)<<8) })
 }
 
-func addScaled(acc *reg.VecVirtual, v, s reg.VecVirtual) {
-	VPMADDWD(s, v, v)
-	if *acc == nil {
-		*acc = v
-	} else {
-		VPADDD(v, *acc, *acc)
-	}
-}
-
 // evenOdd puts 16 bytes in the order of inputs' sums: even ones first.
 func evenOdd(v reg.VecVirtual) {
 	VPSHUFB(table("evenOdd", []byte{0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15}), v, v)
 }
 
-// takeZero takes from acc the products of weights that are larger than they should be by 1<<shift.
-func takeZero(acc, scales reg.VecVirtual, x func(n int) Mem, shift uint64) {
-	v := YMM()
-	VPMADDWD(x(inputSums16), scales, v)
-	VPSLLD(Imm(shift), v, v)
-	VPSUBD(v, acc, acc)
+// takeZero takes from sums the products of weights that are larger than they should be by 1<<shift.
+func (l *lanes) takeZero(scales reg.VecVirtual, x inputAt, shift uint64) {
+	for c := range tokens {
+		v := YMM()
+		VPMADDWD(x(c, inputSums16), scales, v)
+		VPSLLD(Imm(shift), v, v)
+		VPSUBD(v, l[c], l[c])
+	}
 }
 
 // shifted is v moved to the left, or by negative amounts to the right, and masked; bits that cross bytes must be masked.
@@ -114,10 +128,10 @@ func shifted(v Op, by int, mask Op) reg.VecVirtual {
 	return out
 }
 
-// sixBits is a row's eight scales and eight minima of Q4_K and Q5_K as words, and the minima's product with the inputs' sums.
+// sixBits is a row's eight scales of Q4_K and Q5_K as words, and its eight minima's product with the inputs' sums.
 // Bytes 4 to 15 hold a to c of four bytes: six bits of the first four scales in a, of minima in b; four bits of the
 // others in c, and their top two in those of a and b.
-func sixBits(w, x func(n int) Mem) (scales, min reg.VecVirtual) {
+func sixBits(w func(n int) Mem, x inputAt) (scales reg.VecVirtual, least func(c int) reg.VecVirtual) {
 	v := xmm(w(0))
 	early, late, top := XMM(), XMM(), XMM()
 	VPSHUFD(Imm(0xff), v, late)
@@ -129,33 +143,37 @@ func sixBits(w, x func(n int) Mem) (scales, min reg.VecVirtual) {
 	VPOR(top, late, late)
 	VPAND(each32(0x3f), early, early)
 	VPUNPCKLDQ(late, early, early) // first and last scales, first and last minima
-	words := YMM()
+	words, mins := YMM(), XMM()
 	VPMOVZXBW(early, words)
-	min = XMM()
-	VEXTRACTI128(Imm(1), words, min)
-	VPMADDWD(x(inputSums32), min, min) // the other half is zero
+	VEXTRACTI128(Imm(1), words, mins)
 	scales = YMM()
 	VINSERTI128(Imm(1), words.AsX(), words, scales)
-	return scales, min
+	return scales, func(c int) reg.VecVirtual {
+		v := YMM()
+		VPMADDWD(x(c, inputSums32), mins, v.AsX()) // the other half is zero
+		return v
+	}
 }
 
 func dotsQ4_K() {
-	dotsSuper("Q4_K", 144, 0, true, holding(6, 0x0f), func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
-		scales, min := sixBits(w, x)
+	dotsSuper("Q4_K", 144, 0, true, holding(6, 0x0f), func(w func(n int) Mem, x inputAt) (*lanes, func(c int) reg.VecVirtual) {
+		sum := &lanes{}
+		scales, least := sixBits(w, x)
 		for c := range 4 {
 			v := ymm(w(16 + 32*c))
 			high := shifted(v, -4, constant(each32(0x0f)))
 			VPAND(constant(each32(0x0f)), v, v)
-			accumulate(&sum, v, x(64*c), scales, 2*c)
-			accumulate(&sum, high, x(64*c+32), scales, 2*c+1)
+			sum.accumulate(block32{weights: v}, x, 64*c, scales, 2*c)
+			sum.accumulate(block32{weights: high}, x, 64*c+32, scales, 2*c+1)
 		}
-		return sum, min
+		return sum, least
 	})
 }
 
 func dotsQ5_K() {
-	dotsSuper("Q5_K", 176, 0, true, holding(4, 0x0f, 0x10), func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
-		scales, min := sixBits(w, x)
+	dotsSuper("Q5_K", 176, 0, true, holding(4, 0x0f, 0x10), func(w func(n int) Mem, x inputAt) (*lanes, func(c int) reg.VecVirtual) {
+		sum := &lanes{}
+		scales, least := sixBits(w, x)
 		fifth := ymm(w(16))
 		for c := range 4 {
 			v := ymm(w(48 + 32*c))
@@ -163,15 +181,16 @@ func dotsQ5_K() {
 			VPAND(constant(each32(0x0f)), v, v)
 			VPOR(shifted(fifth, 4-2*c, constant(each32(0x10))), v, v)
 			VPOR(shifted(fifth, 3-2*c, constant(each32(0x10))), high, high)
-			accumulate(&sum, v, x(64*c), scales, 2*c)
-			accumulate(&sum, high, x(64*c+32), scales, 2*c+1)
+			sum.accumulate(block32{weights: v}, x, 64*c, scales, 2*c)
+			sum.accumulate(block32{weights: high}, x, 64*c+32, scales, 2*c+1)
 		}
-		return sum, min
+		return sum, least
 	})
 }
 
 func dotsQ6_K() {
-	dotsSuper("Q6_K", 210, 208, false, holding(5, 0x0f, 0x30), func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
+	dotsSuper("Q6_K", 210, 208, false, holding(5, 0x0f, 0x30), func(w func(n int) Mem, x inputAt) (*lanes, func(c int) reg.VecVirtual) {
+		sum := &lanes{}
 		bytes, scales := xmm(w(192)), YMM()
 		evenOdd(bytes)
 		VPMOVSXBW(bytes, scales)
@@ -184,17 +203,18 @@ func dotsQ6_K() {
 				VPOR(shifted(top, 4-2*k, constant(each32(0x30))), v, v)
 				VPOR(shifted(top, -2*k, constant(each32(0x30))), high, high)
 				i := 4*h + k
-				accumulate(&sum, v, x(32*i), scales, i)
-				accumulate(&sum, high, x(32*i+64), scales, i+2)
+				sum.accumulate(block32{weights: v}, x, 32*i, scales, i)
+				sum.accumulate(block32{weights: high}, x, 32*i+64, scales, i+2)
 			}
 		}
-		takeZero(sum, scales, x, 5)
+		sum.takeZero(scales, x, 5)
 		return sum, nil
 	})
 }
 
 func dotsQ2_K() {
-	dotsSuper("Q2_K", 84, 80, true, holding(6, 3), func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
+	dotsSuper("Q2_K", 84, 80, true, holding(6, 3), func(w func(n int) Mem, x inputAt) (*lanes, func(c int) reg.VecVirtual) {
+		sum := &lanes{}
 		bytes, high, scales, least := xmm(w(0)), XMM(), YMM(), YMM()
 		evenOdd(bytes)
 		VPSRLW(Imm(4), bytes, high)
@@ -202,19 +222,23 @@ func dotsQ2_K() {
 		VPAND(each32(0x0f), bytes, bytes)
 		VPMOVZXBW(bytes, scales)
 		VPMOVZXBW(high, least)
-		VPMADDWD(x(inputSums16), least, least)
 		for h := range 2 {
 			v := ymm(w(16 + 32*h))
 			for k := range 4 {
-				accumulate(&sum, shifted(v, -2*k, constant(each32(3))), x(128*h+32*k), scales, 4*h+k)
+				sum.accumulate(block32{weights: shifted(v, -2*k, constant(each32(3)))}, x, 128*h+32*k, scales, 4*h+k)
 			}
 		}
-		return sum, least
+		return sum, func(c int) reg.VecVirtual {
+			v := YMM()
+			VPMADDWD(x(c, inputSums16), least, v)
+			return v
+		}
 	})
 }
 
 func dotsQ3_K() {
-	dotsSuper("Q3_K", 110, 108, false, holding(5, 3, 4), func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
+	dotsSuper("Q3_K", 110, 108, false, holding(5, 3, 4), func(w func(n int) Mem, x inputAt) (*lanes, func(c int) reg.VecVirtual) {
+		sum := &lanes{}
 		v, low, top, scales := xmm(w(94)), XMM(), XMM(), YMM()
 		VPSHUFB(table("q3Low", []byte{2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5, 6, 7, 8, 9}), v, low)
 		VPSHUFB(table("q3Top", []byte{10, 11, 12, 13, 10, 11, 12, 13, 10, 11, 12, 13, 10, 11, 12, 13}), v, top)
@@ -234,16 +258,17 @@ func dotsQ3_K() {
 				i := 4*h + k
 				q := shifted(two, -2*k, constant(each32(3)))
 				VPOR(shifted(third, 2-i, constant(each32(4))), q, q)
-				accumulate(&sum, q, x(32*i), scales, i)
+				sum.accumulate(block32{weights: q}, x, 32*i, scales, i)
 			}
 		}
-		takeZero(sum, scales, x, 2)
+		sum.takeZero(scales, x, 2)
 		return sum, nil
 	})
 }
 
 func dotsIQ4_XS() {
-	dotsSuper("IQ4_XS", 136, 0, false, append(holding(5, 0x0f), signedValues("nonLinear4", nonLinear4)), func(w, x func(n int) Mem) (sum, min reg.VecVirtual) {
+	dotsSuper("IQ4_XS", 136, 0, false, append(holding(5, 0x0f), signedValues("nonLinear4", nonLinear4)), func(w func(n int) Mem, x inputAt) (*lanes, func(c int) reg.VecVirtual) {
+		sum := &lanes{}
 		v, low, top, scales := XMM(), XMM(), XMM(), YMM()
 		VMOVQ(w(0), v) // d, eight pairs of bits, eight nibbles
 		VPSHUFB(table("xsLow", []byte{4, 0x80, 4, 0x80, 5, 0x80, 5, 0x80, 6, 0x80, 6, 0x80, 7, 0x80, 7, 0x80}), v, low)
@@ -258,10 +283,7 @@ func dotsIQ4_XS() {
 		VPSUBW(words16("xsZero", func(int) uint16 { return 32 }), low, low)
 		VINSERTI128(Imm(1), low, low.AsY(), scales)
 		for b := range 8 {
-			p := signedProducts(lookup16(w(8+16*b), "nonLinear4", nonLinear4), x(32*b))
-			s := YMM()
-			VPSHUFB(constant(eachWord(b)), scales, s)
-			addScaled(&sum, p, s)
+			sum.accumulate(newBlock32(lookup16(w(8+16*b), "nonLinear4", nonLinear4), true), x, 32*b, scales, b)
 		}
 		return sum, nil
 	})

@@ -10,6 +10,8 @@ func init() {
 	generators["inputs"] = func() {
 		putGroup("Q8_K", 16)
 		putGroup("Q8_0", 2)
+		putGroupAVX2("Q8_K", 8)
+		putGroupAVX2("Q8_0", 1)
 	}
 }
 
@@ -21,7 +23,7 @@ func putGroup(name string, lanes int) {
 	Doc("put" + name + "AVX512 is the AVX-512 form of putGroupGeneric.")
 	dst, src := Load(Param("dst"), GP64()), Load(Param("src"), GP64())
 	abs := lanesOf("abs", func(int) uint32 { return 1<<31 - 1 })
-	constants := table("constants", []byte{0, 0, 0xfe, 0x42, 0, 0, 0x80, 0x3f}) // 127 and 1
+	constants := of127And1()
 	var q [4]reg.VecVirtual
 	for b := 0; b < 16; b += lanes {
 		inverse := scaleOf(dst, src, abs, constants, b, lanes)
@@ -45,6 +47,8 @@ func putGroup(name string, lanes int) {
 	returnBool(0)
 }
 
+func of127And1() Mem { return table("constants", []byte{0, 0, 0xfe, 0x42, 0, 0, 0x80, 0x3f}) }
+
 func returnBool(v uint64) {
 	r := GP8()
 	MOVB(U8(v), r)
@@ -62,35 +66,12 @@ func scaleOf(dst, src reg.Register, abs reg.VecVirtual, constants Mem, b, lanes 
 		VPANDD(Mem{Base: src, Disp: 64 * l}, abs, v)
 		VPMAXUD(v, top, top) // as integers, infinities and NaNs are the largest
 	}
-	y, x, t := YMM(), XMM(), XMM()
+	y := YMM()
 	VEXTRACTI64X4(Imm(1), top, y)
 	VPMAXUD(y, top.AsY(), y)
+	x := XMM()
 	VEXTRACTI32X4(Imm(1), y, x)
-	VPMAXUD(x, y.AsX(), x)
-	for _, swap := range []uint64{0x4e, 0xb1} {
-		VPSHUFD(Imm(swap), x, t)
-		VPMAXUD(t, x, x)
-	}
-	bits := GP32()
-	VMOVD(x, bits)
-	SUBL(U32(0x0c000000), bits) // 2^-103: the inverse of smaller values may overflow
-	CMPL(bits, U32(0x7f800000-0x0c000000))
-	JAE(LabelRef("leave"))
-	of127, inverse, scale := XMM(), XMM(), XMM()
-	VMOVSS(constants, of127)
-	VDIVSS(x, of127, inverse)
-	if lanes == 16 {
-		VMOVSS(constants.Offset(4), of127)
-		VDIVSS(inverse, of127, scale)
-	} else {
-		VDIVSS(of127, x, scale)
-		VCVTPS2PH(Imm(0), scale, scale)
-		VCVTPH2PS(scale, scale)
-		VMOVD(scale, bits)
-		DECL(bits)
-		CMPL(bits, U32(0x7f800000-1))
-		JAE(LabelRef("leave"))
-	}
+	inverse, scale := scaleAt(y, x, constants, lanes == 16)
 	all := ZMM()
 	VBROADCASTSS(scale, all)
 	if lanes == 16 {
@@ -101,6 +82,38 @@ func scaleOf(dst, src reg.Register, abs reg.VecVirtual, constants Mem, b, lanes 
 	out := ZMM()
 	VBROADCASTSS(inverse, out)
 	return out
+}
+
+// scaleAt is the scale, and its inverse, of values whose largest magnitude is in y; x is its upper half.
+func scaleAt(y, x reg.VecVirtual, constants Mem, super bool) (inverse, scale reg.VecVirtual) {
+	t := XMM()
+	VPMAXUD(x, y.AsX(), x)
+	for _, swap := range []uint64{0x4e, 0xb1} {
+		VPSHUFD(Imm(swap), x, t)
+		VPMAXUD(t, x, x)
+	}
+	bits := GP32()
+	VMOVD(x, bits)
+	SUBL(U32(0x0c000000), bits) // 2^-103: the inverse of smaller values may overflow
+	CMPL(bits, U32(0x7f800000-0x0c000000))
+	JAE(LabelRef("leave"))
+	of127 := XMM()
+	inverse, scale = XMM(), XMM()
+	VMOVSS(constants, of127)
+	VDIVSS(x, of127, inverse)
+	if super {
+		VMOVSS(constants.Offset(4), of127)
+		VDIVSS(inverse, of127, scale)
+		return inverse, scale
+	}
+	VDIVSS(of127, x, scale)
+	VCVTPS2PH(Imm(0), scale, scale)
+	VCVTPH2PS(scale, scale)
+	VMOVD(scale, bits)
+	DECL(bits)
+	CMPL(bits, U32(0x7f800000-1))
+	JAE(LabelRef("leave"))
+	return inverse, scale
 }
 
 // laneSums is the sums of lanes of four vectors' quants.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -30,7 +31,7 @@ func (r *Release) HTML(w io.Writer) error {
 	for _, f := range r.Worst() {
 		v.Rows = append(v.Rows, v.row(f))
 	}
-	v.Probes = r.answers()
+	v.Probes, v.Loads = r.answers(), r.loads()
 	if err := page().Execute(w, v); err != nil {
 		return fmt.Errorf("verify: report: %w", err)
 	}
@@ -45,6 +46,7 @@ type pageView struct {
 	Plot    template.HTML
 	Heat    heatView
 	Probes  []probeView
+	Loads   []loadView
 	Remarks []string
 }
 
@@ -134,6 +136,37 @@ func (v pageView) Calm() bool {
 // Person are the things that a person has to judge: failures and warnings of each file.
 func (r pageRow) Person() []pageCell {
 	return slices.DeleteFunc(slices.Clone(r.Details), func(c pageCell) bool { return c.Class != "fail" && c.Class != "warn" })
+}
+
+// loadView is a phase of the stress protocol on a file, with all of its figures.
+type loadView struct {
+	Label, Phase, Gate, Figures string
+	pageCell
+}
+
+// loads are the phases of the stress protocol, file by file.
+func (r *Release) loads() (out []loadView) {
+	for _, f := range r.Files {
+		for _, c := range f.Checks {
+			phase, ok := strings.CutPrefix(c.Name, "stress ")
+			if !ok {
+				continue
+			}
+			v := loadView{Label: f.Label, Phase: phase, pageCell: cellOf(c)}
+			if c.Threshold.Valid() {
+				v.Gate = c.Threshold.Format("%.4g")
+			}
+			var figures []string
+			for _, name := range slices.Sorted(maps.Keys(c.Figures)) {
+				if n := c.Figures[name]; n.Valid() {
+					figures = append(figures, name+" "+n.Format("%.4g"))
+				}
+			}
+			v.Figures = strings.Join(figures, ", ")
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // probeView is a question with the source's answer and the files'.

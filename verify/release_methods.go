@@ -38,9 +38,22 @@ var methods = map[string]Method{
 	"perplexity":  {"perplexity over the source's", "llama-perplexity's definition; never passes a file by itself", onText},
 	"coverage":    {"share of routed experts used", "experts chosen by the router for any token, layer by layer", onText},
 	"ends":        {"probability of ends over the source's", "p(eos), p(end of turn), p(end of thinking) where the source ends its own greedy answers, or is nearest to ending", "three prompts, parts of the text"},
-	"hash":        {"files", "SHA-256 of every byte against SHA256SUMS", "the whole files"},
-	"siblings":    {"keys that differ", "hash of each key's value against what most files of the release have", onHeader},
-	"dominance":   {"standard errors of the difference", "a smaller file with a lower mean KL divergence, differences by pairs of chunks", onText},
+	"probes":      {"", "all probes together: one that fails or warns leaves no PASS", "the set of probes"},
+	"hidden":      {"least cosine", "mean of the final hidden states over each prompt against the source's", "the probes' prompts"},
+
+	"stress basic":      {"tokens a second", "one answer after the other, sampled; total time of the requests", "the first prompts of each category"},
+	"stress long":       {"tokens a second", "long answers; rate of the last quarter over the first's", "the long prompts"},
+	"stress concurrent": {"likeness", "answers given several at a time against those given alone: 1 - edit distance / length", "rounds over all categories"},
+	"stress turns":      {"likeness", "the last answer of a conversation against the same without what the server kept of the turns before", "one conversation"},
+	"stress burst":      {"share answered at the first try", "requests of mixed lengths at once, of which some clients go away", "one burst"},
+	"stress context":    {"R squared", "memory in use at six lengths of text against a straight line; one token beyond must be refused", "half to all of the context"},
+	"stress soak":       {"tokens a second", "requests one after the other for the protocol's time; memory at the end over the beginning", "the soak's time"},
+	"stress recovery":   {"", "an answer after each of several errors against the one before", "broken requests, a client that goes away"},
+	"stress baseline":   {"least change", "speeds, delays, memory a token and consistency over those of an earlier run", "all phases"},
+
+	"hash":      {"files", "SHA-256 of every byte against SHA256SUMS", "the whole files"},
+	"siblings":  {"keys that differ", "hash of each key's value against what most files of the release have", onHeader},
+	"dominance": {"standard errors of the difference", "a smaller file with a lower mean KL divergence, differences by pairs of chunks", onText},
 }
 
 // scope lists the methods of the checks that were made, and what they looked at.
@@ -58,7 +71,7 @@ func (r *Release) scope(s *Subject) {
 			case ok:
 				m.Figure = c.Name + ": " + m.Figure
 			case strings.HasPrefix(c.Name, "probe "):
-				m = Method{c.Name + ": repetition", "greedy answer judged by criteria; share of repeated 3-grams", "one prompt"}
+				m = Method{c.Name + ": repetition", "share of repeated 3-grams of the greedy answer; criteria missed by greedy and drawn answers against the source's (Fisher's exact test)", "one prompt"}
 			default:
 				m = Method{c.Name, "in the check's line", "in the check's line"}
 			}

@@ -147,6 +147,22 @@ func TestPageOrder(t *testing.T) {
 	}
 }
 
+// Phases of the stress protocol come with their gates and every figure.
+func TestPageUnderLoad(t *testing.T) {
+	r := synthetic(1, 2, 4)
+	burst := NewResult(Warn, "24 requests at once: 20 answered")
+	burst.Name, burst.Figure, burst.Threshold = "stress burst", 0.83, 0.9
+	burst.Figures = map[string]Number{"answered": 0.83, "latency p95": 2.5, "tokens/s": None()}
+	r.Files[0].Checks = append(r.Files[0].Checks, burst)
+	var b bytes.Buffer
+	if err := r.HTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	if want := `<td>burst</td><td class="warn">warn</td><td class="n">0.9</td><td>24 requests at once: 20 answered</td><td class="dim">answered 0.83, latency p95 2.5</td>`; !strings.Contains(b.String(), want) {
+		t.Errorf("the page lacks %s", want)
+	}
+}
+
 // The first ten lines of the summary are the verdicts, whatever the number of files.
 func TestMarkdown(t *testing.T) {
 	for _, n := range []int{1, 3, 21} {

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/moeconv/moeconv/verify"
@@ -20,7 +21,7 @@ func (NotEmpty) Name() string { return "not empty" }
 
 // Judge fails an answer of blanks.
 func (NotEmpty) Judge(a Answer) Finding {
-	if strings.TrimSpace(a.Text) == "" {
+	if !strings.ContainsFunc(a.Text, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
 		return plain(verify.Fail, "the answer is empty")
 	}
 	return plain(verify.Pass, "%d bytes", len(a.Text))
@@ -75,10 +76,13 @@ func (Keywords) Name() string { return "keywords" }
 
 // Judge counts the words that occur.
 func (k Keywords) Judge(a Answer) Finding {
-	text, found := strings.ToLower(a.Text), 0
+	text, found := folded(a.Text), 0
 	var missing []string
 	for _, w := range k.Words {
-		if slices.ContainsFunc(strings.Split(strings.ToLower(w), "|"), func(alt string) bool { return strings.Contains(text, alt) }) {
+		if slices.ContainsFunc(strings.Split(w, "|"), func(alt string) bool {
+			f := folded(alt)
+			return f != "" && strings.Contains(text, f) || f == "" && strings.Contains(a.Text, alt)
+		}) {
 			found++
 		} else {
 			missing = append(missing, w)
@@ -88,6 +92,17 @@ func (k Keywords) Judge(a Answer) Finding {
 		return finding(verify.Fail, float64(found), "%d of %d found, %d needed; missing: %s", found, len(k.Words), k.Min, strings.Join(missing, ", "))
 	}
 	return finding(verify.Pass, float64(found), "%d of %d found", found, len(k.Words))
+}
+
+// folded is a text in lower case, with a blank for every hyphen, line's end and run of blanks: learning-rate is learning rate.
+func folded(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Pd, r) {
+			return ' '
+		}
+		return unicode.ToLower(r)
+	}, text)
+	return strings.Join(strings.Fields(text), " ")
 }
 
 // Pattern wants a match of a regular expression.

@@ -180,7 +180,7 @@ func (j *job) gather(ctx context.Context, text, key string) (*MatrixRecord, erro
 	if err := os.MkdirAll(j.o.Out, 0o777); err != nil {
 		return nil, err
 	}
-	model, err := runtime.Load(src, runtime.Options{Threads: j.o.Threads, Activations: runtime.ActivationsRounded, KV: gguf.F16}.Fitted())
+	model, err := runtime.Load(src, runtime.Options{Threads: j.o.Threads, Activations: runtime.ActivationsIntegers, KV: gguf.F16}.Fitted())
 	if err != nil {
 		return nil, err
 	}

@@ -301,7 +301,7 @@ func checkAblation(ctx context.Context, s *Subject) Result {
 // without is the largest change of the logits when a class of tensors is zero.
 func (s *Subject) without(ctx context.Context, class names.Class, ids []int32, intact [][]float32) (float64, error) {
 	src := Zeroed(s.Source, func(t gguf.TensorInfo) bool { return names.ClassOf(t.Name) == class })
-	m, err := s.load(src, runtime.ActivationsRounded, nil)
+	m, err := s.load(src, runtime.ActivationsIntegers, nil)
 	if err != nil {
 		return 0, err
 	}

@@ -184,11 +184,11 @@ func (s *Subject) common() *shared {
 	return s.shared
 }
 
-// Model is the file, loaded once for all checks, with the reference's rounding of activations.
+// Model is the file, loaded once for all checks, with the reference's rounding of activations and its integer products.
 func (s *Subject) Model() (*runtime.Model, error) {
 	var err error
 	if s.model == nil {
-		s.model, err = s.load(s.Source, runtime.ActivationsRounded, s.Runtime.Log)
+		s.model, err = s.load(s.Source, runtime.ActivationsIntegers, s.Runtime.Log)
 	}
 	return s.model, err
 }

@@ -170,19 +170,19 @@ func dominance(r *Report, sound []*Report) Result {
 		if f == r || f.Bytes >= r.Bytes || f.Quality == nil || !(f.Quality.MeanKLD < r.Quality.MeanKLD) {
 			continue
 		}
-		d, e := apart(r.Quality, f.Quality)
-		if d > sure*e {
+		d, e, certain := apart(r.Quality, f.Quality)
+		if d > certain*e {
 			by = append(by, f)
 		} else {
 			perhaps = append(perhaps, f)
 		}
-		most = max(most, min(d/max(e, 1e-300), 1e6))
+		most = max(most, min(d/max(certain*e, 1e-300), 1e6))
 	}
 	slices.SortFunc(by, func(a, b *Report) int {
 		return cmp.Or(cmp.Compare(a.Quality.MeanKLD, b.Quality.MeanKLD), cmp.Compare(a.Bytes, b.Bytes))
 	})
 	c := NewResult(Pass, "no smaller file of the release is closer to the source")
-	c.Figure, c.Threshold = Number(most), sure
+	c.Figure, c.Threshold = Number(most), 1
 	switch {
 	case len(by) == 0 && len(perhaps) > 0:
 		c.Detail = fmt.Sprintf("%s is smaller and by its mean closer to the source, within the error", perhaps[0].Label)
@@ -208,7 +208,7 @@ func dominators(r *Report, by []*Report) string {
 	for _, f := range by {
 		r.DominatedBy = append(r.DominatedBy, f.Label)
 	}
-	d, e := apart(r.Quality, by[0].Quality)
+	d, e, _ := apart(r.Quality, by[0].Quality)
 	s := fmt.Sprintf("%s is %d bytes smaller and %.2g ± %.1g nats closer to the source", by[0].Label, r.Bytes-by[0].Bytes, d, e)
 	switch rest := r.DominatedBy[1:]; len(rest) {
 	case 0:
@@ -220,9 +220,10 @@ func dominators(r *Report, by []*Report) string {
 	}
 }
 
-// apart is the difference of two mean KL divergences and its standard error: by pairs of chunks where both files were
+// apart is the difference of two mean KL divergences, its standard error, and the multiple of that error which one of two
+// hundred differences by chance exceeds: a set has dozens of pairs. The error is by pairs of chunks where both files were
 // measured on the same, else as if they were independent.
-func apart(a, b *Quality) (d, err float64) {
+func apart(a, b *Quality) (d, err, certain float64) {
 	d = float64(a.MeanKLD - b.MeanKLD)
 	if n := len(a.ChunkMeans); n > 3 && n == len(b.ChunkMeans) {
 		var m moments
@@ -230,7 +231,10 @@ func apart(a, b *Quality) (d, err float64) {
 			m.add(float64(a.ChunkMeans[i] - b.ChunkMeans[i]))
 		}
 		_, err = m.mean()
-		return d, err
+		return d, err, student(n - 1)
 	}
-	return d, math.Hypot(float64(a.KLDError), float64(b.KLDError))
+	return d, math.Hypot(float64(a.KLDError), float64(b.KLDError)), student(manyTokens)
 }
+
+// manyTokens stands for the degrees of freedom of an error over all tokens.
+const manyTokens = 1000

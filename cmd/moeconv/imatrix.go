@@ -54,7 +54,7 @@ with status 3 below a share of experts.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.imatrix(cmd, args, f) },
 	}
 	f.src.register(cmd.Flags(), "auto")
-	f.run.register(cmd.Flags(), "rounded", "f16")
+	f.run.register(cmd.Flags(), "integers", "f16")
 	f.run.layers.register(cmd.Flags())
 	fs := cmd.Flags()
 	fs.StringVarP(&f.file, "file", "f", "", "the text `FILE`")

@@ -74,7 +74,7 @@ be from those of the whole text.`,
 	}
 	f := cmd.Flags()
 	p.src.register(f, "auto")
-	p.run.register(f, "rounded", "f16")
+	p.run.register(f, "integers", "f16")
 	p.run.layers.register(f)
 	f.StringVarP(&p.file, "file", "f", "", "the text `FILE`; not needed where --base is a recorded one")
 	f.StringVar(&p.base, "base", "", "compare with this `SRC` or recorded base")

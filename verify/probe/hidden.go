@@ -20,7 +20,7 @@ func (s *Suite) hiddenCheck() verify.Check {
 		if sub.Reference == nil || s.opts.Engine != nil {
 			return verify.NewResult(verify.NotApplicable, "no source, or no file to hold against it")
 		}
-		got, err := s.hidden(ctx, sub, sub.Source, runtime.ActivationsRounded)
+		got, err := s.hidden(ctx, sub, sub.Source, runtime.ActivationsIntegers)
 		if err != nil {
 			return verify.NewResult(verify.Fail, err.Error())
 		}

@@ -17,6 +17,10 @@ const (
 	SignificanceElse = 0.01
 )
 
+// Meets is the share of the source's answers from which on it is said to meet a criterion: only what the source meets can be
+// failed by a file; what the source itself misses at times is a warning at most.
+const Meets = 0.9
+
 // retry draws more answers to a probe whose greedy one failed, of the file and, where there is one, of the source, with
 // the same seeds.
 func (s *Suite) retry(ctx context.Context, p Probe, e Engine, sub *verify.Subject, r *verify.Result, v *verdict, greedy Answer) error {
@@ -67,8 +71,8 @@ func (v verdict) fill(r *verify.Answer) {
 }
 
 // compare holds how often the answers miss a criterion against how often the source's do. What the source misses as often,
-// as far as so many answers can tell, is its own way to answer; a greedy answer's failure that the source never shows is a
-// warning even where it may be chance.
+// as far as so many answers can tell, is its own way to answer; what it meets and the file misses more often is a failure. A
+// greedy answer's failure that the source never shows is a warning even where it may be chance.
 func (p Probe) compare(v *verdict, answers, own []Answer) {
 	greedy := v.misses
 	v.status, v.bad, v.misses, v.open = verify.Pass, nil, nil, nil
@@ -101,24 +105,28 @@ func (v *verdict) weigh(m miss, answers, own []Answer) {
 	}
 	o := oddsOf(m, answers, own)
 	v.scores["chance "+m.Name()] = verify.Number(o.chance)
-	status := m.Status
-	if o.chance > Significance {
-		if status = verify.Pass; o.source == 0 && m.Status == verify.Fail {
-			status = verify.Warn
-		}
+	status := verify.Pass
+	switch {
+	case o.chance <= Significance && o.met():
+		status = m.Status
+	case o.chance <= Significance, o.source == 0 && m.Status == verify.Fail:
+		status = verify.Warn
 	}
 	v.file(m, status, m.line()+o.String())
 }
 
 // weighElse judges what the greedy answer does not fail, or, as the line open says, was cut off before; it says whether the
-// file fails it.
+// file does so more often than the source.
 func (v *verdict) weighElse(c Criterion, open string, answers, own []Answer) bool {
 	m := miss{Criterion: c, Finding: plain(verify.Fail, "drawn answers fail")}
 	o := oddsOf(m, answers, own)
 	switch {
 	case o.chance <= SignificanceElse:
 		v.scores["chance "+c.Name()] = verify.Number(o.chance)
-		v.file(m, verify.Fail, m.line()+o.String())
+		if !o.met() {
+			m.Status = verify.Warn
+		}
+		v.file(m, m.Status, m.line()+o.String())
 	case open != "" && o.files == 0:
 		v.open = append(v.open, open)
 	case open != "":
@@ -150,6 +158,9 @@ func oddsOf(m miss, answers, own []Answer) odds {
 	o.chance = MoreOften(o.file, o.files, o.source, o.sources)
 	return o
 }
+
+// met reports whether the source meets the criterion.
+func (o odds) met() bool { return float64(o.source) <= (1-Meets)*float64(o.sources) }
 
 func (o odds) String() string {
 	return fmt.Sprintf("; so are %d of %d answers, %d of %d of the source's", o.file, o.files, o.source, o.sources)

@@ -58,8 +58,8 @@ func replay(specs []Spec, file, source recording) (*Suite, *nothing, error) {
 	return s, ref, nil
 }
 
-// A chat model's files of high precision pass what it passes itself, and its quantization to two bits without a matrix fails,
-// with room to spare: two probes fail, each far below the bound, and any file that is intact stays far above it.
+// A chat model's files of high precision pass what it passes itself, far above the bound of chance; at four bits it is warned
+// of what it loses; and its quantization to two bits without a matrix fails two probes, far below the bound.
 func TestUpcycledModel(t *testing.T) {
 	data, err := os.ReadFile("testdata/upcycle.json")
 	if err != nil {
@@ -97,11 +97,19 @@ func TestUpcycledModel(t *testing.T) {
 			}
 			t.Logf("%s: %s: %s: %s", name, c.Name, c.Status, c.Detail)
 		}
-		switch intact := name != "Q2_K"; {
-		case intact && (sum.Status != verify.Pass || chance < 2*Significance):
-			t.Errorf("%s: %s: %s (least chance %.3g)", name, sum.Status, sum.Detail, chance)
-		case !intact && (sum.Status != verify.Fail || failed < 2 || chance > SignificanceElse/2):
-			t.Errorf("%s: %s: %s (least chance %.3g)", name, sum.Status, sum.Detail, chance)
+		switch name {
+		case "Q2_K":
+			if sum.Status != verify.Fail || failed < 2 || chance > SignificanceElse/2 {
+				t.Errorf("%s: %s: %s (least chance %.3g)", name, sum.Status, sum.Detail, chance)
+			}
+		case "Q4_K_M": // it writes a loop where recursion is asked for, in 10 of 12 answers; the source does in 3 of 13
+			if c, _ := rep.Check("probe code"); sum.Status != verify.Warn || c.Status != verify.Warn || !strings.HasPrefix(c.Detail, "recursion: ") {
+				t.Errorf("%s: %s: %s; code: %s", name, sum.Status, sum.Detail, c.Detail)
+			}
+		default:
+			if sum.Status != verify.Pass || chance < 2*Significance {
+				t.Errorf("%s: %s: %s (least chance %.3g)", name, sum.Status, sum.Detail, chance)
+			}
 		}
 	}
 	for _, need := range []string{"source", "Q8_0", "Q2_K"} {

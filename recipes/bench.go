@@ -180,7 +180,7 @@ func (j *job) benchOutput(ctx context.Context, o *Output, stem string) (failed e
 		return err
 	}
 	defer f.Close()
-	m, err := runtime.Load(f, runtime.Options{Threads: j.o.Threads, Activations: runtime.ActivationsIntegers, KV: gguf.F16}.Fitted())
+	m, err := runtime.Load(f, runtime.Options{Threads: j.o.Threads, Activations: runtime.ActivationsIntegers, KV: gguf.F16, Log: j.log.line}.Fitted())
 	if err != nil {
 		return err
 	}

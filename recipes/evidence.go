@@ -34,7 +34,9 @@ type Release struct {
 	Tool   evidence.Tool
 	Track  func(stage string, bytes bool) (progress func(done, total int64), done func())
 
-	inputs []Input // the checkpoint's files, hashed; nil: not yet
+	inputs  []Input  // the checkpoint's files, hashed; nil: not yet
+	log     *runLog  // of the run; nil: there is none, and the bundle's stays
+	private []string // folders that the log may not name
 }
 
 func (l *Release) bundle() string { return filepath.Join(l.Dir, BundleName(l.Report.Name)) }
@@ -171,6 +173,16 @@ func (l *Release) seal(docs map[string]any, extra map[string]string) (int, error
 	}
 	if err := l.keepRecipe(); err != nil {
 		return 0, err
+	}
+	if l.log != nil {
+		text, err := appendLog(filepath.Join(root, logName), l.log.take(command, l.private))
+		if err != nil {
+			return 0, err
+		}
+		if err := evidence.WriteFile(filepath.Join(root, logName), text); err != nil {
+			return 0, err
+		}
+		made[logName] = command
 	}
 	for name, from := range extra {
 		data, err := os.ReadFile(from)

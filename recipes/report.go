@@ -48,6 +48,7 @@ type Report struct {
 	File        string          `json:"-"`                   // the report's own name below the output directory
 
 	started time.Time
+	log     *runLog
 	acted   bool // the run wrote, checked, measured or sent something
 }
 
@@ -126,6 +127,7 @@ func (o *Output) Name() string {
 
 func (r *Report) stage(name, note string) {
 	r.Stages = append(r.Stages, Stage{name, note, time.Since(r.started).Seconds()})
+	r.log.line(fmt.Sprintf("%-8s %s", name, note))
 }
 
 func (r *Report) output(label string) *Output {

@@ -61,6 +61,7 @@ type job struct {
 	im     *imatrix.Matrix
 	report *Report
 
+	log     *runLog
 	texts   []LockedText    // that were read from addresses
 	inputs  []Input         // the checkpoint's files with all hashes, once a lock has asked for them
 	commit  string          // of the checkpoint that was downloaded
@@ -75,7 +76,9 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 	if o.Until == "" {
 		o.Until = "card"
 	}
-	j := &job{r: r, o: o, redone: map[string]bool{}}
+	log := &runLog{Observer: o.Observer, started: time.Now()}
+	o.Observer = log
+	j := &job{r: r, o: o, log: log, redone: map[string]bool{}}
 	if j.reaches("publish") && r.Publish.Repo == "" {
 		return nil, r.errorf("key publish.repo: the recipe does not say where to publish")
 	}
@@ -149,7 +152,7 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 
 // release is the run as what it leaves.
 func (j *job) release() *Release {
-	return &Release{Dir: j.o.Out, Recipe: j.r, Report: j.report, Source: j.fsys, Tool: j.o.Tool, Track: j.o.Observer.Track, inputs: j.inputs}
+	return &Release{Dir: j.o.Out, Recipe: j.r, Report: j.report, Source: j.fsys, Tool: j.o.Tool, Track: j.o.Observer.Track, inputs: j.inputs, log: j.log, private: []string{j.o.Out, j.o.Model, j.r.Source.Path}}
 }
 
 // document writes the bundle of the release's evidence and, from that alone, its card.
@@ -246,7 +249,7 @@ func (j *job) open(ctx context.Context) error {
 // prepare runs the stages that need headers only: source check, convert, tag.
 func (j *job) prepare() error {
 	j.report = &Report{Name: j.name, Recipe: j.r.origin, Arch: j.plan.Family.Arch, AsReference: j.o.AsReference,
-		Source: j.r.Source, started: time.Now()}
+		Source: j.r.Source, started: time.Now(), log: j.log}
 	if j.commit != "" {
 		j.report.Source.Revision = j.commit
 	}

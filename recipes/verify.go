@@ -81,7 +81,7 @@ func (j *job) set() (*verify.Set, error) {
 	set := &verify.Set{Name: j.name, Source: j.provenance(), Checks: checks, Bounds: j.r.thresholds, HoldRelease: j.r.Publish.OnFailure == verify.HoldRelease, Repo: j.r.Publish.Repo,
 		Private: []string{j.o.Out, j.o.Model, j.r.Source.Path},
 		Subject: verify.Subject{Text: text, Context: j.r.Verify.Context, Chunks: j.r.Verify.Chunks, Imatrix: j.im, Memory: j.o.Memory,
-			Runtime: runtime.Options{Threads: j.o.Threads}}}
+			Runtime: runtime.Options{Threads: j.o.Threads, Log: j.log.line}}}
 	if j.r.Verify.Reference == "source" {
 		set.Subject.Reference, set.Subject.Checkpoint = j.source, &verify.Checkpoint{Files: j.fsys}
 	}

@@ -204,7 +204,7 @@ func bitsPerWeight(src gguf.Source, which func(names.Class) bool) Number {
 
 // scrub takes paths of this machine out of everything that a check said.
 func (r *Report) scrub(private []string) {
-	clean := func(text *string) { *text = withoutPaths(*text, private) }
+	clean := func(text *string) { *text = WithoutPaths(*text, private) }
 	for i := range r.Checks {
 		c := &r.Checks[i]
 		clean(&c.Detail)
@@ -222,8 +222,8 @@ func (r *Report) scrub(private []string) {
 	}
 }
 
-// withoutPaths makes names below private folders relative to them.
-func withoutPaths(text string, private []string) string {
+// WithoutPaths makes names below private folders relative to them.
+func WithoutPaths(text string, private []string) string {
 	paths := slices.Clone(private)
 	slices.SortFunc(paths, func(a, b string) int { return len(b) - len(a) }) // the longest first: folders lie in each other
 	for _, p := range paths {

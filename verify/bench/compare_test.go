@@ -116,6 +116,51 @@ func checkTrace(t *testing.T, r *Report, traces string) {
 	}
 }
 
+// TestMisstated: what is said of rows together is held against them.
+func TestMisstated(t *testing.T) {
+	report := func() *Report {
+		r := &Report{Options: Options{Runs: 3}, Prompts: FindSuite("quants").Prompts, Modes: both}
+		for i, name := range []string{"a", "b"} {
+			m := Model{Name: name}
+			for run := range 3 {
+				for order, mode := range both {
+					m.Rows = append(m.Rows, Row{Prompt: "quantum", Mode: mode, Run: run, Order: 4*run + 2*order + i, Total: 1 + float64(run*run*(i+1)), Text: fmt.Sprint(run), Score: 2 + run})
+				}
+			}
+			m.summarise(&Suite{Prompts: r.Prompts, Modes: r.Modes})
+			r.Models = append(r.Models, m)
+		}
+		r.Compare()
+		return r
+	}
+	for want, damage := range map[string]func(*Report){
+		"":                       func(*Report) {},
+		"b: success is 0.75":     func(r *Report) { r.Models[1].Success = 0.75 },
+		"streaming_agreement/e":  func(r *Report) { r.Models[0].Same.Equal-- },
+		"compared/0/texts/equal": func(r *Report) { r.Compared[0].Texts.Equal-- },
+		"compared/0/differences/0/difference/mean": func(r *Report) { r.Compared[0].Differences[0].Pairs.Mean *= 2 },
+		"compared/0/in_turn":                       func(r *Report) { r.Compared[0].Turns = false },
+		"compared is []":                           func(r *Report) { r.Compared = []Comparison{} },
+	} {
+		r := report()
+		damage(r)
+		data, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Misstated(data)
+		if text := strings.Join(got, "; "); err != nil || (want == "") != (text == "") || !strings.Contains(text, want) {
+			t.Errorf("%s: %s, %v", want, text, err)
+		}
+	}
+	if got, err := Misstated([]byte(`{"ladder": {}}`)); err != nil || len(got) > 0 {
+		t.Errorf("a ladder: %v, %v", got, err)
+	}
+	if _, err := Misstated([]byte(`{"models": 7}`)); err == nil {
+		t.Error("no report is one")
+	}
+}
+
 // TestCompare: by hand.
 func TestCompare(t *testing.T) {
 	rows := func(add float64, ids ...int) (rows []Row) {

@@ -76,12 +76,25 @@ func benches(fsys fs.FS, m *Manifest) []Item {
 		if err := readJSON(fsys, f.Path, &d); err != nil {
 			item.Problems = []string{err.Error()}
 		} else {
-			item.Problems = d.problems()
+			item.Problems = append(d.problems(), misstated(fsys, f.Path)...)
 		}
 		out = append(out, item)
 		if trace, ok := m.File(strings.TrimSuffix(f.Path, ".bench.json") + ".trace.jsonl"); ok {
 			out = append(out, Item{Name: "trace " + name, About: "rows are what the trace of the requests shows", Problems: traced(fsys, f.Path, trace.Path)})
 		}
+	}
+	return out
+}
+
+// misstated holds what a result says of its rows together against them.
+func misstated(fsys fs.FS, result string) []string {
+	report, err := readFile(fsys, result)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	out, err := bench.Misstated(report)
+	if err != nil {
+		return []string{fmt.Sprintf("%s: %v", result, err)}
 	}
 	return out
 }

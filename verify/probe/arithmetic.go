@@ -46,6 +46,8 @@ const (
 var (
 	stepBehind = regexp.MustCompile(`(?i)` + aStep + `$`)
 	stepAhead  = regexp.MustCompile(`(?i)^[ \t]*` + aStep)
+	measures   = regexp.MustCompile(`[0-9][ \t]*\pL+[ \t]+$`) // 2 hours 30 minutes
+	joined     = regexp.MustCompile(`(?i) (and|or|so|then|but|also)[ \t]+$`)
 	aheadOf    = regexp.MustCompile(`^[ \t]*(-?)[ \t]*` + stepNumber)
 )
 
@@ -122,7 +124,7 @@ func begins(text string) bool {
 	if strings.ContainsRune("+-*/÷×^()[]{}.,:;_'", last) {
 		return strings.ContainsRune(":;,.", last) && len(trimmed) < len(text)
 	}
-	if unicode.IsDigit(last) || len(trimmed) == len(text) {
+	if unicode.IsDigit(last) || len(trimmed) == len(text) || measures.MatchString(text) && !joined.MatchString(text) {
 		return false
 	}
 	before, _ := utf8.DecodeLastRuneInString(trimmed[:len(trimmed)-n])

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/moeconv/moeconv/verify"
 )
 
 // What the code in the sandbox can and cannot do. Where the machine has no sandbox, NewSandbox must say so.
@@ -86,6 +88,26 @@ func TestComputes(t *testing.T) {
 		f := (Computes{calls, s}).Judge(Answer{Text: "```python\n" + c.code + "```"})
 		if string(f.Status) != c.status || !strings.Contains(f.Message, c.message) {
 			t.Errorf("%s: %s: %s", name, f.Status, f.Message)
+		}
+	}
+}
+
+// The code that answers may need what stands in blocks above it.
+func TestComputesOverBlocks(t *testing.T) {
+	s, err := NewSandbox()
+	if err != nil {
+		t.Logf("%v", err) // TestSandbox holds that it says so
+		return
+	}
+	c := Computes{[]Call{{"10", "55"}}, s}
+	for text, want := range map[string]verify.Status{
+		"First:\n```python\nfrom functools import lru_cache\n```\nThen:\n```python\n@lru_cache\ndef fib(n):\n    return n if n < 2 else fib(n - 1) + fib(n - 2)\n```\n": verify.Pass,
+		"A loop:\n```python\ndef loop(n):\n    return 0\n```\nBetter:\n```python\ndef fib(n):\n\treturn n if n < 2 else fib(n - 1) + fib(n - 2)\n```\n":                 verify.Pass,
+		"```python\ndef base(n):\n    return n < 2\n```\n```python\ndef fib(n):\n    return n if base(n) else fib(n - 1) + fib(n - 2)\n```\n":                           verify.Pass,
+		"```python\ndef fib(n):\n    return n if base(n) else fib(n - 1) + fib(n - 2)\n```\n":                                                                           verify.Fail,
+	} {
+		if f := c.Judge(Answer{Text: text}); f.Status != want {
+			t.Errorf("%q: %s: %s", text, f.Status, f.Message)
 		}
 	}
 }

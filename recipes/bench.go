@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/runtime"
@@ -180,12 +181,15 @@ func (j *job) benchOutput(ctx context.Context, o *Output, stem string) (failed e
 		return err
 	}
 	defer f.Close()
+	start := time.Now()
 	m, err := runtime.Load(f, runtime.Options{Threads: j.o.Threads, Activations: runtime.ActivationsIntegers, KV: gguf.F16, Log: j.log.line}.Fitted())
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	t, stop, err := bench.Serve(m, Hosted(o.Label, f, gguf.F16, offload.Options{}))
+	h := Hosted(o.Label, f, gguf.F16, offload.Options{})
+	h.Load = time.Since(start)
+	t, stop, err := bench.Serve(m, h)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -96,11 +97,13 @@ func (a *app) benchRaw(cmd *cobra.Command, name string, src sourceFlags, run run
 	if err != nil {
 		return err
 	}
+	start := time.Now()
 	m, done, err := a.load(name, src, run, cmd)
 	if err != nil {
 		return err
 	}
 	defer done()
+	h.Load = time.Since(start)
 	doc := rawDoc{envelope: a.envelope()}
 	if doc.Raw, err = bench.MeasureRaw(cmd.Context(), m, bench.RawOptions{PP: raw.pp, TG: raw.tg, Runs: raw.repeats, Threads: run.threads, Hosted: h}); err != nil {
 		return err

@@ -23,6 +23,11 @@ func (d scenarioDoc) print(w io.Writer) error {
 		if _, err := fmt.Fprintf(w, "streamed and whole answers agree in %d of %d pairs; %.0f%% of the answers score 3 of 5 or more\n", m.Same.Equal, m.Same.Pairs, 100*m.Success); err != nil {
 			return err
 		}
+		if m.Load != nil && m.Cores != nil {
+			if _, err := fmt.Fprintf(w, "loaded in %.2f s; %.2f cores busy while it answered\n", *m.Load, *m.Cores); err != nil {
+				return err
+			}
+		}
 		for _, f := range m.Memory {
 			if _, err := fmt.Fprintf(w, "%-14s %10.2f MiB  %s; %s\n", f.Name, float64(f.Bytes)/(1<<20), f.Method, f.Scope); err != nil {
 				return err
@@ -46,6 +51,11 @@ func printComparison(w io.Writer, c *bench.Comparison) error {
 	if _, err := fmt.Fprintf(w, "%s and %s, asked %s: %d of %d answers are equal, the same share of tokens at the beginning %s\n", c.Base, c.Model, how, c.Texts.Equal, c.Texts.Pairs, statText(c.Tokens, 1)); err != nil {
 		return err
 	}
+	if d := c.Device; d != nil {
+		if _, err := fmt.Fprintf(w, "  device: %.2f MiB and %.2f, %.2f%% less (%s)\n", float64(d.Base)/(1<<20), float64(d.Bytes)/(1<<20), d.Percent, d.Method); err != nil {
+			return err
+		}
+	}
 	for _, g := range c.Greedy {
 		what := "the same tokens"
 		if !g.Equal {
@@ -63,13 +73,13 @@ func printComparison(w io.Writer, c *bench.Comparison) error {
 	}
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"prompt", "mode", "figure", c.Base, "difference", "pairs", ""})
+	t.AppendHeader(table.Row{"prompt", "mode", "figure", c.Base, "difference", "ratio", "pairs", ""})
 	for _, x := range c.Differences {
 		verdict := "within the interval of 0"
 		if x.Pairs.Mean > x.Pairs.CI95 || -x.Pairs.Mean > x.Pairs.CI95 {
 			verdict = fmt.Sprintf("%+.1f%%", 100*x.Pairs.Mean/x.Base)
 		}
-		t.AppendRow(table.Row{x.Prompt, x.Mode, x.Figure, fmt.Sprintf("%.4g", x.Base), statText(x.Pairs, 1), x.Pairs.N, verdict})
+		t.AppendRow(table.Row{x.Prompt, x.Mode, x.Figure, fmt.Sprintf("%.4g", x.Base), statText(x.Pairs, 1), statText(x.Ratio, 1), x.Pairs.N, verdict})
 	}
 	_, err := fmt.Fprintf(w, "%s less %s, in pairs of requests made one after the other: mean +/- half of the 95%% interval\n%s\n", c.Model, c.Base, t.Render())
 	return err

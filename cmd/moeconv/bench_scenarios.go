@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -227,10 +228,12 @@ func (a *app) benchSource(cmd *cobra.Command, x subject, src sourceFlags) (t ben
 	if x.place != "" {
 		hosted.Name += " " + x.place
 	}
+	start := time.Now()
 	m, done, err := a.load(x.source, src, x.run, cmd)
 	if err != nil {
 		return t, nil, err
 	}
+	hosted.Load = time.Since(start)
 	t, end, err := bench.Serve(m, hosted)
 	if err != nil {
 		done()

@@ -39,6 +39,8 @@ type Target struct {
 	// Place is the flags that placed its tensors, where placements are compared, and Placed what came of them; nil of an endpoint.
 	Place  string
 	Placed *Placed
+	// Load is how many seconds it took to load the model into this process; nil of a server elsewhere.
+	Load *float64
 	// Memory is measured when the model has answered; nil where it cannot be.
 	Memory func() ([]Figure, error)
 	// Count is the number of tokens of a text by the model's tokenizer; nil where that is not known.
@@ -72,6 +74,9 @@ type Model struct {
 	Memory   []Figure       `json:"memory"`
 	// Success is the share of answers with a score of 3 or more.
 	Success float64 `json:"success"`
+	// Load is how long the model took to be loaded, and Cores how many cores the process kept busy; null of a server elsewhere.
+	Load  *float64 `json:"load_s"`
+	Cores *float64 `json:"cores_busy"`
 }
 
 // Row is one request.
@@ -94,6 +99,7 @@ type Row struct {
 
 	TTFT    *float64 `json:"ttft_s"` // to the first event with a part of the answer; null where not streamed
 	Total   float64  `json:"total_s"`
+	CPU     *float64 `json:"cpu_s"`         // that this process took meanwhile, its server included; null of one elsewhere
 	Prefill *float64 `json:"prefill_tok_s"` // tokens of the prompt that were evaluated over ttft_s
 	Decode  *float64 `json:"decode_tok_s"`  // tokens after those of the first event over the time from it to the last
 	Overall *float64 `json:"overall_tok_s"` // tokens over total_s
@@ -116,7 +122,7 @@ func Run(ctx context.Context, targets []Target, o Options) (*Report, error) {
 	clients := make([]*client, len(targets))
 	for i, t := range targets {
 		clients[i] = &client{target: t, opts: o}
-		m := Model{Name: t.Name, Endpoint: t.URL, Extra: t.Extra, Memory: []Figure{}, Place: t.Place, Placed: t.Placed}
+		m := Model{Name: t.Name, Endpoint: t.URL, Extra: t.Extra, Memory: []Figure{}, Place: t.Place, Placed: t.Placed, Load: t.Load}
 		var err error
 		if m.WarmUp, err = clients[i].measure(ctx, warmUp, Row{Prompt: warmUp.Name, Mode: Streaming, Run: -1, Order: -1, Seed: o.Seed}); err != nil {
 			return nil, fmt.Errorf("bench: %s: to warm up: %w", t.Name, err)

@@ -2,7 +2,13 @@
 
 package bench
 
-import "os"
+import (
+	"os"
+	"time"
+)
+
+// processCPU is not told on this system.
+func processCPU() time.Duration { return 0 }
 
 // maxRSS is not told on this system.
 func maxRSS(*os.ProcessState) *Figure { return nil }

@@ -6,7 +6,17 @@ import (
 	"os"
 	goruntime "runtime"
 	"syscall"
+	"time"
 )
+
+// processCPU is the processor time that this process has taken.
+func processCPU() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
 
 // maxRSS is the kernel's account of a process that has ended.
 func maxRSS(p *os.ProcessState) *Figure {

@@ -67,6 +67,7 @@ func (c *client) measure(ctx context.Context, p Prompt, row Row) (Row, error) {
 		r.Header.Set("Authorization", "Bearer "+c.target.Key)
 	}
 	a := &answer{trace: trace{Model: c.target.Name, Prompt: row.Prompt, Mode: row.Mode, Run: row.Run, Order: row.Order, Seed: row.Seed}, start: time.Now()}
+	busy := processCPU()
 	resp, err := c.http.Do(r)
 	if err != nil {
 		return row, err
@@ -83,6 +84,9 @@ func (c *client) measure(ctx context.Context, p Prompt, row Row) (Row, error) {
 	}
 	if err != nil {
 		return row, fmt.Errorf("%s: %w", path, err)
+	}
+	if c.target.Load != nil { // it is in this process
+		a.CPU = (processCPU() - busy).Nanoseconds()
 	}
 	if c.opts.Trace != nil {
 		if err := json.NewEncoder(c.opts.Trace).Encode(a.trace); err != nil {

@@ -16,10 +16,30 @@ type Comparison struct {
 	Tokens *Stat `json:"common_tokens"`
 	// Turns says that both were measured in one run, asked in turn: else differences may be the machine's.
 	Turns bool `json:"in_turn"`
+	// Device is what the ledger says that a device would hold; null where it says nothing.
+	Device *Reduction `json:"device"`
 	// Greedy is the answers without sampling, one a prompt; empty where they were not asked in turn.
 	Greedy []GreedyPair `json:"greedy"`
 	// Differences are of pairs of requests made one after the other; empty where they were not asked in turn.
 	Differences []Difference `json:"differences"`
+}
+
+// Reduction is an amount of memory of two models.
+type Reduction struct {
+	Base    int64   `json:"base_bytes"`
+	Bytes   int64   `json:"bytes"`
+	Percent float64 `json:"reduction_percent"` // of the base's
+	Method  string  `json:"method"`
+	Scope   string  `json:"scope"`
+}
+
+// reduction compares what a device would hold.
+func reduction(base, m *Model) *Reduction {
+	a, b := find(base.Memory, "device"), find(m.Memory, "device")
+	if a == nil || b == nil || a.Bytes <= 0 {
+		return nil
+	}
+	return &Reduction{a.Bytes, b.Bytes, 100 * (1 - float64(b.Bytes)/float64(a.Bytes)), a.Method, a.Scope}
 }
 
 // GreedyPair is what two models answer to a prompt at temperature 0.
@@ -38,6 +58,7 @@ type Difference struct {
 	Figure string  `json:"figure"`
 	Base   float64 `json:"base_mean"`
 	Pairs  *Stat   `json:"difference"`
+	Ratio  *Stat   `json:"ratio"` // of the model's figure to the base's, pair by pair
 }
 
 // figures are those that are compared.
@@ -69,7 +90,7 @@ func (r *Report) Compare() {
 				shares = append(shares, float64(common(a, b))/float64(max(len(a), len(b))))
 			}
 		}
-		c.Tokens = newStat(shares)
+		c.Tokens, c.Device = newStat(shares), reduction(base, m)
 		for _, p := range pairRows(base.Greedy, m.Greedy) {
 			c.Greedy = append(c.Greedy, newGreedyPair(p))
 		}
@@ -107,18 +128,18 @@ func differences(r *Report, pairs [][2]*Row) []Difference {
 		for _, mode := range r.Modes {
 			for _, f := range figures {
 				d := Difference{Prompt: p.Name, Mode: mode, Figure: f.name}
-				var values []float64
+				var values, ratios []float64
 				for _, pair := range pairs {
 					a, b := f.of(pair[0]), f.of(pair[1])
 					if pair[0].Prompt != p.Name || pair[0].Mode != mode || a == nil || b == nil {
 						continue
 					}
-					values = append(values, *b-*a)
+					values, ratios = append(values, *b-*a), append(ratios, *b / *a)
 					d.Base += *a
 				}
 				if len(values) == r.Options.Runs {
 					d.Base /= float64(len(values))
-					d.Pairs = newStat(values)
+					d.Pairs, d.Ratio = newStat(values), newStat(ratios)
 					out = append(out, d)
 				}
 			}

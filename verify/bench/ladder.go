@@ -64,6 +64,7 @@ type Step struct {
 	Prefill *Speed   `json:"prefill_tok_s"`
 	Decode  *Speed   `json:"decode_tok_s"`
 	Memory  []Figure `json:"memory"`
+	Load    float64  `json:"load_s"`
 	Seconds float64  `json:"elapsed_s"` // of the whole process
 }
 
@@ -146,7 +147,7 @@ func (o *LadderOptions) step(ctx context.Context, n int) (*Step, *Raw, error) {
 	if err := json.Unmarshal(out, raw); err != nil {
 		return nil, nil, fmt.Errorf("its document: %w", err)
 	}
-	s := &Step{NCPUMoE: n, Placed: raw.Placed, Seconds: time.Since(start).Seconds(), Memory: raw.Memory,
+	s := &Step{NCPUMoE: n, Placed: raw.Placed, Load: raw.Load, Seconds: time.Since(start).Seconds(), Memory: raw.Memory,
 		Prefill: raw.Results[fmt.Sprintf("pp%d", o.PP)], Decode: raw.Results[fmt.Sprintf("tg%d", o.TG)]}
 	if peak != nil && s.Figure(peakName) == nil { // Linux counts the parent's peak in, which the process itself does not
 		s.Memory = append(s.Memory, *peak)
@@ -164,6 +165,9 @@ func (s *Step) plausible(plan *offload.Ledger, o LadderOptions) error {
 	}
 	if err := s.Decode.plausible(fmt.Sprintf("tg%d", o.TG), o.Runs); err != nil {
 		return err
+	}
+	if !(s.Load > 0) || s.Load > s.Seconds {
+		return implausible("the model was loaded in %v of %v s", s.Load, s.Seconds)
 	}
 	tensors, bytes := plan.Moved(names.RoutedExpert)
 	if s.Placed.HostExperts != tensors || s.Placed.HostExpertBytes != bytes {
@@ -191,11 +195,4 @@ func (s *Step) Peak() *Figure {
 }
 
 // Figure is an amount of memory by its name, nil where the step has none.
-func (s *Step) Figure(name string) *Figure {
-	for i := range s.Memory {
-		if s.Memory[i].Name == name {
-			return &s.Memory[i]
-		}
-	}
-	return nil
-}
+func (s *Step) Figure(name string) *Figure { return find(s.Memory, name) }

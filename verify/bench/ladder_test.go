@@ -65,12 +65,13 @@ func stepProcess(mode string) error {
 	if mode == "elsewhere" {
 		place.NCPUMoE = 0
 	}
+	start := time.Now()
 	m, err := runtime.Load(p, runtime.Options{Context: 32, Threads: *threads, KV: gguf.F16, Placement: place})
 	if err != nil {
 		return err
 	}
 	r, err := MeasureRaw(context.Background(), m, RawOptions{PP: *pp, TG: *tg, Runs: *repeat, Threads: *threads,
-		Hosted: Hosted{Name: "tiny", Tensors: p.Tensors(), KV: gguf.F16, Place: place}})
+		Hosted: Hosted{Name: "tiny", Tensors: p.Tensors(), KV: gguf.F16, Place: place, Load: time.Since(start)}})
 	if err != nil {
 		return err
 	}
@@ -102,6 +103,9 @@ func damage(r *Raw, mode string) {
 				f.Bytes = 1 << 20
 			}
 		}
+	}
+	if mode == "no load" {
+		r.Load = 0
 	}
 	if mode == "little memory" {
 		r.Placed.Resident += 64 << 20
@@ -158,7 +162,7 @@ func TestLadderImplausible(t *testing.T) {
 		t.Skip("a dozen processes, which the race detector makes slow; the plain run has it")
 	}
 	for mode, want := range map[string]string{
-		"one speed": "5 tok/s in all of 3 runs", "no speed": "0 tok/s", "fewer runs": "not all of 3 runs", "no memory": "0 bytes",
+		"one speed": "5 tok/s in all of 3 runs", "no speed": "0 tok/s", "fewer runs": "not all of 3 runs", "no memory": "0 bytes", "no load": "loaded in 0 of",
 		"little memory": "at its peak", "elsewhere": "expert tensors of 0 bytes were on the host",
 	} {
 		_, err := ladder(t, mode, 0, 3)
@@ -194,7 +198,7 @@ func TestSpeedJSON(t *testing.T) {
 	if err := json.Unmarshal(data, &out); err != nil || *out.Results["pp8"].CI95 != ci || out.Threads != 3 || out.Memory[0].Bytes != 7 {
 		t.Errorf("%s: %+v, %v", data, out, err)
 	}
-	raw := &Raw{Threads: 1, Context: 8, KV: "f16", TokenBytes: 1, Results: in.Results, Memory: in.Memory}
+	raw := &Raw{Threads: 1, Load: 0.1, Context: 8, KV: "f16", TokenBytes: 1, Results: in.Results, Memory: in.Memory}
 	if err := validate(t, raw); err != nil {
 		t.Error(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/runtime"
@@ -28,6 +29,17 @@ type Hosted struct {
 	KV      gguf.Type // of cached keys and values
 	Windows offload.Windows
 	Place   offload.Options
+	Load    time.Duration // how long the model took to be loaded
+}
+
+// find is the figure of a name, nil for none.
+func find(figures []Figure, name string) *Figure {
+	for i := range figures {
+		if figures[i].Name == name {
+			return &figures[i]
+		}
+	}
+	return nil
 }
 
 // batch is how many tokens llama.cpp computes at once by default (-ub); it sizes the compute buffer.

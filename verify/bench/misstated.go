@@ -23,6 +23,7 @@ func Misstated(report []byte) ([]string, error) {
 		at := m.Name + ": "
 		out = append(out, differ(at+"streaming_agreement", m.Same, again.Same)...)
 		out = append(out, differ(at+"success", m.Success, again.Success)...)
+		out = append(out, differ(at+"cores_busy", m.Cores, again.Cores)...)
 	}
 	said := r.Compared
 	if r.Compare(); len(said)+len(r.Compared) > 0 {

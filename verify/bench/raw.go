@@ -30,6 +30,7 @@ type Raw struct {
 	Context       int               `json:"context"` // positions
 	KV            string            `json:"kv"`      // type of cached keys and values
 	Results       map[string]*Speed `json:"-"`
+	Load          float64           `json:"load_s"`
 	TokenBytes    int64             `json:"bytes_per_token"`
 	ReadBandwidth float64           `json:"read_bandwidth"` // bytes/s
 	Share         float64           `json:"bandwidth_share"`
@@ -66,7 +67,7 @@ func newSpeed(values []float64) *Speed {
 // Runs times. Of a model whose experts are streamed it compares reading with what the disk gives, of others with what
 // memory gives.
 func MeasureRaw(ctx context.Context, m *runtime.Model, o RawOptions) (*Raw, error) {
-	r := &Raw{Threads: o.Threads, Context: m.ContextLength(), KV: o.Hosted.KV.GGMLName(), Results: map[string]*Speed{}, TokenBytes: m.TokenBytes(), Placed: *where(m)}
+	r := &Raw{Threads: o.Threads, Context: m.ContextLength(), KV: o.Hosted.KV.GGMLName(), Results: map[string]*Speed{}, Load: o.Hosted.Load.Seconds(), TokenBytes: m.TokenBytes(), Placed: *where(m)}
 	if r.Threads == 0 {
 		r.Threads = goruntime.GOMAXPROCS(0)
 	}

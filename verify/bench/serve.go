@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/moeconv/moeconv/runtime"
 	"github.com/moeconv/moeconv/runtime/server"
@@ -34,10 +35,16 @@ func Serve(m *runtime.Model, h Hosted) (t Target, stop func() error, err error) 
 		cancel()
 		return <-done
 	}
-	return Target{Name: h.Name, URL: "http://" + l.Addr().String(), Model: h.Name, Extra: ownFields, Count: Counter(tok), Placed: where(m),
+	return Target{Name: h.Name, URL: "http://" + l.Addr().String(), Model: h.Name, Extra: ownFields, Count: Counter(tok), Placed: where(m), Load: seconds(h.Load),
 		Memory: func() ([]Figure, error) {
 			return h.memory(m, "this process: all models that are loaded, servers and client")
 		}}, stop, nil
+}
+
+// seconds is a time as documents have it.
+func seconds(d time.Duration) *float64 {
+	s := d.Seconds()
+	return &s
 }
 
 // Remote is a target of a server elsewhere; the model is the client's, or the server's only one.

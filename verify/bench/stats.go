@@ -102,6 +102,18 @@ func (m *Model) summarise(s *Suite) {
 			m.Success += 1 / float64(len(m.Rows))
 		}
 	}
+	var busy, total float64
+	for _, r := range m.Rows {
+		if r.CPU == nil {
+			busy = 0
+			break
+		}
+		busy, total = busy+*r.CPU, total+r.Total
+	}
+	if busy > 0 {
+		cores := busy / total
+		m.Cores = &cores
+	}
 	for _, p := range s.Prompts {
 		for _, mode := range s.Modes {
 			m.Cells = append(m.Cells, newCell(m.Rows, p.Name, mode))

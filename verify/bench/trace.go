@@ -15,6 +15,7 @@ type trace struct {
 	Order     int     `json:"order"`
 	Seed      uint64  `json:"seed"`
 	Total     int64   `json:"total_ns"`
+	CPU       int64   `json:"cpu_ns,omitempty"` // of this process meanwhile, where the model is in it
 	Finish    string  `json:"finish_reason"`
 	Usage     *usage  `json:"usage"`      // as the server counts; null: it does not
 	PromptIDs int     `json:"prompt_ids"` // how many ids of the prompt came
@@ -47,6 +48,10 @@ func (t *trace) row(count func(string) (int, error)) (Row, error) {
 	}
 	row.Text = text.String()
 	row.judge()
+	if t.CPU > 0 {
+		cpu := float64(t.CPU) / 1e9
+		row.CPU = &cpu
+	}
 	if err := row.count(t, count); err != nil {
 		return row, err
 	}

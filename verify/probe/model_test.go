@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/gguf/names"
 	"github.com/moeconv/moeconv/quantize"
+	"github.com/moeconv/moeconv/runtime"
 	"github.com/moeconv/moeconv/testdata"
 	"github.com/moeconv/moeconv/verify"
 )
@@ -70,5 +72,43 @@ func TestTinyModel(t *testing.T) {
 		if r.Name != "probe code" || r.Status != c.want || !strings.Contains(r.Detail, c.why) || r.Output == "" {
 			t.Errorf("%s: %s %s: %s\n%s", c.name, r.Name, r.Status, r.Detail, r.Output)
 		}
+	}
+}
+
+// Answers that are written together are those that are written alone, whether the experts lie in memory or are read from the disk.
+func TestAnswersTogether(t *testing.T) {
+	plan, err := convert.OpenDir(testdata.Path("tiny", testdata.TinyName), convert.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plan.Close()
+	var qs []Query
+	for seed := range 4 {
+		q := Query{Prompt: "func main() {\n", MaxTokens: 10 + 8*seed, Temperature: 0.8, Seed: uint64(seed)}
+		if seed == 0 {
+			q.Temperature = 0
+		}
+		qs = append(qs, q)
+	}
+	for _, o := range []runtime.Options{{}, {ExpertRAM: 1 << 20}} {
+		m, err := runtime.Load(plan, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := Builtin("tiny", m)
+		together, err := e.Ask(context.Background(), qs...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, q := range qs {
+			alone, err := e.Ask(context.Background(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(alone[0].IDs, together[i].IDs) || alone[0].Text != together[i].Text || together[i].Tokens != q.MaxTokens {
+				t.Errorf("answer %d: %q, alone %q", i, together[i].Text, alone[0].Text)
+			}
+		}
+		m.Close()
 	}
 }

@@ -160,7 +160,7 @@ func (v Verse) Judge(a Answer) Finding {
 	case v.MaxWords > 0 && words > v.MaxWords*lines:
 		return finding(verify.Fail, n, "%.1f words a line: prose, not verse", float64(words)/n)
 	case !topic:
-		return finding(verify.Fail, n, "no word of the topic (%s)", strings.Join(v.Topic, ", "))
+		return finding(verify.Fail, n, "no word of the topic (%s ...)", strings.Join(v.Topic[:min(3, len(v.Topic))], ", "))
 	}
 	return finding(verify.Pass, n, "%d lines", lines)
 }

@@ -111,19 +111,25 @@ func TestTinyQuality(t *testing.T) {
 	if len(table) != 34 {
 		t.Errorf("the table has %d rows", len(table))
 	}
-	b, err := NewBaseline(context.Background(), load(t, tinyPlan(t), asReference(runtime.ActivationsF32)), validText(t), PerplexityOptions{}, 0)
+	base := load(t, tinyPlan(t), asReference(runtime.ActivationsF32))
+	b, err := NewBaseline(context.Background(), base, validText(t), PerplexityOptions{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	recorded := recordTop(t, base, PerplexityOptions{})
 	for row, want := range table {
 		t.Run(row, func(t *testing.T) {
 			t.Parallel()
 			o := asReference(runtime.ActivationsIntegers)
 			o.Threads = 1
-			d, err := b.Divergence(context.Background(), load(t, golden(t, row), o))
+			pair := &pairedBase{wide: b, top: recorded}
+			d, err := (&Baseline{text: b.text, vocab: b.vocab, file: pair}).Divergence(context.Background(), load(t, golden(t, row), o))
 			if err != nil {
 				t.Fatal(err)
 			}
+			mean, _ := pair.kld.mean()
+			t.Logf("mean KLD by the recorded base %.6f (%+.3f%%)", mean, 100*(mean/d.Mean-1))
+			near(t, "mean KLD by the recorded base", mean, d.Mean, 0.01, 1e-6)
 			t.Logf("ppl %.4f (%+.3f%%), mean KLD %.6f (%.6f), median %.6f (%.6f), 99%% %.6f (%.6f), 99.9%% %.6f (%.6f), max %.6f (%.6f), same top %.3f (%.3f), RMS dp %.3f (%.3f)",
 				d.PPL.PPL, 100*(d.PPL.PPL/want.PPL-1), d.Mean, want.Mean, d.Median, want.Median, d.P99, want.P99, d.P999, want.P999, d.Max, want.Max, 100*d.SameTop, want.SameTop, 100*d.RMSDeltaP, want.RMSDp)
 			near(t, "perplexity", d.PPL.PPL, want.PPL, 0.001, 0)

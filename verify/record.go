@@ -129,12 +129,11 @@ func (f *topFile) write(ctx context.Context, name string, base *runtime.Model, o
 // encode runs the base over a chunk.
 func (f *topFile) encode(ctx context.Context, e *evaluator, i int) ([]byte, error) {
 	const golden = 0.6180339887498949 // its multiples are spread evenly over 0 to 1
-	n := f.text.scored()
-	record := make([]byte, n*f.position(), f.record())
-	err := e.run(ctx, i, func(j int, logits []float32) {
-		_, u := math.Modf(float64(i*n+j+1) * golden)
-		at := record[j*f.position():][:0:f.position()]
-		f.put(at, logits, f.text.next(i, j), u)
-	})
-	return binary.LittleEndian.AppendUint32(record, checksum(record, uint32(i))), err
+	levels := newChunkLevels(int(f.Vocab), f.text.scored())
+	if err := e.run(ctx, i, func(j int, logits []float32) { levels.put(j, logits, f.text.next(i, j)) }); err != nil {
+		return nil, err
+	}
+	_, u := math.Modf(float64(i+1) * golden)
+	record := levels.pack(int(f.Body), u)
+	return binary.LittleEndian.AppendUint32(record, checksum(record, uint32(i))), nil
 }

@@ -11,28 +11,54 @@ import (
 	"math"
 )
 
-// top is answers as RecordBaseline writes them. Of each position it has the most likely tokens, the probability of all
-// others together (the tail), and some of the tail drawn by their probabilities, from which the tail's divergence is
-// estimated without bias. With r = q/p, sum(p * log(p/q)) over a set of tokens is sum(p * (r-1-log r)) - sum(q) + sum(p);
-// summed over all tokens the last two terms cancel, and no other term can be negative.
+// top is answers as RecordBaseline writes them. Tokens above a probability, one for the whole chunk, are recorded for certain;
+// those below, the tail of a position, are drawn by their probabilities, and each that is drawn stands for as much of the
+// tail as that probability. With r = q/p, sum(p * log(p/q)) over a set of tokens is sum(p * (r-1-log r)) - sum(q) + sum(p);
+// summed over all tokens the last two terms cancel, and no other term can be negative. So the divergence is that sum over the
+// certain tokens, that of the tail as a whole, and that within the tail, estimated without bias.
 type top struct {
 	*topFile
-	data []byte
+	least     float64 // log of the probability above which tokens are certain
+	positions []topPosition
 }
 
-// topShape is what a position has: Top most likely tokens and Drawn ones of the tail.
-type topShape struct{ Top, Drawn uint32 }
+type topPosition struct {
+	first      int32 // the most likely token
+	tail, next float64
+	entries    []topEntry
+}
 
-// The most that a position has: beyond, figures gain nothing.
-const maxTop, maxDrawn = 32, 8
+// topEntry is a token, certain where its log-probability is not below the chunk's least or it is the first.
+type topEntry struct {
+	id int32
+	p  float64
+}
 
-// shapeFor keeps a file below a fiftieth of what llama-perplexity writes, tokens included, while a position has six entries.
-func shapeFor(vocab int) topShape {
-	size := 2 + idBytes(vocab)
-	n := (2*wideRow(vocab)*19/1000 - 4) / size
-	n = min(max(n, 6), vocab)
-	drawn := min(n/3, maxDrawn)
-	return topShape{uint32(min(n-drawn, maxTop)), uint32(drawn)}
+// levels is the resolution of log-probabilities while a chunk is encoded, down to -32 nats in 16 bits; coarse is how many of
+// them make the step in which tokens are recorded.
+const levels, coarse = 2048, 8
+
+// coarseBits are those of a recorded log-probability that stands alone, fineBits those of the next token's and the tail's.
+const coarseBits, fineBits = 13, 16
+
+func level(v float64) uint16 { return uint16(math.Round(min(65535, max(0, -v*levels)))) }
+
+func ofLevel(v int) float64 { return -float64(v) / levels }
+
+func ofCoarse(v int) float64 { return ofLevel(v * coarse) }
+
+// rounding is what rounding to coarse steps adds to a divergence, of tokens that have all the probability: half of the
+// squared error's mean.
+const rounding = 1.0 / 24 * (coarse * coarse) / (levels * levels)
+
+// A position has a fiftieth of what llama-perplexity writes at most, its token included, but not less than leastPosition bytes,
+// and not more than mostPosition: beyond, figures gain nothing.
+const leastPosition, mostPosition = 24, 192
+
+// bodyFor is the bytes of a chunk's answers.
+func bodyFor(vocab, scored int) int {
+	n := 2*wideRow(vocab)*196/10000 - 2*idBytes(vocab)
+	return scored * min(max(n, leastPosition), mostPosition)
 }
 
 func idBytes(vocab int) int {
@@ -42,14 +68,7 @@ func idBytes(vocab int) int {
 	return 3
 }
 
-// logSteps is the resolution of log-probabilities: down to -32 nats in 16 bits.
-const logSteps = 2048
-
-func packLog(v float64) uint16 { return uint16(math.Round(min(65535, max(0, -v*logSteps)))) }
-
-func unpackLog(v uint16) float64 { return -float64(v) / logSteps }
-
-const topMagic, topVersion = "moeconvB", 1
+const topMagic, topVersion = "moeconvB", 2
 
 // topHeader is what a file begins with. Tokens follow, a CRC-32 of all that, and a record a chunk that ends in a CRC-32 of its own.
 type topHeader struct {
@@ -58,8 +77,8 @@ type topHeader struct {
 	Context uint32
 	Vocab   uint32
 	Chunks  uint32
-	topShape
-	Source [sha256.Size]byte // Fingerprint of the base
+	Body    uint32            // bytes of a chunk's answers
+	Source  [sha256.Size]byte // Fingerprint of the base
 }
 
 // topFile is a file that RecordBaseline wrote, or is writing.
@@ -72,7 +91,7 @@ type topFile struct {
 
 func newTopFile(t *text, vocab int, source [sha256.Size]byte) *topFile {
 	f := &topFile{text: t, topHeader: topHeader{Version: topVersion, Context: uint32(t.context), Vocab: uint32(vocab),
-		Chunks: uint32(t.chunks), topShape: shapeFor(vocab), Source: source}}
+		Chunks: uint32(t.chunks), Body: uint32(bodyFor(vocab, t.scored())), Source: source}}
 	copy(f.Magic[:], topMagic)
 	var b bytes.Buffer
 	binary.Write(&b, binary.LittleEndian, f.topHeader)
@@ -100,12 +119,8 @@ func (f *topFile) id(src []byte) int32 {
 	return id
 }
 
-// entry and position are sizes in bytes: id and log-probability; entries, and log-probabilities of the tail and of the next token.
-func (f *topFile) entry() int    { return idBytes(int(f.Vocab)) + 2 }
-func (f *topFile) position() int { return int(f.Top+f.Drawn)*f.entry() + 4 }
-
 // record is the size of a chunk with its checksum.
-func (f *topFile) record() int { return f.text.scored()*f.position() + 4 }
+func (f *topFile) record() int { return int(f.Body) + 4 }
 
 // openTop reads the head of a whole file of size bytes.
 func openTop(file io.ReaderAt, size int64) (*topFile, error) {
@@ -118,7 +133,7 @@ func openTop(file io.ReaderAt, size int64) (*topFile, error) {
 		return nil, fmt.Errorf("version %d of recorded bases; this program knows %d", f.Version, topVersion)
 	}
 	if f.Context < 4 || f.Context > maxContext || f.Vocab < 1 || f.Vocab > maxVocab || f.Chunks < 1 || f.Chunks > 1<<31-1 ||
-		f.Top < 1 || f.Top > maxTop || f.Drawn > maxDrawn {
+		f.Body < 6*f.Context/2 || f.Body > 1<<30 {
 		return nil, fmt.Errorf("chunks of %d tokens, a vocabulary of %d, %d chunks: no such base", f.Context, f.Vocab, f.Chunks)
 	}
 	f.text = &text{context: int(f.Context), chunks: int(f.Chunks)}
@@ -164,15 +179,7 @@ func (f *topFile) chunk(i int) (answers, error) {
 	if !ok {
 		return nil, errors.New("its checksum is wrong: the file is damaged")
 	}
-	a := &top{f, body}
-	for at := 0; at < len(body); at += f.position() {
-		for e := range int(f.Top + f.Drawn) {
-			if id := f.id(body[at+e*f.entry():]); id < 0 || id >= int32(f.Vocab) {
-				return nil, fmt.Errorf("it has token %d, the vocabulary %d", id, f.Vocab)
-			}
-		}
-	}
-	return a, nil
+	return f.decode(body)
 }
 
 // Close closes the file.
@@ -182,96 +189,3 @@ func (f *topFile) Close() error {
 	}
 	return nil
 }
-
-// put appends a position's answers to dst; u of 0 to 1 says where in the tail's stretches tokens are drawn.
-func (f *topFile) put(dst []byte, logits []float32, next int32, u float64) []byte {
-	largest, sum := softmaxSum(logits)
-	all := float64(largest) + math.Log(sum)
-	best := mostLikely(logits, int(f.Top))
-	rest := 1.0
-	chosen := map[int32]bool{}
-	add := func(id int32) {
-		dst = binary.LittleEndian.AppendUint16(f.putID(dst, id), packLog(float64(logits[id])-all))
-	}
-	for _, id := range best {
-		add(id)
-		chosen[id] = true
-		rest -= math.Exp(float64(logits[id]) - all)
-	}
-	rest = max(rest, 0)
-	drawn, passed, last := 0, 0.0, best[0]
-	for id := range int32(len(logits)) {
-		if drawn == int(f.Drawn) {
-			break
-		}
-		if chosen[id] {
-			continue
-		}
-		passed += math.Exp(float64(logits[id]) - all)
-		for last = id; drawn < int(f.Drawn) && passed > (float64(drawn)+u)/float64(f.Drawn)*rest; drawn++ {
-			add(id)
-		}
-	}
-	for ; drawn < int(f.Drawn); drawn++ { // of rounding
-		add(last)
-	}
-	dst = binary.LittleEndian.AppendUint16(dst, packLog(math.Log(rest)))
-	return binary.LittleEndian.AppendUint16(dst, packLog(-negLogProb(logits, next)))
-}
-
-// mostLikely is the n tokens of the largest logits, largest first; of equals the first comes first.
-func mostLikely(logits []float32, n int) []int32 {
-	best := make([]int32, 0, n+1)
-	for id, l := range logits {
-		if len(best) == n && l <= logits[best[n-1]] {
-			continue
-		}
-		at := len(best)
-		for at > 0 && l > logits[best[at-1]] {
-			at--
-		}
-		best = append(best[:at], append([]int32{int32(id)}, best[at:]...)...)
-		best = best[:min(len(best), n)]
-	}
-	return best
-}
-
-func (a *top) base(j int, _ int32) float64 {
-	at := (j + 1) * a.position()
-	return -unpackLog(binary.LittleEndian.Uint16(a.data[at-2:]))
-}
-
-func (a *top) compare(j int, logits []float32, next int32) position {
-	largest, sum := softmaxSum(logits)
-	all := float64(largest) + math.Log(sum)
-	entries := a.data[j*a.position():][:a.position()]
-	tail := unpackLog(binary.LittleEndian.Uint16(entries[len(entries)-4:]))
-	first := a.id(entries)
-	each := func(from, n int, fn func(p, q float64)) {
-		for e := range n {
-			entry := entries[(from+e)*a.entry():]
-			fn(unpackLog(binary.LittleEndian.Uint16(entry[a.entry()-2:])), float64(logits[a.id(entry)])-all)
-		}
-	}
-	kld, rest := 0.0, 1.0
-	each(0, int(a.Top), func(p, q float64) {
-		kld += math.Exp(p) * excess(q-p)
-		rest -= math.Exp(q)
-	})
-	if tail > -31 && a.Drawn > 0 {
-		rest = math.Log(max(rest, 1e-12))
-		share := excess(rest - tail)
-		each(int(a.Top), int(a.Drawn), func(p, q float64) { share += excess((q-rest)-(p-tail)) / float64(a.Drawn) })
-		kld += math.Exp(tail) * share
-	}
-	at := 0
-	for i, l := range logits {
-		if l > logits[at] {
-			at = i
-		}
-	}
-	return newPosition(kld, all-float64(logits[next]), a.base(j, next), int32(at) == first)
-}
-
-// excess is r-1-log(r) of log(r).
-func excess(log float64) float64 { return math.Expm1(log) - log }

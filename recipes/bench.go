@@ -130,7 +130,7 @@ func (j *job) measurements(o *Output, stem string) []measurement {
 	sha := o.Files[0].SHA256
 	out := []measurement{{func() bool { return benched(stem, sha) != nil }, func(ctx context.Context) error { return j.benchOutput(ctx, o, stem) }}}
 	if steps := j.r.Bench.Ladder; len(steps) > 0 {
-		beside := stem + ".ladder"
+		beside := stem + ladderStem
 		out = append(out, measurement{func() bool {
 			old := benched(beside, sha)
 			return old != nil && old.Ladder.Is(steps)
@@ -139,10 +139,16 @@ func (j *job) measurements(o *Output, stem string) []measurement {
 	return out
 }
 
+// Names of results: NAME-LABEL.bench.json, NAME-LABEL.ladder.bench.json.
+const (
+	benchExt   = ".bench.json"
+	ladderStem = ".ladder"
+)
+
 // benched is the result of this very file that is there, nil for none.
 func benched(stem, sha string) *benchResult {
 	var old benchResult
-	data, err := os.ReadFile(stem + ".bench.json")
+	data, err := os.ReadFile(stem + benchExt)
 	if err != nil || json.Unmarshal(data, &old) != nil || old.SHA256 != sha {
 		return nil
 	}
@@ -169,7 +175,7 @@ func (j *job) benchLadder(ctx context.Context, o *Output, stem string) error {
 		return err
 	}
 	l.SHA256 = o.Files[0].SHA256
-	return evidence.WriteJSON(stem+".bench.json", benchResult{Schema: bench.SchemaName, Tool: j.o.Tool, SHA256: l.SHA256, Ladder: l})
+	return evidence.WriteJSON(stem+benchExt, benchResult{Schema: bench.SchemaName, Tool: j.o.Tool, SHA256: l.SHA256, Ladder: l})
 }
 
 // ladderPP and ladderTG are the tokens that a recipe's ladder evaluates, as llama-bench does by default.
@@ -245,5 +251,5 @@ func (j *job) measure(ctx context.Context, t bench.Target, chat bool, stem, sha 
 	if err := evidence.WriteFile(stem+".trace.jsonl", trace.Bytes()); err != nil {
 		return err
 	}
-	return evidence.WriteJSON(stem+".bench.json", benchResult{Schema: bench.SchemaName, Tool: j.o.Tool, SHA256: sha, Report: rep})
+	return evidence.WriteJSON(stem+benchExt, benchResult{Schema: bench.SchemaName, Tool: j.o.Tool, SHA256: sha, Report: rep})
 }

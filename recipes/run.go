@@ -118,36 +118,34 @@ func Run(ctx context.Context, r *Recipe, o Options) (*Report, error) {
 	if err := j.release().keepRecipe(); err != nil { // status of an unfinished run needs it
 		return nil, err
 	}
+	return j.report, j.finish(ctx)
+}
+
+// finish makes the outputs and carries them through the stages behind.
+func (j *job) finish(ctx context.Context) error {
 	if err := j.others(); err != nil {
-		return j.report, err
+		return err
 	}
 	if j.o.Disk > 0 {
 		if err := j.inWaves(ctx); err != nil {
-			return j.report, err
+			return err
 		}
 	}
 	if err := j.outputs(ctx); err != nil {
-		return j.report, err
+		return err
 	}
-	if j.reaches("verify") {
-		if err := j.verify(ctx); err != nil {
-			return j.report, err
+	for _, s := range []struct {
+		name string
+		run  func(context.Context) error
+	}{{"verify", j.verify}, {"bench", j.bench}, {"evidence", j.document}, {"publish", j.publish}} {
+		if !j.reaches(s.name) {
+			return nil
+		}
+		if err := s.run(ctx); err != nil {
+			return err
 		}
 	}
-	if j.reaches("bench") {
-		if err := j.bench(ctx); err != nil {
-			return j.report, err
-		}
-	}
-	if j.reaches("evidence") {
-		if err := j.document(ctx); err != nil {
-			return j.report, err
-		}
-	}
-	if j.reaches("publish") {
-		return j.report, j.publish(ctx)
-	}
-	return j.report, nil
+	return nil
 }
 
 // release is the run as what it leaves.

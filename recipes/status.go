@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/moeconv/moeconv/verify"
 	"github.com/moeconv/moeconv/verify/evidence"
 )
 
@@ -40,6 +41,7 @@ func (l *Release) Status() ([]Part, error) {
 			continue
 		}
 		out = append(out, fileState(l.Dir, o), verdictState(l.Dir, o))
+		out = append(out, l.benchStates(o)...)
 	}
 	for i := range l.Report.Outputs {
 		if o := &l.Report.Outputs[i]; !wanted[o.Label] {
@@ -51,6 +53,31 @@ func (l *Release) Status() ([]Part, error) {
 		return nil, err
 	}
 	return append(out, bundle, l.cardState(bundle)), nil
+}
+
+// benchStates are the measurements that the recipe wants of a file.
+func (l *Release) benchStates(o *Output) (out []Part) {
+	b := &l.Recipe.Bench
+	if b.When != benchAlways || o.Verdict == string(verify.Fail) || o.Verdict == "" || o.Away {
+		return nil
+	}
+	stem := filepath.Join(l.Dir, l.Report.Name+"-"+o.Label)
+	state := func(stem string, done func(*benchResult) bool) {
+		p := Part{Stage: "bench", Name: filepath.Base(stem) + benchExt, State: Done}
+		switch r := benched(stem, o.Files[0].SHA256); {
+		case r != nil && done(r):
+		case exists(stem + benchExt):
+			p.State, p.Why = Stale, "it is of another file, or of other placements"
+		default:
+			p.State = Missing
+		}
+		out = append(out, p)
+	}
+	state(stem, func(*benchResult) bool { return true })
+	if len(b.Ladder) > 0 {
+		state(stem+ladderStem, func(r *benchResult) bool { return r.Ladder.Is(b.Ladder) })
+	}
+	return out
 }
 
 func fileState(dir string, o *Output) Part {

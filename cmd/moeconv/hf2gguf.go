@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/moeconv/moeconv/recipes"
 	"github.com/moeconv/moeconv/recipes/hub"
@@ -24,14 +26,7 @@ type releaseDoc struct {
 }
 
 func hf2ggufCmd(a *app) *cobra.Command {
-	var (
-		o      recipes.Options
-		types  []string
-		memory string
-		upload bool
-		share  string
-		disk   string
-	)
+	var flags releaseFlags
 	cmd := &cobra.Command{
 		Use:   "hf2gguf RECIPE or DIR or OWNER/NAME[@REV]",
 		Short: "Carry a checkpoint through every stage: convert, tag, quantize, verify",
@@ -44,66 +39,82 @@ stopped goes on where it was. A file that fails its gate is named and the exit s
 the others stay publishable.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := findRecipe(args[0], &o)
+			r, err := flags.options(args[0])
 			if err != nil {
 				return err
 			}
-			if len(types) > 0 {
-				if r, err = r.WithTypes(types); err != nil {
-					return usageError{err}
-				}
-			}
-			if o.Until != "" && !slices.Contains(recipes.Stages, o.Until) {
-				return usageError{fmt.Errorf("--until %s: want one of %s", o.Until, strings.Join(recipes.Stages, ", "))}
-			}
-			if upload && o.Until != "" && o.Until != "publish" {
-				return usageError{fmt.Errorf("--publish and --until %s do not go together", o.Until)}
-			}
-			if upload {
-				o.Until = "publish"
-			}
-			if o.Memory, err = recipes.ParseSize(memory); err != nil {
-				return usageError{fmt.Errorf("--memory: %w", err)}
-			}
-			if disk == "" {
-				disk = r.Disk
-			}
-			if disk != "" {
-				if o.Disk, err = recipes.ParseSize(disk); err != nil {
-					return usageError{fmt.Errorf("--disk: %w", err)}
-				}
-			}
-			if share != "" {
-				if o.Job, err = recipes.ParseShare(share); err != nil {
-					return usageError{fmt.Errorf("--job %w", err)}
-				}
-			}
-			if share != "" && o.Collect {
-				return usageError{errors.New("--collect joins what jobs wrote; it goes without --job")}
-			}
-			if o.Threads < 0 {
-				return usageError{errors.New("--threads may not be negative")}
-			}
-			o.Observer, o.Tool = observer{a}, tool()
-			return a.release(cmd, r, o)
+			flags.o.Observer, flags.o.Tool = observer{a}, tool()
+			return a.release(cmd, r, flags.o)
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&o.Model, "model", "", "the checkpoint's `DIR`")
-	f.StringVar(&o.Out, "out", ".", "`DIR` of the outputs")
-	f.StringSliceVar(&types, "types", nil, "`SCHEMES` to write instead of the recipe's: Q8_0,Q4_K_M")
-	f.BoolVar(&o.AsReference, "as-reference", false, "reproduce the reference's metadata defects: apply no fixes")
-	f.BoolVar(&o.Force, "force", false, "write everything anew, replacing existing outputs")
-	f.BoolVar(&o.UpdateLock, "update-lock", false, "take the checkpoint as it is now, whatever the recipe's lock file says")
-	f.StringVar(&o.Until, "until", "", "stop after this `STAGE`: "+strings.Join(recipes.Stages, ", "))
-	f.BoolVar(&upload, "publish", false, "publish what passed to the recipe's publish.repo; the same as --until publish")
-	f.StringVar(&disk, "disk", "", "`SIZE` that the outputs may take; what does not fit is made in waves, which --publish takes away")
-	f.StringVar(&share, "job", "", "write job `I/N` of the release alone: N machines that share DIR need nothing else")
-	f.BoolVar(&o.Collect, "collect", false, "check and join what the jobs of the release wrote, then go on")
-	f.IntVar(&o.Threads, "threads", 0, "number of threads (default: all cores)")
-	f.StringVar(&memory, "memory", "512MiB", "bound of the memory of rows in flight")
-	f.StringVar(&o.Pre, "pre", "", "`NAME` of the pre-tokenizer if it cannot be told")
+	flags.register(cmd.Flags())
 	return cmd
+}
+
+// releaseFlags are those of hf2gguf.
+type releaseFlags struct {
+	o                   recipes.Options
+	types               []string
+	memory, share, disk string
+	upload              bool
+}
+
+func (r *releaseFlags) register(f *pflag.FlagSet) {
+	f.StringVar(&r.o.Model, "model", "", "the checkpoint's `DIR`")
+	f.StringVar(&r.o.Out, "out", ".", "`DIR` of the outputs")
+	f.StringSliceVar(&r.types, "types", nil, "`SCHEMES` to write instead of the recipe's: Q8_0,Q4_K_M")
+	f.BoolVar(&r.o.AsReference, "as-reference", false, "reproduce the reference's metadata defects: apply no fixes")
+	f.BoolVar(&r.o.Force, "force", false, "write everything anew, replacing existing outputs")
+	f.BoolVar(&r.o.UpdateLock, "update-lock", false, "take the checkpoint as it is now, whatever the recipe's lock file says")
+	f.StringVar(&r.o.Until, "until", "", "stop after this `STAGE`: "+strings.Join(recipes.Stages, ", "))
+	f.BoolVar(&r.upload, "publish", false, "publish what passed to the recipe's publish.repo; the same as --until publish")
+	f.StringVar(&r.disk, "disk", "", "`SIZE` that the outputs may take; what does not fit is made in waves, which --publish takes away")
+	f.StringVar(&r.share, "job", "", "write job `I/N` of the release alone: N machines that share DIR need nothing else")
+	f.BoolVar(&r.o.Collect, "collect", false, "check and join what the jobs of the release wrote, then go on")
+	f.IntVar(&r.o.Threads, "threads", 0, "number of threads (default: all cores)")
+	f.StringVar(&r.memory, "memory", "512MiB", "bound of the memory of rows in flight")
+	f.StringVar(&r.o.Pre, "pre", "", "`NAME` of the pre-tokenizer if it cannot be told")
+}
+
+// options checks the flags and finds the recipe.
+func (r *releaseFlags) options(arg string) (*recipes.Recipe, error) {
+	o := &r.o
+	rec, err := findRecipe(arg, o)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.types) > 0 {
+		if rec, err = rec.WithTypes(r.types); err != nil {
+			return nil, usageError{err}
+		}
+	}
+	switch {
+	case o.Until != "" && !slices.Contains(recipes.Stages, o.Until):
+		return nil, usageError{fmt.Errorf("--until %s: want one of %s", o.Until, strings.Join(recipes.Stages, ", "))}
+	case r.upload && o.Until != "" && o.Until != "publish":
+		return nil, usageError{fmt.Errorf("--publish and --until %s do not go together", o.Until)}
+	case r.share != "" && o.Collect:
+		return nil, usageError{errors.New("--collect joins what jobs wrote; it goes without --job")}
+	case o.Threads < 0:
+		return nil, usageError{errors.New("--threads may not be negative")}
+	}
+	if r.upload {
+		o.Until = "publish"
+	}
+	if o.Memory, err = recipes.ParseSize(r.memory); err != nil {
+		return nil, usageError{fmt.Errorf("--memory: %w", err)}
+	}
+	if disk := cmp.Or(r.disk, rec.Disk); disk != "" {
+		if o.Disk, err = recipes.ParseSize(disk); err != nil {
+			return nil, usageError{fmt.Errorf("--disk: %w", err)}
+		}
+	}
+	if r.share != "" {
+		if o.Job, err = recipes.ParseShare(r.share); err != nil {
+			return nil, usageError{fmt.Errorf("--job %w", err)}
+		}
+	}
+	return rec, nil
 }
 
 // findRecipe is the recipe of that name or file; for a checkpoint directory the default one.

@@ -22,15 +22,18 @@ type benchDoc struct {
 		Name      string `json:"name"`
 		MaxTokens int    `json:"max_tokens"`
 	} `json:"prompts"`
-	Models []struct {
-		Name   string           `json:"name"`
-		Rows   []map[string]any `json:"rows"`
-		Cells  []map[string]any `json:"cells"`
-		Memory []amount         `json:"memory"`
-	} `json:"models"`
+	Models []benchModel `json:"models"`
 	Ladder *struct {
 		Steps []ladderStep `json:"steps"`
 	} `json:"ladder"`
+}
+
+// benchModel is the measurements of one model.
+type benchModel struct {
+	Name   string           `json:"name"`
+	Rows   []map[string]any `json:"rows"`
+	Cells  []map[string]any `json:"cells"`
+	Memory []amount         `json:"memory"`
 }
 
 // ladderStep is one placement of a measured ladder.
@@ -126,50 +129,8 @@ func (d *benchDoc) problems() []string {
 		}
 	}
 	for _, model := range d.Models {
-		values := map[string]map[string][]float64{} // by prompt and mode, then figure
-		var shares []float64
-		for _, r := range model.Rows {
-			prompt, _ := r["prompt"].(string)
-			mode, _ := r["mode"].(string)
-			cell := prompt + ", " + mode
-			if values[cell] == nil {
-				values[cell] = map[string][]float64{}
-			}
-			for key, v := range r {
-				if v, ok := v.(float64); ok {
-					values[cell][key] = append(values[cell][key], v)
-				}
-			}
-			if n, ok := r["completion_tokens"].(float64); ok && most[prompt] > 0 && int(n) > most[prompt] {
-				say("%s, %s: %v tokens of at most %d", model.Name, cell, n, most[prompt])
-			}
-			t, ok := r["ttft_s"].(float64)
-			total, _ := r["total_s"].(float64)
-			if ok && total > 0 {
-				shares = append(shares, t/total)
-			}
-		}
-		if constant(shares) {
-			say("%s: the first token came after the same share of the time, %.4f, in all of %d runs", model.Name, shares[0], len(shares))
-		}
-		for _, c := range model.Cells {
-			prompt, _ := c["prompt"].(string)
-			mode, _ := c["mode"].(string)
-			cell := prompt + ", " + mode
-			for _, key := range slices.Sorted(maps.Keys(c)) {
-				stat, ok := c[key].(map[string]any)
-				if !ok {
-					continue
-				}
-				if p := against(stat, values[cell][key]); p != "" {
-					say("%s, %s: %s %s", model.Name, cell, key, p)
-				}
-			}
-		}
-		for _, f := range model.Memory {
-			if p := f.problem(); p != "" {
-				say("%s: %s", model.Name, p)
-			}
+		for _, p := range model.problems(most) {
+			say("%s%s", model.Name, p)
 		}
 	}
 	if d.Ladder != nil {
@@ -177,6 +138,59 @@ func (d *benchDoc) problems() []string {
 			for _, p := range s.problems() {
 				say("--n-cpu-moe %d: %s", s.NCPUMoE, p)
 			}
+		}
+	}
+	return out
+}
+
+// problems holds a model's means against its rows. most is the tokens that an answer to a prompt may have; what it says
+// goes behind the model's name.
+func (m *benchModel) problems(most map[string]int) []string {
+	var out []string
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	values := map[string]map[string][]float64{} // by prompt and mode, then figure
+	var shares []float64
+	for _, r := range m.Rows {
+		prompt, _ := r["prompt"].(string)
+		mode, _ := r["mode"].(string)
+		cell := prompt + ", " + mode
+		if values[cell] == nil {
+			values[cell] = map[string][]float64{}
+		}
+		for key, v := range r {
+			if v, ok := v.(float64); ok {
+				values[cell][key] = append(values[cell][key], v)
+			}
+		}
+		if n, ok := r["completion_tokens"].(float64); ok && most[prompt] > 0 && int(n) > most[prompt] {
+			say(", %s: %v tokens of at most %d", cell, n, most[prompt])
+		}
+		t, ok := r["ttft_s"].(float64)
+		total, _ := r["total_s"].(float64)
+		if ok && total > 0 {
+			shares = append(shares, t/total)
+		}
+	}
+	if constant(shares) {
+		say(": the first token came after the same share of the time, %.4f, in all of %d runs", shares[0], len(shares))
+	}
+	for _, c := range m.Cells {
+		prompt, _ := c["prompt"].(string)
+		mode, _ := c["mode"].(string)
+		cell := prompt + ", " + mode
+		for _, key := range slices.Sorted(maps.Keys(c)) {
+			stat, ok := c[key].(map[string]any)
+			if !ok {
+				continue
+			}
+			if p := against(stat, values[cell][key]); p != "" {
+				say(", %s: %s %s", cell, key, p)
+			}
+		}
+	}
+	for _, f := range m.Memory {
+		if p := f.problem(); p != "" {
+			say(": %s", p)
 		}
 	}
 	return out

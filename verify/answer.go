@@ -1,11 +1,11 @@
 package verify
 
-// sourceEngine is the engine of answers that are the source's own.
-const sourceEngine = "source"
+// SourceName is the engine of answers that are the source's own; those of a sibling have its file's name.
+const SourceName = "source"
 
 // Answer is one answer to a probe, with what is needed to ask again. All are kept, whatever came of them.
 type Answer struct {
-	Engine       string            `json:"engine"`               // builtin, source or endpoint
+	Engine       string            `json:"engine"`               // builtin, endpoint, source, or a sibling's name
 	Template     string            `json:"template"`             // how the prompt was put: chat, raw
 	Temperature  float64           `json:"temperature"`          // 0: greedy
 	Seed         uint64            `json:"seed"`                 // of the draw; without meaning for a greedy answer

@@ -58,6 +58,7 @@ type shared struct {
 	baseline    *Baseline
 	baselineErr error
 	peers       []peer  // the files of the set
+	largest     sibling // of them, where there is no reference
 	lineup      *lineup // nil until a check asks
 }
 
@@ -66,6 +67,7 @@ func (s *shared) close() {
 		s.reference.Close()
 	}
 	s.reference = nil
+	s.largest.close()
 }
 
 // Measurement is what one pass over the text yields.

@@ -12,8 +12,9 @@ import (
 
 // peer is a file of a set, as those that are compared with one source together know it.
 type peer struct {
-	name string
-	open func() (gguf.Source, error)
+	name  string
+	bytes int64 // of all shards
+	open  func() (gguf.Source, error)
 }
 
 // lineup is the files of a set before their source: its sampled rows are read once, looked at, compared with every file's

@@ -210,8 +210,8 @@ func drawnViews(file string, answers []Answer, shown []answerView) (out []answer
 	of := map[string]int{}
 	for _, a := range answers[min(1, len(answers)):] {
 		who := file
-		if a.Engine == sourceEngine {
-			who = sourceEngine
+		if a.Engine != "builtin" && a.Engine != "endpoint" {
+			who = a.Engine
 		}
 		label := fmt.Sprintf("%s again, temperature %.3g, seed %d", who, a.Temperature, a.Seed)
 		of[who]++

@@ -42,6 +42,13 @@ type Member struct {
 // Name is the file's, or that of the first of its shards.
 func (m *Member) Name() string { return m.Parts[0].Name }
 
+func (m *Member) bytes() (n int64) {
+	for _, p := range m.Parts {
+		n += p.Bytes
+	}
+	return n
+}
+
 // Part is a file on disk.
 type Part struct {
 	Name   string `json:"name"` // below the release's folder
@@ -58,7 +65,7 @@ func (s *Set) Run(ctx context.Context) (*Release, error) {
 	defer common.close()
 	for i := range s.Members {
 		if m := &s.Members[i]; m.Known == nil && !m.Away {
-			common.peers = append(common.peers, peer{m.Name(), m.Open})
+			common.peers = append(common.peers, peer{m.Name(), m.bytes(), m.Open})
 		}
 	}
 	rel := &Release{repo: s.Repo, Name: s.Name, OnFailure: HoldFile, Source: s.Source}
@@ -172,10 +179,7 @@ func (s *Set) unopened(m *Member, err error) *Report {
 // describe adds what the member's name, files and header tell.
 func (r *Report) describe(m *Member, src gguf.Source) {
 	r.Label, r.Optional, r.Files = m.Label, m.Optional, m.Parts
-	r.Bytes, r.BPW, r.ExpertBPW = 0, None(), None()
-	for _, p := range m.Parts {
-		r.Bytes += p.Bytes
-	}
+	r.Bytes, r.BPW, r.ExpertBPW = m.bytes(), None(), None()
 	if src != nil {
 		r.BPW = bitsPerWeight(src, func(names.Class) bool { return true })
 		r.ExpertBPW = bitsPerWeight(src, func(c names.Class) bool { return c == names.RoutedExpert })

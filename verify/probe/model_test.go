@@ -112,3 +112,37 @@ func TestAnswersTogether(t *testing.T) {
 		m.Close()
 	}
 }
+
+// In a release without a source its largest file is the yardstick of the others.
+func TestSiblingIsTheYardstick(t *testing.T) {
+	plan, err := convert.OpenDir(testdata.Path("tiny", testdata.TinyName), convert.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plan.Close()
+	member := func(scheme string, bytes int64) verify.Member {
+		s, err := quantize.ParseScheme(scheme)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return verify.Member{Label: scheme, Parts: []verify.Part{{Name: "tiny-" + scheme + ".gguf", Bytes: bytes}},
+			Open: func() (gguf.Source, error) { return quantize.New(plan, s, quantize.Options{}) }}
+	}
+	suite, err := NewSuite([]Spec{{Name: "code", Prompt: "package main\n\nimport (\n\t\"fmt\"\n", MaxTokens: 48, Language: "go"}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := &verify.Set{Members: []verify.Member{member("Q6_K", 5), member("Q8_0", 9)}, Checks: suite.Checks()}
+	rel, err := set.Run(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []struct {
+		status verify.Status
+		why    string
+	}{{verify.Pass, "the text is degenerate, as of tiny-Q8_0.gguf's own answer"}, {verify.Fail, "the text is degenerate"}} {
+		if r, _ := rel.Files[i].Check("probe code"); r.Status != want.status || !strings.Contains(r.Detail, want.why) {
+			t.Errorf("%s: %s: %s; want %s, %q", rel.Files[i].Label, r.Status, r.Detail, want.status, want.why)
+		}
+	}
+}

@@ -26,7 +26,8 @@ type Answer struct {
 	IDs    []int32
 	Cut    bool    // it ended for its length, perhaps within a word
 	Chat   bool    // it answers a turn of a conversation, and so has an end of its own
-	Source *Answer // the source model's own, nil where there is none
+	Source *Answer // the yardstick's own, nil where there is none
+	Of     string  // of an answer of a yardstick: whose it is, such as source
 
 	thinking bool // it ended before the end of thinking
 	drawn    bool // not greedy: it need not be the source's
@@ -74,7 +75,15 @@ type miss struct {
 
 func (m miss) line() string { return m.Name() + ": " + m.Message }
 
-const asSource = ", as of the source's own answer"
+// whose is the yardstick in the possessive.
+func (a Answer) whose() string {
+	if a.Of == "" {
+		return "the source's"
+	}
+	return a.Of + "'s"
+}
+
+func asOf(source Answer) string { return ", as of " + source.whose() + " own answer" }
 
 // judge applies all criteria to an answer. The source's own answer is the yardstick: what it lacks as well, to the same
 // degree, is no fault of the file.
@@ -97,11 +106,11 @@ func (p Probe) judge(a Answer) verdict {
 		case f.Status == verify.Pass:
 			v.good = append(v.good, c.Name())
 		case f.Status == notJudged && own == notJudged:
-			v.notes = append(v.notes, m.line()+asSource)
+			v.notes = append(v.notes, m.line()+asOf(*a.Source))
 		case missed(f.Status) && missed(own) && verify.Worse(own, f.Status) == own:
 			m.shared = true
 			v.misses = append(v.misses, m)
-			v.notes = append(v.notes, m.line()+asSource)
+			v.notes = append(v.notes, m.line()+asOf(*a.Source))
 		case f.Status == notJudged:
 			v.misses = append(v.misses, m)
 			v.open = append(v.open, m.line())

@@ -43,7 +43,7 @@ func (s *Suite) retry(ctx context.Context, p Probe, e Engine, sub *verify.Subjec
 		}
 		return nil
 	}
-	own, recs, err := s.source(ctx, p, sub, qs...)
+	own, recs, err := s.source(ctx, p, sub.Yardstick(), qs...)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (p Probe) compare(v *verdict, answers, own []Answer) {
 	greedy := v.misses
 	v.status, v.bad, v.misses, v.open = verify.Pass, nil, nil, nil
 	v.notes = slices.DeleteFunc(v.notes, func(note string) bool {
-		return slices.ContainsFunc(greedy, func(m miss) bool { return note == m.line()+asSource })
+		return slices.ContainsFunc(greedy, func(m miss) bool { return note == m.line()+asOf(own[0]) })
 	})
 	for _, c := range p.Criteria {
 		i := slices.IndexFunc(greedy, func(m miss) bool { return m.Name() == c.Name() })
@@ -149,10 +149,11 @@ func (v *verdict) file(m miss, status verify.Status, line string) {
 type odds struct {
 	file, files, source, sources int
 	chance                       float64
+	whose                        string
 }
 
 func oddsOf(m miss, answers, own []Answer) odds {
-	var o odds
+	o := odds{whose: own[0].whose()}
 	o.file, o.files = missing(m, answers)
 	o.source, o.sources = missing(m, own)
 	o.chance = MoreOften(o.file, o.files, o.source, o.sources)
@@ -163,7 +164,7 @@ func oddsOf(m miss, answers, own []Answer) odds {
 func (o odds) met() bool { return float64(o.source) <= (1-Meets)*float64(o.sources) }
 
 func (o odds) String() string {
-	return fmt.Sprintf("; so are %d of %d answers, %d of %d of the source's", o.file, o.files, o.source, o.sources)
+	return fmt.Sprintf("; so are %d of %d answers, %d of %d of %s", o.file, o.files, o.source, o.sources, o.whose)
 }
 
 // missing counts the answers that miss the criterion as badly, among those that can be judged by it.

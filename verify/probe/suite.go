@@ -143,8 +143,9 @@ func (s *Suite) answer(ctx context.Context, p Probe, e Engine, sub *verify.Subje
 		return r, err
 	}
 	a := answers[0]
-	if sub.Reference != nil {
-		own, _, err := s.source(ctx, p, sub, s.query(p, 0))
+	yardstick := sub.Yardstick()
+	if yardstick != nil {
+		own, _, err := s.source(ctx, p, yardstick, s.query(p, 0))
 		if err != nil {
 			return r, err
 		}
@@ -155,7 +156,7 @@ func (s *Suite) answer(ctx context.Context, p Probe, e Engine, sub *verify.Subje
 	r.Answers = recs
 	again := v.status == verify.Fail || a.Source != nil && v.doubtful()
 	if a.Source != nil && !again {
-		if again, err = s.weak(ctx, sub, p.Mode); err != nil {
+		if again, err = s.weak(ctx, yardstick, p.Mode); err != nil {
 			return r, err
 		}
 	}
@@ -193,23 +194,26 @@ func (s *Suite) ask(ctx context.Context, p Probe, e Engine, qs ...Query) ([]Answ
 	return answers, recs, nil
 }
 
-// source is what the source model answers. It is asked once.
-func (s *Suite) source(ctx context.Context, p Probe, sub *verify.Subject, qs ...Query) ([]Answer, []verify.Answer, error) {
-	known := s.sources[sub.Reference]
+// source is what the yardstick answers. It is asked once.
+func (s *Suite) source(ctx context.Context, p Probe, y *verify.Yardstick, qs ...Query) ([]Answer, []verify.Answer, error) {
+	known := s.sources[y.Key]
 	if known == nil {
 		known = map[Query]sourced{}
-		s.sources[sub.Reference] = known
+		s.sources[y.Key] = known
 	}
 	if _, ok := known[qs[0]]; !ok {
-		m, err := sub.ReferenceModel()
+		m, err := y.Load()
 		if err != nil {
 			return nil, nil, err
 		}
-		answers, recs, err := s.ask(ctx, p, Builtin("source", m), qs...)
+		answers, recs, err := s.ask(ctx, p, Builtin(y.Name, m), qs...)
 		if err != nil {
 			return nil, nil, err
 		}
 		for i, q := range qs {
+			if y.Name != verify.SourceName {
+				answers[i].Of = y.Name
+			}
 			known[q] = sourced{answers[i], recs[i]}
 		}
 	}
@@ -223,12 +227,12 @@ func (s *Suite) source(ctx context.Context, p Probe, sub *verify.Subject, qs ...
 
 // weak reports whether the source's own greedy answers fail criteria, to any of the probes of that mode: then one answer says
 // little of a file, and more are drawn to all probes.
-func (s *Suite) weak(ctx context.Context, sub *verify.Subject, mode string) (bool, error) {
+func (s *Suite) weak(ctx context.Context, y *verify.Yardstick, mode string) (bool, error) {
 	for _, p := range s.probes {
 		if p.Mode != mode {
 			continue
 		}
-		own, _, err := s.source(ctx, p, sub, s.query(p, 0))
+		own, _, err := s.source(ctx, p, y, s.query(p, 0))
 		if err != nil {
 			return false, err
 		}

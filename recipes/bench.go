@@ -83,9 +83,12 @@ func (r *Recipe) checkBench() error {
 type benchResult struct {
 	Schema string        `json:"schema"`
 	Tool   evidence.Tool `json:"tool"`
-	SHA256 string        `json:"file_sha256,omitempty"` // of the measured file, or of its first shard
-	*bench.Report
-	Ladder *bench.Ladder `json:"ladder,omitempty"`
+	bench.Result
+}
+
+// keep writes a result.
+func (j *job) keep(stem string, r bench.Result) error {
+	return evidence.WriteJSON(stem+benchExt, benchResult{bench.SchemaName, j.o.Tool, r})
 }
 
 // bench measures what passed, where the recipe wants it. What has a result already is not measured again.
@@ -174,8 +177,7 @@ func (j *job) benchLadder(ctx context.Context, o *Output, stem string) error {
 	if err != nil {
 		return err
 	}
-	l.SHA256 = o.Files[0].SHA256
-	return evidence.WriteJSON(stem+benchExt, benchResult{Schema: bench.SchemaName, Tool: j.o.Tool, SHA256: l.SHA256, Ladder: l})
+	return j.keep(stem, bench.Result{SHA256: o.Files[0].SHA256, Ladder: l})
 }
 
 // ladderPP and ladderTG are the tokens that a recipe's ladder evaluates, as llama-bench does by default.
@@ -251,5 +253,5 @@ func (j *job) measure(ctx context.Context, t bench.Target, chat bool, stem, sha 
 	if err := evidence.WriteFile(stem+".trace.jsonl", trace.Bytes()); err != nil {
 		return err
 	}
-	return evidence.WriteJSON(stem+benchExt, benchResult{Schema: bench.SchemaName, Tool: j.o.Tool, SHA256: sha, Report: rep})
+	return j.keep(stem, bench.Result{SHA256: sha, Report: rep})
 }

@@ -112,8 +112,8 @@ func ladders(extra map[string]string) (map[string]measuredLadder, error) {
 		if err := json.Unmarshal(data, &doc); err != nil {
 			return nil, fmt.Errorf("recipes: %s: %w", filepath.Base(extra[name]), err)
 		}
-		if l := doc.Ladder; l != nil && l.SHA256 != "" {
-			out[l.SHA256] = measuredLadder{name, l}
+		if doc.Ladder != nil && doc.SHA256 != "" {
+			out[doc.SHA256] = measuredLadder{name, doc.Ladder}
 		}
 	}
 	return out, nil

@@ -37,7 +37,7 @@ func TestLadders(t *testing.T) {
 	dir := t.TempDir()
 	extra := map[string]string{}
 	for name, text := range map[string]string{
-		"a.bench.json": `{"ladder": {"file_sha256": "aa", "steps": [{"n_cpu_moe": 3}]}}`, "b.bench.json": `{"models": []}`,
+		"a.bench.json": `{"file_sha256": "aa", "ladder": {"steps": [{"n_cpu_moe": 3}]}}`, "b.bench.json": `{"models": []}`,
 		"c.bench.json": `{"ladder": {"steps": []}}`, "d.trace.jsonl": "no JSON at all",
 	} {
 		extra["bench/"+name] = filepath.Join(dir, name)

@@ -16,11 +16,6 @@ import (
 	"github.com/moeconv/moeconv/verify/bench"
 )
 
-type ladderDoc struct {
-	envelope
-	Ladder *bench.Ladder `json:"ladder"`
-}
-
 // placing are the flags that place tensors, which a ladder does itself.
 var placing = []string{"cpu-moe", "n-cpu-moe", "override-tensor", "offload-shared"}
 
@@ -59,7 +54,7 @@ func (a *app) benchLadder(cmd *cobra.Command, name string, src sourceFlags, run 
 	progress, done := a.track("measuring placements", false)
 	defer done()
 	o.Progress = func(n, all int) { progress(int64(n), int64(all)) }
-	doc := ladderDoc{envelope: a.envelope()}
+	doc := benchDoc{envelope: a.envelope()}
 	if doc.Ladder, err = bench.MeasureLadder(cmd.Context(), header, o); err != nil {
 		var steps *bench.StepsError
 		if errors.As(err, &steps) {
@@ -68,15 +63,14 @@ func (a *app) benchLadder(cmd *cobra.Command, name string, src sourceFlags, run 
 		return err
 	}
 	if header.file != nil {
-		if doc.Ladder.SHA256, err = hashOf(header.file.Shards()[0].Path); err != nil {
+		if doc.SHA256, err = hashOf(header.file.Shards()[0].Path); err != nil {
 			return err
 		}
 	}
-	return a.emit(doc, doc.print)
+	return a.emit(doc, func(w io.Writer) error { return printLadder(w, doc.Ladder) })
 }
 
-func (d ladderDoc) print(w io.Writer) error {
-	l := d.Ladder
+func printLadder(w io.Writer, l *bench.Ladder) error {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header = text.FormatDefault // flags keep their case

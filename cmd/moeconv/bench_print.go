@@ -9,7 +9,8 @@ import (
 	"github.com/moeconv/moeconv/verify/bench"
 )
 
-func (d scenarioDoc) print(w io.Writer) error {
+// printReport is the figures for people.
+func printReport(w io.Writer, d *bench.Report) error {
 	for _, m := range d.Models {
 		t := table.NewWriter()
 		t.SetStyle(table.StyleLight)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -55,9 +56,10 @@ func suitesText() string {
 	return strings.Join(list, ", ")
 }
 
-type scenarioDoc struct {
+// benchDoc is a measurement of scenarios, or of placements.
+type benchDoc struct {
 	envelope
-	*bench.Report
+	bench.Result
 }
 
 // benchScenarios measures the models one after the other.
@@ -84,7 +86,7 @@ func (a *app) benchScenarios(cmd *cobra.Command, args []string, src sourceFlags,
 		defer func() { err = errors.Join(err, f.Close()) }()
 		s.opts.Trace = f
 	}
-	doc := scenarioDoc{envelope: a.envelope()}
+	doc := benchDoc{envelope: a.envelope()}
 	groups, err := s.groups(cmd, args, run)
 	if err != nil {
 		return err
@@ -101,7 +103,7 @@ func (a *app) benchScenarios(cmd *cobra.Command, args []string, src sourceFlags,
 			doc.Compare()
 		}
 	}
-	return a.emit(doc, doc.print)
+	return a.emit(doc, func(w io.Writer) error { return printReport(w, doc.Report) })
 }
 
 // subject is a model to be loaded, and how.

@@ -33,7 +33,6 @@ type LadderOptions struct {
 // Ladder is the speed and memory of one file with the experts of more and more layers on the host.
 type Ladder struct {
 	Model   string `json:"model"`
-	SHA256  string `json:"file_sha256,omitempty"` // of the measured file, or of its first shard
 	Layers  int    `json:"layers"`
 	Threads int    `json:"threads"`
 	Context int    `json:"context"` // positions

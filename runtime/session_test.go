@@ -234,3 +234,30 @@ func TestRoutes(t *testing.T) {
 		t.Errorf("routes %v: %d uses of experts by %d tokens", out.Routes, sum, len(ids))
 	}
 }
+
+// TestKVBlocks: with a cache of Q8_0 logits are llama.cpp's with such a cache, whose rounding is the same: queries are
+// rounded to be multiplied with keys, values are not. Half a thousandth is a hundredth of what the cache's rounding does.
+func TestKVBlocks(t *testing.T) {
+	var golden struct {
+		IDs       []int32
+		Positions []int
+		Logits    [][]float64
+	}
+	readFile(t, &golden, "testdata/kv_q8_0.json")
+	m := load(t, plan(t, tinyDir, "f32"), Options{Activations: ActivationsF32, KV: gguf.Q8_0})
+	s := m.NewSession()
+	got := eval(t, s, golden.IDs[:200], WantAll).Logits
+	for _, id := range golden.IDs[200:] { // one by one
+		got = append(got, eval(t, s, []int32{id}, WantLast).Last())
+	}
+	for i, pos := range golden.Positions {
+		sum := 0.0
+		for j, want := range golden.Logits[i] {
+			sum += (float64(got[pos][j]) - want) * (float64(got[pos][j]) - want)
+		}
+		rms := math.Sqrt(sum / float64(len(golden.Logits[i])))
+		if t.Logf("position %d: %.2g off", pos, rms); !(rms < 5e-4) {
+			t.Errorf("position %d: logits are %g off", pos, rms)
+		}
+	}
+}

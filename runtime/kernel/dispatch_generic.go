@@ -15,6 +15,10 @@ func matMulHalves(dst Mat, w Halves, x Mat, rows, tokens, k int) {
 	matMulHalvesGeneric(dst, w, x, rows, tokens, k)
 }
 
+func sumRows(sums []float32, rows []byte, stride int, weights []float32) {
+	sumRowsGeneric(sums, rows, stride, weights)
+}
+
 func expSum(x []float32, scale, top float32) float64 { return expSumGeneric(x, scale, top) }
 
 func silu(gate, up []float32) { siluGeneric(gate, up) }

@@ -9,6 +9,7 @@ import "github.com/moeconv/moeconv/gguf"
 //go:generate go -C _asm run . -gen unpack_32 -out ../unpack_32_amd64.s -stubs ../unpack_32_stubs_amd64.go -pkg kernel
 //go:generate go -C _asm run . -gen unpack_k -out ../unpack_k_amd64.s -stubs ../unpack_k_stubs_amd64.go -pkg kernel
 //go:generate go -C _asm run . -gen dots_32 -out ../dots_32_amd64.s -stubs ../dots_32_stubs_amd64.go -pkg kernel
+//go:generate go -C _asm run . -gen rows -out ../rows_amd64.s -stubs ../rows_stubs_amd64.go -pkg kernel
 //go:generate go -C _asm run . -gen dots_k -out ../dots_k_amd64.s -stubs ../dots_k_stubs_amd64.go -pkg kernel
 
 // Integer reports whether rows of type t are multiplied in integers here.
@@ -19,10 +20,16 @@ type dotsFunc func(dst *float32, src *byte, x *int8, skip, groups, rows int)
 // tileFunc is a dotsFunc for four rows of inputs, ldx bytes apart, and of dst, ldd elements apart.
 type tileFunc func(dst *float32, src *byte, x *int8, skip, groups, rows, ldd, ldx int)
 
+// restFunc adds products of rows' last blocks, fewer than eight.
+type restFunc func(dst *float32, src *byte, x *int8, stride, blocks, rows int)
+
+type restForms struct{ avx2, vnni restFunc }
+
 // kernels are a type's.
 type kernels struct {
 	dots     dotsFunc                                // AVX2
 	tile     tileFunc                                // AVX2
+	rest     restForms                               // of blocks of 32
 	dotsVNNI dotsFunc                                // with AVX-512's; nil where that is no faster
 	unpack   func(dst *uint8, src *byte, groups int) // AVX-512, and
 	products func(dst *float32, w *uint8, x *int8, ldd, ldx, groups int)
@@ -30,19 +37,19 @@ type kernels struct {
 }
 
 var kernelsOf = map[gguf.Type]kernels{
-	gguf.Q8_0:   {dotsQ8_0AVX2, tileQ8_0AVX2, dotsQ8_0VNNI, unpackQ8_0AVX512, productsBlocksAVX512, 5},
-	gguf.Q4_0:   {dotsQ4_0AVX2, tileQ4_0AVX2, dotsQ4_0VNNI, unpackQ4_0AVX512, productsBlocksAVX512, 5},
-	gguf.Q4_1:   {dotsQ4_1AVX2, tileQ4_1AVX2, dotsQ4_1VNNI, unpackQ4_1AVX512, productsBlocksMinsAVX512, 7},
-	gguf.Q5_0:   {dotsQ5_0AVX2, tileQ5_0AVX2, dotsQ5_0VNNI, unpackQ5_0AVX512, productsBlocksAVX512, 5},
-	gguf.Q5_1:   {dotsQ5_1AVX2, tileQ5_1AVX2, dotsQ5_1VNNI, unpackQ5_1AVX512, productsBlocksMinsAVX512, 7},
-	gguf.IQ4_NL: {dotsIQ4_NLAVX2, tileIQ4_NLAVX2, dotsIQ4_NLVNNI, unpackIQ4_NLAVX512, productsBlocksAVX512, 5},
-	gguf.MXFP4:  {dotsMXFP4AVX2, tileMXFP4AVX2, dotsMXFP4VNNI, unpackMXFP4AVX512, productsBlocksAVX512, 5},
-	gguf.Q2_K:   {dotsQ2_KAVX2, tileQ2_KAVX2, nil, unpackQ2_KAVX512, productsSuper16MinsAVX512, 7},
-	gguf.Q3_K:   {dotsQ3_KAVX2, tileQ3_KAVX2, nil, unpackQ3_KAVX512, productsSuper16AVX512, 6},
-	gguf.Q4_K:   {dotsQ4_KAVX2, tileQ4_KAVX2, nil, unpackQ4_KAVX512, productsSuper32MinsAVX512, 7},
-	gguf.Q5_K:   {dotsQ5_KAVX2, tileQ5_KAVX2, nil, unpackQ5_KAVX512, productsSuper32MinsAVX512, 7},
-	gguf.Q6_K:   {dotsQ6_KAVX2, tileQ6_KAVX2, nil, unpackQ6_KAVX512, productsSuper16AVX512, 6},
-	gguf.IQ4_XS: {dotsIQ4_XSAVX2, tileIQ4_XSAVX2, nil, unpackIQ4_XSAVX512, productsSuper32AVX512, 6},
+	gguf.Q8_0:   {dotsQ8_0AVX2, tileQ8_0AVX2, restForms{restQ8_0AVX2, restQ8_0VNNI}, dotsQ8_0VNNI, unpackQ8_0AVX512, productsBlocksAVX512, 5},
+	gguf.Q4_0:   {dotsQ4_0AVX2, tileQ4_0AVX2, restForms{restQ4_0AVX2, restQ4_0VNNI}, dotsQ4_0VNNI, unpackQ4_0AVX512, productsBlocksAVX512, 5},
+	gguf.Q4_1:   {dotsQ4_1AVX2, tileQ4_1AVX2, restForms{restQ4_1AVX2, restQ4_1VNNI}, dotsQ4_1VNNI, unpackQ4_1AVX512, productsBlocksMinsAVX512, 7},
+	gguf.Q5_0:   {dotsQ5_0AVX2, tileQ5_0AVX2, restForms{restQ5_0AVX2, restQ5_0VNNI}, dotsQ5_0VNNI, unpackQ5_0AVX512, productsBlocksAVX512, 5},
+	gguf.Q5_1:   {dotsQ5_1AVX2, tileQ5_1AVX2, restForms{restQ5_1AVX2, restQ5_1VNNI}, dotsQ5_1VNNI, unpackQ5_1AVX512, productsBlocksMinsAVX512, 7},
+	gguf.IQ4_NL: {dotsIQ4_NLAVX2, tileIQ4_NLAVX2, restForms{restIQ4_NLAVX2, restIQ4_NLVNNI}, dotsIQ4_NLVNNI, unpackIQ4_NLAVX512, productsBlocksAVX512, 5},
+	gguf.MXFP4:  {dotsMXFP4AVX2, tileMXFP4AVX2, restForms{restMXFP4AVX2, restMXFP4VNNI}, dotsMXFP4VNNI, unpackMXFP4AVX512, productsBlocksAVX512, 5},
+	gguf.Q2_K:   {dotsQ2_KAVX2, tileQ2_KAVX2, restForms{}, nil, unpackQ2_KAVX512, productsSuper16MinsAVX512, 7},
+	gguf.Q3_K:   {dotsQ3_KAVX2, tileQ3_KAVX2, restForms{}, nil, unpackQ3_KAVX512, productsSuper16AVX512, 6},
+	gguf.Q4_K:   {dotsQ4_KAVX2, tileQ4_KAVX2, restForms{}, nil, unpackQ4_KAVX512, productsSuper32MinsAVX512, 7},
+	gguf.Q5_K:   {dotsQ5_KAVX2, tileQ5_KAVX2, restForms{}, nil, unpackQ5_KAVX512, productsSuper32MinsAVX512, 7},
+	gguf.Q6_K:   {dotsQ6_KAVX2, tileQ6_KAVX2, restForms{}, nil, unpackQ6_KAVX512, productsSuper16AVX512, 6},
+	gguf.IQ4_XS: {dotsIQ4_XSAVX2, tileIQ4_XSAVX2, restForms{}, nil, unpackIQ4_XSAVX512, productsSuper32AVX512, 6},
 }
 
 func init() {
@@ -90,6 +97,7 @@ func (l *layout) panel(t gguf.Type, w []byte, x Inputs, s *Scratch) {
 	}
 	s.panel = s.panel[:panelRows*x.groups]
 	size, groupSize := len(w)/panelRows, groupLen/t.BlockLen()*t.BlockSize()
+	var last [groupLen / 32 * 34]byte
 	for g := 0; g < x.groups; g += unpackedGroups {
 		n := min(unpackedGroups, x.groups-g)
 		whole := min(n, x.cols/groupLen-g)
@@ -98,8 +106,9 @@ func (l *layout) panel(t gguf.Type, w []byte, x Inputs, s *Scratch) {
 			if whole > 0 {
 				unpack(l, t, to[:whole], from)
 			}
-			if whole < n {
-				l.unpackGeneric(t, to[whole:], from[whole*groupSize:], x.cols%groupLen)
+			if whole < n { // zeros behind a row's last group make nothing of inputs that are zero, too
+				copy(last[:], from[whole*groupSize:])
+				l.kernels.unpack(&to[whole].quants[0], &last[0], 1)
 			}
 		}
 		for i := range n {
@@ -153,21 +162,54 @@ func (l *layout) dots(dst Mat, t gguf.Type, w []byte, x Inputs, rows, tokens int
 				dots(&to[0], &w[r*size], &in[0].quants[0], size-whole, groups, n)
 			}
 			if whole < size {
-				l.addRest(to, w[r*size:][:n*size], whole, &in[groups])
+				l.addRest(to, t, w[r*size:][:n*size], whole, &in[groups])
 			}
 		}
 	}
 }
 
 // addRest adds the products of rows' last groups, which are not full; they lie at from in a row.
-func (l *layout) addRest(dst []float32, w []byte, from int, x *inputs) {
-	var group [8 * 34]byte
-	var sum float32
-	size, dots := len(w)/len(dst), l.dotsFunc()
-	for r := range dst {
-		copy(group[:], w[r*size+from:(r+1)*size])
-		dots(&sum, &group[0], &x.quants[0], 0, 1, 1)
-		dst[r] += sum
+func (l *layout) addRest(dst []float32, t gguf.Type, w []byte, from int, x *inputs) {
+	size, rest := len(w)/len(dst), l.kernels.rest.avx2
+	if useAVX512 {
+		rest = l.kernels.rest.vnni
+	}
+	rest(&dst[0], &w[from], &x.quants[0], size, (size-from)/t.BlockSize(), len(dst))
+}
+
+// nearRows are so few that they stay in the nearest cache while their blocks are added one after the other.
+const nearRows = 128
+
+func sumRows(sums []float32, rows []byte, stride int, weights []float32) {
+	if !useAVX2 {
+		sumRowsGeneric(sums, rows, stride, weights)
+		return
+	}
+	blocks := len(sums) / (sumLanes * blockLen32)
+	for len(weights) > 0 {
+		eights := min(nearRows, len(weights)) / 8
+		if eights == 0 {
+			sumLast(sums, rows, stride, weights)
+			return
+		}
+		for b := range blocks {
+			sumQ8_0AVX2(&sums[b*sumLanes*blockLen32], &rows[b*blockSizeQ8_0], &weights[0], stride, eights)
+		}
+		weights = weights[8*eights:]
+		rows = rows[min(len(rows), 8*eights*stride):]
+	}
+}
+
+// sumLast adds fewer than eight rows.
+func sumLast(sums []float32, rows []byte, stride int, weights []float32) {
+	var near [8 * blockSizeQ8_0]byte // zero behind the last row
+	var w [8]float32
+	copy(w[:], weights)
+	for b := range len(sums) / (sumLanes * blockLen32) {
+		for i := range weights {
+			copy(near[i*blockSizeQ8_0:][:blockSizeQ8_0], rows[i*stride+b*blockSizeQ8_0:])
+		}
+		sumQ8_0AVX2(&sums[b*sumLanes*blockLen32], &near[0], &w[0], blockSizeQ8_0, 1)
 	}
 }
 

@@ -14,6 +14,46 @@ DATA ones16<>+24(SB)/4, $0x00010001
 DATA ones16<>+28(SB)/4, $0x00010001
 GLOBL ones16<>(SB), RODATA|NOPTR, $32
 
+DATA each_0f<>+0(SB)/4, $0x0f0f0f0f
+DATA each_0f<>+4(SB)/4, $0x0f0f0f0f
+DATA each_0f<>+8(SB)/4, $0x0f0f0f0f
+DATA each_0f<>+12(SB)/4, $0x0f0f0f0f
+DATA each_0f<>+16(SB)/4, $0x0f0f0f0f
+DATA each_0f<>+20(SB)/4, $0x0f0f0f0f
+DATA each_0f<>+24(SB)/4, $0x0f0f0f0f
+DATA each_0f<>+28(SB)/4, $0x0f0f0f0f
+GLOBL each_0f<>(SB), RODATA|NOPTR, $32
+
+DATA each_10<>+0(SB)/4, $0x10101010
+DATA each_10<>+4(SB)/4, $0x10101010
+DATA each_10<>+8(SB)/4, $0x10101010
+DATA each_10<>+12(SB)/4, $0x10101010
+DATA each_10<>+16(SB)/4, $0x10101010
+DATA each_10<>+20(SB)/4, $0x10101010
+DATA each_10<>+24(SB)/4, $0x10101010
+DATA each_10<>+28(SB)/4, $0x10101010
+GLOBL each_10<>(SB), RODATA|NOPTR, $32
+
+DATA byteOfBit<>+0(SB)/4, $0x00000000
+DATA byteOfBit<>+4(SB)/4, $0x00000000
+DATA byteOfBit<>+8(SB)/4, $0x01010101
+DATA byteOfBit<>+12(SB)/4, $0x01010101
+DATA byteOfBit<>+16(SB)/4, $0x02020202
+DATA byteOfBit<>+20(SB)/4, $0x02020202
+DATA byteOfBit<>+24(SB)/4, $0x03030303
+DATA byteOfBit<>+28(SB)/4, $0x03030303
+GLOBL byteOfBit<>(SB), RODATA|NOPTR, $32
+
+DATA otherBits<>+0(SB)/4, $0xf7fbfdfe
+DATA otherBits<>+4(SB)/4, $0x7fbfdfef
+DATA otherBits<>+8(SB)/4, $0xf7fbfdfe
+DATA otherBits<>+12(SB)/4, $0x7fbfdfef
+DATA otherBits<>+16(SB)/4, $0xf7fbfdfe
+DATA otherBits<>+20(SB)/4, $0x7fbfdfef
+DATA otherBits<>+24(SB)/4, $0xf7fbfdfe
+DATA otherBits<>+28(SB)/4, $0x7fbfdfef
+GLOBL otherBits<>(SB), RODATA|NOPTR, $32
+
 DATA each_80<>+0(SB)/4, $0x80808080
 DATA each_80<>+4(SB)/4, $0x80808080
 DATA each_80<>+8(SB)/4, $0x80808080
@@ -23,6 +63,26 @@ DATA each_80<>+20(SB)/4, $0x80808080
 DATA each_80<>+24(SB)/4, $0x80808080
 DATA each_80<>+28(SB)/4, $0x80808080
 GLOBL each_80<>(SB), RODATA|NOPTR, $32
+
+DATA nonLinear4Signed<>+0(SB)/4, $0xbfad9881
+DATA nonLinear4Signed<>+4(SB)/4, $0xf6eaddcf
+DATA nonLinear4Signed<>+8(SB)/4, $0x26190d01
+DATA nonLinear4Signed<>+12(SB)/4, $0x71594535
+DATA nonLinear4Signed<>+16(SB)/4, $0xbfad9881
+DATA nonLinear4Signed<>+20(SB)/4, $0xf6eaddcf
+DATA nonLinear4Signed<>+24(SB)/4, $0x26190d01
+DATA nonLinear4Signed<>+28(SB)/4, $0x71594535
+GLOBL nonLinear4Signed<>(SB), RODATA|NOPTR, $32
+
+DATA twiceE2M1Signed<>+0(SB)/4, $0x03020100
+DATA twiceE2M1Signed<>+4(SB)/4, $0x0c080604
+DATA twiceE2M1Signed<>+8(SB)/4, $0xfdfeff00
+DATA twiceE2M1Signed<>+12(SB)/4, $0xf4f8fafc
+DATA twiceE2M1Signed<>+16(SB)/4, $0x03020100
+DATA twiceE2M1Signed<>+20(SB)/4, $0x0c080604
+DATA twiceE2M1Signed<>+24(SB)/4, $0xfdfeff00
+DATA twiceE2M1Signed<>+28(SB)/4, $0xf4f8fafc
+GLOBL twiceE2M1Signed<>(SB), RODATA|NOPTR, $32
 
 // func dotsQ8_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
@@ -146,16 +206,6 @@ group:
 	JNZ          row
 	VZEROUPPER
 	RET
-
-DATA each_0f<>+0(SB)/4, $0x0f0f0f0f
-DATA each_0f<>+4(SB)/4, $0x0f0f0f0f
-DATA each_0f<>+8(SB)/4, $0x0f0f0f0f
-DATA each_0f<>+12(SB)/4, $0x0f0f0f0f
-DATA each_0f<>+16(SB)/4, $0x0f0f0f0f
-DATA each_0f<>+20(SB)/4, $0x0f0f0f0f
-DATA each_0f<>+24(SB)/4, $0x0f0f0f0f
-DATA each_0f<>+28(SB)/4, $0x0f0f0f0f
-GLOBL each_0f<>(SB), RODATA|NOPTR, $32
 
 // func dotsQ4_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
@@ -417,36 +467,6 @@ group:
 	JNZ          row
 	VZEROUPPER
 	RET
-
-DATA each_10<>+0(SB)/4, $0x10101010
-DATA each_10<>+4(SB)/4, $0x10101010
-DATA each_10<>+8(SB)/4, $0x10101010
-DATA each_10<>+12(SB)/4, $0x10101010
-DATA each_10<>+16(SB)/4, $0x10101010
-DATA each_10<>+20(SB)/4, $0x10101010
-DATA each_10<>+24(SB)/4, $0x10101010
-DATA each_10<>+28(SB)/4, $0x10101010
-GLOBL each_10<>(SB), RODATA|NOPTR, $32
-
-DATA byteOfBit<>+0(SB)/4, $0x00000000
-DATA byteOfBit<>+4(SB)/4, $0x00000000
-DATA byteOfBit<>+8(SB)/4, $0x01010101
-DATA byteOfBit<>+12(SB)/4, $0x01010101
-DATA byteOfBit<>+16(SB)/4, $0x02020202
-DATA byteOfBit<>+20(SB)/4, $0x02020202
-DATA byteOfBit<>+24(SB)/4, $0x03030303
-DATA byteOfBit<>+28(SB)/4, $0x03030303
-GLOBL byteOfBit<>(SB), RODATA|NOPTR, $32
-
-DATA otherBits<>+0(SB)/4, $0xf7fbfdfe
-DATA otherBits<>+4(SB)/4, $0x7fbfdfef
-DATA otherBits<>+8(SB)/4, $0xf7fbfdfe
-DATA otherBits<>+12(SB)/4, $0x7fbfdfef
-DATA otherBits<>+16(SB)/4, $0xf7fbfdfe
-DATA otherBits<>+20(SB)/4, $0x7fbfdfef
-DATA otherBits<>+24(SB)/4, $0xf7fbfdfe
-DATA otherBits<>+28(SB)/4, $0x7fbfdfef
-GLOBL otherBits<>(SB), RODATA|NOPTR, $32
 
 // func dotsQ5_0AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
@@ -821,16 +841,6 @@ group:
 	VZEROUPPER
 	RET
 
-DATA nonLinear4Signed<>+0(SB)/4, $0xbfad9881
-DATA nonLinear4Signed<>+4(SB)/4, $0xf6eaddcf
-DATA nonLinear4Signed<>+8(SB)/4, $0x26190d01
-DATA nonLinear4Signed<>+12(SB)/4, $0x71594535
-DATA nonLinear4Signed<>+16(SB)/4, $0xbfad9881
-DATA nonLinear4Signed<>+20(SB)/4, $0xf6eaddcf
-DATA nonLinear4Signed<>+24(SB)/4, $0x26190d01
-DATA nonLinear4Signed<>+28(SB)/4, $0x71594535
-GLOBL nonLinear4Signed<>(SB), RODATA|NOPTR, $32
-
 // func dotsIQ4_NLAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, F16C
 TEXT ·dotsIQ4_NLAVX2(SB), NOSPLIT, $0-48
@@ -986,16 +996,6 @@ group:
 	JNZ          row
 	VZEROUPPER
 	RET
-
-DATA twiceE2M1Signed<>+0(SB)/4, $0x03020100
-DATA twiceE2M1Signed<>+4(SB)/4, $0x0c080604
-DATA twiceE2M1Signed<>+8(SB)/4, $0xfdfeff00
-DATA twiceE2M1Signed<>+12(SB)/4, $0xf4f8fafc
-DATA twiceE2M1Signed<>+16(SB)/4, $0x03020100
-DATA twiceE2M1Signed<>+20(SB)/4, $0x0c080604
-DATA twiceE2M1Signed<>+24(SB)/4, $0xfdfeff00
-DATA twiceE2M1Signed<>+28(SB)/4, $0xf4f8fafc
-GLOBL twiceE2M1Signed<>(SB), RODATA|NOPTR, $32
 
 // func dotsMXFP4AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2
@@ -3539,6 +3539,589 @@ group:
 	VZEROUPPER
 	RET
 
+// func restQ8_0AVX2(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+// Requires: AVX, AVX2, F16C
+TEXT ·restQ8_0AVX2(SB), NOSPLIT, $64-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    rows+40(FP), BX
+	MOVQ    stride+24(FP), SI
+	LEAQ    (SP), R12
+	LEAQ    32(SP), R13
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_80<>+0(SB), Y1
+	VPXOR   Y1, Y1, Y1
+	VMOVDQU Y1, (SP)
+	VMOVDQU Y1, 32(SP)
+
+row:
+	MOVQ CX, DI
+	MOVQ DX, R8
+	XORQ R10, R10
+	MOVQ blocks+32(FP), R9
+
+block:
+	MOVL         (DI), R11
+	MOVL         R11, (R12)(R10*4)
+	VMOVDQU      2(DI), Y1
+	VPABSB       Y1, Y2
+	VMOVDQU      (R8), Y3
+	VPSIGNB      Y1, Y3, Y3
+	VPMADDUBSW   Y3, Y2, Y3
+	VPMADDWD     Y0, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X1
+	VPADDD       X3, X1, X1
+	VPSHUFD      $0x4e, X1, X2
+	VPADDD       X2, X1, X1
+	VPSHUFD      $0xb1, X1, X2
+	VPADDD       X2, X1, X1
+	VMOVD        X1, (R13)(R10*4)
+	ADDQ         $0x00000022, DI
+	ADDQ         $0x20, R8
+	INCQ         R10
+	DECQ         R9
+	JNZ          block
+	VPXOR        X1, X1, X1
+	VPINSRW      $0x00, (R12), X1, X1
+	VPINSRW      $0x01, 4(R12), X1, X1
+	VPINSRW      $0x02, 8(R12), X1, X1
+	VPINSRW      $0x03, 12(R12), X1, X1
+	VPINSRW      $0x04, 16(R12), X1, X1
+	VPINSRW      $0x05, 20(R12), X1, X1
+	VPINSRW      $0x06, 24(R12), X1, X1
+	VPINSRW      $0x07, 28(R12), X1, X1
+	VCVTPH2PS    X1, Y1
+	VMOVDQU      32(SP), Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       352(DX), Y1, Y1
+	VMULPS       Y1, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VMOVSHDUP    X1, X2
+	VADDSS       X2, X1, X2
+	VPERMILPS    $0x02, X1, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X1, X1
+	VADDSS       X1, X2, X2
+	VADDSS       (AX), X2, X2
+	VMOVSS       X2, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         SI, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func restQ4_0AVX2(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+// Requires: AVX, AVX2, F16C
+TEXT ·restQ4_0AVX2(SB), NOSPLIT, $64-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    rows+40(FP), BX
+	MOVQ    stride+24(FP), SI
+	LEAQ    (SP), R12
+	LEAQ    32(SP), R13
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y1
+	VPXOR   Y2, Y2, Y2
+	VMOVDQU Y2, (SP)
+	VMOVDQU Y2, 32(SP)
+
+row:
+	MOVQ CX, DI
+	MOVQ DX, R8
+	XORQ R10, R10
+	MOVQ blocks+32(FP), R9
+
+block:
+	MOVL         (DI), R11
+	MOVL         R11, (R12)(R10*4)
+	VMOVDQU      2(DI), X3
+	VPSRLW       $0x04, X3, X2
+	VINSERTI128  $0x01, X2, Y3, Y2
+	VPAND        Y1, Y2, Y2
+	VPMADDUBSW   (R8), Y2, Y2
+	VPMADDWD     Y0, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPADDD       X2, X3, X3
+	VPSHUFD      $0x4e, X3, X2
+	VPADDD       X2, X3, X3
+	VPSHUFD      $0xb1, X3, X2
+	VPADDD       X2, X3, X3
+	VMOVD        X3, (R13)(R10*4)
+	ADDQ         $0x00000012, DI
+	ADDQ         $0x20, R8
+	INCQ         R10
+	DECQ         R9
+	JNZ          block
+	VPXOR        X2, X2, X2
+	VPINSRW      $0x00, (R12), X2, X2
+	VPINSRW      $0x01, 4(R12), X2, X2
+	VPINSRW      $0x02, 8(R12), X2, X2
+	VPINSRW      $0x03, 12(R12), X2, X2
+	VPINSRW      $0x04, 16(R12), X2, X2
+	VPINSRW      $0x05, 20(R12), X2, X2
+	VPINSRW      $0x06, 24(R12), X2, X2
+	VPINSRW      $0x07, 28(R12), X2, X2
+	VCVTPH2PS    X2, Y2
+	VMOVDQU      32(SP), Y4
+	VMOVDQU      320(DX), Y5
+	VPSRAD       $0x04, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       352(DX), Y2, Y2
+	VMULPS       Y2, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X2
+	VADDPS       X2, X4, X2
+	VMOVSHDUP    X2, X3
+	VADDSS       X3, X2, X3
+	VPERMILPS    $0x02, X2, X4
+	VADDSS       X4, X3, X3
+	VPERMILPS    $0x03, X2, X2
+	VADDSS       X2, X3, X3
+	VADDSS       (AX), X3, X3
+	VMOVSS       X3, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         SI, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func restQ4_1AVX2(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+// Requires: AVX, AVX2, F16C
+TEXT ·restQ4_1AVX2(SB), NOSPLIT, $64-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    rows+40(FP), BX
+	MOVQ    stride+24(FP), SI
+	LEAQ    (SP), R12
+	LEAQ    32(SP), R13
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y1
+	VPXOR   Y2, Y2, Y2
+	VMOVDQU Y2, (SP)
+	VMOVDQU Y2, 32(SP)
+
+row:
+	MOVQ CX, DI
+	MOVQ DX, R8
+	XORQ R10, R10
+	MOVQ blocks+32(FP), R9
+
+block:
+	MOVL         (DI), R11
+	MOVL         R11, (R12)(R10*4)
+	VMOVDQU      4(DI), X3
+	VPSRLW       $0x04, X3, X2
+	VINSERTI128  $0x01, X2, Y3, Y2
+	VPAND        Y1, Y2, Y2
+	VPMADDUBSW   (R8), Y2, Y2
+	VPMADDWD     Y0, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPADDD       X2, X3, X3
+	VPSHUFD      $0x4e, X3, X2
+	VPADDD       X2, X3, X3
+	VPSHUFD      $0xb1, X3, X2
+	VPADDD       X2, X3, X3
+	VMOVD        X3, (R13)(R10*4)
+	ADDQ         $0x00000014, DI
+	ADDQ         $0x20, R8
+	INCQ         R10
+	DECQ         R9
+	JNZ          block
+	VPXOR        X2, X2, X2
+	VPINSRW      $0x00, (R12), X2, X2
+	VPINSRW      $0x01, 4(R12), X2, X2
+	VPINSRW      $0x02, 8(R12), X2, X2
+	VPINSRW      $0x03, 12(R12), X2, X2
+	VPINSRW      $0x04, 16(R12), X2, X2
+	VPINSRW      $0x05, 20(R12), X2, X2
+	VPINSRW      $0x06, 24(R12), X2, X2
+	VPINSRW      $0x07, 28(R12), X2, X2
+	VCVTPH2PS    X2, Y2
+	VPXOR        X3, X3, X3
+	VPINSRW      $0x00, 2(R12), X3, X3
+	VPINSRW      $0x01, 6(R12), X3, X3
+	VPINSRW      $0x02, 10(R12), X3, X3
+	VPINSRW      $0x03, 14(R12), X3, X3
+	VPINSRW      $0x04, 18(R12), X3, X3
+	VPINSRW      $0x05, 22(R12), X3, X3
+	VPINSRW      $0x06, 26(R12), X3, X3
+	VPINSRW      $0x07, 30(R12), X3, X3
+	VCVTPH2PS    X3, Y4
+	VMOVDQU      32(SP), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       352(DX), Y2, Y2
+	VMULPS       Y2, Y5, Y5
+	VMULPS       384(DX), Y4, Y2
+	VADDPS       Y2, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X2
+	VADDPS       X2, X5, X2
+	VMOVSHDUP    X2, X3
+	VADDSS       X3, X2, X3
+	VPERMILPS    $0x02, X2, X4
+	VADDSS       X4, X3, X3
+	VPERMILPS    $0x03, X2, X2
+	VADDSS       X2, X3, X3
+	VADDSS       (AX), X3, X3
+	VMOVSS       X3, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         SI, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func restQ5_0AVX2(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+// Requires: AVX, AVX2, F16C
+TEXT ·restQ5_0AVX2(SB), NOSPLIT, $64-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    rows+40(FP), BX
+	MOVQ    stride+24(FP), SI
+	LEAQ    (SP), R12
+	LEAQ    32(SP), R13
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y1
+	VMOVDQU each_10<>+0(SB), Y2
+	VMOVDQU byteOfBit<>+0(SB), Y3
+	VMOVDQU otherBits<>+0(SB), Y4
+	VPXOR   Y5, Y5, Y5
+	VMOVDQU Y5, (SP)
+	VMOVDQU Y5, 32(SP)
+
+row:
+	MOVQ CX, DI
+	MOVQ DX, R8
+	XORQ R10, R10
+	MOVQ blocks+32(FP), R9
+
+block:
+	MOVL         (DI), R11
+	MOVL         R11, (R12)(R10*4)
+	VMOVDQU      6(DI), X6
+	VPSRLW       $0x04, X6, X5
+	VINSERTI128  $0x01, X5, Y6, Y5
+	VPAND        Y1, Y5, Y5
+	VPBROADCASTD 2(DI), Y7
+	VPSHUFB      Y3, Y7, Y7
+	VPOR         Y4, Y7, Y7
+	VPCMPEQB     each_ff<>+0(SB), Y7, Y7
+	VPAND        Y2, Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPMADDUBSW   (R8), Y5, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPADDD       X5, X6, X6
+	VPSHUFD      $0x4e, X6, X5
+	VPADDD       X5, X6, X6
+	VPSHUFD      $0xb1, X6, X5
+	VPADDD       X5, X6, X6
+	VMOVD        X6, (R13)(R10*4)
+	ADDQ         $0x00000016, DI
+	ADDQ         $0x20, R8
+	INCQ         R10
+	DECQ         R9
+	JNZ          block
+	VPXOR        X5, X5, X5
+	VPINSRW      $0x00, (R12), X5, X5
+	VPINSRW      $0x01, 4(R12), X5, X5
+	VPINSRW      $0x02, 8(R12), X5, X5
+	VPINSRW      $0x03, 12(R12), X5, X5
+	VPINSRW      $0x04, 16(R12), X5, X5
+	VPINSRW      $0x05, 20(R12), X5, X5
+	VPINSRW      $0x06, 24(R12), X5, X5
+	VPINSRW      $0x07, 28(R12), X5, X5
+	VCVTPH2PS    X5, Y5
+	VMOVDQU      32(SP), Y7
+	VMOVDQU      320(DX), Y8
+	VPSRAD       $0x03, Y8, Y8
+	VPADDD       Y8, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       352(DX), Y5, Y5
+	VMULPS       Y5, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X5
+	VADDPS       X5, X7, X5
+	VMOVSHDUP    X5, X6
+	VADDSS       X6, X5, X6
+	VPERMILPS    $0x02, X5, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x03, X5, X5
+	VADDSS       X5, X6, X6
+	VADDSS       (AX), X6, X6
+	VMOVSS       X6, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         SI, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func restQ5_1AVX2(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+// Requires: AVX, AVX2, F16C
+TEXT ·restQ5_1AVX2(SB), NOSPLIT, $64-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    rows+40(FP), BX
+	MOVQ    stride+24(FP), SI
+	LEAQ    (SP), R12
+	LEAQ    32(SP), R13
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y1
+	VMOVDQU each_10<>+0(SB), Y2
+	VMOVDQU byteOfBit<>+0(SB), Y3
+	VMOVDQU otherBits<>+0(SB), Y4
+	VPXOR   Y5, Y5, Y5
+	VMOVDQU Y5, (SP)
+	VMOVDQU Y5, 32(SP)
+
+row:
+	MOVQ CX, DI
+	MOVQ DX, R8
+	XORQ R10, R10
+	MOVQ blocks+32(FP), R9
+
+block:
+	MOVL         (DI), R11
+	MOVL         R11, (R12)(R10*4)
+	VMOVDQU      8(DI), X6
+	VPSRLW       $0x04, X6, X5
+	VINSERTI128  $0x01, X5, Y6, Y5
+	VPAND        Y1, Y5, Y5
+	VPBROADCASTD 4(DI), Y7
+	VPSHUFB      Y3, Y7, Y7
+	VPOR         Y4, Y7, Y7
+	VPCMPEQB     each_ff<>+0(SB), Y7, Y7
+	VPAND        Y2, Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPMADDUBSW   (R8), Y5, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPADDD       X5, X6, X6
+	VPSHUFD      $0x4e, X6, X5
+	VPADDD       X5, X6, X6
+	VPSHUFD      $0xb1, X6, X5
+	VPADDD       X5, X6, X6
+	VMOVD        X6, (R13)(R10*4)
+	ADDQ         $0x00000018, DI
+	ADDQ         $0x20, R8
+	INCQ         R10
+	DECQ         R9
+	JNZ          block
+	VPXOR        X5, X5, X5
+	VPINSRW      $0x00, (R12), X5, X5
+	VPINSRW      $0x01, 4(R12), X5, X5
+	VPINSRW      $0x02, 8(R12), X5, X5
+	VPINSRW      $0x03, 12(R12), X5, X5
+	VPINSRW      $0x04, 16(R12), X5, X5
+	VPINSRW      $0x05, 20(R12), X5, X5
+	VPINSRW      $0x06, 24(R12), X5, X5
+	VPINSRW      $0x07, 28(R12), X5, X5
+	VCVTPH2PS    X5, Y5
+	VPXOR        X6, X6, X6
+	VPINSRW      $0x00, 2(R12), X6, X6
+	VPINSRW      $0x01, 6(R12), X6, X6
+	VPINSRW      $0x02, 10(R12), X6, X6
+	VPINSRW      $0x03, 14(R12), X6, X6
+	VPINSRW      $0x04, 18(R12), X6, X6
+	VPINSRW      $0x05, 22(R12), X6, X6
+	VPINSRW      $0x06, 26(R12), X6, X6
+	VPINSRW      $0x07, 30(R12), X6, X6
+	VCVTPH2PS    X6, Y7
+	VMOVDQU      32(SP), Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       352(DX), Y5, Y5
+	VMULPS       Y5, Y8, Y8
+	VMULPS       384(DX), Y7, Y5
+	VADDPS       Y5, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X5
+	VADDPS       X5, X8, X5
+	VMOVSHDUP    X5, X6
+	VADDSS       X6, X5, X6
+	VPERMILPS    $0x02, X5, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x03, X5, X5
+	VADDSS       X5, X6, X6
+	VADDSS       (AX), X6, X6
+	VMOVSS       X6, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         SI, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func restIQ4_NLAVX2(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+// Requires: AVX, AVX2, F16C
+TEXT ·restIQ4_NLAVX2(SB), NOSPLIT, $64-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    rows+40(FP), BX
+	MOVQ    stride+24(FP), SI
+	LEAQ    (SP), R12
+	LEAQ    32(SP), R13
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y1
+	VMOVDQU nonLinear4Signed<>+0(SB), Y2
+	VPXOR   Y3, Y3, Y3
+	VMOVDQU Y3, (SP)
+	VMOVDQU Y3, 32(SP)
+
+row:
+	MOVQ CX, DI
+	MOVQ DX, R8
+	XORQ R10, R10
+	MOVQ blocks+32(FP), R9
+
+block:
+	MOVL         (DI), R11
+	MOVL         R11, (R12)(R10*4)
+	VMOVDQU      2(DI), X4
+	VPSRLW       $0x04, X4, X3
+	VINSERTI128  $0x01, X3, Y4, Y3
+	VPAND        Y1, Y3, Y3
+	VPSHUFB      Y3, Y2, Y3
+	VPABSB       Y3, Y5
+	VMOVDQU      (R8), Y6
+	VPSIGNB      Y3, Y6, Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VPMADDWD     Y0, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X3
+	VPADDD       X6, X3, X3
+	VPSHUFD      $0x4e, X3, X4
+	VPADDD       X4, X3, X3
+	VPSHUFD      $0xb1, X3, X4
+	VPADDD       X4, X3, X3
+	VMOVD        X3, (R13)(R10*4)
+	ADDQ         $0x00000012, DI
+	ADDQ         $0x20, R8
+	INCQ         R10
+	DECQ         R9
+	JNZ          block
+	VPXOR        X3, X3, X3
+	VPINSRW      $0x00, (R12), X3, X3
+	VPINSRW      $0x01, 4(R12), X3, X3
+	VPINSRW      $0x02, 8(R12), X3, X3
+	VPINSRW      $0x03, 12(R12), X3, X3
+	VPINSRW      $0x04, 16(R12), X3, X3
+	VPINSRW      $0x05, 20(R12), X3, X3
+	VPINSRW      $0x06, 24(R12), X3, X3
+	VPINSRW      $0x07, 28(R12), X3, X3
+	VCVTPH2PS    X3, Y3
+	VMOVDQU      32(SP), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       352(DX), Y3, Y3
+	VMULPS       Y3, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X3
+	VADDPS       X3, X5, X3
+	VMOVSHDUP    X3, X4
+	VADDSS       X4, X3, X4
+	VPERMILPS    $0x02, X3, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X3, X3
+	VADDSS       X3, X4, X4
+	VADDSS       (AX), X4, X4
+	VMOVSS       X4, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         SI, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func restMXFP4AVX2(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+// Requires: AVX, AVX2
+TEXT ·restMXFP4AVX2(SB), NOSPLIT, $64-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    rows+40(FP), BX
+	MOVQ    stride+24(FP), SI
+	LEAQ    (SP), R12
+	LEAQ    32(SP), R13
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y1
+	VMOVDQU twiceE2M1Signed<>+0(SB), Y2
+	VPXOR   Y3, Y3, Y3
+	VMOVDQU Y3, (SP)
+	VMOVDQU Y3, 32(SP)
+
+row:
+	MOVQ CX, DI
+	MOVQ DX, R8
+	XORQ R10, R10
+	MOVQ blocks+32(FP), R9
+
+block:
+	MOVL         (DI), R11
+	MOVL         R11, (R12)(R10*4)
+	VMOVDQU      1(DI), X4
+	VPSRLW       $0x04, X4, X3
+	VINSERTI128  $0x01, X3, Y4, Y3
+	VPAND        Y1, Y3, Y3
+	VPSHUFB      Y3, Y2, Y3
+	VPABSB       Y3, Y5
+	VMOVDQU      (R8), Y6
+	VPSIGNB      Y3, Y6, Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VPMADDWD     Y0, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X3
+	VPADDD       X6, X3, X3
+	VPSHUFD      $0x4e, X3, X4
+	VPADDD       X4, X3, X3
+	VPSHUFD      $0xb1, X3, X4
+	VPADDD       X4, X3, X3
+	VMOVD        X3, (R13)(R10*4)
+	ADDQ         $0x00000011, DI
+	ADDQ         $0x20, R8
+	INCQ         R10
+	DECQ         R9
+	JNZ          block
+	VPXOR        X3, X3, X3
+	VPINSRB      $0x00, (R12), X3, X3
+	VPINSRB      $0x01, 4(R12), X3, X3
+	VPINSRB      $0x02, 8(R12), X3, X3
+	VPINSRB      $0x03, 12(R12), X3, X3
+	VPINSRB      $0x04, 16(R12), X3, X3
+	VPINSRB      $0x05, 20(R12), X3, X3
+	VPINSRB      $0x06, 24(R12), X3, X3
+	VPINSRB      $0x07, 28(R12), X3, X3
+	VPMOVZXBD    X3, Y3
+	VMOVDQU      subnormal32<>+0(SB), Y5
+	VPSLLVD      Y3, Y5, Y5
+	VMOVDQU      two32<>+0(SB), Y6
+	VPCMPGTD     Y3, Y6, Y6
+	VPSUBD       one32<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VBLENDVPS    Y6, Y5, Y3, Y3
+	VMOVDQU      32(SP), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       352(DX), Y3, Y3
+	VMULPS       Y3, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X3
+	VADDPS       X3, X5, X3
+	VMOVSHDUP    X3, X4
+	VADDSS       X4, X3, X4
+	VPERMILPS    $0x02, X3, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X3, X3
+	VADDSS       X3, X4, X4
+	VADDSS       (AX), X4, X4
+	VMOVSS       X4, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         SI, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
 // func dotsQ8_0VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
 TEXT ·dotsQ8_0VNNI(SB), NOSPLIT, $0-48
@@ -4556,6 +5139,586 @@ group:
 	ADDQ         $0x04, SI
 	ADDQ         DX, AX
 	DECQ         CX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func restQ8_0VNNI(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
+TEXT ·restQ8_0VNNI(SB), NOSPLIT, $64-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    rows+40(FP), BX
+	MOVQ    stride+24(FP), SI
+	LEAQ    (SP), R12
+	LEAQ    32(SP), R13
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_80<>+0(SB), Y0
+	VPXOR   Y1, Y1, Y1
+	VMOVDQU Y1, (SP)
+	VMOVDQU Y1, 32(SP)
+
+row:
+	MOVQ CX, DI
+	MOVQ DX, R8
+	XORQ R10, R10
+	MOVQ blocks+32(FP), R9
+
+block:
+	MOVL         (DI), R11
+	MOVL         R11, (R12)(R10*4)
+	VMOVDQU      2(DI), Y1
+	VPXOR        Y0, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPDPBUSD     (R8), Y1, Y2
+	VEXTRACTI128 $0x01, Y2, X1
+	VPADDD       X2, X1, X1
+	VPSHUFD      $0x4e, X1, X2
+	VPADDD       X2, X1, X1
+	VPSHUFD      $0xb1, X1, X2
+	VPADDD       X2, X1, X1
+	VMOVD        X1, (R13)(R10*4)
+	ADDQ         $0x00000022, DI
+	ADDQ         $0x20, R8
+	INCQ         R10
+	DECQ         R9
+	JNZ          block
+	VPXOR        X1, X1, X1
+	VPINSRW      $0x00, (R12), X1, X1
+	VPINSRW      $0x01, 4(R12), X1, X1
+	VPINSRW      $0x02, 8(R12), X1, X1
+	VPINSRW      $0x03, 12(R12), X1, X1
+	VPINSRW      $0x04, 16(R12), X1, X1
+	VPINSRW      $0x05, 20(R12), X1, X1
+	VPINSRW      $0x06, 24(R12), X1, X1
+	VPINSRW      $0x07, 28(R12), X1, X1
+	VCVTPH2PS    X1, Y1
+	VMOVDQU      32(SP), Y2
+	VPADDD       320(DX), Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       352(DX), Y1, Y1
+	VMULPS       Y1, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VMOVSHDUP    X1, X2
+	VADDSS       X2, X1, X2
+	VPERMILPS    $0x02, X1, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X1, X1
+	VADDSS       X1, X2, X2
+	VADDSS       (AX), X2, X2
+	VMOVSS       X2, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         SI, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func restQ4_0VNNI(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
+TEXT ·restQ4_0VNNI(SB), NOSPLIT, $64-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    rows+40(FP), BX
+	MOVQ    stride+24(FP), SI
+	LEAQ    (SP), R12
+	LEAQ    32(SP), R13
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y0
+	VPXOR   Y2, Y2, Y2
+	VMOVDQU Y2, (SP)
+	VMOVDQU Y2, 32(SP)
+
+row:
+	MOVQ CX, DI
+	MOVQ DX, R8
+	XORQ R10, R10
+	MOVQ blocks+32(FP), R9
+
+block:
+	MOVL         (DI), R11
+	MOVL         R11, (R12)(R10*4)
+	VMOVDQU      2(DI), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        Y0, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPDPBUSD     (R8), Y2, Y3
+	VEXTRACTI128 $0x01, Y3, X1
+	VPADDD       X3, X1, X1
+	VPSHUFD      $0x4e, X1, X2
+	VPADDD       X2, X1, X1
+	VPSHUFD      $0xb1, X1, X2
+	VPADDD       X2, X1, X1
+	VMOVD        X1, (R13)(R10*4)
+	ADDQ         $0x00000012, DI
+	ADDQ         $0x20, R8
+	INCQ         R10
+	DECQ         R9
+	JNZ          block
+	VPXOR        X1, X1, X1
+	VPINSRW      $0x00, (R12), X1, X1
+	VPINSRW      $0x01, 4(R12), X1, X1
+	VPINSRW      $0x02, 8(R12), X1, X1
+	VPINSRW      $0x03, 12(R12), X1, X1
+	VPINSRW      $0x04, 16(R12), X1, X1
+	VPINSRW      $0x05, 20(R12), X1, X1
+	VPINSRW      $0x06, 24(R12), X1, X1
+	VPINSRW      $0x07, 28(R12), X1, X1
+	VCVTPH2PS    X1, Y2
+	VMOVDQU      32(SP), Y3
+	VMOVDQU      320(DX), Y4
+	VPSRAD       $0x04, Y4, Y4
+	VPADDD       Y4, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       352(DX), Y2, Y2
+	VMULPS       Y2, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X1
+	VADDPS       X1, X3, X1
+	VMOVSHDUP    X1, X2
+	VADDSS       X2, X1, X2
+	VPERMILPS    $0x02, X1, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X1, X1
+	VADDSS       X1, X2, X2
+	VADDSS       (AX), X2, X2
+	VMOVSS       X2, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         SI, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func restQ4_1VNNI(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
+TEXT ·restQ4_1VNNI(SB), NOSPLIT, $64-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    rows+40(FP), BX
+	MOVQ    stride+24(FP), SI
+	LEAQ    (SP), R12
+	LEAQ    32(SP), R13
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y0
+	VPXOR   Y2, Y2, Y2
+	VMOVDQU Y2, (SP)
+	VMOVDQU Y2, 32(SP)
+
+row:
+	MOVQ CX, DI
+	MOVQ DX, R8
+	XORQ R10, R10
+	MOVQ blocks+32(FP), R9
+
+block:
+	MOVL         (DI), R11
+	MOVL         R11, (R12)(R10*4)
+	VMOVDQU      4(DI), X1
+	VPSRLW       $0x04, X1, X2
+	VINSERTI128  $0x01, X2, Y1, Y2
+	VPAND        Y0, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPDPBUSD     (R8), Y2, Y3
+	VEXTRACTI128 $0x01, Y3, X1
+	VPADDD       X3, X1, X1
+	VPSHUFD      $0x4e, X1, X2
+	VPADDD       X2, X1, X1
+	VPSHUFD      $0xb1, X1, X2
+	VPADDD       X2, X1, X1
+	VMOVD        X1, (R13)(R10*4)
+	ADDQ         $0x00000014, DI
+	ADDQ         $0x20, R8
+	INCQ         R10
+	DECQ         R9
+	JNZ          block
+	VPXOR        X1, X1, X1
+	VPINSRW      $0x00, (R12), X1, X1
+	VPINSRW      $0x01, 4(R12), X1, X1
+	VPINSRW      $0x02, 8(R12), X1, X1
+	VPINSRW      $0x03, 12(R12), X1, X1
+	VPINSRW      $0x04, 16(R12), X1, X1
+	VPINSRW      $0x05, 20(R12), X1, X1
+	VPINSRW      $0x06, 24(R12), X1, X1
+	VPINSRW      $0x07, 28(R12), X1, X1
+	VCVTPH2PS    X1, Y2
+	VPXOR        X1, X1, X1
+	VPINSRW      $0x00, 2(R12), X1, X1
+	VPINSRW      $0x01, 6(R12), X1, X1
+	VPINSRW      $0x02, 10(R12), X1, X1
+	VPINSRW      $0x03, 14(R12), X1, X1
+	VPINSRW      $0x04, 18(R12), X1, X1
+	VPINSRW      $0x05, 22(R12), X1, X1
+	VPINSRW      $0x06, 26(R12), X1, X1
+	VPINSRW      $0x07, 30(R12), X1, X1
+	VCVTPH2PS    X1, Y3
+	VMOVDQU      32(SP), Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       352(DX), Y2, Y2
+	VMULPS       Y2, Y4, Y4
+	VMULPS       384(DX), Y3, Y2
+	VADDPS       Y2, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X1
+	VADDPS       X1, X4, X1
+	VMOVSHDUP    X1, X2
+	VADDSS       X2, X1, X2
+	VPERMILPS    $0x02, X1, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X1, X1
+	VADDSS       X1, X2, X2
+	VADDSS       (AX), X2, X2
+	VMOVSS       X2, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         SI, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func restQ5_0VNNI(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
+TEXT ·restQ5_0VNNI(SB), NOSPLIT, $64-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    rows+40(FP), BX
+	MOVQ    stride+24(FP), SI
+	LEAQ    (SP), R12
+	LEAQ    32(SP), R13
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y0
+	VMOVDQU each_10<>+0(SB), Y2
+	VMOVDQU byteOfBit<>+0(SB), Y3
+	VMOVDQU otherBits<>+0(SB), Y4
+	VPXOR   Y5, Y5, Y5
+	VMOVDQU Y5, (SP)
+	VMOVDQU Y5, 32(SP)
+
+row:
+	MOVQ CX, DI
+	MOVQ DX, R8
+	XORQ R10, R10
+	MOVQ blocks+32(FP), R9
+
+block:
+	MOVL         (DI), R11
+	MOVL         R11, (R12)(R10*4)
+	VMOVDQU      6(DI), X1
+	VPSRLW       $0x04, X1, X5
+	VINSERTI128  $0x01, X5, Y1, Y5
+	VPAND        Y0, Y5, Y5
+	VPBROADCASTD 2(DI), Y6
+	VPSHUFB      Y3, Y6, Y6
+	VPOR         Y4, Y6, Y6
+	VPCMPEQB     each_ff<>+0(SB), Y6, Y6
+	VPAND        Y2, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     (R8), Y5, Y6
+	VEXTRACTI128 $0x01, Y6, X1
+	VPADDD       X6, X1, X1
+	VPSHUFD      $0x4e, X1, X5
+	VPADDD       X5, X1, X1
+	VPSHUFD      $0xb1, X1, X5
+	VPADDD       X5, X1, X1
+	VMOVD        X1, (R13)(R10*4)
+	ADDQ         $0x00000016, DI
+	ADDQ         $0x20, R8
+	INCQ         R10
+	DECQ         R9
+	JNZ          block
+	VPXOR        X1, X1, X1
+	VPINSRW      $0x00, (R12), X1, X1
+	VPINSRW      $0x01, 4(R12), X1, X1
+	VPINSRW      $0x02, 8(R12), X1, X1
+	VPINSRW      $0x03, 12(R12), X1, X1
+	VPINSRW      $0x04, 16(R12), X1, X1
+	VPINSRW      $0x05, 20(R12), X1, X1
+	VPINSRW      $0x06, 24(R12), X1, X1
+	VPINSRW      $0x07, 28(R12), X1, X1
+	VCVTPH2PS    X1, Y5
+	VMOVDQU      32(SP), Y6
+	VMOVDQU      320(DX), Y7
+	VPSRAD       $0x03, Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       352(DX), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X1
+	VADDPS       X1, X6, X1
+	VMOVSHDUP    X1, X5
+	VADDSS       X5, X1, X5
+	VPERMILPS    $0x02, X1, X6
+	VADDSS       X6, X5, X5
+	VPERMILPS    $0x03, X1, X1
+	VADDSS       X1, X5, X5
+	VADDSS       (AX), X5, X5
+	VMOVSS       X5, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         SI, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func restQ5_1VNNI(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
+TEXT ·restQ5_1VNNI(SB), NOSPLIT, $64-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    rows+40(FP), BX
+	MOVQ    stride+24(FP), SI
+	LEAQ    (SP), R12
+	LEAQ    32(SP), R13
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y0
+	VMOVDQU each_10<>+0(SB), Y2
+	VMOVDQU byteOfBit<>+0(SB), Y3
+	VMOVDQU otherBits<>+0(SB), Y4
+	VPXOR   Y5, Y5, Y5
+	VMOVDQU Y5, (SP)
+	VMOVDQU Y5, 32(SP)
+
+row:
+	MOVQ CX, DI
+	MOVQ DX, R8
+	XORQ R10, R10
+	MOVQ blocks+32(FP), R9
+
+block:
+	MOVL         (DI), R11
+	MOVL         R11, (R12)(R10*4)
+	VMOVDQU      8(DI), X1
+	VPSRLW       $0x04, X1, X5
+	VINSERTI128  $0x01, X5, Y1, Y5
+	VPAND        Y0, Y5, Y5
+	VPBROADCASTD 4(DI), Y6
+	VPSHUFB      Y3, Y6, Y6
+	VPOR         Y4, Y6, Y6
+	VPCMPEQB     each_ff<>+0(SB), Y6, Y6
+	VPAND        Y2, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     (R8), Y5, Y6
+	VEXTRACTI128 $0x01, Y6, X1
+	VPADDD       X6, X1, X1
+	VPSHUFD      $0x4e, X1, X5
+	VPADDD       X5, X1, X1
+	VPSHUFD      $0xb1, X1, X5
+	VPADDD       X5, X1, X1
+	VMOVD        X1, (R13)(R10*4)
+	ADDQ         $0x00000018, DI
+	ADDQ         $0x20, R8
+	INCQ         R10
+	DECQ         R9
+	JNZ          block
+	VPXOR        X1, X1, X1
+	VPINSRW      $0x00, (R12), X1, X1
+	VPINSRW      $0x01, 4(R12), X1, X1
+	VPINSRW      $0x02, 8(R12), X1, X1
+	VPINSRW      $0x03, 12(R12), X1, X1
+	VPINSRW      $0x04, 16(R12), X1, X1
+	VPINSRW      $0x05, 20(R12), X1, X1
+	VPINSRW      $0x06, 24(R12), X1, X1
+	VPINSRW      $0x07, 28(R12), X1, X1
+	VCVTPH2PS    X1, Y5
+	VPXOR        X1, X1, X1
+	VPINSRW      $0x00, 2(R12), X1, X1
+	VPINSRW      $0x01, 6(R12), X1, X1
+	VPINSRW      $0x02, 10(R12), X1, X1
+	VPINSRW      $0x03, 14(R12), X1, X1
+	VPINSRW      $0x04, 18(R12), X1, X1
+	VPINSRW      $0x05, 22(R12), X1, X1
+	VPINSRW      $0x06, 26(R12), X1, X1
+	VPINSRW      $0x07, 30(R12), X1, X1
+	VCVTPH2PS    X1, Y6
+	VMOVDQU      32(SP), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       352(DX), Y5, Y5
+	VMULPS       Y5, Y7, Y7
+	VMULPS       384(DX), Y6, Y5
+	VADDPS       Y5, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X1
+	VADDPS       X1, X7, X1
+	VMOVSHDUP    X1, X5
+	VADDSS       X5, X1, X5
+	VPERMILPS    $0x02, X1, X6
+	VADDSS       X6, X5, X5
+	VPERMILPS    $0x03, X1, X1
+	VADDSS       X1, X5, X5
+	VADDSS       (AX), X5, X5
+	VMOVSS       X5, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         SI, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func restIQ4_NLVNNI(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C
+TEXT ·restIQ4_NLVNNI(SB), NOSPLIT, $64-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    rows+40(FP), BX
+	MOVQ    stride+24(FP), SI
+	LEAQ    (SP), R12
+	LEAQ    32(SP), R13
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y0
+	VMOVDQU nonLinear4Signed<>+0(SB), Y2
+	VPXOR   Y3, Y3, Y3
+	VMOVDQU Y3, (SP)
+	VMOVDQU Y3, 32(SP)
+
+row:
+	MOVQ CX, DI
+	MOVQ DX, R8
+	XORQ R10, R10
+	MOVQ blocks+32(FP), R9
+
+block:
+	MOVL         (DI), R11
+	MOVL         R11, (R12)(R10*4)
+	VMOVDQU      2(DI), X1
+	VPSRLW       $0x04, X1, X3
+	VINSERTI128  $0x01, X3, Y1, Y3
+	VPAND        Y0, Y3, Y3
+	VPSHUFB      Y3, Y2, Y3
+	VPXOR        each_80<>+0(SB), Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     (R8), Y3, Y4
+	VEXTRACTI128 $0x01, Y4, X1
+	VPADDD       X4, X1, X1
+	VPSHUFD      $0x4e, X1, X3
+	VPADDD       X3, X1, X1
+	VPSHUFD      $0xb1, X1, X3
+	VPADDD       X3, X1, X1
+	VMOVD        X1, (R13)(R10*4)
+	ADDQ         $0x00000012, DI
+	ADDQ         $0x20, R8
+	INCQ         R10
+	DECQ         R9
+	JNZ          block
+	VPXOR        X1, X1, X1
+	VPINSRW      $0x00, (R12), X1, X1
+	VPINSRW      $0x01, 4(R12), X1, X1
+	VPINSRW      $0x02, 8(R12), X1, X1
+	VPINSRW      $0x03, 12(R12), X1, X1
+	VPINSRW      $0x04, 16(R12), X1, X1
+	VPINSRW      $0x05, 20(R12), X1, X1
+	VPINSRW      $0x06, 24(R12), X1, X1
+	VPINSRW      $0x07, 28(R12), X1, X1
+	VCVTPH2PS    X1, Y3
+	VMOVDQU      32(SP), Y4
+	VPADDD       320(DX), Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       352(DX), Y3, Y3
+	VMULPS       Y3, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X1
+	VADDPS       X1, X4, X1
+	VMOVSHDUP    X1, X3
+	VADDSS       X3, X1, X3
+	VPERMILPS    $0x02, X1, X4
+	VADDSS       X4, X3, X3
+	VPERMILPS    $0x03, X1, X1
+	VADDSS       X1, X3, X3
+	VADDSS       (AX), X3, X3
+	VMOVSS       X3, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         SI, CX
+	DECQ         BX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func restMXFP4VNNI(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+// Requires: AVX, AVX2, AVX512VL, AVX512VNNI
+TEXT ·restMXFP4VNNI(SB), NOSPLIT, $64-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    rows+40(FP), BX
+	MOVQ    stride+24(FP), SI
+	LEAQ    (SP), R12
+	LEAQ    32(SP), R13
+	VMOVDQU ones16<>+0(SB), Y0
+	VMOVDQU each_0f<>+0(SB), Y0
+	VMOVDQU twiceE2M1Signed<>+0(SB), Y2
+	VPXOR   Y3, Y3, Y3
+	VMOVDQU Y3, (SP)
+	VMOVDQU Y3, 32(SP)
+
+row:
+	MOVQ CX, DI
+	MOVQ DX, R8
+	XORQ R10, R10
+	MOVQ blocks+32(FP), R9
+
+block:
+	MOVL         (DI), R11
+	MOVL         R11, (R12)(R10*4)
+	VMOVDQU      1(DI), X1
+	VPSRLW       $0x04, X1, X3
+	VINSERTI128  $0x01, X3, Y1, Y3
+	VPAND        Y0, Y3, Y3
+	VPSHUFB      Y3, Y2, Y3
+	VPXOR        each_80<>+0(SB), Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     (R8), Y3, Y4
+	VEXTRACTI128 $0x01, Y4, X1
+	VPADDD       X4, X1, X1
+	VPSHUFD      $0x4e, X1, X3
+	VPADDD       X3, X1, X1
+	VPSHUFD      $0xb1, X1, X3
+	VPADDD       X3, X1, X1
+	VMOVD        X1, (R13)(R10*4)
+	ADDQ         $0x00000011, DI
+	ADDQ         $0x20, R8
+	INCQ         R10
+	DECQ         R9
+	JNZ          block
+	VPXOR        X1, X1, X1
+	VPINSRB      $0x00, (R12), X1, X1
+	VPINSRB      $0x01, 4(R12), X1, X1
+	VPINSRB      $0x02, 8(R12), X1, X1
+	VPINSRB      $0x03, 12(R12), X1, X1
+	VPINSRB      $0x04, 16(R12), X1, X1
+	VPINSRB      $0x05, 20(R12), X1, X1
+	VPINSRB      $0x06, 24(R12), X1, X1
+	VPINSRB      $0x07, 28(R12), X1, X1
+	VPMOVZXBD    X1, Y3
+	VMOVDQU      subnormal32<>+0(SB), Y4
+	VPSLLVD      Y3, Y4, Y4
+	VMOVDQU      two32<>+0(SB), Y5
+	VPCMPGTD     Y3, Y5, Y5
+	VPSUBD       one32<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VBLENDVPS    Y5, Y4, Y3, Y3
+	VMOVDQU      32(SP), Y4
+	VPADDD       320(DX), Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       352(DX), Y3, Y3
+	VMULPS       Y3, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X1
+	VADDPS       X1, X4, X1
+	VMOVSHDUP    X1, X3
+	VADDSS       X3, X1, X3
+	VPERMILPS    $0x02, X1, X4
+	VADDSS       X4, X3, X3
+	VPERMILPS    $0x03, X1, X1
+	VADDSS       X1, X3, X3
+	VADDSS       (AX), X3, X3
+	VMOVSS       X3, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         SI, CX
+	DECQ         BX
 	JNZ          row
 	VZEROUPPER
 	RET

@@ -74,6 +74,41 @@ func tileIQ4_NLAVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows
 //go:noescape
 func tileMXFP4AVX2(dst *float32, src *byte, x *int8, skip int, groups int, rows int, ldd int, ldx int)
 
+// restQ8_0AVX2 adds to dst the products of blocks of encoded rows, stride bytes apart, and of inputs, which are zero behind them.
+//
+//go:noescape
+func restQ8_0AVX2(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+
+// restQ4_0AVX2 adds to dst the products of blocks of encoded rows, stride bytes apart, and of inputs, which are zero behind them.
+//
+//go:noescape
+func restQ4_0AVX2(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+
+// restQ4_1AVX2 adds to dst the products of blocks of encoded rows, stride bytes apart, and of inputs, which are zero behind them.
+//
+//go:noescape
+func restQ4_1AVX2(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+
+// restQ5_0AVX2 adds to dst the products of blocks of encoded rows, stride bytes apart, and of inputs, which are zero behind them.
+//
+//go:noescape
+func restQ5_0AVX2(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+
+// restQ5_1AVX2 adds to dst the products of blocks of encoded rows, stride bytes apart, and of inputs, which are zero behind them.
+//
+//go:noescape
+func restQ5_1AVX2(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+
+// restIQ4_NLAVX2 adds to dst the products of blocks of encoded rows, stride bytes apart, and of inputs, which are zero behind them.
+//
+//go:noescape
+func restIQ4_NLAVX2(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+
+// restMXFP4AVX2 adds to dst the products of blocks of encoded rows, stride bytes apart, and of inputs, which are zero behind them.
+//
+//go:noescape
+func restMXFP4AVX2(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+
 // dotsQ8_0VNNI is a form of productGeneric for encoded rows, skip bytes apart, and one row of inputs.
 //
 //go:noescape
@@ -108,3 +143,38 @@ func dotsIQ4_NLVNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows
 //
 //go:noescape
 func dotsMXFP4VNNI(dst *float32, src *byte, x *int8, skip int, groups int, rows int)
+
+// restQ8_0VNNI adds to dst the products of blocks of encoded rows, stride bytes apart, and of inputs, which are zero behind them.
+//
+//go:noescape
+func restQ8_0VNNI(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+
+// restQ4_0VNNI adds to dst the products of blocks of encoded rows, stride bytes apart, and of inputs, which are zero behind them.
+//
+//go:noescape
+func restQ4_0VNNI(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+
+// restQ4_1VNNI adds to dst the products of blocks of encoded rows, stride bytes apart, and of inputs, which are zero behind them.
+//
+//go:noescape
+func restQ4_1VNNI(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+
+// restQ5_0VNNI adds to dst the products of blocks of encoded rows, stride bytes apart, and of inputs, which are zero behind them.
+//
+//go:noescape
+func restQ5_0VNNI(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+
+// restQ5_1VNNI adds to dst the products of blocks of encoded rows, stride bytes apart, and of inputs, which are zero behind them.
+//
+//go:noescape
+func restQ5_1VNNI(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+
+// restIQ4_NLVNNI adds to dst the products of blocks of encoded rows, stride bytes apart, and of inputs, which are zero behind them.
+//
+//go:noescape
+func restIQ4_NLVNNI(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)
+
+// restMXFP4VNNI adds to dst the products of blocks of encoded rows, stride bytes apart, and of inputs, which are zero behind them.
+//
+//go:noescape
+func restMXFP4VNNI(dst *float32, src *byte, x *int8, stride int, blocks int, rows int)

@@ -7,7 +7,10 @@ import (
 )
 
 // Scratch is memory of a worker's own.
-type Scratch struct{ rows, panel []weights }
+type Scratch struct {
+	rows, panel []weights
+	sums        []float32
+}
 
 // MatMulEncoded is MatMul with rows in their encoded form, of a type t that Integer holds of. x is rounded to DotType(t)
 // and begins at the first token. The value of an element depends on its row and its token only.

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/moeconv/moeconv/convert/family"
+	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/runtime/kernel"
 )
 
@@ -143,7 +144,7 @@ func (s *State) attention(il int, l *layer, n int) error {
 	tasks.run(p.Heads*len(blocks), func(worker, i int) {
 		h, b := i/len(blocks), blocks[i%len(blocks)]
 		c := &b.t.caches[il]
-		k, v := c.head(h/group, b.t.position(b.t.hi), nil, workers{1})
+		k, v := c.head(h/group, b.t.position(b.t.hi), true, nil, workers{1})
 		s.attend(worker, l, b.t, h, b.lo, b.hi, c.first, k, v)
 	})
 	return nil
@@ -156,7 +157,7 @@ func (s *State) attendMade(il int, l *layer, group int) {
 		s.d.workers.run(len(s.parts)*l.kvHeads, func(worker, i int) {
 			t, h := &s.parts[i/l.kvHeads], i%l.kvHeads
 			c := &t.caches[il]
-			k, v := c.head(h, t.position(t.hi), &s.kv[worker], workers{1})
+			k, v := c.head(h, t.position(t.hi), few(t, group), &s.kv[worker], workers{1})
 			for i := range group {
 				s.attend(worker, l, t, h*group+i, t.lo, t.hi, c.first, k, v)
 			}
@@ -167,13 +168,16 @@ func (s *State) attendMade(il int, l *layer, group int) {
 		t := &s.parts[i]
 		c := &t.caches[il]
 		for h := range l.kvHeads {
-			k, v := c.head(h, t.position(t.hi), &s.kv[0], s.d.workers)
+			k, v := c.head(h, t.position(t.hi), few(t, group), &s.kv[0], s.d.workers)
 			s.d.workers.run(group, func(worker, i int) {
 				s.attend(worker, l, t, h*group+i, t.lo, t.hi, c.first, k, v)
 			})
 		}
 	}
 }
+
+// few reports whether so few multiplications are made with a head's values that they are not worth being decoded for.
+func few(t *part, group int) bool { return (t.hi-t.lo)*group <= 4 }
 
 // store puts s.k and s.v into the caches.
 func (s *State) store(il int, l *layer, n int) error {
@@ -210,7 +214,11 @@ func (s *State) attend(worker int, l *layer, t *part, h, lo, hi, base int, k, v 
 		first := p.seenFrom(l, t.position(lo)) &^ 7
 		positions := t.position(lo) + step - first
 		scores := mat(&s.scores[worker], step, positions+8) // with room for a sink
-		k.from(first-base, 0).multiply(scores, q.From(lo), positions, step, l.keyDim)
+		if keys := k.from(first-base, 0); keys.blocks != nil {
+			s.scoreBlocks(worker, scores, keys.blocks[:positions*keys.size], q.From(lo), positions, step, l.keyDim)
+		} else {
+			keys.multiply(scores, q.From(lo), positions, step, l.keyDim)
+		}
 		for r := range step {
 			pos := t.position(lo + r)
 			from, to := p.seenFrom(l, pos)-first, pos+1-first
@@ -224,9 +232,28 @@ func (s *State) attend(worker int, l *layer, t *part, h, lo, hi, base int, k, v 
 			clear(row[:from])
 			clear(row[to:])
 		}
-		v.from(0, first-base).multiply(out.From(lo), scores, l.valueDim, step, v.columns(positions))
+		if values := v.from(0, first-base); values.blocks != nil {
+			for r := range step {
+				kernel.SumRows(out.Row(lo+r, l.valueDim), values.blocks, values.size, scores.Row(r, positions), &s.scratch[worker])
+			}
+		} else {
+			values.multiply(out.From(lo), scores, l.valueDim, step, v.columns(positions))
+		}
 		lo += step
 	}
+}
+
+// scoreBlocks multiplies keys in blocks with queries, which are rounded to such, as the reference does.
+func (s *State) scoreBlocks(worker int, scores kernel.Mat, keys []byte, q kernel.Mat, positions, n, dim int) {
+	x := &s.queries[worker]
+	x.Reset(gguf.Q8_0, n, dim)
+	for r := range n {
+		if row := q.Row(r, dim); x.Put(r, row) != nil { // a value that is too large: the text fails for what comes of it
+			row[0] = float32(math.NaN())
+			x.Put(r, row) // which can hold that
+		}
+	}
+	kernel.MatMulEncoded(scores, gguf.Q8_0, keys, *x, positions, n, &s.scratch[worker])
 }
 
 // seenFrom is the first position that one at pos attends to.

@@ -143,17 +143,22 @@ func (c *cache) putValue(enc *kernel.Rounder, v []float32, h, at int) error {
 	return nil
 }
 
-// rows is a matrix as the cache has it: of halves if there are some.
+// rows is a matrix as the cache has it: of halves or of blocks if there are some.
 type rows struct {
 	floats kernel.Mat
 	halves kernel.Halves
+	blocks []byte // a row a position, even of values
+	size   int    // of a row of blocks
 }
 
-// from is r from its row and column on, the latter a multiple of eight.
+// from is r from its row and column on, the latter a multiple of eight. Rows of blocks are whole.
 func (r rows) from(row, col int) rows {
-	if r.halves.Data != nil {
+	switch {
+	case r.blocks != nil:
+		r.blocks = r.blocks[(row+col)*r.size:]
+	case r.halves.Data != nil:
 		r.halves = r.halves.From(row, col)
-	} else {
+	default:
 		r.floats.Data = r.floats.Data[row*r.floats.Stride+col:]
 	}
 	return r
@@ -180,16 +185,21 @@ func (r rows) multiply(dst, x kernel.Mat, n, tokens, k int) {
 func (c *cache) stored() bool { return c.kind.BlockLen() == 1 && !c.latent }
 
 // head is keys [position][keyDim] and values [valueDim][position] of a head's positions from c.first to end-1. What the cache
-// does not have like this is made in buf, by workers.
-func (c *cache) head(h, end int, buf *[3][]float32, by workers) (k, v rows) {
+// does not have like this is made in buf, by workers; few multiplications are made with blocks as they lie there.
+func (c *cache) head(h, end int, few bool, buf *[3][]float32, by workers) (k, v rows) {
 	n := end - c.first
-	switch c.kind {
-	case gguf.F32:
+	switch {
+	case c.blocks():
+		k = c.blockRows(c.kEnc, h, n, c.keyDim)
+		if few {
+			return k, c.blockRows(c.vEnc, h, n, c.valueDim)
+		}
+	case c.kind == gguf.F32:
 		k.floats = kernel.Mat{Data: c.k[h*c.cap*c.keyDim:][:n*c.keyDim], Stride: c.keyDim}
 		if !c.latent {
 			v.floats = kernel.Mat{Data: c.v[h*c.valueDim*c.cap:][:c.valueDim*c.cap], Stride: c.cap}
 		}
-	case gguf.F16:
+	case c.kind == gguf.F16:
 		k.halves = kernel.Halves{Data: c.kEnc[2*h*c.cap*c.keyDim:][:2*n*c.keyDim], Stride: c.keyDim, Type: c.kind}
 		if !c.latent {
 			size := 16 * eights(c.cap) * c.valueDim
@@ -199,29 +209,39 @@ func (c *cache) head(h, end int, buf *[3][]float32, by workers) (k, v rows) {
 	if c.stored() {
 		return k, v
 	}
-	keys, values := k.floats, mat(&buf[1], c.valueDim, n)
+	v.floats = mat(&buf[1], c.valueDim, n)
+	if !c.latent {
+		made := mat(&buf[2], n, c.valueDim)
+		by.rows(n, c.valueDim, func(_, lo, hi int) {
+			part := made.From(lo)
+			c.decode(part.Data, c.vEnc, h, lo, hi, c.valueDim)
+			turn(v.floats, part, lo, hi)
+		})
+		return k, v
+	}
+	keys := k.floats
 	if c.kind != gguf.F32 {
 		keys = mat(&buf[0], n, c.keyDim)
-	}
-	if !c.latent {
-		mat(&buf[2], n, c.valueDim)
 	}
 	by.rows(n, c.keyDim+c.valueDim, func(_, lo, hi int) {
 		part := keys.From(lo)
 		if c.kind != gguf.F32 {
 			c.decode(part.Data, c.kEnc, h, lo, hi, c.keyDim)
 		}
-		if !c.latent {
-			part = kernel.Mat{Data: buf[2][lo*c.valueDim:], Stride: c.valueDim}
-			c.decode(part.Data, c.vEnc, h, lo, hi, c.valueDim)
-		}
-		turn(values, part, lo, hi)
+		turn(v.floats, part, lo, hi)
 	})
 	if k.halves.Data == nil {
 		k.floats = keys
 	}
-	v.floats = values
 	return k, v
+}
+
+// blocks reports whether keys and values lie in the cache as rows of blocks that are multiplied.
+func (c *cache) blocks() bool { return c.kind == gguf.Q8_0 && !c.latent }
+
+func (c *cache) blockRows(enc []byte, h, n, dim int) rows {
+	size := c.rowBytes(dim)
+	return rows{blocks: enc[h*c.cap*size:][:n*size], size: size}
 }
 
 // decode decodes a head's rows lo to hi.

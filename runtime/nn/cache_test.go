@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -9,7 +10,7 @@ import (
 	"github.com/moeconv/moeconv/runtime/kernel"
 )
 
-// at is element col of a row, whatever the rows are.
+// at is element col of a row, whatever the rows are but blocks.
 func (r rows) at(row, col int) float32 {
 	if r.halves.Data == nil {
 		return r.floats.Data[row*r.floats.Stride+col]
@@ -74,7 +75,21 @@ func checkCache(t *testing.T, name string, c *cache, keys, values [][]float32, f
 	t.Helper()
 	var buf [3][]float32
 	for h := range c.heads {
-		k, v := c.head(h, to, &buf, workers{2})
+		k, v := c.head(h, to, false, &buf, workers{2})
+		if c.blocks() {
+			few, values := c.head(h, to, true, &buf, workers{2})
+			if !bytes.Equal(few.blocks, k.blocks) {
+				t.Fatalf("%s: keys of few tokens differ", name)
+			}
+			k = decoded(few, c.keyDim)
+			for pos, row := 0, decoded(values, c.valueDim).floats; pos < to-c.first; pos += 7 {
+				for i, want := range row.Row(pos, c.valueDim) {
+					if got := v.at(i, pos); got != want {
+						t.Fatalf("%s: value %d of place %d: %v, in blocks %v", name, i, pos, got, want)
+					}
+				}
+			}
+		}
 		for pos := from; pos < to; pos += 1 + pos%5 {
 			key := rounded(t, c.kind, keys[pos][h*c.keyDim:][:c.keyDim])
 			value := key
@@ -93,6 +108,14 @@ func checkCache(t *testing.T, name string, c *cache, keys, values [][]float32, f
 			}
 		}
 	}
+}
+
+// decoded is rows of blocks as floats, [position][dim].
+func decoded(r rows, dim int) rows {
+	decode, _ := kernel.DecoderOf(gguf.Q8_0)
+	out := make([]float32, len(r.blocks)/r.size*dim)
+	decode(out, r.blocks)
+	return rows{floats: kernel.Mat{Data: out, Stride: dim}}
 }
 
 // rounded is x encoded and decoded.

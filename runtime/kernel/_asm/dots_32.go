@@ -7,15 +7,36 @@ import (
 )
 
 func init() {
-	generators["dots_32"] = bothForms(eachTile(func() {
-		dotsBlocks("Q8_0", 34, signedWeights, []Mem{ones16(), each32(0x80)}, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return ymm(w(2)) })
-		dotsBlocks("Q4_0", 18, 8, []Mem{ones16(), each32(0x0f)}, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return nibbles16(w(2)) })
-		dotsBlocks("Q4_1", 20, 0, []Mem{ones16(), each32(0x0f)}, halvesAtZero, true, func(w func(n int) Mem) reg.VecVirtual { return nibbles16(w(4)) })
-		dotsBlocks("Q5_0", 22, 16, []Mem{ones16(), each32(0x0f), each32(0x10), byteOfBit(), otherBits()}, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return fiveBits(w(2), w(6)) })
-		dotsBlocks("Q5_1", 24, 0, []Mem{ones16(), each32(0x0f), each32(0x10), byteOfBit(), otherBits()}, halvesAtZero, true, func(w func(n int) Mem) reg.VecVirtual { return fiveBits(w(4), w(8)) })
-		dotsBlocks("IQ4_NL", 18, signedWeights, []Mem{ones16(), each32(0x0f), signedValues("nonLinear4", nonLinear4)}, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return lookup16(w(2), "nonLinear4", nonLinear4) })
-		dotsBlocks("MXFP4", 17, signedWeights, []Mem{ones16(), each32(0x0f), signedValues("twiceE2M1", twiceE2M1)}, powersOf, false, func(w func(n int) Mem) reg.VecVirtual { return lookup16(w(1), "twiceE2M1", twiceE2M1) })
-	}))
+	generators["dots_32"] = bothForms(func() {
+		eachTile(func() { eachBlocks(dotsBlocks) })()
+		eachBlocks(restBlocks)
+	})
+}
+
+// blocks32 is a type of blocks of 32 of size bytes: a function loads a block's weights, which are larger by zero than they
+// should be, another the scales of eight. If there are minima, halves at 2, they are added.
+type blocks32 struct {
+	name       string
+	size, zero int
+	hold       []Mem
+	scales     func(w reg.Register, size int) reg.VecVirtual
+	mins       bool
+	block      func(w func(n int) Mem) reg.VecVirtual
+}
+
+func eachBlocks(write func(b blocks32)) {
+	five := []Mem{ones16(), each32(0x0f), each32(0x10), byteOfBit(), otherBits()}
+	for _, b := range []blocks32{
+		{"Q8_0", 34, signedWeights, []Mem{ones16(), each32(0x80)}, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return ymm(w(2)) }},
+		{"Q4_0", 18, 8, []Mem{ones16(), each32(0x0f)}, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return nibbles16(w(2)) }},
+		{"Q4_1", 20, 0, []Mem{ones16(), each32(0x0f)}, halvesAtZero, true, func(w func(n int) Mem) reg.VecVirtual { return nibbles16(w(4)) }},
+		{"Q5_0", 22, 16, five, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return fiveBits(w(2), w(6)) }},
+		{"Q5_1", 24, 0, five, halvesAtZero, true, func(w func(n int) Mem) reg.VecVirtual { return fiveBits(w(4), w(8)) }},
+		{"IQ4_NL", 18, signedWeights, []Mem{ones16(), each32(0x0f), signedValues("nonLinear4", nonLinear4)}, halvesAtZero, false, func(w func(n int) Mem) reg.VecVirtual { return lookup16(w(2), "nonLinear4", nonLinear4) }},
+		{"MXFP4", 17, signedWeights, []Mem{ones16(), each32(0x0f), signedValues("twiceE2M1", twiceE2M1)}, powersOf, false, func(w func(n int) Mem) reg.VecVirtual { return lookup16(w(1), "twiceE2M1", twiceE2M1) }},
+	} {
+		write(b)
+	}
 }
 
 func twiceE2M1(i int) int { return [16]int{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}[i] }
@@ -23,10 +44,9 @@ func twiceE2M1(i int) int { return [16]int{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -
 // signedWeights is of weights that are bytes with signs, or whose zero is at 128, and not unsigned with a zero of their own.
 const signedWeights = -1
 
-// dotsBlocks writes dots for blocks of 32 of size bytes. block loads its weights, which are larger by zero than they
-// should be. If there are minima, halves at 2, they are added.
-func dotsBlocks(name string, size, zero int, hold []Mem, scales func(w reg.Register, size int) reg.VecVirtual, mins bool, block func(w func(n int) Mem) reg.VecVirtual) {
-	dots(name, 8*size, false, tokens > 1, hold, func(acc sumsOf, w reg.Register, x rowsOf) {
+// dotsBlocks writes dots for eight blocks.
+func dotsBlocks(t blocks32) {
+	dots(t.name, 8*t.size, false, tokens > 1, t.hold, func(acc sumsOf, w reg.Register, x rowsOf) {
 		var quarters [2][tileTokens]reg.VecVirtual // of a half's four blocks
 		var first Mem                              // the first half's, where registers are few
 		if tokens > 1 {
@@ -36,8 +56,7 @@ func dotsBlocks(name string, size, zero int, hold []Mem, scales func(w reg.Regis
 			var pairs [tileTokens]reg.VecVirtual
 			for p := range 2 {
 				b := 4*h + 2*p
-				one := newBlock32(block(func(n int) Mem { return Mem{Base: w, Disp: size*b + n} }), zero == signedWeights)
-				two := newBlock32(block(func(n int) Mem { return Mem{Base: w, Disp: size*(b+1) + n} }), zero == signedWeights)
+				one, two := t.at(w, b), t.at(w, b+1)
 				for c := range tokens {
 					pairs[c] = merged(p, pairs[c], mergePairs(one.products(x.at(c, 32*b)), two.products(x.at(c, 32*b+32))))
 				}
@@ -48,11 +67,7 @@ func dotsBlocks(name string, size, zero int, hold []Mem, scales func(w reg.Regis
 				}
 			}
 		}
-		scale := scales(w, size)
-		var least reg.VecVirtual
-		if mins {
-			least = halvesAt(w, 2, size)
-		}
+		scale, least := t.figures(w, t.size)
 		var fours [tileTokens]reg.VecVirtual
 		for c := range tokens {
 			if tokens > 1 {
@@ -62,26 +77,7 @@ func dotsBlocks(name string, size, zero int, hold []Mem, scales func(w reg.Regis
 			VPBLENDD(Imm(0xf0), quarters[1][c], quarters[0][c], sum)
 			VPERM2I128(Imm(0x21), quarters[1][c], quarters[0][c], other)
 			VPADDD(other, sum, sum)
-			switch { // the bias is of 128
-			case zero > 0:
-				VPSRAD(Imm(uint64(map[int]int{8: 4, 16: 3}[zero])), ymm(x.at(c, inputBias32)), other)
-				VPADDD(other, sum, sum)
-			case zero < 0 && vnni:
-				VPADDD(x.at(c, inputBias32), sum, sum)
-			}
-			VCVTDQ2PS(sum, sum)
-			by := YMM()
-			VMULPS(x.at(c, inputScales), scale, by)
-			VMULPS(by, sum, sum)
-			if mins {
-				by := YMM()
-				VMULPS(x.at(c, inputSums), least, by)
-				VADDPS(by, sum, sum)
-			}
-			high := XMM()
-			VEXTRACTF128(Imm(1), sum, high)
-			VADDPS(high, sum.AsX(), high)
-			fours[c] = high // of blocks four apart
+			fours[c] = t.scaled(sum, scale, least, func(n int) Mem { return x.at(c, n) })
 		}
 		if tokens == 1 {
 			VADDSS(inOrder(fours[0]), acc.one, acc.one)
@@ -89,6 +85,100 @@ func dotsBlocks(name string, size, zero int, hold []Mem, scales func(w reg.Regis
 			VADDPS(inOrderAll(fours), acc.one, acc.one)
 		}
 	})
+}
+
+// restBlocks writes what adds the products of rows' last blocks, fewer than eight.
+func restBlocks(t blocks32) {
+	name := "rest" + t.name + form()
+	TEXT(name, NOSPLIT, "func(dst *float32, src *byte, x *int8, stride, blocks, rows int)")
+	Pragma("noescape")
+	Doc(name + " adds to dst the products of blocks of encoded rows, stride bytes apart, and of inputs, which are zero behind them.")
+	dst, src, x := Load(Param("dst"), GP64()), Load(Param("src"), GP64()), Load(Param("x"), GP64())
+	rows, stride := Load(Param("rows"), GP64()), Load(Param("stride"), GP64())
+	w, in, left, at, head := GP64(), GP64(), GP64(), GP64(), GP32()
+	heads, sums := AllocLocal(32), AllocLocal(32) // the first four bytes of blocks, and sums of their products
+	headsAt, sumsAt := GP64(), GP64()
+	LEAQ(heads, headsAt)
+	LEAQ(sums, sumsAt)
+	held = map[string]reg.VecVirtual{}
+	for _, m := range t.hold {
+		held[m.Symbol.Name] = ymm(m)
+	}
+	zero := YMM()
+	VPXOR(zero, zero, zero)
+	VMOVDQU(zero, heads)
+	VMOVDQU(zero, sums)
+	Label("row")
+	MOVQ(src, w)
+	MOVQ(x, in)
+	XORQ(at, at)
+	Load(Param("blocks"), left)
+	Label("block")
+	MOVL(Mem{Base: w}, head)
+	MOVL(head, Mem{Base: headsAt, Index: at, Scale: 4})
+	sum := t.at(w, 0).products(Mem{Base: in})
+	half, other := XMM(), XMM()
+	VEXTRACTI128(Imm(1), sum, half)
+	VPADDD(sum.AsX(), half, half)
+	for _, swap := range []uint64{0x4e, 0xb1} {
+		VPSHUFD(Imm(swap), half, other)
+		VPADDD(other, half, half)
+	}
+	VMOVD(half, Mem{Base: sumsAt, Index: at, Scale: 4})
+	ADDQ(U32(t.size), w)
+	ADDQ(Imm(32), in)
+	INCQ(at)
+	DECQ(left)
+	JNZ(LabelRef("block"))
+	scale, least := t.figures(headsAt, 4)
+	v := inOrder(t.scaled(ymm(sums), scale, least, func(n int) Mem { return Mem{Base: x, Disp: n} }))
+	VADDSS(Mem{Base: dst}, v, v)
+	VMOVSS(v, Mem{Base: dst})
+	ADDQ(Imm(4), dst)
+	ADDQ(stride, src)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
+	VZEROUPPER()
+	RET()
+}
+
+// at is block b of those at w.
+func (t blocks32) at(w reg.Register, b int) block32 {
+	return newBlock32(t.block(func(n int) Mem { return Mem{Base: w, Disp: t.size*b + n} }), t.zero == signedWeights)
+}
+
+// figures are the scales of eight blocks, size bytes apart, and their minima, if any.
+func (t blocks32) figures(w reg.Register, size int) (scale, least reg.VecVirtual) {
+	if scale = t.scales(w, size); t.mins {
+		least = halvesAt(w, 2, size)
+	}
+	return scale, least
+}
+
+// scaled makes of the sums of eight blocks' products the scaled ones, and adds up those four apart. x is where the inputs
+// are.
+func (t blocks32) scaled(sum, scale, least reg.VecVirtual, x func(n int) Mem) reg.VecVirtual {
+	other := YMM()
+	switch { // the bias is of 128
+	case t.zero > 0:
+		VPSRAD(Imm(uint64(map[int]int{8: 4, 16: 3}[t.zero])), ymm(x(inputBias32)), other)
+		VPADDD(other, sum, sum)
+	case t.zero < 0 && vnni:
+		VPADDD(x(inputBias32), sum, sum)
+	}
+	VCVTDQ2PS(sum, sum)
+	by := YMM()
+	VMULPS(x(inputScales), scale, by)
+	VMULPS(by, sum, sum)
+	if t.mins {
+		by := YMM()
+		VMULPS(x(inputSums), least, by)
+		VADDPS(by, sum, sum)
+	}
+	high := XMM()
+	VEXTRACTF128(Imm(1), sum, high)
+	VADDPS(high, sum.AsX(), high)
+	return high
 }
 
 // mergePairs is, in places 0 and 2 of a quarter, the sums of a's elements 0, 1 and 2, 3, and in 1 and 3 those of b's,

@@ -126,6 +126,9 @@ func ladder(t *testing.T, mode string, steps ...int) (*Ladder, error) {
 
 // TestLadder measures placements, each in a process of its own.
 func TestLadder(t *testing.T) {
+	if testing.Short() {
+		t.Skip("processes that read all memory, which the race detector makes slow; the plain run has it")
+	}
 	l, err := ladder(t, "ok", 2, 0, 3)
 	if err != nil {
 		t.Fatal(err)

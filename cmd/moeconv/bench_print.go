@@ -24,6 +24,12 @@ func printReport(w io.Writer, d *bench.Report) error {
 		if _, err := fmt.Fprintf(w, "streamed and whole answers agree in %d of %d pairs; %.0f%% of the answers score 3 of 5 or more\n", m.Same.Equal, m.Same.Pairs, 100*m.Success); err != nil {
 			return err
 		}
+		if p := m.Protocol; p != nil {
+			if _, err := fmt.Fprintf(w, "streaming protocol: success %v (9 of 10 answers score 3 or more), speed %s (the slowest answer %s tok/s; good from 2 on, acceptable from 1 on), steady %s (last quarter of the tokens %s times the first's speed; 0.8 or more)\n",
+				p.Success, p.Speed, pointerText(p.Slowest), steadyText(p.Steady), pointerText(p.Drift)); err != nil {
+				return err
+			}
+		}
 		if m.Load != nil && m.Cores != nil {
 			if _, err := fmt.Fprintf(w, "loaded in %.2f s; %.2f cores busy while it answered\n", *m.Load, *m.Cores); err != nil {
 				return err
@@ -84,6 +90,21 @@ func printComparison(w io.Writer, c *bench.Comparison) error {
 	}
 	_, err := fmt.Fprintf(w, "%s less %s, in pairs of requests made one after the other: mean +/- half of the 95%% interval\n%s\n", c.Model, c.Base, t.Render())
 	return err
+}
+
+// pointerText is a value that may not have been observed.
+func pointerText(v *float64) string {
+	if v == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.4g", *v)
+}
+
+func steadyText(v *bool) string {
+	if v == nil {
+		return "unknown"
+	}
+	return fmt.Sprint(*v)
 }
 
 // statText is a figure in a table; one that was not observed is a dash.

@@ -74,6 +74,8 @@ type Model struct {
 	Memory   []Figure       `json:"memory"`
 	// Success is the share of answers with a score of 3 or more.
 	Success float64 `json:"success"`
+	// Protocol is the streaming protocol's word on it; null where the suite is another.
+	Protocol *Protocol `json:"protocol"`
 	// Load is how long the model took to be loaded, and Cores how many cores the process kept busy; null of a server elsewhere.
 	Load  *float64 `json:"load_s"`
 	Cores *float64 `json:"cores_busy"`

@@ -321,8 +321,35 @@ func TestSuites(t *testing.T) {
 			t.Errorf("%s: %d cells, %d rows, success %v", name, len(m.Cells), len(m.Rows), m.Success)
 		}
 	}
+	r, err := Run(t.Context(), target, Options{Suite: FindSuite("long"), Runs: 3, MaxTokens: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := r.Models[0].Protocol; p == nil || !p.Success || p.Speed != "good" || *p.Slowest < 2 {
+		t.Errorf("%+v", p)
+	}
 	if FindSuite("x") != nil {
 		t.Error("a suite of no name")
+	}
+}
+
+// TestProtocol: the streaming protocol's bounds.
+func TestProtocol(t *testing.T) {
+	model := func(decode, drift, success float64) *Model {
+		return &Model{Rows: []Row{{Decode: &decode}, {}}, Cells: []Cell{{Drift: &Stat{Mean: drift}}, {}}, Success: success}
+	}
+	for _, c := range []struct {
+		m      *Model
+		speed  string
+		ok     bool
+		steady bool
+	}{{model(2, 0.8, 0.9), "good", true, true}, {model(1.99, 0.79, 0.89), "acceptable", false, false}, {model(0.99, 1.2, 1), "slow", true, true}} {
+		if p := c.m.judge(); p.Speed != c.speed || p.Success != c.ok || *p.Steady != c.steady {
+			t.Errorf("%+v: %+v", c, p)
+		}
+	}
+	if p := (&Model{Rows: []Row{{}}, Cells: []Cell{{}}}).judge(); p.Speed != "unknown" || p.Steady != nil || p.Slowest != nil {
+		t.Errorf("%+v", p)
 	}
 }
 

@@ -16,6 +16,9 @@ func Misstated(report []byte) ([]string, error) {
 		return nil, err
 	}
 	suite := &Suite{Prompts: r.Prompts, Modes: r.Modes}
+	if s := FindSuite(r.Suite); s != nil {
+		suite.Judged = s.Judged
+	}
 	var out []string
 	for _, m := range r.Models {
 		again := Model{Rows: m.Rows}
@@ -23,6 +26,7 @@ func Misstated(report []byte) ([]string, error) {
 		at := m.Name + ": "
 		out = append(out, differ(at+"streaming_agreement", m.Same, again.Same)...)
 		out = append(out, differ(at+"success", m.Success, again.Success)...)
+		out = append(out, differ(at+"protocol", m.Protocol, again.Protocol)...)
 		out = append(out, differ(at+"cores_busy", m.Cores, again.Cores)...)
 	}
 	said := r.Compared

@@ -119,6 +119,9 @@ func (m *Model) summarise(s *Suite) {
 			m.Cells = append(m.Cells, newCell(m.Rows, p.Name, mode))
 		}
 	}
+	if s.Judged {
+		m.Protocol = m.judge()
+	}
 }
 
 func newCell(rows []Row, prompt, mode string) Cell {

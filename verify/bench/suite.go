@@ -36,6 +36,7 @@ type Suite struct {
 	Prompts []Prompt
 	Modes   []string
 	Pause   float64 // seconds between requests, unless the user says otherwise
+	Judged  bool    // answers are held against the streaming protocol
 }
 
 var (
@@ -51,8 +52,8 @@ var Suites = []Suite{
 		{"medium", "Explain quantum computing in simple terms", 0},
 		{"long", "Write a Python function to calculate fibonacci numbers recursively", 0},
 		{"very long", "Write a detailed technical explanation of how gradient descent optimization works in machine learning", 0},
-	}, both, 0},
-	{"quants", "one prompt, for a matrix of many files", []Prompt{{"quantum", "Explain quantum computing in simple terms.", 0}}, both, 0},
+	}, both, 0, false},
+	{"quants", "one prompt, for a matrix of many files", []Prompt{{"quantum", "Explain quantum computing in simple terms.", 0}}, both, 0, false},
 	{"streaming", "nine prompts of 50 to 1000 tokens, streamed, with scores", []Prompt{
 		{"greeting", "Hello, how are you?", 50},
 		{"factorial", "Write a Python function to calculate factorial", 150},
@@ -63,12 +64,12 @@ var Suites = []Suite{
 		{"story", "Write a short story about AI discovering emotions", 800},
 		{"REST API", "Document a REST API for a library management system", 1000},
 		{"renewable energy", "Analyze the benefits and challenges of renewable energy", 600},
-	}, []string{Streaming}, 5},
+	}, []string{Streaming}, 5, true},
 	{"long", "three prompts of 2000 tokens, streamed: is the speed kept", []Prompt{
 		{"energy", "Write a comprehensive analysis of renewable energy: technologies, economics, policy and outlook.", 2000},
 		{"microservices", "Write a complete technical specification of a microservices architecture for an online shop.", 2000},
 		{"agriculture", "Write a detailed business plan for a company in sustainable agriculture.", 2000},
-	}, []string{Streaming}, 0},
+	}, []string{Streaming}, 0, true},
 }
 
 // FindSuite is nil for a name that is none's.

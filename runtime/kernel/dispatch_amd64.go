@@ -108,6 +108,30 @@ func (f tiles[E]) one(dst []float32, w []E, places, ldw, step int, x []float32, 
 	}
 }
 
+// turnRows are made columns together: a line of memory.
+const turnRows = 16
+
+// turn does Turn's work for rows and columns.
+func turn(dst, x Mat, n, dim int) (rows, cols int) {
+	if !useAVX2 || dim < 8 {
+		return 0, 0
+	}
+	for ; rows+turnRows <= n; rows += turnRows {
+		turnAVX2(&dst.Data[rows], &x.Data[rows*x.Stride], dst.Stride, 4*x.Stride, dim/8)
+	}
+	return rows, dim &^ 7
+}
+
+func turnF16(dst Mat, x []byte, stride, n, dim int) (rows, cols int) {
+	if !useAVX2 || dim < 8 {
+		return 0, 0
+	}
+	for ; rows+turnRows <= n; rows += turnRows {
+		turnF16AVX2(&dst.Data[rows], &x[rows*stride], dst.Stride, stride, dim/8)
+	}
+	return rows, dim &^ 7
+}
+
 func expSum(x []float32, scale, top float32) float64 {
 	if !useAVX2 {
 		return expSumGeneric(x, scale, top)

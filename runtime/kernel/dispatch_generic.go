@@ -19,6 +19,10 @@ func sumRows(sums []float32, rows []byte, stride int, weights []float32) {
 	sumRowsGeneric(sums, rows, stride, weights)
 }
 
+func turn(Mat, Mat, int, int) (rows, cols int) { return 0, 0 }
+
+func turnF16(Mat, []byte, int, int, int) (rows, cols int) { return 0, 0 }
+
 func expSum(x []float32, scale, top float32) float64 { return expSumGeneric(x, scale, top) }
 
 func silu(gate, up []float32) { siluGeneric(gate, up) }

@@ -9,6 +9,7 @@ import "github.com/moeconv/moeconv/gguf"
 //go:generate go -C _asm run . -gen unpack_32 -out ../unpack_32_amd64.s -stubs ../unpack_32_stubs_amd64.go -pkg kernel
 //go:generate go -C _asm run . -gen unpack_k -out ../unpack_k_amd64.s -stubs ../unpack_k_stubs_amd64.go -pkg kernel
 //go:generate go -C _asm run . -gen dots_32 -out ../dots_32_amd64.s -stubs ../dots_32_stubs_amd64.go -pkg kernel
+//go:generate go -C _asm run . -gen turn -out ../turn_amd64.s -stubs ../turn_stubs_amd64.go -pkg kernel
 //go:generate go -C _asm run . -gen rows -out ../rows_amd64.s -stubs ../rows_stubs_amd64.go -pkg kernel
 //go:generate go -C _asm run . -gen dots_k -out ../dots_k_amd64.s -stubs ../dots_k_stubs_amd64.go -pkg kernel
 

@@ -126,28 +126,46 @@ func (s *State) attention(il int, l *layer, n int) error {
 		s.attendMade(il, l, group)
 		return nil
 	}
-	type task struct {
-		t      *part
-		lo, hi int
-	}
 	const step = 48 // tokens a task
-	var blocks []task
+	share := max(1, min(group, p.Heads/s.d.workers.n))
+	var tasks []task
 	cost := 0
 	for i := range s.parts {
 		t := &s.parts[i]
-		for lo := t.lo; lo < t.hi; lo += step {
-			blocks = append(blocks, task{t, lo, min(t.hi, lo+step)})
+		for h := range l.kvHeads {
+			tasks = tasksOf(tasks, t, h*group, group, share, step)
 		}
 		cost += p.Heads * (t.hi - t.lo) * t.position(t.hi) * l.keyDim
 	}
-	tasks := workers{min(s.d.workers.n, 1+cost/grain)}
-	tasks.run(p.Heads*len(blocks), func(worker, i int) {
-		h, b := i/len(blocks), blocks[i%len(blocks)]
+	workers{min(s.d.workers.n, 1+cost/grain)}.run(len(tasks), func(worker, i int) {
+		b := tasks[i]
 		c := &b.t.caches[il]
-		k, v := c.head(h/group, b.t.position(b.t.hi), true, nil, workers{1})
-		s.attend(worker, l, b.t, h, b.lo, b.hi, c.first, k, v)
+		k, v := c.head(b.head/group, b.t.position(b.t.hi), true, nil, workers{1})
+		s.attend(worker, l, b, c.first, k, v)
 	})
 	return nil
+}
+
+// task is queries of a text that are computed together: a head's of tokens lo to hi-1, or one token's of several heads
+// that use the same keys.
+type task struct {
+	t           *part
+	lo, hi      int
+	head, heads int
+}
+
+// tasksOf adds the tasks of n heads from first on, which use the same keys: one token's of share heads each, others of one
+// head and at most step tokens.
+func tasksOf(tasks []task, t *part, first, n, share, step int) []task {
+	if t.hi-t.lo > 1 {
+		share = 1
+	}
+	for h := first; h < first+n; h += share {
+		for lo := t.lo; lo < t.hi; lo += step {
+			tasks = append(tasks, task{t, lo, min(t.hi, lo+step), h, min(share, first+n-h)})
+		}
+	}
+	return tasks
 }
 
 // attendMade is attention where keys and values are first made from what the caches have: by a worker that then computes all
@@ -158,20 +176,20 @@ func (s *State) attendMade(il int, l *layer, group int) {
 			t, h := &s.parts[i/l.kvHeads], i%l.kvHeads
 			c := &t.caches[il]
 			k, v := c.head(h, t.position(t.hi), few(t, group), &s.kv[worker], workers{1})
-			for i := range group {
-				s.attend(worker, l, t, h*group+i, t.lo, t.hi, c.first, k, v)
+			for _, b := range tasksOf(nil, t, h*group, group, group, t.hi-t.lo) {
+				s.attend(worker, l, b, c.first, k, v)
 			}
 		})
 		return
 	}
+	share := max(1, group/s.d.workers.n)
 	for i := range s.parts {
 		t := &s.parts[i]
 		c := &t.caches[il]
 		for h := range l.kvHeads {
 			k, v := c.head(h, t.position(t.hi), few(t, group), &s.kv[0], s.d.workers)
-			s.d.workers.run(group, func(worker, i int) {
-				s.attend(worker, l, t, h*group+i, t.lo, t.hi, c.first, k, v)
-			})
+			tasks := tasksOf(nil, t, h*group, group, share, t.hi-t.lo)
+			s.d.workers.run(len(tasks), func(worker, i int) { s.attend(worker, l, tasks[i], c.first, k, v) })
 		}
 	}
 }
@@ -201,46 +219,63 @@ func (s *State) store(il int, l *layer, n int) error {
 // scoreElements bounds the attention weights computed together.
 const scoreElements = 1 << 17
 
-// attend computes head h of rows lo to hi of a text: softmax(scale*q*k) * v over the positions that each token sees. k and v
-// begin with position base.
-func (s *State) attend(worker int, l *layer, t *part, h, lo, hi, base int, k, v rows) {
-	p := s.d.Params
-	q := kernel.Mat{Data: s.q[h*l.keyDim:], Stride: p.Heads * l.keyDim}
-	out := kernel.Mat{Data: s.attn[h*l.valueDim:], Stride: p.Heads * l.valueDim}
-	for lo < hi {
-		step := min(hi-lo, max(1, scoreElements/t.position(hi)))
+// attend computes a task: softmax(scale*q*k) * v over the positions that each token sees. k and v begin with position base.
+func (s *State) attend(worker int, l *layer, b task, base int, k, v rows) {
+	p, t := s.d.Params, b.t
+	width, outWidth, n := l.keyDim, l.valueDim, b.heads
+	if b.heads == 1 {
+		width, outWidth, n = p.Heads*width, p.Heads*outWidth, b.hi-b.lo
+	}
+	q := kernel.Mat{Data: s.q[(b.lo*p.Heads+b.head)*l.keyDim:], Stride: width}
+	out := kernel.Mat{Data: s.attn[(b.lo*p.Heads+b.head)*l.valueDim:], Stride: outWidth}
+	for at := 0; at < n; {
+		step := min(n-at, max(1, scoreElements/t.position(b.hi)))
+		from, to := b.row(at), b.row(at+step-1)
 		// Sums run in eight lanes: a first position that is a multiple of eight, and zeros behind the last, leave them as
 		// they are.
-		first := p.seenFrom(l, t.position(lo)) &^ 7
-		positions := t.position(lo) + step - first
+		first := p.seenFrom(l, t.position(from.lo)) &^ 7
+		positions := t.position(to.lo) + 1 - first
 		scores := mat(&s.scores[worker], step, positions+8) // with room for a sink
 		if keys := k.from(first-base, 0); keys.blocks != nil {
-			s.scoreBlocks(worker, scores, keys.blocks[:positions*keys.size], q.From(lo), positions, step, l.keyDim)
+			s.scoreBlocks(worker, scores, keys.blocks[:positions*keys.size], q.From(at), positions, step, l.keyDim)
 		} else {
-			keys.multiply(scores, q.From(lo), positions, step, l.keyDim)
+			keys.multiply(scores, q.From(at), positions, step, l.keyDim)
 		}
 		for r := range step {
-			pos := t.position(lo + r)
-			from, to := p.seenFrom(l, pos)-first, pos+1-first
-			row := scores.Row(r, scores.Stride)
-			if l.sinks != nil {
-				row[to] = l.sinks[h] / p.Scale
-				kernel.Softmax(row[from:to+1], p.Scale)
-			} else {
-				kernel.Softmax(row[from:to], p.Scale)
-			}
-			clear(row[:from])
-			clear(row[to:])
+			row := b.row(at + r)
+			s.weigh(l, scores.Row(r, scores.Stride), row.head, t.position(row.lo), first)
 		}
 		if values := v.from(0, first-base); values.blocks != nil {
 			for r := range step {
-				kernel.SumRows(out.Row(lo+r, l.valueDim), values.blocks, values.size, scores.Row(r, positions), &s.scratch[worker])
+				kernel.SumRows(out.Row(at+r, l.valueDim), values.blocks, values.size, scores.Row(r, positions), &s.scratch[worker])
 			}
 		} else {
-			values.multiply(out.From(lo), scores, l.valueDim, step, v.columns(positions))
+			values.multiply(out.From(at), scores, l.valueDim, step, v.columns(positions))
 		}
-		lo += step
+		at += step
 	}
+}
+
+// row is query number r by itself.
+func (b task) row(r int) task {
+	if b.heads == 1 {
+		return task{b.t, b.lo + r, b.lo + r + 1, b.head, 1}
+	}
+	return task{b.t, b.lo, b.hi, b.head + r, 1}
+}
+
+// weigh makes of a head's products, which begin with position first, the weights of the positions that one at pos sees.
+func (s *State) weigh(l *layer, row []float32, head, pos, first int) {
+	p := s.d.Params
+	from, to := p.seenFrom(l, pos)-first, pos+1-first
+	if l.sinks != nil {
+		row[to] = l.sinks[head] / p.Scale
+		kernel.Softmax(row[from:to+1], p.Scale)
+	} else {
+		kernel.Softmax(row[from:to], p.Scale)
+	}
+	clear(row[:from])
+	clear(row[to:])
 }
 
 // scoreBlocks multiplies keys in blocks with queries, which are rounded to such, as the reference does.

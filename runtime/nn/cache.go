@@ -186,7 +186,7 @@ func (c *cache) stored() bool { return c.kind.BlockLen() == 1 && !c.latent }
 
 // head is keys [position][keyDim] and values [valueDim][position] of a head's positions from c.first to end-1. What the cache
 // does not have like this is made in buf, by workers; few multiplications are made with blocks as they lie there.
-func (c *cache) head(h, end int, few bool, buf *[3][]float32, by workers) (k, v rows) {
+func (c *cache) head(h, end int, few bool, buf *[2][]float32, by workers) (k, v rows) {
 	n := end - c.first
 	switch {
 	case c.blocks():
@@ -210,28 +210,27 @@ func (c *cache) head(h, end int, few bool, buf *[3][]float32, by workers) (k, v 
 		return k, v
 	}
 	v.floats = mat(&buf[1], c.valueDim, n)
+	dim, enc, made := c.keyDim, c.kEnc, k.floats // values are in keys
 	if !c.latent {
-		made := mat(&buf[2], n, c.valueDim)
-		by.rows(n, c.valueDim, func(_, lo, hi int) {
-			part := made.From(lo)
-			c.decode(part.Data, c.vEnc, h, lo, hi, c.valueDim)
-			turn(v.floats, part, lo, hi)
-		})
-		return k, v
+		dim, enc = c.valueDim, c.vEnc
 	}
-	keys := k.floats
-	if c.kind != gguf.F32 {
-		keys = mat(&buf[0], n, c.keyDim)
+	if c.kind.BlockLen() > 1 {
+		made = mat(&buf[0], n, dim)
 	}
-	by.rows(n, c.keyDim+c.valueDim, func(_, lo, hi int) {
-		part := keys.From(lo)
-		if c.kind != gguf.F32 {
-			c.decode(part.Data, c.kEnc, h, lo, hi, c.keyDim)
+	by.rows(n, dim+c.valueDim, func(_, lo, hi int) {
+		to := kernel.Mat{Data: v.floats.Data[lo:], Stride: n}
+		if c.kind == gguf.F16 {
+			kernel.TurnF16(to, k.halves.From(lo, 0).Data, 2*dim, hi-lo, c.valueDim)
+			return
 		}
-		turn(v.floats, part, lo, hi)
+		part := made.From(lo)
+		if c.kind != gguf.F32 {
+			c.decode(part.Data, enc, h, lo, hi, dim)
+		}
+		kernel.Turn(to, part, hi-lo, c.valueDim)
 	})
-	if k.halves.Data == nil {
-		k.floats = keys
+	if c.latent && c.kind.BlockLen() > 1 {
+		k.floats = made
 	}
 	return k, v
 }
@@ -249,19 +248,4 @@ func (c *cache) decode(dst []float32, enc []byte, h, lo, hi, dim int) {
 	decode, _ := kernel.DecoderOf(c.kind)
 	size := c.rowBytes(dim)
 	decode(dst[:(hi-lo)*dim], enc[(h*c.cap+lo)*size:][:(hi-lo)*size])
-}
-
-// turn makes the first elements of rows of x the columns lo to hi of dst, some at a time so that lines of memory are filled.
-func turn(dst, x kernel.Mat, lo, hi int) {
-	const step = 16
-	dim := len(dst.Data) / max(1, dst.Stride)
-	for from := lo; from < hi; from += step {
-		to := min(hi, from+step)
-		for e := range dim {
-			row := dst.Data[e*dst.Stride:][from:to]
-			for i := range row {
-				row[i] = x.Data[(from-lo+i)*x.Stride+e]
-			}
-		}
-	}
 }

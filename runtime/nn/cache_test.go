@@ -73,7 +73,7 @@ func random(r *rand.Rand, n int) []float32 {
 
 func checkCache(t *testing.T, name string, c *cache, keys, values [][]float32, from, to int) {
 	t.Helper()
-	var buf [3][]float32
+	var buf [2][]float32
 	for h := range c.heads {
 		k, v := c.head(h, to, false, &buf, workers{2})
 		if c.blocks() {

@@ -46,7 +46,7 @@ type State struct {
 	tileEnds []int
 	tiles    [][]float32      // by worker: decoded tile
 	scores   [][]float32      // by worker: attention weights
-	kv       [][3][]float32   // by worker: keys and values of a head, as they are multiplied
+	kv       [][2][]float32   // by worker: keys and values of a head, as they are multiplied
 	queries  []kernel.Inputs  // by worker: rounded for keys in blocks
 	scratch  []kernel.Scratch // by worker: unpacked rows
 	rounders []kernel.Rounder // by worker
@@ -56,7 +56,7 @@ type State struct {
 func (d *Decoder) NewState() *State {
 	n := d.workers.n
 	s := &State{sequence: sequence{d: d, caches: make([]cache, d.Params.Blocks), past: make([]recurrent, d.Params.Blocks)},
-		tiles: make([][]float32, n), scores: make([][]float32, n), kv: make([][3][]float32, n),
+		tiles: make([][]float32, n), scores: make([][]float32, n), kv: make([][2][]float32, n),
 		queries: make([]kernel.Inputs, n), scratch: make([]kernel.Scratch, n), rounders: make([]kernel.Rounder, n)}
 	for i := range s.caches {
 		s.caches[i] = d.newCache(&d.w.layers[i])

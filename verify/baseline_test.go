@@ -272,7 +272,7 @@ func TestIntervalsHold(t *testing.T) {
 		}
 		whole := b.text.statistics(all)
 		for _, n := range []int{minChunks, 2 * minChunks} {
-			var missed [4]int
+			var missed [6]int
 			for seed := range uint64(20) {
 				drawn := *b.text
 				drawn.pick(PerplexityOptions{Random: true, Seed: seed, Chunks: n})
@@ -282,10 +282,10 @@ func TestIntervalsHold(t *testing.T) {
 				}
 				d := drawn.statistics(some)
 				for k, c := range []struct {
-					Interval
+					*Interval
 					v float64
-				}{{d.MeanInterval, whole.Mean}, {d.SameTopInterval, whole.SameTop}, {d.PPL.Interval, whole.PPL.PPL}, {d.RatioInterval, whole.Ratio}} {
-					if c.v < c.Low || c.v > c.High {
+				}{{&d.MeanInterval, whole.Mean}, {&d.SameTopInterval, whole.SameTop}, {&d.PPL.Interval, whole.PPL.PPL}, {&d.RatioInterval, whole.Ratio}, {d.MedianInterval, whole.Median}, {d.P99Interval, whole.P99}} {
+					if c.Interval != nil && (c.v < c.Low || c.v > c.High) {
 						missed[k]++
 					}
 				}
@@ -293,7 +293,7 @@ func TestIntervalsHold(t *testing.T) {
 					t.Errorf("%d of %d chunks", d.PPL.Chunks, d.PPL.Of)
 				}
 			}
-			t.Logf("%s, %d of %d chunks: outside of 20 intervals are mean KLD %d, same top %d, perplexity %d, ratio %d", row, n, len(chunks), missed[0], missed[1], missed[2], missed[3])
+			t.Logf("%s, %d of %d chunks: outside of 20 intervals are mean KLD %d, same top %d, perplexity %d, ratio %d, median %d, 99%% %d", row, n, len(chunks), missed[0], missed[1], missed[2], missed[3], missed[4], missed[5])
 			for _, k := range missed {
 				if k > 1 {
 					t.Errorf("%s, %d chunks: %v of 20 intervals miss the whole text's figure", row, n, missed)

@@ -33,6 +33,10 @@ type DivergenceResult struct {
 	MeanInterval    Interval `json:"mean_interval"`
 	SameTopInterval Interval `json:"same_top_interval"`
 	RatioInterval   Interval `json:"ppl_ratio_interval"`
+	// Intervals of quantiles; absent where too few tokens lie beyond one.
+	MedianInterval *Interval `json:"median_interval,omitempty"`
+	P99Interval    *Interval `json:"p99_interval,omitempty"`
+	P999Interval   *Interval `json:"p999_interval,omitempty"`
 
 	// ChunkMeans are the mean KL divergences of the chunks in the order they were run in: that of the text, or of the
 	// seed's draw. Files over the same chunks are compared pairwise.
@@ -170,10 +174,11 @@ func (t *text) statistics(all []position) DivergenceResult {
 	cov := (pm - m*bm) / float64(max(1, len(all)-1))
 	logErr := math.Sqrt(max(0, me*me+be*be-2*cov))
 	r.RatioErr = r.Ratio * logErr
-	r.MeanInterval = clusters(r.ChunkMeans).divergence(r.Mean, r.Error)
+	r.MeanInterval = clusters(r.ChunkMeans).divergence(r.Mean, r.Error, r.Max, len(all))
+	r.MedianInterval, r.P99Interval, r.P999Interval = t.quantile(all, values, 0.5), t.quantile(all, values, 0.99), t.quantile(all, values, 0.999)
 	r.SameTopInterval = same.share(r.SameTop, len(all))
-	half := ratio.half(logErr)
-	r.RatioInterval = Interval{r.Ratio * math.Exp(-half), r.Ratio * math.Exp(half)}
+	log := ratio.interval(m-bm, logErr)
+	r.RatioInterval = Interval{math.Exp(log.Low), math.Exp(log.High)}
 	return r
 }
 

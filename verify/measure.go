@@ -107,8 +107,22 @@ func checkDivergence(ctx context.Context, s *Subject) Result {
 	} {
 		r.figure(name, v)
 	}
-	r.Detail = fmt.Sprintf("mean %.6f (%.6f to %.6f), median %.6f, 99%% %.6f, 99.9%% %.6f, max %.6f; same top token %.2f%% (%.2f to %.2f)%s",
-		d.Mean, d.MeanInterval.Low, d.MeanInterval.High, d.Median, d.P99, d.P999, d.Max, 100*d.SameTop, 100*d.SameTopInterval.Low, 100*d.SameTopInterval.High, s.sampled(d.PPL))
+	quantiles := ""
+	for _, q := range []struct {
+		name, key string
+		at        float64
+		*Interval
+	}{{"median", "median", d.Median, d.MedianInterval}, {"99%", "p99", d.P99, d.P99Interval}, {"99.9%", "p999", d.P999, d.P999Interval}} {
+		quantiles += fmt.Sprintf("%s %.6f", q.name, q.at)
+		if q.Interval != nil {
+			quantiles += fmt.Sprintf(" (%.6f to %.6f)", q.Low, q.High)
+			r.figure(q.key+"_low", q.Low)
+			r.figure(q.key+"_high", q.High)
+		}
+		quantiles += ", "
+	}
+	r.Detail = fmt.Sprintf("mean %.6f (%.6f to %.6f), %smax %.6f; same top token %.2f%% (%.2f to %.2f)%s",
+		d.Mean, d.MeanInterval.Low, d.MeanInterval.High, quantiles, d.Max, 100*d.SameTop, 100*d.SameTopInterval.Low, 100*d.SameTopInterval.High, s.sampled(d.PPL))
 	if r.Status != Pass {
 		r.Detail += fmt.Sprintf("; the mean may be %.4g", float64(r.Threshold))
 	}

@@ -60,8 +60,8 @@ func Perplexity(ctx context.Context, model *runtime.Model, s string, o Perplexit
 // result turns sums of negative log-likelihoods, and their means over chunks, into a perplexity.
 func (t *text) result(sum moments, means clusters) PerplexityResult {
 	mean, dev := sum.mean()
-	ppl, half := math.Exp(mean), means.half(dev)
-	return PerplexityResult{PPL: ppl, Error: dev * ppl, Interval: Interval{math.Exp(mean - half), math.Exp(mean + half)},
+	ppl, log := math.Exp(mean), means.interval(mean, dev)
+	return PerplexityResult{PPL: ppl, Error: dev * ppl, Interval: Interval{math.Exp(log.Low), math.Exp(log.High)},
 		Tokens: len(t.tokens), Chunks: len(means), Of: t.chunks, Scored: sum.n}
 }
 

@@ -35,6 +35,11 @@ func printReport(w io.Writer, d *bench.Report) error {
 				return err
 			}
 		}
+		if m.Offload != nil {
+			if err := printStreamed(w, *m.Offload); err != nil {
+				return err
+			}
+		}
 		for _, f := range m.Memory {
 			if _, err := fmt.Fprintf(w, "%-14s %10.2f MiB  %s; %s\n", f.Name, float64(f.Bytes)/(1<<20), f.Method, f.Scope); err != nil {
 				return err

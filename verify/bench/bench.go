@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/moeconv/moeconv/runtime/offload"
 )
 
 // LeastRuns is the fewest runs that give a mean with an interval.
@@ -43,6 +45,8 @@ type Target struct {
 	Load *float64
 	// Memory is measured when the model has answered; nil where it cannot be.
 	Memory func() ([]Figure, error)
+	// Offload is what streaming experts has cost since the model was loaded; nil where it is not known, or they are in memory.
+	Offload func() *offload.Stats
 	// Count is the number of tokens of a text by the model's tokenizer; nil where that is not known.
 	Count func(text string) (int, error)
 }
@@ -70,6 +74,7 @@ type Model struct {
 	Greedy   []Row          `json:"greedy,omitempty"`    // one a prompt, where models are compared in turn
 	Place    string         `json:"placement,omitempty"` // the flags that placed its tensors, where placements are compared
 	Placed   *Placed        `json:"placed,omitempty"`
+	Offload  *offload.Stats `json:"offload,omitempty"` // since the model was loaded
 	Same     Agree          `json:"streaming_agreement"`
 	Memory   []Figure       `json:"memory"`
 	// Success is the share of answers with a score of 3 or more.
@@ -153,6 +158,9 @@ func Run(ctx context.Context, targets []Target, o Options) (*Report, error) {
 		}
 	}
 	for i, t := range targets {
+		if t.Offload != nil {
+			r.Models[i].Offload = t.Offload()
+		}
 		if err := r.Models[i].finish(t, o); err != nil {
 			return nil, fmt.Errorf("bench: %s: %w", t.Name, err)
 		}

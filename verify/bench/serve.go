@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/moeconv/moeconv/runtime"
+	"github.com/moeconv/moeconv/runtime/offload"
 	"github.com/moeconv/moeconv/runtime/server"
 	"github.com/moeconv/moeconv/runtime/token"
 )
@@ -36,6 +37,12 @@ func Serve(m *runtime.Model, h Hosted) (t Target, stop func() error, err error) 
 		return <-done
 	}
 	return Target{Name: h.Name, URL: "http://" + l.Addr().String(), Model: h.Name, Extra: ownFields, Count: Counter(tok), Placed: where(m), Load: seconds(h.Load),
+		Offload: func() *offload.Stats {
+			if s, ok := m.Streamed(); ok {
+				return &s
+			}
+			return nil
+		},
 		Memory: func() ([]Figure, error) {
 			return h.memory(m, "this process: all models that are loaded, servers and client")
 		}}, stop, nil

@@ -166,8 +166,13 @@ func (e *encodings) mixtures() {
 			roles[key].other = append(roles[key].other, a)
 		}
 	}
+	var alone []again // plain, and nothing of their kind is not
+	others := 0
 	for _, key := range slices.Sorted(maps.Keys(roles)) {
 		g := roles[key]
+		if others += len(g.other); len(g.other) == 0 {
+			alone = append(alone, slices.DeleteFunc(slices.Clone(g.plain), func(a again) bool { return !weighed[a.info.Type] || !e.wantsEntry(a) })...)
+		}
 		switch {
 		case len(g.other) == 0 || e.count[plainly]+e.count[either] == 0:
 		case len(g.plain) == 0 && !e.claims:
@@ -185,6 +190,11 @@ func (e *encodings) mixtures() {
 			for _, a := range g.other {
 				e.find(a, !a.isNot(a.plain), "imatrix-mix", "encoded with an importance matrix or from other values, others of its kind without and from the source's")
 			}
+		}
+	}
+	if e.r.Status != Fail && 4*len(alone) < others {
+		for _, a := range alone {
+			e.find(a, true, "imatrix-mix", "encoded without an importance matrix, most others with one: the matrix has no entry for it, or it is another file's")
 		}
 	}
 }

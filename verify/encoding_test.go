@@ -45,6 +45,26 @@ func TestStaleImportanceMatrices(t *testing.T) {
 	}
 }
 
+// A tensor that is the only one of its kind, and alone without a matrix, is named.
+func TestATensorAloneWithoutAMatrix(t *testing.T) {
+	im, err := imatrix.Open(testdata.Path("tiny", "golden", "imatrix.gguf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &damaged{t: t, plan: tinyPlan(t), scheme: "IQ4_XS"}
+	with, plain := d.encode(d.plan, im), d.encode(d.plan, nil)
+	const down0 = "blk.0.ffn_down.weight"
+	r := check(t, checkEncoding, &Subject{Source: with, Reference: d.plan})
+	if slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Damage == "imatrix-mix" }) {
+		t.Errorf("sound: %s: %+v", r.Detail, r.Problems)
+	}
+	with.data[with.find(t, down0)] = plain.data[plain.find(t, down0)]
+	r = check(t, checkEncoding, &Subject{Source: with, Reference: d.plan})
+	if r.Status == Pass || !slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Damage == "imatrix-mix" && p.Tensor == down0 }) {
+		t.Errorf("%s: %s: %+v", r.Status, r.Detail, r.Problems)
+	}
+}
+
 // Types that use no importance matrix are sound in a file that names one, beside an embedding and an output that have no entry.
 func TestTypesWithoutUseForAMatrix(t *testing.T) {
 	im, err := imatrix.Open(testdata.Path("tiny", "golden", "imatrix.gguf"))

@@ -18,7 +18,8 @@ type compared struct {
 	offs            int   // all of them
 	err             error
 	skipped         bool
-	again           *again // nil where nothing is encoded again
+	again           *again      // nil where nothing is encoded again
+	runs            []drawnRows // of a sample, as they were drawn; the last row, which is always in it, is not one
 }
 
 func (c compared) nmse() float64 {
@@ -237,7 +238,7 @@ func (a *audit) report(r *Result, f findings) string {
 		r.Find(Problem{Expert: -1, warn: true, Message: fmt.Sprintf("%d tensors or experts were not compared: no decoder for their type", skipped)})
 	}
 	r.figure("compared_share", values/max(1, total))
-	return worst + a.scope(values, total)
+	return worst + a.scope(values, total) + a.overall(r)
 }
 
 // scope says how much was compared.

@@ -141,6 +141,9 @@ func (w *lineupWorker) unit(ctx context.Context, i int) {
 		step = max(step, stepOf(a.file, a.units[at].tensor, a.tensors[a.units[at].tensor]))
 	}
 	for _, sp := range spans {
+		for _, f := range files {
+			f.a.got[f.at].begin(sp)
+		}
 		for row := sp.row; row < sp.row+sp.n; row += step {
 			n := min(step, sp.row+sp.n-row)
 			if err := w.rows(ctx, i, row, n, sp.shared, files); err != nil {

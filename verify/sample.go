@@ -14,8 +14,8 @@ const (
 	// sampleShare is the part of a large file's values that is compared, sampleMost that of one little larger than sampleFloor:
 	// it is read once more.
 	sampleShare, sampleMost = 0.01, 0.125
-	// sampleRuns is how many places of an expert the sampled rows are taken from.
-	sampleRuns = 4
+	// expertRuns and tensorRuns are how many places of an expert, and of another tensor, the sampled rows are taken from.
+	expertRuns, tensorRuns = 4, 32
 	// sampleWorkers is how many read samples at a time.
 	sampleWorkers = 16
 	// defaultMemory bounds the checks on weights, as the writing of files.
@@ -26,9 +26,10 @@ const (
 type span struct{ row, n int }
 
 // sampled is rows to compare; shared ones are the same in all experts of a tensor, so that equal experts are found by them.
+// Drawn ones lie where they do by chance.
 type sampled struct {
 	span
-	shared bool
+	shared, drawn bool
 }
 
 // sampler chooses the rows of a file that are compared with the source's. The same seed chooses the same rows.
@@ -63,32 +64,31 @@ func (s sampler) rng(name string, expert int) *rand.Rand {
 	return rand.New(rand.NewPCG(s.seed, h.Sum64()+uint64(expert+1)))
 }
 
-// spans is the rows of a unit to compare: all, or runs spread over the unit by chance, one in each of as many strata. The
-// last row is always among them: what was cut off ends before it. Experts have 4 rows at least, other tensors 64.
+// spans is the rows of a unit to compare: all, or runs spread over the unit by chance, one in each of as many strata, and the
+// last row: what was cut off ends before it. Experts have 4 rows at least, other tensors 64.
 func (s sampler) spans(t gguf.TensorInfo, u unit) []sampled {
-	least := 64
+	least, runs := 64, tensorRuns
 	if u.expert >= 0 {
-		least = 4
+		least, runs = 4, expertRuns
 	}
 	n := max(least, int(s.share*float64(u.rows)))
 	if s.whole() || n >= u.rows {
-		return []sampled{{span{u.row, u.rows}, true}}
+		return []sampled{{span{u.row, u.rows}, true, false}}
 	}
 	own, common := s.rng(t.Name, u.expert), s.rng(t.Name, -1)
-	runs := min(sampleRuns, n)
+	runs = min(runs, n)
 	var out []sampled
 	for i := range runs {
 		from, to := u.rows*i/runs, u.rows*(i+1)/runs
 		k := n*(i+1)/runs - n*i/runs
-		at, shared := to-k, i == 0 || i == runs-1
-		if i < runs-1 {
-			rng := own
-			if shared {
-				rng = common
-			}
-			at = from + rng.IntN(max(1, to-from-k+1))
+		rng, shared := own, i == 0
+		if shared {
+			rng = common
 		}
-		out = append(out, sampled{span{u.row + at, k}, shared})
+		out = append(out, sampled{span{u.row + from + rng.IntN(max(1, to-from-k+1)), k}, shared, true})
+	}
+	if last := u.row + u.rows - 1; out[runs-1].row+out[runs-1].n <= last {
+		out = append(out, sampled{span{last, 1}, true, false})
 	}
 	return out
 }

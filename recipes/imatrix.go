@@ -49,9 +49,10 @@ func (r *Recipe) checkImatrix() error {
 	if m.Publish == "" {
 		m.Publish = "{name}-imatrix.gguf"
 	}
+	if err := m.Text.check(); err != nil {
+		return r.errorf("key imatrix.text: %v", err)
+	}
 	switch {
-	case m.Text.check() != nil:
-		return r.errorf("key imatrix.text: %v", m.Text.check())
 	case m.File != "" && m.Text.named():
 		return r.errorf("key imatrix: file and text exclude each other")
 	case m.Chunks < 0:

@@ -53,7 +53,7 @@ var methods = map[string]Method{
 
 	"hash":      {"files", "SHA-256 of every byte against SHA256SUMS", "the whole files"},
 	"siblings":  {"keys that differ", "hash of each key's value against what most files of the release have", onHeader},
-	"dominance": {"standard errors of the difference", "a smaller file with a lower mean KL divergence, differences by pairs of chunks", onText},
+	"dominance": {"difference over the most that chance makes", "a smaller file with a lower mean KL divergence; differences by pairs of chunks, 99% of Student's t", onText},
 }
 
 // scope lists the methods of the checks that were made, and what they looked at.

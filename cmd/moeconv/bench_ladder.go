@@ -76,11 +76,7 @@ func printLadder(w io.Writer, l *bench.Ladder) error {
 	t.Style().Format.Header = text.FormatDefault // flags keep their case
 	t.AppendHeader(table.Row{"--n-cpu-moe", "device (est.), MiB", "host, MiB", "peak RSS, MiB", "PSS, MiB",
 		fmt.Sprintf("pp%d, tok/s", l.PP), fmt.Sprintf("tg%d, tok/s", l.TG)})
-	var right []table.ColumnConfig
-	for n := 1; n <= 7; n++ {
-		right = append(right, table.ColumnConfig{Number: n, Align: text.AlignRight, AlignHeader: text.AlignRight})
-	}
-	t.SetColumnConfigs(right)
+	alignRight(t, 1, 7)
 	for i := range l.Steps {
 		s := &l.Steps[i]
 		t.AppendRow(table.Row{s.NCPUMoE, figureText(s.Figure("device")), figureText(s.Figure("host_weights")), figureText(s.Peak()), figureText(s.Figure("pss")),

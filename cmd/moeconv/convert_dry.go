@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/moeconv/moeconv/convert"
 	"github.com/moeconv/moeconv/gguf"
@@ -77,7 +76,7 @@ func (d *dryDoc) print(w io.Writer) error {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.AppendHeader(table.Row{"tensor", "type", "shape", "bytes", "role", "from"})
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 4, Align: text.AlignRight, AlignHeader: text.AlignRight}})
+	alignRight(t, 4, 4)
 	for _, p := range d.Plan {
 		t.AppendRow(table.Row{p.Name, p.Type, p.Shape, p.Bytes, p.Role, sourcesText(p.Sources)})
 	}

@@ -159,11 +159,7 @@ func (d *placeDoc) table() string {
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header = text.FormatDefault // flags keep their case
 	t.AppendHeader(table.Row{"", "--n-cpu-moe", "weights", "KV", "compute (est.)", "device", "host", "of it experts"})
-	var right []table.ColumnConfig
-	for n := 2; n <= 8; n++ {
-		right = append(right, table.ColumnConfig{Number: n, Align: text.AlignRight, AlignHeader: text.AlignRight})
-	}
-	t.SetColumnConfigs(right)
+	alignRight(t, 2, 8)
 	row := func(label string, f footprintDoc) {
 		mib := func(n int64) string { return fmt.Sprintf("%.2f", float64(n)/(1<<20)) }
 		t.AppendRow(table.Row{label, f.NCPUMoE, mib(f.Weights), mib(f.KV), mib(f.Compute), mib(f.Device), mib(f.Host), mib(f.Experts)})

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 func (d *planDoc) print(w io.Writer) error {
@@ -86,11 +85,7 @@ func (d *planDoc) table() string {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.AppendHeader(table.Row{"output", "bytes", "GiB", "GB", "bits/weight", "shards", ""})
-	var right []table.ColumnConfig
-	for n := 2; n <= 6; n++ {
-		right = append(right, table.ColumnConfig{Number: n, Align: text.AlignRight, AlignHeader: text.AlignRight})
-	}
-	t.SetColumnConfigs(right)
+	alignRight(t, 2, 6)
 	row := func(s sizeDoc, name string) {
 		note := s.Refused[strings.LastIndex(s.Refused, ": ")+1:] // the cause; the tensor is in the document
 		switch {

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/moeconv/moeconv/gguf"
 	"github.com/moeconv/moeconv/quantize"
@@ -192,7 +191,7 @@ func (d *jobDoc) printPlan(w io.Writer, bytes int64) error {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.AppendHeader(table.Row{"tensor", "from", "type", "shape", "bytes", "role"})
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 5, Align: text.AlignRight, AlignHeader: text.AlignRight}})
+	alignRight(t, 5, 5)
 	for _, x := range d.Types {
 		t.AppendRow(table.Row{x.Name, x.From, x.Type, x.Shape, x.Bytes, x.Role})
 	}

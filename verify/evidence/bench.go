@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -74,47 +75,46 @@ func benches(fsys fs.FS, m *Manifest) []Item {
 			continue
 		}
 		name := strings.TrimPrefix(f.Path, "bench/")
-		item := Item{Name: "bench " + name, About: "means are those of the rows, rows are plausible, three runs at least"}
-		var d benchDoc
-		if err := readJSON(fsys, f.Path, &d); err != nil {
-			item.Problems = []string{err.Error()}
-		} else {
-			item.Problems = append(d.problems(), misstated(fsys, f.Path)...)
+		report, err := readFile(fsys, f.Path)
+		item := func(kind, about string, check func() []string) {
+			i := Item{Name: kind + " " + name, About: about}
+			if err != nil {
+				i.Problems = []string{err.Error()}
+			} else {
+				i.Problems = check()
+			}
+			out = append(out, i)
 		}
-		out = append(out, item)
+		item("bench", "means are those of the rows, rows are plausible, three runs at least", func() []string { return reported(f.Path, report) })
 		if trace, ok := m.File(strings.TrimSuffix(f.Path, ".bench.json") + ".trace.jsonl"); ok {
-			out = append(out, Item{Name: "trace " + name, About: "rows are what the trace of the requests shows", Problems: traced(fsys, f.Path, trace.Path)})
+			item("trace", "rows are what the trace of the requests shows", func() []string { return traced(fsys, f.Path, report, trace.Path) })
 		}
 	}
 	return out
 }
 
-// misstated holds what a result says of its rows together against them.
-func misstated(fsys fs.FS, result string) []string {
-	report, err := readFile(fsys, result)
-	if err != nil {
-		return []string{err.Error()}
+// reported holds what a result says of its rows together against them.
+func reported(name string, report []byte) []string {
+	var d benchDoc
+	if err := json.Unmarshal(report, &d); err != nil {
+		return []string{fmt.Sprintf("evidence: %s: %v", name, err)}
 	}
 	out, err := bench.Misstated(report)
 	if err != nil {
-		return []string{fmt.Sprintf("%s: %v", result, err)}
+		out = []string{fmt.Sprintf("%s: %v", name, err)}
 	}
-	return out
+	return append(d.problems(), out...)
 }
 
 // traced holds the rows of a result against the trace of its requests.
-func traced(fsys fs.FS, result, trace string) []string {
-	report, err := readFile(fsys, result)
-	if err != nil {
-		return []string{err.Error()}
-	}
+func traced(fsys fs.FS, name string, report []byte, trace string) []string {
 	lines, err := readFile(fsys, trace)
 	if err != nil {
 		return []string{err.Error()}
 	}
 	out, err := bench.Contradictions(report, bytes.NewReader(lines))
 	if err != nil {
-		return []string{fmt.Sprintf("%s, %s: %v", result, trace, err)}
+		return []string{fmt.Sprintf("%s, %s: %v", name, trace, err)}
 	}
 	return out
 }
